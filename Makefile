@@ -1,0 +1,49 @@
+# make run | test | test-slow | check | bench
+# ACCELERATOR=gpu (with any target) installs CUDA torch and faiss-gpu, in an environment of its own.
+
+ACCELERATOR ?= cpu
+PYTHON ?= python3
+VENV := .venv$(if $(filter-out cpu,$(ACCELERATOR)),-$(ACCELERATOR))
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run install test test-slow check format bench clean
+.DEFAULT_GOAL := run
+
+run: install  ## everything at once: generated catalogue, tokenizer, IDs, service and page
+	$(BIN)/semid demo --out demo
+
+install: $(READY)  ## the environment; made anew only when pyproject.toml or constraints.txt change
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifeq ($(ACCELERATOR),cpu)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,dev]'
+else
+	grep --invert-match '^torch==' constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[$(ACCELERATOR),dev]'
+endif
+	touch $@
+
+test: install  ## the tests, under 10 minutes on two cores
+	$(BIN)/pytest
+
+test-slow: install  ## longer proofs on real data; SEMID_DATA names its folder
+	$(BIN)/pytest -m slow
+
+check: install  ## style, types, and whether the installed packages fit together
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pip check
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## measurements on this machine, kept as JSON under bench/
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf .venv .venv-* demo bench build *.egg-info

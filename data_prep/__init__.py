@@ -1,0 +1,1 @@
+"""Raw public data and a user's own catalogue, turned into tidy tables and vectors."""

@@ -1,0 +1,146 @@
+"""Content texts → vectors, each text encoded once and kept in a cache on disk."""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.encoders import Encoder
+from data_prep.errors import InputError
+
+__all__ = ["EmbeddingCache", "default_cache_folder", "embed"]
+
+BATCH = 64
+
+
+class Progress(Protocol):
+    """Told how many of the texts have become vectors since the last call."""
+
+    def __call__(self, done: int, /) -> None: ...
+
+
+def embed(
+    texts: Sequence[str],
+    encoder: Encoder,
+    cache: "EmbeddingCache | None" = None,
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """Encode texts, in float32, with every text's vector independent of the others.
+
+    Texts that repeat are encoded once; texts that the cache has are not encoded at all, and new
+    vectors enter the cache batch by batch, so that a run that was stopped goes on where it was.
+
+    Returns:
+        (len(texts), encoder.dimension) float32.
+    """
+    vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
+    rows: dict[str, list[int]] = {}
+    for row, text in enumerate(texts):
+        rows.setdefault(text, []).append(row)
+    missing = list(rows)
+    if cache is not None:
+        known = cache.get(encoder, missing)
+        for text, vector in known.items():
+            vectors[rows[text]] = vector
+        missing = [text for text in missing if text not in known]
+    if progress is not None:
+        progress(len(texts) - sum(len(rows[text]) for text in missing))
+    for batch in _equal_length_batches(missing, encoder):
+        encoded = encoder.encode(batch)
+        for text, vector in zip(batch, encoded, strict=True):
+            vectors[rows[text]] = vector
+        if cache is not None:
+            cache.put(encoder, batch, encoded)
+        if progress is not None:
+            progress(sum(len(rows[text]) for text in batch))
+    return vectors
+
+
+def _equal_length_batches(texts: Sequence[str], encoder: Encoder) -> Iterator[list[str]]:
+    """Cut texts, longest first, into batches of one token count each: nothing is padded."""
+    if not texts:
+        return
+    groups: dict[int, list[str]] = {}
+    for text, count in zip(texts, encoder.token_counts(texts), strict=True):
+        groups.setdefault(count, []).append(text)
+    for count in sorted(groups, reverse=True):
+        group = groups[count]
+        for start in range(0, len(group), BATCH):
+            yield group[start : start + BATCH]
+
+
+def default_cache_folder() -> Path:
+    """Return `$SEMID_CACHE`, else the user's cache folder for semid."""
+    if "SEMID_CACHE" in os.environ:
+        return Path(os.environ["SEMID_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "semid"
+
+
+class EmbeddingCache:
+    """Vectors by SHA-256 of encoder name, revision and text, in one SQLite file.
+
+    Several processes may share it: a vector is a function of its key.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create `folder`/embeddings.sqlite.
+
+        Raises:
+            InputError: the folder cannot be written, or the file is not such a cache.
+        """
+        self.path = folder / "embeddings.sqlite"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=60)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS vectors "
+                "(key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"the embedding cache {self.path} cannot be used: {error}; "
+                f"set SEMID_CACHE or --cache to another folder"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._db.close()
+
+    def get(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors that are kept, by text."""
+        found: dict[str, NDArray[np.float32]] = {}
+        for text in texts:
+            row = self._db.execute(
+                "SELECT vector FROM vectors WHERE key = ?", (_key(encoder, text),)
+            ).fetchone()
+            if row is not None:
+                found[text] = np.frombuffer(row[0], dtype="<f4")
+        return found
+
+    def put(self, encoder: Encoder, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Keep one vector a text."""
+        rows = [
+            (_key(encoder, text), vector.astype("<f4").tobytes())
+            for text, vector in zip(texts, vectors, strict=True)
+        ]
+        with self._db:
+            self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+
+
+def _key(encoder: Encoder, text: str) -> bytes:
+    return hashlib.sha256(f"{encoder.name}\0{encoder.revision}\0{text}".encode()).digest()

@@ -1,0 +1,59 @@
+"""What a results file says of its own making."""
+
+import hashlib
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["file_digest", "library_versions", "run_record"]
+
+LIBRARIES = ("semid", "torch", "numpy", "polars", "faiss-cpu", "faiss-gpu", "sentence-transformers")
+
+
+def run_record(seed: int | None, data_fingerprint: str, seconds: float) -> dict[str, Any]:
+    """Return seed, versions, data fingerprint, command, wall time in seconds, and machine."""
+    return {
+        "seed": seed,
+        "versions": library_versions(),
+        "data_fingerprint": data_fingerprint,
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "wall_seconds": round(seconds, 2),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count(),
+            "system": platform.platform(),
+        },
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of the installed libraries that decide a result."""
+    versions = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,68 @@
+"""Item row → content text, by one template that is stored with the tokenizer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_prep.errors import InputError
+
+__all__ = ["TextTemplate"]
+
+
+class TextTemplate(BaseModel):
+    """Which fields of an item make its content text, and in which order.
+
+    The first field stands bare, each further one behind its name:
+    `"Rose Hand Cream. Brand: Avila. Categories: Beauty > Skin Care."` Empty fields leave nothing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    fields: tuple[str, ...] = Field(
+        default=("title", "brand", "categories", "description"), min_length=1
+    )
+
+    def render(self, item: Mapping[str, Any]) -> str:
+        """Return the content text of one item; empty where none of the fields has text."""
+        parts = []
+        for position, name in enumerate(self.fields):
+            text = _as_text(item.get(name))
+            if text:
+                parts.append(text if position == 0 else f"{name.capitalize()}: {text}")
+        return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts)
+
+    def render_all(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Return the content text of each item.
+
+        Raises:
+            InputError: an item has text in none of the fields; the message names the items.
+        """
+        texts, without = [], []
+        for item in items:
+            text = self.render(item)
+            if not text:
+                without.append(str(item.get("item_id")))
+            texts.append(text)
+        if without:
+            raise InputError(self._no_text(without))
+        return texts
+
+    def _no_text(self, item_ids: Sequence[str]) -> str:
+        named = ", ".join(item_ids[:5])
+        more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
+        return (
+            f"no text in any of {', '.join(self.fields)} for {len(item_ids)} "
+            f"{'item' if len(item_ids) == 1 else 'items'}: {named}{more}; give them one of these "
+            f"fields or leave them out"
+        )
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return " ".join(value.split())
+    if isinstance(value, Sequence):
+        return " > ".join(filter(None, (_as_text(part) for part in value)))
+    return str(value)

@@ -1,0 +1,1 @@
+"""The faces of semid: HTTP, command line, web page."""

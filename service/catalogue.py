@@ -1,0 +1,141 @@
+"""One tokenizer, its registry and its index: what every face of the service asks."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.registry import NewItem, RegisteredItem, Registry
+from tokenizer.index import SemanticIndex
+from tokenizer.pipeline import Pipeline, Tokenized
+
+__all__ = ["Catalogue", "Neighbour"]
+
+Neighbour = tuple[RegisteredItem, float]
+
+
+class Catalogue:
+    """Items with frozen semantic IDs, and the items that are near them.
+
+    The index follows the registry: before each search it takes in what has been registered since,
+    by this process or another.
+    """
+
+    def __init__(self, pipeline: Pipeline, registry: Registry) -> None:
+        self.pipeline = pipeline
+        self.registry = registry
+        self._index = SemanticIndex(pipeline.codebooks)
+        self._newest = 0
+        self._model = threading.Lock()  # one batch at a time through the networks
+        self._following = threading.Lock()
+
+    def tokenize(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        vectors: Sequence[NDArray[np.float32] | None],
+    ) -> list[tuple[RegisteredItem, bool]]:
+        """Return each item's entry and whether it is new; registered items are not encoded again.
+
+        Args:
+            items: each with `item_id`, and `text` or the fields that the template makes one of.
+            vectors: an item's own vector (D,), or None where its text decides.
+
+        Raises:
+            InputError: a new item without text or with a vector that cannot be tokenized; then
+                nothing is registered.
+        """
+        known = self.registry.get([item["item_id"] for item in items])
+        fresh = [row for row, item in enumerate(items) if item["item_id"] not in known]
+        if not fresh:
+            return [(known[item["item_id"]], False) for item in items]
+        tokenized = self._encode([items[row] for row in fresh], [vectors[row] for row in fresh])
+        codes = tokenized.codes.tolist()
+        new = [
+            NewItem(
+                item_id=items[row]["item_id"],
+                codes=tuple(codes[position]),
+                distortion=float(tokenized.distortion[position]),
+                title=items[row].get("title"),
+            )
+            for position, row in enumerate(fresh)
+        ]
+        entries = dict(zip(fresh, self.registry.add(new), strict=True))
+        return [
+            entries[row] if row in entries else (known[item["item_id"]], False)
+            for row, item in enumerate(items)
+        ]
+
+    def similar(self, query: NDArray[np.float32], k: int, leave_out: str | None) -> list[Neighbour]:
+        """Return up to k registered items nearest to a latent (d,), with squared distances.
+
+        Args:
+            leave_out: an item_id that is not to be among them.
+        """
+        self.follow()
+        keys, distances = self._index.search(query[None, :], k + (leave_out is not None))
+        found = self.registry.by_number([int(key) for key in keys[0] if key >= 0])
+        neighbours = [
+            (found[int(key)], float(distance))
+            for key, distance in zip(keys[0], distances[0], strict=True)
+            if int(key) in found and found[int(key)].item_id != leave_out
+        ]
+        return neighbours[:k]
+
+    def latent_of_item(self, item: RegisteredItem) -> NDArray[np.float32]:
+        """Return the latent (d,) that an item's codes stand for."""
+        codes = np.asarray([item.codes], dtype=np.uint16)
+        latent: NDArray[np.float32] = self.pipeline.latents_of_codes(codes)[0]
+        return latent
+
+    def latent_of_text(self, text: str) -> NDArray[np.float32]:
+        """Return the latent (d,) of a text.
+
+        Raises:
+            InputError: the tokenizer has no text encoder.
+        """
+        with self._model:
+            return self._latent(self.pipeline.embed([text]))
+
+    def latent_of_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the latent (d,) of a vector (D,).
+
+        Raises:
+            InputError: the vector cannot be tokenized.
+        """
+        with self._model:
+            return self._latent(vector[None, :])
+
+    def follow(self) -> int:
+        """Take newly registered items into the index and return how many it holds."""
+        with self._following:
+            for chunk in self.registry.after(self._newest):
+                numbers = np.asarray([number for number, _ in chunk], dtype=np.int64)
+                self._index.add(numbers, np.asarray([codes for _, codes in chunk], np.uint16))
+                self._newest = int(numbers[-1])
+            return len(self._index)
+
+    def _latent(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        latent: NDArray[np.float32] = self.pipeline.latents(vectors)[0]
+        return latent
+
+    def _encode(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        vectors: Sequence[NDArray[np.float32] | None],
+    ) -> Tokenized:
+        given = [row for row, vector in enumerate(vectors) if vector is not None]
+        textual = [row for row, vector in enumerate(vectors) if vector is None]
+        texts = [(items[row].get("text") or "").strip() for row in textual]
+        templated = [position for position, text in enumerate(texts) if not text]
+        rendered = self.pipeline.texts([items[textual[position]] for position in templated])
+        for position, text in zip(templated, rendered, strict=True):
+            texts[position] = text
+        matrix = np.empty((len(items), self.pipeline.config.dimension), dtype=np.float32)
+        for row in given:
+            matrix[row] = vectors[row]
+        with self._model:
+            if textual:
+                matrix[textual] = self.pipeline.embed(texts)
+            return self.pipeline.tokenize(matrix)

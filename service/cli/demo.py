@@ -1,0 +1,113 @@
+"""`semid demo`: everything at once, on a generated catalogue."""
+
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.console import bar, output
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["demo"]
+
+STEPS = 600
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("demo"),
+    items: Annotated[int, typer.Option(min=300, max=17_000, help="Items of the catalogue.")] = 4000,
+    shoppers: Annotated[int, typer.Option(min=1, help="Shoppers with habits.")] = 2500,
+    encoder: Annotated[str, typer.Option(help="minilm or hashing.")] = "minilm",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    serve: Annotated[bool, typer.Option(help="Start the service at the end.")] = True,
+    browser: Annotated[bool, typer.Option(help="Open the page, where there is a screen.")] = True,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+) -> None:
+    """Generate a catalogue, make its vectors, fit a tokenizer, give IDs, and serve them.
+
+    What stands in --out from an earlier run is used again.
+    """
+    from data_prep.demo import demo_interactions, demo_items
+    from data_prep.files import written_aside
+
+    catalogue = demo_items(items, seed)
+    interactions = demo_interactions(catalogue, shoppers, seed)
+    for name, table in (("items", catalogue), ("interactions", interactions)):
+        with written_aside(out / f"{name}.parquet") as path:
+            table.write_parquet(path)
+    output.print(
+        f"{out}: {items:,} items, {shoppers:,} shoppers, {interactions.height:,} purchases"
+    )
+    _fit(catalogue, out, encoder, seed)
+    _tokenize(catalogue, out)
+    if serve:
+        from service.cli.serve import run
+        from service.settings import ServeSettings
+
+        settings = ServeSettings(
+            tokenizer=out / "tokenizer",
+            ids=out / "ids.parquet",
+            database=f"sqlite:///{out / 'semid.db'}",
+            host=host,
+            port=port,
+        )
+        if browser and _has_screen():
+            threading.Timer(3, webbrowser.open, [f"http://{host}:{port}"]).start()
+        run(settings, catalogue)
+
+
+def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, seed: int) -> None:
+    from data_prep.encoders import load_encoder
+    from data_prep.record import file_digest
+    from data_prep.text import TextTemplate
+    from service.cli.catalogue import vectors_of_texts
+    from service.cli.inspect import print_health
+    from tokenizer.artifact import load
+    from tokenizer.config import TrainingConfig
+    from tokenizer.fitting import fit
+
+    folder = out / "tokenizer"
+    encoder = load_encoder(encoder_name)
+    training = TrainingConfig(steps=STEPS, seed=seed)
+    digest = file_digest(out / "items.parquet")
+    if folder.exists():
+        found = load(folder)
+        made_of = found.metrics["record"]["data_fingerprint"], found.config.training
+        if made_of == (digest, training) and found.config.encoder is not None:
+            output.print(f"{folder}: used again")
+            return
+    template = TextTemplate()
+    vectors = vectors_of_texts(items, template, encoder, out / "cache")
+    with bar("training", training.warmup_steps + training.steps) as progress:
+        saved = fit(
+            folder, vectors, training, template, encoder, digest,
+            progress=lambda step, measured: progress(1),
+        )  # fmt: skip
+    print_health(saved)
+
+
+def _tokenize(items: "pl.DataFrame", out: Path) -> None:
+    from data_prep.files import written_aside
+    from service.cli.catalogue import open_cache
+    from tokenizer.batch import tokenize_catalogue
+    from tokenizer.pipeline import Pipeline
+
+    pipeline = Pipeline.load(out / "tokenizer")
+    with open_cache(out / "cache") as cache, bar("tokenizing", items.height) as progress:
+        ids = tokenize_catalogue(items, pipeline, cache=cache, progress=progress)
+    with written_aside(out / "ids.parquet") as path:
+        ids.write_parquet(path)
+    output.print(f"{out / 'ids.parquet'}: {ids.height:,} IDs, as {ids['semantic_id'][0]}")
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )

@@ -1,0 +1,159 @@
+"""`semid fit`: a catalogue → a frozen tokenizer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_prep.encoders import DEFAULT_ENCODER
+from service.cli.console import bar, output
+from service.cli.options import (
+    CacheOption,
+    CategorySeparatorOption,
+    ColumnOption,
+    column_map,
+)
+from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+
+__all__ = ["fit"]
+
+_training, _stack, _network = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
+
+
+def fit(
+    items: Annotated[Path, typer.Argument(help="Catalogue: .parquet, .csv or .jsonl (.gz)")],
+    out: Annotated[Path, typer.Option(help="Folder for the tokenizer.")],
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="Your own vectors (parquet: item_id, vector) instead of texts."),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="minilm, hashing, or a sentence-transformers model.", show_default=DEFAULT_ENCODER
+        ),
+    ] = None,
+    text_fields: Annotated[
+        str | None,
+        typer.Option(
+            help="Fields that make the text, in order.",
+            show_default="title,brand,categories,description",
+        ),
+    ] = None,
+    quantizer: Annotated[
+        str | None, typer.Option(help="The variant.", show_default=_stack.name)
+    ] = None,
+    levels: Annotated[
+        int | None, typer.Option(help="Codes of an item.", show_default=str(_stack.levels))
+    ] = None,
+    codebook_size: Annotated[
+        int | None,
+        typer.Option(help="Codewords of a level.", show_default=str(_stack.codebook_size)),
+    ] = None,
+    latent: Annotated[
+        int | None,
+        typer.Option(help="Width that is quantized.", show_default=str(_network.latent)),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Most training steps.", show_default=str(_training.steps))
+    ] = None,
+    warmup_steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps before k-means starts the codebooks.",
+            show_default=str(_training.warmup_steps),
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Items a step.", show_default=str(_training.batch_size))
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Peak of AdamW.", show_default=str(_training.learning_rate)),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Measurements without gain before an early stop.",
+            show_default=str(_training.patience),
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of every random choice.", show_default=str(_training.seed))
+    ] = None,
+    baseline: Annotated[
+        bool, typer.Option(help="Measure FAISS's residual quantizer on the same vectors.")
+    ] = True,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a tokenizer that stands at --out.")
+    ] = False,
+    column: ColumnOption = None,
+    category_separator: CategorySeparatorOption = ">",
+    cache: CacheOption = None,
+) -> None:
+    """Train a tokenizer on a catalogue and freeze it.
+
+    Texts are embedded once and kept in a cache. A tenth of the items is held out to measure the
+    reconstruction error. Options may also stand in semid.toml under [fit] or in the environment as
+    SEMID_FIT_…
+
+    Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
+    """
+    from service.settings import FitSettings, resolve
+
+    settings = resolve(
+        FitSettings,
+        {
+            "encoder": encoder,
+            "text_fields": text_fields and tuple(text_fields.split(",")),
+            "quantizer": quantizer,
+            "levels": levels,
+            "codebook_size": codebook_size,
+            "latent": latent,
+            "steps": steps,
+            "warmup_steps": warmup_steps,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "patience": patience,
+            "seed": seed,
+        },
+    )
+
+    from data_prep.catalog import read_items
+    from data_prep.encoders import load_encoder
+    from data_prep.errors import InputError
+    from data_prep.files import check_writable
+    from data_prep.record import file_digest
+    from data_prep.text import TextTemplate
+    from service.cli.catalogue import vectors_of_items, vectors_of_texts
+    from service.cli.inspect import print_health
+    from tokenizer.fitting import fit as fit_tokenizer
+    from tokenizer.training import Evaluation
+
+    frame = read_items(items, column_map(column), category_separator)
+    if out.exists() and not overwrite:
+        raise InputError(
+            f"{out} exists; IDs may stand on that tokenizer; choose another --out, or pass "
+            f"--overwrite to replace it"
+        )
+    check_writable(out)
+    training = settings.training()
+    template = TextTemplate(fields=settings.text_fields)
+    if vectors is None:
+        model = load_encoder(settings.encoder)
+        matrix = vectors_of_texts(frame, template, model, cache)
+    else:
+        model = None
+        matrix = vectors_of_items(frame, vectors)
+    with bar("training", training.warmup_steps + training.steps) as progress:
+
+        def report(_: int, measured: Evaluation | None) -> None:
+            progress(1)
+            if measured is not None:
+                progress.note(f"held-out error {measured.held_out_error:.3f}")
+
+        saved = fit_tokenizer(
+            out, matrix, training, template, model, file_digest(items), baseline, report
+        )
+    output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
+    print_health(saved)

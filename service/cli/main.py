@@ -1,0 +1,48 @@
+"""`semid`: from a catalogue to frozen semantic IDs."""
+
+import os
+import sys
+
+import typer
+
+from data_prep.errors import InputError
+from service.cli import demo, embed, fit, inspect, prepare, serve, tokenize
+from service.cli.console import errors
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="semid",
+    help="Semantic IDs for recommender systems: short tuples of codes that say what an item is.\n\n"
+    "A first run without data of your own: [bold]semid demo[/bold]. With a catalogue: "
+    "[bold]semid fit[/bold] trains a tokenizer, [bold]semid tokenize[/bold] gives every item its "
+    "ID, [bold]semid serve[/bold] answers over HTTP.",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(prepare.app, name="prepare")
+app.command()(embed.embed)
+app.command()(fit.fit)
+app.command()(inspect.inspect)
+app.command()(tokenize.tokenize)
+app.command()(serve.serve)
+app.command()(demo.demo)
+
+
+def main() -> None:
+    """Run the command; what the user can mend ends in one line and exit code 2."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    try:
+        app()
+    except InputError as error:
+        errors.print(f"semid: {error}", markup=False)
+        sys.exit(2)
+    except FloatingPointError as error:
+        errors.print(f"semid: training failed: {error}", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("semid: stopped; vectors made so far are kept, the same command goes on")
+        sys.exit(130)

@@ -1,0 +1,95 @@
+"""`semid prepare`: public data sets and a user's catalogue → tidy tables."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.console import output
+from service.cli.options import CategorySeparatorOption, ColumnOption, column_map
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Bring data into the tables that the other commands read.", no_args_is_help=True
+)
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the tables.")]
+
+
+@app.command()
+def amazon(
+    reviews: Annotated[Path, typer.Option(help="reviews_<Category>_5.json.gz")],
+    metadata: Annotated[Path, typer.Option(help="meta_<Category>.json.gz")],
+    out: OutOption,
+    k_core: Annotated[
+        int, typer.Option(min=1, help="Least interactions of every user and item.")
+    ] = 5,
+) -> None:
+    """Read a category of the Amazon product data of 2014.
+
+    Writes items.parquet, interactions.parquet (each user's events in time order, file order
+    breaking ties), sequences.parquet (leave-one-out: history, validation, test) and prepare.json.
+
+    Example: semid prepare amazon --reviews reviews_Beauty_5.json.gz --metadata
+    meta_Beauty.json.gz --out data/beauty
+    """
+    import polars as pl
+
+    from data_prep.amazon import read_metadata, read_reviews
+    from data_prep.files import written_aside
+    from data_prep.record import file_digest, run_record
+    from data_prep.sequences import in_time_order, leave_one_out
+    from data_prep.sequences import k_core as keep_core
+
+    started = time.perf_counter()
+    with output.status("reading reviews"):
+        interactions = in_time_order(keep_core(read_reviews(reviews), k_core))
+    with output.status("reading metadata"):
+        items = read_metadata(metadata, keep=set(interactions["item_id"]))
+    described = interactions.filter(pl.col("item_id").is_in(items["item_id"].implode()))
+    without = interactions["item_id"].n_unique() - described["item_id"].n_unique()
+    counts = {
+        "users": interactions["user_id"].n_unique(),
+        "items": items.height,
+        "interactions": interactions.height,
+        "items_without_metadata": without,
+    }
+    digest = file_digest(reviews) + file_digest(metadata)
+    with written_aside(out) as folder:
+        folder.mkdir()
+        items.write_parquet(folder / "items.parquet")
+        interactions.write_parquet(folder / "interactions.parquet")
+        leave_one_out(interactions).write_parquet(folder / "sequences.parquet")
+        record = run_record(None, digest, time.perf_counter() - started)
+        (folder / "prepare.json").write_text(json.dumps({**counts, "record": record}, indent=2))
+    output.print(
+        f"{out}: {counts['users']:,} users, {counts['items']:,} items, "
+        f"{counts['interactions']:,} interactions"
+    )
+    if without:
+        output.print(f"{without:,} items with interactions have no metadata, so no text")
+
+
+@app.command()
+def catalog(
+    source: Annotated[
+        Path, typer.Argument(help="Your catalogue: .parquet, .csv or .jsonl, the last two also .gz")
+    ],
+    out: OutOption,
+    column: ColumnOption = None,
+    category_separator: CategorySeparatorOption = ">",
+) -> None:
+    """Check a catalogue of your own and write it as items.parquet.
+
+    Example: semid prepare catalog products.csv --column item_id=sku --column title=name --out
+    data/shop
+    """
+    from data_prep.catalog import read_items
+    from data_prep.files import written_aside
+
+    items = read_items(source, column_map(column), category_separator)
+    with written_aside(out / "items.parquet") as path:
+        items.write_parquet(path)
+    output.print(f"{out / 'items.parquet'}: {items.height:,} items")

@@ -1,0 +1,152 @@
+"""`semid serve`: the HTTP service."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from data_prep.errors import InputError
+from service.cli.console import bar, errors
+from service.cli.options import CategorySeparatorOption, ColumnOption, column_map
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from service.registry import NewItem, Registry
+    from service.settings import ServeSettings
+
+__all__ = ["run", "serve"]
+
+CHUNK = 5000
+
+
+def serve(
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder that semid fit wrote.", show_default=False)
+    ] = None,
+    ids: Annotated[
+        Path | None, typer.Option(help="IDs of semid tokenize, taken over as they stand.")
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue that the items' titles come from.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="URL of the registry.", show_default="sqlite:///semid.db")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="0 takes a free one.", show_default="8000")
+    ] = None,
+    column: ColumnOption = None,
+    category_separator: CategorySeparatorOption = ">",
+) -> None:
+    """Tokenize over HTTP, with a page at / and the interface's description at /docs.
+
+    New items get their IDs on arrival, and the database keeps them for ever. Options may also
+    stand in semid.toml under [serve] or in the environment as SEMID_SERVE_…
+
+    Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalog
+    data/beauty/items.parquet
+    """
+    from data_prep.catalog import read_items
+    from service.settings import ServeSettings, resolve
+
+    given = {
+        "tokenizer": tokenizer,
+        "ids": ids,
+        "catalog": catalog,
+        "database": database,
+        "host": host,
+        "port": port,
+    }
+    settings = resolve(ServeSettings, given)
+    titles = None
+    if settings.catalog is not None:
+        titles = read_items(settings.catalog, column_map(column), category_separator)
+    run(settings, titles)
+
+
+def run(settings: "ServeSettings", titles: "pl.DataFrame | None") -> None:
+    """Open tokenizer, registry and port, take over IDs and titles, and answer until stopped.
+
+    Raises:
+        InputError: one of them cannot be used; the database is then as it was.
+    """
+    import uvicorn
+
+    from service.app import create_app
+    from service.catalogue import Catalogue
+    from service.registry import Registry
+    from tokenizer.id_table import read_ids
+    from tokenizer.index import faiss_build
+    from tokenizer.pipeline import Pipeline
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    with _listening(settings.host, settings.port) as listener:
+        pipeline = Pipeline.load(settings.tokenizer)
+        table = None
+        if settings.ids is not None:
+            table = read_ids(settings.ids, pipeline.fingerprint, pipeline.levels)
+        registry = Registry(settings.database, pipeline.fingerprint, pipeline.levels)
+        if table is not None:
+            _take_over(table, registry)
+        if titles is not None:
+            _take_titles(titles, registry)
+        catalogue = Catalogue(pipeline, registry)
+        held = catalogue.follow()
+        host, port = listener.getsockname()[:2]
+        errors.print(f"{faiss_build()}, {held:,} items, tokenizer {pipeline.fingerprint[:16]}…")
+        errors.print(f"semid answers at http://{f'[{host}]' if ':' in host else host}:{port}")
+        config = uvicorn.Config(create_app(catalogue), log_level="warning")
+        uvicorn.Server(config).run(sockets=[listener])
+        registry.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Bind before anything is read or written, so that a port in use costs nothing."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise InputError(
+            f"--host {host}: {error.strerror}; give an address of this machine"
+        ) from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"port {port} on {host} cannot be used: {error.strerror}; stop what uses it or give "
+            f"another --port (0 takes a free one)"
+        ) from error
+    return listener
+
+
+def _take_over(table: "pl.DataFrame", registry: "Registry") -> None:
+    with bar("taking IDs over", table.height) as progress:
+        registry.take_over(_new_items(table), progress)
+
+
+def _new_items(table: "pl.DataFrame") -> Iterator[list["NewItem"]]:
+    from service.registry import NewItem
+
+    for chunk in table.iter_slices(CHUNK):
+        rows: Iterator[dict[str, Any]] = chunk.iter_rows(named=True)
+        yield [
+            NewItem(row["item_id"], tuple(row["codes"]), row["distortion"], suffix=row["suffix"])
+            for row in rows
+        ]
+
+
+def _take_titles(items: "pl.DataFrame", registry: "Registry") -> None:
+    titled = items.select("item_id", "title").drop_nulls()
+    with bar("taking titles over", titled.height) as progress:
+        registry.set_titles((chunk.rows() for chunk in titled.iter_slices(CHUNK)), progress)

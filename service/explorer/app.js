@@ -1,0 +1,168 @@
+// The page over the HTTP interface: find an item, see its ID and neighbours, browse by prefix.
+
+const PAGE = 50;
+const at = (id) => document.getElementById(id);
+
+async function ask(path, body) {
+  const options = body && {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  const answer = await fetch(path, options);
+  const content = await answer.json();
+  if (!answer.ok) throw new Error(content.detail);
+  return content;
+}
+
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+// One code, coloured by level and value: items alike begin with the same colours.
+function code(value, level) {
+  const hue = (value * 137.508 + level * 47) % 360;
+  const chip = element("span", { className: "code", textContent: value });
+  chip.style.background = `hsl(${hue} 45% 38%)`;
+  return chip;
+}
+
+function codes(item, linked = false) {
+  const chips = item.codes.map((value, level) => {
+    const chip = code(value, level);
+    if (!linked) return chip;
+    const prefix = item.codes.slice(0, level + 1).join("-");
+    const link = element("a", { href: `#prefix=${prefix}`, title: `browse ${prefix}` });
+    link.className = chip.className;
+    link.style.background = chip.style.background;
+    link.textContent = value;
+    return link;
+  });
+  if (item.suffix) {
+    chips.push(element("span", { className: "code suffix", textContent: item.suffix }));
+  }
+  return element("span", { className: "codes", title: item.semantic_id }, ...chips);
+}
+
+function row(item, note) {
+  const title = element("span", { className: "title", textContent: item.title ?? item.item_id });
+  const made = element("button", { className: "row", type: "button" }, title, codes(item));
+  made.dataset.itemId = item.item_id;
+  if (note) made.append(element("span", { className: "dim", textContent: note }));
+  made.onclick = () => { location.hash = `item=${encodeURIComponent(item.item_id)}`; };
+  return made;
+}
+
+function fill(id, children, empty) {
+  const none = element("p", { className: "dim", textContent: empty ?? "" });
+  at(id).replaceChildren(...(children.length ? children : [none]));
+}
+
+function show(id, problem) {
+  at(id).replaceChildren(element("p", { className: "problem", textContent: problem.message }));
+}
+
+async function search(words) {
+  try {
+    const exact = await ask(`/v1/items/${encodeURIComponent(words)}`).catch(() => null);
+    const titled = await ask(`/v1/items?limit=20&search=${encodeURIComponent(words)}`);
+    let found = titled.items;
+    if (exact) found = [exact, ...found.filter((item) => item.item_id !== exact.item_id)];
+    const rows = found.map((item) => row(item));
+    if (!rows.length) {
+      const near = await ask("/v1/similar", { text: words, k: 20 });
+      rows.push(...near.items.map((item) => row(item, `distance ${item.distance.toFixed(2)}`)));
+      rows.unshift(element("p", { className: "dim", textContent: "No title has these words; near in meaning:" }));
+    }
+    fill("results", rows, "Nothing found.");
+  } catch (problem) {
+    show("results", problem);
+  }
+}
+
+async function showItem(itemId) {
+  at("item").hidden = false;
+  try {
+    const item = await ask(`/v1/items/${encodeURIComponent(itemId)}`);
+    at("item-heading").textContent = item.title ?? item.item_id;
+    at("item-id").replaceChildren(codes(item, true));
+    at("item-facts").replaceChildren(
+      element("span", { className: "dim", textContent:
+        `item_id ${item.item_id} · semantic ID ${item.semantic_id} · distortion ${item.distortion.toFixed(3)}` }),
+    );
+    const near = await ask("/v1/similar", { item_id: itemId, k: 12 });
+    fill("neighbours", near.items.map((other) => row(other, `distance ${other.distance.toFixed(2)}`)), "No other items.");
+  } catch (problem) {
+    at("item-heading").textContent = itemId;
+    fill("item-id", []);
+    fill("item-facts", []);
+    show("neighbours", problem);
+  }
+}
+
+function showPath(prefix) {
+  const steps = [["all items", ""]];
+  const parts = prefix ? prefix.split("-") : [];
+  parts.forEach((part, level) => steps.push([part, parts.slice(0, level + 1).join("-")]));
+  const buttons = steps.map(([name, target]) => {
+    const made = element("button", { type: "button", textContent: name });
+    made.onclick = () => { location.hash = `prefix=${target}`; };
+    return made;
+  });
+  at("path").replaceChildren(...buttons.flatMap((made, index) => (index ? [" – ", made] : [made])));
+}
+
+async function browse(prefix) {
+  showPath(prefix);
+  try {
+    const below = await ask(`/v1/prefixes?prefix=${prefix}`);
+    fill("prefixes", below.prefixes.map((entry) => {
+      const value = Number(entry.prefix.split("-").at(-1));
+      const level = entry.prefix.split("-").length - 1;
+      const head = element("span", {}, code(value, level), ` ${entry.items} item${entry.items === 1 ? "" : "s"}`);
+      const made = element("button", { className: "prefix", type: "button" }, head,
+        element("span", { className: "dim", textContent: entry.example ?? "" }));
+      made.dataset.prefix = entry.prefix;
+      made.onclick = () => { location.hash = `prefix=${entry.prefix}`; };
+      return made;
+    }));
+    at("members").replaceChildren();
+    at("more").hidden = true;
+    if (prefix) await addMembers(prefix, "");
+  } catch (problem) {
+    fill("members", []);
+    show("prefixes", problem);
+  }
+}
+
+async function addMembers(prefix, after) {
+  const page = await ask(`/v1/items?prefix=${prefix}&limit=${PAGE}&after=${after}`);
+  at("members").append(...page.items.map((item) => row(item)));
+  at("more").hidden = !page.next;
+  at("more").onclick = () => addMembers(prefix, page.next);
+}
+
+async function summarise() {
+  const tokenizer = await ask("/v1/tokenizer");
+  at("summary").textContent =
+    `${tokenizer.items.toLocaleString("en")} items · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +
+    `${tokenizer.quantizer} codes · tokenizer ${tokenizer.fingerprint.slice(0, 12)}`;
+}
+
+function follow() {
+  const target = new URLSearchParams(location.hash.slice(1));
+  if (target.has("item")) showItem(target.get("item"));
+  if (target.has("prefix")) browse(target.get("prefix"));
+}
+
+at("search").onsubmit = (event) => {
+  event.preventDefault();
+  const words = at("words").value.trim();
+  if (words) search(words);
+};
+window.onhashchange = follow;
+summarise().catch((problem) => show("summary", problem));
+browse("");
+follow();

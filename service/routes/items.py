@@ -1,0 +1,89 @@
+"""`GET /v1/items`, `/v1/items/{item_id}`, `/v1/prefixes`: the registry, read."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from data_prep.errors import InputError
+from service.problems import RESPONSES, ProblemError
+from service.routes.dependencies import CatalogueDependency
+from service.schemas import Item, ItemPage, PrefixEntry, PrefixPage
+from tokenizer.pipeline import Pipeline
+from tokenizer.semantic_id import format_semantic_id, parse_prefix
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["items"])
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.get("/items", responses=RESPONSES)
+def list_items(
+    catalogue: CatalogueDependency,
+    prefix: Annotated[str, Query(description="first codes of an ID, such as 12-240")] = "",
+    search: Annotated[str, Query(max_length=200, description="words of a title")] = "",
+    limit: Limit = 50,
+    after: Annotated[str, Query(description="`next` of the page before")] = "",
+) -> ItemPage:
+    """Return items under a prefix, in the order of their IDs, or those whose title has some words.
+
+    A prefix that no item has is a 404.
+    """
+    registry = catalogue.registry
+    if search.strip():
+        found = registry.search_titles(search.strip(), limit)
+        return ItemPage(items=[Item.of(item) for item in found], total=len(found), next=None)
+    codes = _prefix(prefix, catalogue.pipeline)
+    start = _position(after, catalogue.pipeline) if after else None
+    total = registry.count_with_prefix(codes)
+    if codes and not total:
+        raise ProblemError(404, f"no item has an ID that starts with {prefix}")
+    page = registry.with_prefix(codes, limit + 1, start)
+    more = len(page) > limit
+    page = page[:limit]
+    return ItemPage(
+        items=[Item.of(item) for item in page],
+        total=total,
+        next=page[-1].semantic_id if more else None,
+    )
+
+
+@router.get("/items/{item_id:path}", responses=RESPONSES | {404: {"description": "Not found"}})
+def get_item(item_id: str, catalogue: CatalogueDependency) -> Item:
+    """Return one item's ID."""
+    found = catalogue.registry.get([item_id])
+    if item_id not in found:
+        raise ProblemError(404, f"no item {item_id!r} is registered; POST it to /v1/tokenize")
+    return Item.of(found[item_id])
+
+
+@router.get("/prefixes", responses=RESPONSES)
+def list_prefixes(
+    catalogue: CatalogueDependency,
+    prefix: Annotated[str, Query(description="first codes of an ID; empty for the roots")] = "",
+) -> PrefixPage:
+    """Return the prefixes one code longer that have items, with their numbers of items."""
+    codes = _prefix(prefix, catalogue.pipeline)
+    if len(codes) == catalogue.pipeline.levels:
+        return PrefixPage(prefix=prefix, prefixes=[])
+    entries = [
+        PrefixEntry(prefix=format_semantic_id(entry.codes), items=entry.items, example=entry.title)
+        for entry in catalogue.registry.next_codes(codes)
+    ]
+    if codes and not entries:
+        raise ProblemError(404, f"no item has an ID that starts with {prefix}")
+    return PrefixPage(prefix=prefix, prefixes=entries)
+
+
+def _prefix(text: str, pipeline: Pipeline) -> tuple[int, ...]:
+    return parse_prefix(text, pipeline.levels, pipeline.codebook_size) if text else ()
+
+
+def _position(after: str, pipeline: Pipeline) -> tuple[tuple[int, ...], int]:
+    """Read a whole ID, with or without suffix, as codes and suffix."""
+    parts = after.split("-")
+    codes = _prefix("-".join(parts[: pipeline.levels]), pipeline)
+    suffix = parts[pipeline.levels :]
+    if len(codes) != pipeline.levels or len(suffix) > 1 or not all(p.isdecimal() for p in suffix):
+        raise InputError(f"after={after!r} is not a semantic ID; give `next` of the page before")
+    return codes, int(suffix[0]) if suffix else 0

@@ -1,0 +1,30 @@
+"""`GET /v1/tokenizer`: what the service tokenizes with."""
+
+from fastapi import APIRouter
+
+from service.routes.dependencies import CatalogueDependency
+from service.schemas import MOST_ITEMS, TokenizerDescription
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["tokenizer"])
+
+
+@router.get("/tokenizer")
+def describe(catalogue: CatalogueDependency) -> TokenizerDescription:
+    """Return fingerprint, sizes, limits, versions, and the figures measured when it was fitted."""
+    pipeline = catalogue.pipeline
+    config = pipeline.config
+    return TokenizerDescription(
+        fingerprint=pipeline.fingerprint,
+        quantizer=config.quantizer.name,
+        levels=pipeline.levels,
+        codebook_size=pipeline.codebook_size,
+        dimension=config.dimension,
+        encoder=config.encoder.name if config.encoder else None,
+        text_fields=list(config.text.fields),
+        items=catalogue.registry.count(),
+        most_items=MOST_ITEMS,
+        versions=config.versions,
+        metrics=pipeline.metrics,
+    )

@@ -1,0 +1,177 @@
+"""The bodies of requests and answers."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from service.registry import RegisteredItem
+
+__all__ = [
+    "Item",
+    "ItemPage",
+    "ItemToTokenize",
+    "PrefixPage",
+    "SimilarAnswer",
+    "SimilarItem",
+    "SimilarQuery",
+    "TokenizeAnswer",
+    "TokenizeRequest",
+    "TokenizedItem",
+    "TokenizerDescription",
+]
+
+MOST_ITEMS = 1000
+ItemId = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
+Text = Annotated[str, StringConstraints(max_length=100_000)]
+Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
+Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
+
+
+class ItemToTokenize(BaseModel):
+    """An item by its fields, by one text, or by its vector; the vector wins, then the text.
+
+    Further fields may come where the tokenizer's text template names them.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "item_id": "B00X1",
+                    "title": "Rose Hand Cream, 75 ml",
+                    "brand": "Avila",
+                    "categories": ["Beauty", "Skin Care", "Hands"],
+                }
+            ]
+        },
+    )
+
+    item_id: ItemId
+    title: Text | None = None
+    brand: Text | None = None
+    description: Text | None = None
+    categories: Annotated[list[Text], Field(max_length=100)] | None = None
+    price: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    text: Text | None = Field(default=None, description="content text, used as it stands")
+    vector: Vector | None = Field(default=None, description="a vector of the tokenizer's encoder")
+
+
+class TokenizeRequest(BaseModel):
+    """1 to 1,000 items, each item_id once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: Annotated[list[ItemToTokenize], Field(min_length=1, max_length=MOST_ITEMS)]
+
+
+class Item(BaseModel):
+    """A registered item."""
+
+    item_id: str
+    title: str | None
+    semantic_id: str = Field(examples=["12-240-3-77"])
+    codes: list[int] = Field(examples=[[12, 240, 3, 77]])
+    suffix: int = Field(description="0 for the first item with its codes")
+    distortion: float = Field(description="share of the mean variance that the codes lose")
+
+    @classmethod
+    def fields_of(cls, item: RegisteredItem) -> dict[str, Any]:
+        """Return the fields of an entry of the registry."""
+        return {
+            "item_id": item.item_id,
+            "title": item.title,
+            "semantic_id": item.semantic_id,
+            "codes": list(item.codes),
+            "suffix": item.suffix,
+            "distortion": item.distortion,
+        }
+
+    @classmethod
+    def of(cls, item: RegisteredItem) -> Self:
+        """Make the answer for an entry of the registry."""
+        return cls.model_validate(cls.fields_of(item))
+
+
+class TokenizedItem(Item):
+    """An item and whether this request gave it its ID."""
+
+    status: Literal["created", "known"]
+
+
+class TokenizeAnswer(BaseModel):
+    """One answer an item, in the request's order."""
+
+    items: list[TokenizedItem]
+    tokenizer: str = Field(description="fingerprint of the tokenizer")
+
+
+class ItemPage(BaseModel):
+    """Items in the order of their IDs; `next` continues as `after`."""
+
+    items: list[Item]
+    total: int
+    next: str | None
+
+
+class PrefixEntry(BaseModel):
+    """A prefix one code longer, and how many items have it."""
+
+    prefix: str
+    items: int
+    example: str | None = Field(description="the title of one of them")
+
+
+class PrefixPage(BaseModel):
+    """The prefixes below a prefix."""
+
+    prefix: str
+    prefixes: list[PrefixEntry]
+
+
+class SimilarQuery(BaseModel):
+    """An item, a text or a vector, and how many neighbours."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "hand cream", "k": 5}]}
+    )
+
+    item_id: ItemId | None = None
+    text: Annotated[str, StringConstraints(max_length=100_000, pattern=r"\S")] | None = None
+    vector: Vector | None = None
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        given = [self.item_id, self.text, self.vector]
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give exactly one of item_id, text and vector")
+        return self
+
+
+class SimilarItem(Item):
+    """A neighbour; `distance` is the squared distance between decoded latents."""
+
+    distance: float
+
+
+class SimilarAnswer(BaseModel):
+    """Neighbours, the nearest first."""
+
+    items: list[SimilarItem]
+
+
+class TokenizerDescription(BaseModel):
+    """What the service tokenizes with."""
+
+    fingerprint: str
+    quantizer: str
+    levels: int
+    codebook_size: int
+    dimension: int
+    encoder: str | None
+    text_fields: list[str]
+    items: int = Field(description="registered items")
+    most_items: int = Field(description="items a request")
+    versions: dict[str, str]
+    metrics: dict[str, object]

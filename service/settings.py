@@ -1,0 +1,105 @@
+"""The settings of each command: command line, then environment, then semid.toml, then defaults."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.errors import InputError
+from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+
+__all__ = ["FitSettings", "ServeSettings", "resolve"]
+
+S = TypeVar("S", bound=BaseSettings)
+TOML = Path("semid.toml")
+_fit, _quantizer, _autoencoder = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
+
+
+class _CommandSettings(BaseSettings):
+    """Settings with a table of their own in semid.toml and a prefix in the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources, the strongest first."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+class FitSettings(_CommandSettings):
+    """What `semid fit` can be told; environment SEMID_FIT_…, table [fit]."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEMID_FIT_", toml_file=TOML, toml_table_header=("fit",), extra="forbid"
+    )
+
+    encoder: str = DEFAULT_ENCODER
+    text_fields: tuple[str, ...] = ("title", "brand", "categories", "description")
+    quantizer: str = _quantizer.name
+    levels: Annotated[int, Field(ge=1, le=16)] = _quantizer.levels
+    codebook_size: Annotated[int, Field(ge=2, le=65_536)] = _quantizer.codebook_size
+    latent: Annotated[int, Field(ge=2, le=4096)] = _autoencoder.latent
+    steps: Annotated[int, Field(ge=1)] = _fit.steps
+    warmup_steps: Annotated[int, Field(ge=0)] = _fit.warmup_steps
+    batch_size: Annotated[int, Field(ge=1)] = _fit.batch_size
+    learning_rate: Annotated[float, Field(gt=0)] = _fit.learning_rate
+    patience: Annotated[int, Field(ge=1)] = _fit.patience
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = _fit.seed
+
+    def training(self) -> TrainingConfig:
+        """Return the configuration of the training."""
+        return TrainingConfig(
+            steps=self.steps,
+            warmup_steps=self.warmup_steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            patience=self.patience,
+            seed=self.seed,
+            quantizer=QuantizerConfig(
+                name=self.quantizer, levels=self.levels, codebook_size=self.codebook_size
+            ),
+            autoencoder=AutoencoderConfig(latent=self.latent),
+        )
+
+
+class ServeSettings(_CommandSettings):
+    """What `semid serve` can be told; environment SEMID_SERVE_…, table [serve]."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEMID_SERVE_", toml_file=TOML, toml_table_header=("serve",), extra="forbid"
+    )
+
+    tokenizer: Path
+    ids: Path | None = None
+    catalog: Path | None = None
+    database: str = "sqlite:///semid.db"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+
+
+def resolve(settings: type[S], given: dict[str, Any]) -> S:
+    """Return settings from the options that were given (not None) and the weaker sources.
+
+    Raises:
+        InputError: a value is out of bounds or unknown; the message names it.
+    """
+    try:
+        return settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{name.replace('_', '-')}: {first['msg']} (given: {first.get('input')!r})"
+        ) from error

@@ -1,0 +1,1 @@
+"""Item vectors → codes → frozen semantic IDs."""

@@ -1,0 +1,167 @@
+"""A frozen tokenizer on disk: config, weights, metrics, and the fingerprint of the first two."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pydantic
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from data_prep.encoders import Encoder
+from data_prep.errors import InputError
+from data_prep.files import written_aside
+from data_prep.text import TextTemplate
+from tokenizer.autoencoder import Autoencoder
+from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+
+__all__ = ["FORMAT", "EncoderReference", "TokenizerArtifact", "TokenizerConfig", "load", "save"]
+
+FORMAT = 1
+CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+
+
+class EncoderReference(pydantic.BaseModel):
+    """The text encoder that a tokenizer was made with."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    revision: str
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> Self:
+        """Refer to a loaded encoder."""
+        return cls(name=encoder.name, revision=encoder.revision)
+
+
+class TokenizerConfig(pydantic.BaseModel):
+    """All that config.json says.
+
+    Attributes:
+        format: the version of this layout.
+        dimension: D, the length of the vectors that are tokenized.
+        encoder: None where the tokenizer was fitted on the user's own vectors.
+        versions: of the libraries that trained it.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    dimension: int
+    training: TrainingConfig
+    text: TextTemplate
+    encoder: EncoderReference | None
+    versions: dict[str, str]
+
+    @property
+    def quantizer(self) -> QuantizerConfig:
+        """The residual stack's configuration."""
+        return self.training.quantizer
+
+    @property
+    def autoencoder(self) -> AutoencoderConfig:
+        """The configuration of the network around the stack."""
+        return self.training.autoencoder
+
+
+@dataclass(frozen=True)
+class TokenizerArtifact:
+    """A loaded tokenizer: `model` in eval mode; `metrics` as measured when it was fitted."""
+
+    config: TokenizerConfig
+    model: Autoencoder
+    metrics: dict[str, Any]
+    fingerprint: str
+
+
+def save(
+    folder: Path, config: TokenizerConfig, model: Autoencoder, metrics: dict[str, Any]
+) -> TokenizerArtifact:
+    """Write a tokenizer; the folder appears whole or not at all.
+
+    The fingerprint is the SHA-256 of the canonical config and the weights' bytes.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    weights = save_tensors(
+        {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    )
+    body = config.model_dump(mode="json")
+    fingerprint = _fingerprint(body, weights)
+    with written_aside(folder) as aside:
+        aside.mkdir()
+        (aside / WEIGHTS).write_bytes(weights)
+        (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
+        (aside / METRICS).write_text(json.dumps(metrics, indent=2))
+    return TokenizerArtifact(config, model.eval(), metrics, fingerprint)
+
+
+def load(folder: Path) -> TokenizerArtifact:
+    """Read a tokenizer on the CPU and check its fingerprint; nothing is unpickled.
+
+    Raises:
+        InputError: a file is missing, damaged, or of another format.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the folder that semid fit wrote")
+    body = _json(folder, CONFIG)
+    weights = _bytes(folder, WEIGHTS)
+    metrics = _json(folder, METRICS)
+    if body.get("format") != FORMAT:
+        raise InputError(
+            f"{folder}/{CONFIG} has format {body.get('format')!r}; this version of semid reads "
+            f"format {FORMAT}; fit again or use the version that wrote it ({_versions(body)})"
+        )
+    stated = body.pop("fingerprint", None)
+    if _fingerprint(body, weights) != stated:
+        raise InputError(
+            f"{folder}: {CONFIG} and {WEIGHTS} do not match the fingerprint {stated}; the files "
+            f"have changed since semid fit; restore them from a copy, or fit again"
+        )
+    try:
+        config = TokenizerConfig.model_validate(body)
+        model = Autoencoder(config.dimension, config.autoencoder, config.quantizer)
+        model.load_state_dict(load_tensors(weights))
+    except (pydantic.ValidationError, SafetensorError, RuntimeError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{folder} is not a tokenizer that this version can read: {reason}"
+        ) from error
+    return TokenizerArtifact(config, model.eval(), metrics, str(stated))
+
+
+def _fingerprint(body: dict[str, Any], weights: bytes) -> str:
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode() + hashlib.sha256(weights).digest()).hexdigest()
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{folder} has no {name}; a tokenizer folder holds {CONFIG}, {WEIGHTS} and {METRICS}; "
+            f"restore it from a copy, or fit again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{folder}/{name} cannot be read: {error.strerror}") from error
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        body = json.loads(_bytes(folder, name))
+    except ValueError as error:
+        raise InputError(f"{folder}/{name} is damaged: {error}; restore it from a copy") from error
+    if not isinstance(body, dict):
+        raise InputError(f"{folder}/{name} is damaged: an object is needed; restore it from a copy")
+    return body
+
+
+def _versions(body: dict[str, Any]) -> str:
+    versions = body.get("versions")
+    return f"semid {versions.get('semid', '?')}" if isinstance(versions, dict) else "unknown"

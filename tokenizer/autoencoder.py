@@ -1,0 +1,124 @@
+"""Content vector → latent → residual codes → reconstructed vector."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from tokenizer.config import AutoencoderConfig, QuantizerConfig
+from tokenizer.quantizers import QUANTIZERS
+from tokenizer.residual import ResidualQuantizer
+
+__all__ = ["Autoencoder", "AutoencoderOutput"]
+
+BLOCK = 256
+
+
+@dataclass
+class AutoencoderOutput:
+    """One training pass.
+
+    Attributes:
+        reconstruction: (n, D), in standardised units.
+        latent: (n, d).
+        quantized: (n, d); the latent itself where nothing was quantized.
+        loss: the quantizers' auxiliary loss.
+    """
+
+    reconstruction: Tensor
+    latent: Tensor
+    quantized: Tensor
+    loss: Tensor
+
+
+class Autoencoder(nn.Module):
+    """MLP encoder, residual stack, mirrored MLP decoder, over standardised vectors.
+
+    Standardised means centred, then divided by one scalar, so that directions and relative
+    distances stay: (x − mean) / scale with scale² the mean square of a centred component.
+
+    Attributes:
+        mean: (D,) buffer.
+        scale: scalar buffer.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, dimension: int, config: AutoencoderConfig, quantizer: QuantizerConfig
+    ) -> None:
+        super().__init__()
+        self.dimension = dimension
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("scale", torch.ones(()))
+        widths = [dimension, *config.hidden, config.latent]
+        self.encoder = _mlp(widths, config.dropout)
+        self.decoder = _mlp(widths[::-1], config.dropout)
+        level = QUANTIZERS[quantizer.name]
+        self.quantizer = ResidualQuantizer(
+            [level(quantizer, config.latent) for _ in range(quantizer.levels)]
+        )
+
+    @torch.no_grad()
+    def standardise_to(self, vectors: Tensor) -> None:
+        """Take mean and scale from vectors (n, D)."""
+        self.mean.copy_(vectors.mean(0))
+        centred = vectors - self.mean
+        self.scale.copy_(centred.square().mean().sqrt().clamp(min=1e-12))
+
+    def forward(self, x: Tensor, quantize: bool = True) -> AutoencoderOutput:
+        """Reconstruct standardised vectors (n, D); without quantization in the warm-up."""
+        latent = self.encoder(x)
+        if not quantize:
+            return AutoencoderOutput(self.decoder(latent), latent, latent, latent.new_zeros(()))
+        output = self.quantizer(latent)
+        return AutoencoderOutput(
+            self.decoder(output.quantized), latent, output.quantized, output.loss
+        )
+
+    @torch.no_grad()
+    def latents(self, vectors: Tensor) -> Tensor:
+        """Return the latents (n, d) of raw vectors (n, D).
+
+        Rows go through in blocks of one shape, the last one padded, so that a vector's latent is
+        the same, bit for bit, in any batch.
+        """
+        return _blockwise(lambda block: self.encoder((block - self.mean) / self.scale), vectors)
+
+    @torch.no_grad()
+    def encode_latents(self, latents: Tensor) -> Tensor:
+        """Return the codes (n, L) of latents (n, d), the same in any batch."""
+        return _blockwise(self.quantizer.encode, latents)
+
+    @torch.no_grad()
+    def encode(self, vectors: Tensor) -> Tensor:
+        """Return the codes (n, L) int64 of raw vectors (n, D), the same in any batch."""
+        return self.encode_latents(self.latents(vectors))
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the reconstructed raw vectors (n, D) of codes (n, L)."""
+        return _blockwise(
+            lambda block: self.decoder(self.quantizer.decode(block)) * self.scale + self.mean, codes
+        )
+
+
+def _blockwise(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """Apply `function` to blocks of exactly BLOCK rows."""
+    padding = -len(rows) % BLOCK
+    padded = torch.cat([rows, rows.new_zeros((padding, *rows.shape[1:]))])
+    if not len(padded):
+        padded = rows.new_zeros((BLOCK, *rows.shape[1:]))
+    return torch.cat([function(block) for block in torch.split(padded, BLOCK)])[: len(rows)]
+
+
+def _mlp(widths: Sequence[int], dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inner, outer in pairwise(widths[:-1]):
+        layers += [nn.Linear(inner, outer), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))

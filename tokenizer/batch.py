@@ -1,0 +1,101 @@
+"""Semantic IDs for a whole catalogue, offline, in one pass over its rows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from data_prep.embed import EmbeddingCache, Progress
+from data_prep.errors import InputError
+from tokenizer.id_table import SEMANTIC_IDS
+from tokenizer.pipeline import Pipeline, Tokenized
+from tokenizer.semantic_id import assign_suffixes, codes_key, format_semantic_id
+
+__all__ = ["tokenize_catalogue"]
+
+
+def tokenize_catalogue(
+    items: pl.DataFrame,
+    pipeline: Pipeline,
+    known: pl.DataFrame | None = None,
+    vectors: pl.DataFrame | None = None,
+    batch_size: int = 1024,
+    cache: EmbeddingCache | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Give every item of a catalogue its semantic ID.
+
+    Args:
+        items: the Items table.
+        known: a table of IDs by the same tokenizer. Its rows come first in the result and are not
+            changed; suffixes go on from it.
+        vectors: the items' own vectors, instead of their text.
+        batch_size: items in memory at once; the codes do not depend on it.
+        cache: keeps the vectors of texts.
+        progress: told of each batch of items.
+
+    Returns:
+        The table of `tokenizer.id_table.SEMANTIC_IDS`: known IDs, then new ones in row order.
+
+    Raises:
+        InputError: an item without text or vector, or with a vector that cannot be tokenized.
+    """
+    known = pl.DataFrame(schema=SEMANTIC_IDS) if known is None else known
+    if vectors is not None:
+        items = _with_vectors(items, vectors)
+    new = items.join(known.select("item_id"), on="item_id", how="anti", maintain_order="left")
+    if progress is not None:
+        progress(items.height - new.height)
+    next_suffix = _next_suffixes(known, pipeline.levels)
+    parts = [known]
+    for batch in _batches(new, batch_size):
+        tokenized = _tokenize(batch, pipeline, cache)
+        suffixes = assign_suffixes(tokenized.codes, next_suffix)
+        rows = zip(tokenized.codes.tolist(), suffixes.tolist(), strict=True)
+        parts.append(
+            pl.DataFrame(
+                {
+                    "item_id": batch["item_id"],
+                    "codes": tokenized.codes.tolist(),
+                    "suffix": suffixes,
+                    "semantic_id": [format_semantic_id(codes, suffix) for codes, suffix in rows],
+                    "distortion": tokenized.distortion,
+                    "tokenizer": [pipeline.fingerprint] * batch.height,
+                },
+                schema=SEMANTIC_IDS,
+            )
+        )
+        if progress is not None:
+            progress(batch.height)
+    return pl.concat(parts)
+
+
+def _batches(items: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
+    return items.iter_slices(size) if items.height else iter(())
+
+
+def _tokenize(batch: pl.DataFrame, pipeline: Pipeline, cache: EmbeddingCache | None) -> Tokenized:
+    if "vector" in batch.columns:
+        return pipeline.tokenize(batch["vector"].to_numpy())
+    texts = pipeline.texts(list(batch.iter_rows(named=True)))
+    return pipeline.tokenize(pipeline.embed(texts, cache))
+
+
+def _with_vectors(items: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
+    without = items.join(vectors, on="item_id", how="anti")
+    if without.height:
+        raise InputError(
+            f"{without.height} items have no vector, the first is {without['item_id'][0]!r}; "
+            f"add them to the file of vectors or leave the items out"
+        )
+    return items.select("item_id").join(vectors, on="item_id", how="left", maintain_order="left")
+
+
+def _next_suffixes(known: pl.DataFrame, levels: int) -> dict[bytes, int]:
+    if known.is_empty():
+        return {}
+    codes = np.asarray(known["codes"].to_list(), dtype=np.uint16).reshape(-1, levels)
+    following: dict[bytes, int] = {}
+    for key, suffix in zip(codes_key(codes), known["suffix"].to_list(), strict=True):
+        following[key] = max(following.get(key, 0), suffix + 1)
+    return following

@@ -1,0 +1,82 @@
+"""What is chosen when a tokenizer is made."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["AutoencoderConfig", "QuantizerConfig", "TrainingConfig"]
+
+
+@dataclass(frozen=True)
+class QuantizerConfig:
+    """One residual stack of quantizers.
+
+    Attributes:
+        name: the variant, a name of `tokenizer.quantizers.QUANTIZERS`.
+        levels: L, the codes of an item.
+        codebook_size: K, the codewords of a level; 2 to 65,536, since codes are stored as uint16.
+        radius: the radius family of the surrogate (`tokenizer.radius.RADII`).
+        psi_max: upper bound of the radius slope ψ′; 1 is non-expansive, below 2 never flips a sign.
+        rank: r of the linear transform's U Vᵀ.
+        spectral_clip: upper bound of σ_max(W).
+        row_norm: normalise the rows of the raw codebook to length 1, instead of only their mean.
+        commitment: weight β of ‖z − sg q‖². The power radius needs it: its slope below 1 leaves a
+            part of the straight-through gradient along the gap, and without it the latents ran
+            away.
+    """
+
+    name: str = "grit"
+    levels: int = 4
+    codebook_size: int = 256
+    radius: str = "power"
+    psi_max: float = 1.0
+    rank: int = 16
+    spectral_clip: float = 4.0
+    row_norm: bool = True
+    commitment: float = 0.25
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """The network around the residual stack.
+
+    Attributes:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        latent: d, the width that is quantized.
+        dropout: share of the hidden units dropped in training.
+    """
+
+    hidden: tuple[int, ...] = (512, 256, 128)
+    latent: int = 32
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how fast.
+
+    Attributes:
+        steps: gradient steps after the warm-up.
+        warmup_steps: steps without quantization before k-means starts the codebooks.
+        batch_size: vectors a step.
+        learning_rate: peak of AdamW; it falls to zero along a half cosine.
+        weight_decay: of AdamW, on matrices of encoder and decoder.
+        held_out: share of the items that only measure.
+        evaluate_every: steps between two measurements on the held-out items.
+        patience: measurements without a better held-out error before training stops.
+        seed: of every random choice.
+        separation: weight of the term that keeps near items apart (`tokenizer.separation`).
+        separation_margin: the squared distance it asks for, in units of a cell's.
+    """
+
+    steps: int = 2500
+    warmup_steps: int = 200
+    batch_size: int = 1024
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    held_out: float = 0.1
+    evaluate_every: int = 100
+    patience: int = 10
+    seed: int = 0
+    separation: float = 0.1
+    separation_margin: float = 2.0
+    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)

@@ -1,0 +1,93 @@
+"""Vectors → a trained, measured and saved tokenizer."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_prep.encoders import Encoder
+from data_prep.errors import InputError
+from data_prep.record import library_versions, run_record
+from data_prep.text import TextTemplate
+from tokenizer import artifact
+from tokenizer.config import TrainingConfig
+from tokenizer.faiss_baseline import faiss_residual_baseline
+from tokenizer.health import level_health, unique_share
+from tokenizer.pipeline import check_finite
+from tokenizer.training import Evaluation, TrainingResult, split_held_out, train
+
+__all__ = ["fit"]
+
+
+def fit(
+    folder: Path,
+    vectors: NDArray[np.float32],
+    training: TrainingConfig,
+    text: TextTemplate,
+    encoder: Encoder | None,
+    data_fingerprint: str,
+    baseline: bool = True,
+    progress: Callable[[int, Evaluation | None], None] | None = None,
+) -> artifact.TokenizerArtifact:
+    """Train on vectors (n, D), measure on all of them, and save.
+
+    Args:
+        folder: where the tokenizer goes; it appears whole or not at all.
+        encoder: what made the vectors from content text; None for the user's own vectors.
+        data_fingerprint: SHA-256 of the catalogue.
+        baseline: train FAISS's residual quantizer on the same vectors and report it beside.
+
+    Raises:
+        InputError: fewer than two items; vectors that cannot be used; the folder cannot be written.
+    """
+    if len(vectors) < 2:
+        raise InputError(f"{len(vectors)} item is too few to fit a tokenizer; two are the least")
+    check_finite(vectors)
+    if not (vectors != vectors[0]).any():
+        raise InputError("all items have the same vector; nothing tells them apart")
+    result = train(torch.from_numpy(np.ascontiguousarray(vectors)), training, progress)
+    config = artifact.TokenizerConfig(
+        format=artifact.FORMAT,
+        dimension=vectors.shape[1],
+        training=training,
+        text=text,
+        encoder=None if encoder is None else artifact.EncoderReference.of(encoder),
+        versions=library_versions(),
+    )
+    metrics = _measure(vectors, training, result)
+    if baseline:
+        metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
+    metrics["record"] = run_record(training.seed, data_fingerprint, result.seconds)
+    return artifact.save(folder, config, result.model, metrics)
+
+
+def _measure(
+    vectors: NDArray[np.float32], training: TrainingConfig, result: TrainingResult
+) -> dict[str, Any]:
+    codes = result.model.encode(torch.from_numpy(np.ascontiguousarray(vectors)))
+    health = level_health(codes, training.quantizer.codebook_size)
+    return {
+        "items": len(vectors),
+        "train_error": result.best.train_error,
+        "held_out_error": result.best.held_out_error,
+        "unique_share": unique_share(codes),
+        "levels": [level.as_dict() for level in health],
+        "training_seconds": round(result.seconds, 2),
+        "best_step": result.best.step,
+        "history": [asdict(measured) for measured in result.history],
+    }
+
+
+def _baseline(vectors: NDArray[np.float32], training: TrainingConfig) -> dict[str, Any]:
+    """Measure FAISS on the same split; it needs as many training rows as a level has codewords."""
+    rows, held_rows = split_held_out(len(vectors), training.held_out, training.seed)
+    bits = max(1, (training.quantizer.codebook_size - 1).bit_length())
+    if len(rows) < 2**bits:
+        return {"skipped": f"{len(rows)} training items are fewer than its {2**bits} codewords"}
+    levels = training.quantizer.levels
+    found = faiss_residual_baseline(vectors[rows.numpy()], vectors[held_rows.numpy()], levels, bits)
+    return asdict(found)

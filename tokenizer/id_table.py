@@ -1,0 +1,82 @@
+"""The table of semantic IDs on disk, checked on the way in."""
+
+from pathlib import Path
+
+import polars as pl
+
+from data_prep.catalog import read_table
+from data_prep.errors import InputError
+from data_prep.tables import check_items, named_rows
+
+__all__ = ["SEMANTIC_IDS", "check_keeps", "read_ids"]
+
+SEMANTIC_IDS: dict[str, pl.DataType] = {
+    "item_id": pl.String(),
+    "codes": pl.List(pl.UInt16()),
+    "suffix": pl.UInt32(),
+    "semantic_id": pl.String(),
+    "distortion": pl.Float32(),
+    "tokenizer": pl.String(),
+}
+
+
+def read_ids(path: Path, fingerprint: str, levels: int) -> pl.DataFrame:
+    """Read a table that `semid tokenize` wrote.
+
+    Args:
+        fingerprint: of the tokenizer that the IDs must come from.
+        levels: its number of codes.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, comes from another tokenizer, or an
+            item or an ID stands in it twice.
+    """
+    frame = read_table(path)
+    missing = [name for name in SEMANTIC_IDS if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{path}: no column {missing[0]!r}; a table that semid tokenize wrote is needed"
+        )
+    if frame.is_empty():
+        return pl.DataFrame(schema=SEMANTIC_IDS)
+    try:
+        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SEMANTIC_IDS.items())
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path}: a column has another type than semid tokenize writes") from error
+    others = frame.filter(pl.col("tokenizer") != fingerprint)["tokenizer"].unique()
+    if len(others):
+        raise InputError(
+            f"{path} holds IDs of tokenizer {others[0]}, not of {fingerprint}; "
+            f"use the tokenizer that made them"
+        )
+    wrong = (frame["codes"].list.len() != levels) | frame["codes"].is_null()
+    if wrong.any():
+        raise InputError(f"{path}: {named_rows(wrong)} do not have {levels} codes")
+    check_items(frame.select("item_id"), path.name)
+    repeated = frame["semantic_id"].is_duplicated() | frame["semantic_id"].is_null()
+    if repeated.any():
+        raise InputError(
+            f"{path}: a semantic_id is missing or given twice ({named_rows(repeated)})"
+        )
+    return frame
+
+
+def check_keeps(path: Path, new: pl.DataFrame) -> None:
+    """See that replacing the table at `path`, if there is one, by `new` takes no item's ID away.
+
+    Raises:
+        InputError: an item would lose its ID or get another one, or `path` is no table of IDs.
+    """
+    if not path.exists():
+        return
+    old = read_table(path)
+    if not {"item_id", "semantic_id", "tokenizer"} <= set(old.columns):
+        raise InputError(f"{path} exists and is not a table of IDs; choose another --out")
+    keys = ["item_id", "semantic_id", "tokenizer"]
+    lost = old.select(keys).join(new.select(keys), on=keys, how="anti")
+    if lost.height:
+        raise InputError(
+            f"{path} exists and {lost.height} of its IDs would be lost or changed (item "
+            f"{lost['item_id'][0]!r} has {lost['semantic_id'][0]}); pass --known {path} to go on "
+            f"from it, --overwrite to give them up, or another --out"
+        )

@@ -1,0 +1,162 @@
+"""Item → text → vector → codes: the same steps offline and over HTTP."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_prep.embed import EmbeddingCache, Progress, embed
+from data_prep.encoders import Encoder, load_encoder
+from data_prep.errors import InputError
+from tokenizer import artifact
+from tokenizer.semantic_id import Codes
+
+__all__ = ["Pipeline", "Tokenized", "check_finite"]
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """Codes (n, L) uint16 and distortion (n,) float32 of n vectors.
+
+    An item's distortion is ‖x − x̂‖² over the mean of ‖x − mean‖² on the training items: averaged
+    over items it is the relative reconstruction error.
+    """
+
+    codes: Codes
+    distortion: NDArray[np.float32]
+
+
+class Pipeline:
+    """A frozen tokenizer with its text encoder.
+
+    Attributes:
+        config, fingerprint, metrics: of the tokenizer.
+        codebooks: (L, K, d) float32.
+    """
+
+    def __init__(self, tokenizer: artifact.TokenizerArtifact) -> None:
+        """Load the encoder that the tokenizer names.
+
+        Raises:
+            InputError: the encoder is missing here or has other weights than in training.
+        """
+        self.config = tokenizer.config
+        self.fingerprint = tokenizer.fingerprint
+        self.metrics = tokenizer.metrics
+        self.codebooks: NDArray[np.float32] = tokenizer.model.quantizer.codebooks().numpy()
+        self._model = tokenizer.model
+        self._encoder: Encoder | None = None
+        if (reference := tokenizer.config.encoder) is not None:
+            self._encoder = load_encoder(reference.name)
+            if self._encoder.revision != reference.revision:
+                raise InputError(
+                    f"encoder {reference.name!r} here has revision {self._encoder.revision}, but "
+                    f"the tokenizer was fitted with {reference.revision}; install that one"
+                )
+
+    @classmethod
+    def load(cls, folder: Path) -> "Pipeline":
+        """Read the tokenizer in `folder` and its encoder.
+
+        Raises:
+            InputError: as `tokenizer.artifact.load`, or the encoder does not fit.
+        """
+        return cls(artifact.load(folder))
+
+    @property
+    def levels(self) -> int:
+        """L, the codes of an item."""
+        return self.config.quantizer.levels
+
+    @property
+    def codebook_size(self) -> int:
+        """K, the codewords of a level."""
+        return self.config.quantizer.codebook_size
+
+    def texts(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Return each item's content text.
+
+        Raises:
+            InputError: an item has none.
+        """
+        return self.config.text.render_all(items)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        cache: EmbeddingCache | None = None,
+        progress: Progress | None = None,
+    ) -> NDArray[np.float32]:
+        """Return vectors (n, D) of content texts.
+
+        Raises:
+            InputError: the tokenizer was fitted on vectors and has no encoder.
+        """
+        if self._encoder is None:
+            raise InputError(
+                "this tokenizer was fitted on vectors and has no text encoder; give vectors"
+            )
+        return embed(texts, self._encoder, cache, progress)
+
+    def tokenize(self, vectors: NDArray[np.float32]) -> Tokenized:
+        """Return codes and distortion of vectors (n, D), each row's the same in any batch.
+
+        Raises:
+            InputError: vectors of another length, not finite, or all zero.
+        """
+        self.check(vectors)
+        x = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))
+        codes = self._model.encode(x)
+        lost = (x - self._model.decode(codes)).square().sum(1)
+        mean_square = self._model.scale.square() * self.config.dimension
+        return Tokenized(
+            codes.numpy().astype(np.uint16), (lost / mean_square).numpy().astype(np.float32)
+        )
+
+    def latents(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the latents (n, d) of vectors (n, D), the queries of a `SemanticIndex`.
+
+        Raises:
+            InputError: as `tokenize`.
+        """
+        self.check(vectors)
+        latents = self._model.latents(torch.from_numpy(np.ascontiguousarray(vectors, np.float32)))
+        return np.asarray(latents.numpy())
+
+    def latents_of_codes(self, codes: Codes) -> NDArray[np.float32]:
+        """Return the decoded latents (n, d) of codes (n, L)."""
+        return np.asarray(self.codebooks[np.arange(self.levels), codes.astype(np.int64)].sum(1))
+
+    def check(self, vectors: NDArray[np.float32]) -> None:
+        """See that vectors (n, D) can be tokenized.
+
+        Raises:
+            InputError: vectors of another length, not finite, or all zero; names the row from 1.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.config.dimension:
+            raise InputError(
+                f"vectors have length {vectors.shape[-1]}; this tokenizer takes "
+                f"{self.config.dimension}"
+            )
+        check_finite(vectors)
+
+
+def check_finite(vectors: NDArray[np.float32]) -> None:
+    """See that every vector of (n, D) is finite and has a direction.
+
+    Raises:
+        InputError: NaN, infinity, or a zero vector; names the first row, counted from 1.
+    """
+    for wrong, what in (
+        (~np.isfinite(vectors).all(1), "NaN or infinity"),
+        (~vectors.any(1), "only zeros"),
+    ):
+        if wrong.any():
+            raise InputError(
+                f"the vector in row {int(wrong.argmax()) + 1} has {what}; correct it or leave it "
+                f"out"
+            )

@@ -1,0 +1,66 @@
+"""What every vector quantizer offers."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from tokenizer.kmeans import nearest
+
+__all__ = ["Quantizer", "QuantizerOutput"]
+
+
+@dataclass
+class QuantizerOutput:
+    """What one level made of a batch.
+
+    Attributes:
+        quantized: (n, d); its value is the codeword (`decode(codes)` in eval mode), its gradient
+            the variant's own.
+        codes: (n,) int64.
+        loss: scalar, the variant's auxiliary loss: the mean over the batch of squared distances
+            SUMMED over dimensions, weighted.
+        statistics: named scalars for the training log.
+    """
+
+    quantized: Tensor
+    codes: Tensor
+    loss: Tensor
+    statistics: dict[str, float] = field(default_factory=dict)
+
+
+class Quantizer(nn.Module):
+    """One level: vectors (n, d) ↔ codes (n,) of 0…K−1.
+
+    In eval mode `forward(z).quantized` equals `decode(encode(z))`: an ID alone gives its vector.
+    """
+
+    def __init__(self, codebook_size: int, dimension: int) -> None:
+        super().__init__()
+        self.codebook_size = codebook_size
+        self.dimension = dimension
+
+    def forward(self, z: Tensor) -> QuantizerOutput:
+        """Quantize a batch (n, d) with gradients."""
+        raise NotImplementedError
+
+    def codebook(self) -> Tensor:
+        """Return the codewords that are searched, (K, d)."""
+        raise NotImplementedError
+
+    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
+        """Set the codebook from latents (n, d) before training."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Bring parameters back into their bounds after an optimizer step."""
+
+    @torch.no_grad()
+    def encode(self, z: Tensor) -> Tensor:
+        """Return the index of the nearest codeword, (n,) int64."""
+        return nearest(z, self.codebook())[0]
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the codewords of `codes`, (n, d)."""
+        return self.codebook()[codes]

