@@ -49,7 +49,7 @@ def fit(
     check_finite(vectors)
     if not (vectors != vectors[0]).any():
         raise InputError("all items have the same vector; nothing tells them apart")
-    result = train(torch.from_numpy(np.ascontiguousarray(vectors)), training, progress)
+    result = train(torch.tensor(vectors), training, progress)
     config = artifact.TokenizerConfig(
         format=artifact.FORMAT,
         dimension=vectors.shape[1],
@@ -68,7 +68,7 @@ def fit(
 def _measure(
     vectors: NDArray[np.float32], training: TrainingConfig, result: TrainingResult
 ) -> dict[str, Any]:
-    codes = result.model.encode(torch.from_numpy(np.ascontiguousarray(vectors)))
+    codes = result.model.encode(torch.tensor(vectors))
     health = level_health(codes, training.quantizer.codebook_size)
     return {
         "items": len(vectors),

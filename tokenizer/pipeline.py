@@ -109,7 +109,7 @@ class Pipeline:
             InputError: vectors of another length, not finite, or all zero.
         """
         self.check(vectors)
-        x = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32))
+        x = torch.tensor(vectors, dtype=torch.float32)
         codes = self._model.encode(x)
         lost = (x - self._model.decode(codes)).square().sum(1)
         mean_square = self._model.scale.square() * self.config.dimension
@@ -124,7 +124,7 @@ class Pipeline:
             InputError: as `tokenize`.
         """
         self.check(vectors)
-        latents = self._model.latents(torch.from_numpy(np.ascontiguousarray(vectors, np.float32)))
+        latents = self._model.latents(torch.tensor(vectors, dtype=torch.float32))
         return np.asarray(latents.numpy())
 
     def latents_of_codes(self, codes: Codes) -> NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""Tests, mirroring the packages; `tests/e2e` starts real processes."""

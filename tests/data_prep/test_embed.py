@@ -1,0 +1,93 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from data_prep.demo import demo_items
+from data_prep.embed import EmbeddingCache, embed
+from data_prep.encoders import Encoder, load_encoder
+from data_prep.errors import InputError
+from data_prep.text import TextTemplate
+
+
+class CountingEncoder:
+    """Counts the texts that pass through an encoder, and can fail after some."""
+
+    def __init__(self, inner: Encoder, fail_after: int | None = None) -> None:
+        self.inner, self.name, self.revision = inner, inner.name, inner.revision
+        self.dimension, self.encoded, self.fail_after = inner.dimension, 0, fail_after
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return self.inner.token_counts(texts)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self.fail_after is not None and self.encoded >= self.fail_after:
+            raise KeyboardInterrupt
+        self.encoded += len(texts)
+        return self.inner.encode(texts)
+
+
+def test_a_second_run_embeds_nothing(tmp_path: Path, encoder: Encoder) -> None:
+    texts = ["red soap", "blue mug", "red soap"]
+    counting = CountingEncoder(encoder)
+    with EmbeddingCache(tmp_path) as cache:
+        first = embed(texts, counting, cache)
+        assert counting.encoded == 2
+    with EmbeddingCache(tmp_path) as cache:
+        second = embed(texts, counting, cache)
+    assert counting.encoded == 2
+    assert np.array_equal(first, second)
+    assert np.array_equal(first[0], first[2])
+
+
+def test_another_revision_is_another_vector(tmp_path: Path, encoder: Encoder) -> None:
+    counting = CountingEncoder(encoder)
+    with EmbeddingCache(tmp_path) as cache:
+        embed(["soap"], counting, cache)
+        counting.revision = "2"
+        embed(["soap"], counting, cache)
+    assert counting.encoded == 2
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, encoder: Encoder) -> None:
+    texts = [f"text {number}" for number in range(200)]
+    with EmbeddingCache(tmp_path) as cache, pytest.raises(KeyboardInterrupt):
+        embed(texts, CountingEncoder(encoder, fail_after=128), cache)
+    again = CountingEncoder(encoder)
+    with EmbeddingCache(tmp_path) as cache:
+        embed(texts, again, cache)
+    assert again.encoded == 200 - 128
+
+
+def test_progress_reaches_the_number_of_texts(tmp_path: Path, encoder: Encoder) -> None:
+    done: list[int] = []
+    with EmbeddingCache(tmp_path) as cache:
+        embed(["a b", "c d"], encoder, cache)
+        embed(["a b", "c d", "a b", "e f"], encoder, cache, done.append)
+    assert sum(done) == 4
+    assert done[0] == 3
+
+
+def test_an_unusable_cache_is_named(tmp_path: Path) -> None:
+    (tmp_path / "embeddings.sqlite").write_text("something else, long enough to be no database")
+    with pytest.raises(InputError, match="embeddings.sqlite"):
+        EmbeddingCache(tmp_path)
+
+
+def test_minilm_gives_a_text_one_vector_whatever_else_is_in_the_batch() -> None:
+    """Bit for bit, alone, in a small batch, and among texts of other lengths."""
+    texts = TextTemplate().render_all(demo_items(120).iter_rows(named=True))
+    minilm = load_encoder("minilm")
+    together = embed(texts, minilm)
+    assert together.shape == (120, 384)
+    assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    for size in (1, 7):
+        parts = [embed(texts[row : row + size], minilm) for row in range(0, 35, size)]
+        assert np.array_equal(np.concatenate(parts), together[:35])
+
+
+def test_an_unknown_encoder_is_named() -> None:
+    with pytest.raises(InputError, match="encoder '/nowhere' cannot be loaded"):
+        load_encoder("/nowhere")

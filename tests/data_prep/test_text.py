@@ -1,0 +1,17 @@
+import pytest
+
+from data_prep.errors import InputError
+from data_prep.text import TextTemplate
+
+
+def test_fields_stand_in_order_and_empty_ones_leave_nothing() -> None:
+    item = {"title": " Rose  Cream ", "brand": None, "categories": ["Beauty", "", "Hands"]}
+    assert TextTemplate().render(item) == "Rose Cream. Categories: Beauty > Hands."
+    assert TextTemplate(fields=("brand", "title")).render(item) == "Title: Rose Cream."
+    assert TextTemplate(fields=("price",)).render({"price": 2.5}) == "2.5."
+
+
+def test_items_without_text_are_named() -> None:
+    items = [{"item_id": "a", "title": "x"}, {"item_id": "b", "title": " "}, {"item_id": "c"}]
+    with pytest.raises(InputError, match="2 items: b, c"):
+        TextTemplate().render_all(items)
