@@ -68,7 +68,10 @@ class FitSettings(_CommandSettings):
             patience=self.patience,
             seed=self.seed,
             quantizer=QuantizerConfig(
-                name=self.quantizer, levels=self.levels, codebook_size=self.codebook_size
+                name=self.quantizer,
+                levels=self.levels,
+                codebook_size=self.codebook_size,
+                rank=min(_quantizer.rank, self.codebook_size),
             ),
             autoencoder=AutoencoderConfig(latent=self.latent),
         )

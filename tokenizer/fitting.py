@@ -18,6 +18,7 @@ from tokenizer.config import TrainingConfig
 from tokenizer.faiss_baseline import faiss_residual_baseline
 from tokenizer.health import level_health, unique_share
 from tokenizer.pipeline import check_finite
+from tokenizer.quantizers import check_config
 from tokenizer.training import Evaluation, TrainingResult, split_held_out, train
 
 __all__ = ["fit"]
@@ -42,8 +43,10 @@ def fit(
         baseline: train FAISS's residual quantizer on the same vectors and report it beside.
 
     Raises:
-        InputError: fewer than two items; vectors that cannot be used; the folder cannot be written.
+        InputError: a configuration that cannot be built; fewer than two items; vectors that
+            cannot be used; a folder that cannot be written.
     """
+    check_config(training.quantizer)
     if len(vectors) < 2:
         raise InputError(f"{len(vectors)} item is too few to fit a tokenizer; two are the least")
     check_finite(vectors)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.console import bar, output
+from tokenizer.config import TrainingConfig
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["demo"]
-
-STEPS = 600
 
 
 def demo(
@@ -24,6 +23,7 @@ def demo(
     items: Annotated[int, typer.Option(min=300, max=17_000, help="Items of the catalogue.")] = 4000,
     shoppers: Annotated[int, typer.Option(min=1, help="Shoppers with habits.")] = 2500,
     encoder: Annotated[str, typer.Option(help="minilm or hashing.")] = "minilm",
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     serve: Annotated[bool, typer.Option(help="Start the service at the end.")] = True,
     browser: Annotated[bool, typer.Option(help="Open the page, where there is a screen.")] = True,
@@ -45,8 +45,8 @@ def demo(
     output.print(
         f"{out}: {items:,} items, {shoppers:,} shoppers, {interactions.height:,} purchases"
     )
-    _fit(catalogue, out, encoder, seed)
-    _tokenize(catalogue, out)
+    _fit(catalogue, out, encoder, TrainingConfig(steps=steps, seed=seed))
+    fingerprint = _tokenize(catalogue, out)
     if serve:
         from service.cli.serve import run
         from service.settings import ServeSettings
@@ -54,7 +54,7 @@ def demo(
         settings = ServeSettings(
             tokenizer=out / "tokenizer",
             ids=out / "ids.parquet",
-            database=f"sqlite:///{out / 'semid.db'}",
+            database=f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}",
             host=host,
             port=port,
         )
@@ -63,19 +63,17 @@ def demo(
         run(settings, catalogue)
 
 
-def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, seed: int) -> None:
+def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: TrainingConfig) -> None:
     from data_prep.encoders import load_encoder
     from data_prep.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.catalogue import vectors_of_texts
     from service.cli.inspect import print_health
     from tokenizer.artifact import load
-    from tokenizer.config import TrainingConfig
     from tokenizer.fitting import fit
 
     folder = out / "tokenizer"
     encoder = load_encoder(encoder_name)
-    training = TrainingConfig(steps=STEPS, seed=seed)
     digest = file_digest(out / "items.parquet")
     if folder.exists():
         found = load(folder)
@@ -93,7 +91,8 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, seed: int) -> None
     print_health(saved)
 
 
-def _tokenize(items: "pl.DataFrame", out: Path) -> None:
+def _tokenize(items: "pl.DataFrame", out: Path) -> str:
+    """Write the IDs and return the tokenizer's fingerprint."""
     from data_prep.files import written_aside
     from service.cli.catalogue import open_cache
     from tokenizer.batch import tokenize_catalogue
@@ -105,6 +104,7 @@ def _tokenize(items: "pl.DataFrame", out: Path) -> None:
     with written_aside(out / "ids.parquet") as path:
         ids.write_parquet(path)
     output.print(f"{out / 'ids.parquet'}: {ids.height:,} IDs, as {ids['semantic_id'][0]}")
+    return pipeline.fingerprint
 
 
 def _has_screen() -> bool:

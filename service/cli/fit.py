@@ -128,6 +128,7 @@ def fit(
     from service.cli.catalogue import vectors_of_items, vectors_of_texts
     from service.cli.inspect import print_health
     from tokenizer.fitting import fit as fit_tokenizer
+    from tokenizer.quantizers import check_config
     from tokenizer.training import Evaluation
 
     frame = read_items(items, column_map(column), category_separator)
@@ -138,6 +139,7 @@ def fit(
         )
     check_writable(out)
     training = settings.training()
+    check_config(training.quantizer)
     template = TextTemplate(fields=settings.text_fields)
     if vectors is None:
         model = load_encoder(settings.encoder)

@@ -72,7 +72,7 @@ def test_progress_reaches_the_number_of_texts(tmp_path: Path, encoder: Encoder) 
 
 def test_an_unusable_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "embeddings.sqlite").write_text("something else, long enough to be no database")
-    with pytest.raises(InputError, match="embeddings.sqlite"):
+    with pytest.raises(InputError, match=r"embeddings\.sqlite"):
         EmbeddingCache(tmp_path)
 
 

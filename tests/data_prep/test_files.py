@@ -9,9 +9,14 @@ from data_prep.files import check_writable, written_aside
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "out.txt"
     target.write_text("old")
-    with pytest.raises(RuntimeError), written_aside(target) as aside:
-        aside.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with written_aside(target) as aside:
+            aside.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -28,5 +33,5 @@ def test_folders_are_replaced_whole(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot write .*file/out"):
+    with pytest.raises(InputError, match=r"cannot write .*file/out"):
         check_writable(tmp_path / "file" / "out")

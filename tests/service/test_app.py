@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
-from httpx import Response
 from numpy.typing import NDArray
 
 from service.app import create_app
@@ -34,7 +33,7 @@ def _fields(items: pl.DataFrame) -> list[dict[str, Any]]:
     return items.to_dicts()
 
 
-def _problem(answer: Response, status: int) -> dict[str, Any]:
+def _problem(answer: Any, status: int) -> dict[str, Any]:
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()

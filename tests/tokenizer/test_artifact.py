@@ -80,7 +80,7 @@ def test_another_format_is_named(folder: Path) -> None:
 
 def test_what_is_no_tokenizer_is_named(folder: Path) -> None:
     (folder / "config.json").write_text("{")
-    with pytest.raises(InputError, match="config.json is damaged"):
+    with pytest.raises(InputError, match=r"config\.json is damaged"):
         load(folder)
     with pytest.raises(InputError, match="not a folder"):
         load(folder / "nothing")

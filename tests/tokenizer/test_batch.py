@@ -85,7 +85,7 @@ def test_a_table_is_not_replaced_where_ids_would_be_lost(tmp_path: Path, ids: pl
     check_keeps(path, ids)
     ids.write_parquet(path)
     check_keeps(path, ids)
-    with pytest.raises(InputError, match="600 of its IDs|1 of its IDs"):
+    with pytest.raises(InputError, match="1 of its IDs"):
         check_keeps(path, ids.tail(599))
     pl.DataFrame({"x": [1]}).write_parquet(path)
     with pytest.raises(InputError, match="not a table of IDs"):

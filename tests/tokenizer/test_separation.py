@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tests.tokenizer.autograd import gradient
 from tokenizer import separation
 from tokenizer.separation import nearest_others, separation_loss
 
@@ -30,6 +31,5 @@ def test_the_loss_is_zero_beyond_the_margin_and_pushes_apart_within() -> None:
     assert separation_loss(z, torch.tensor([[2.0, 0.0]]), quantized, margin=2.0) == 0
     loss = separation_loss(z, torch.tensor([[0.5, 0.0]]), quantized, margin=2.0)
     assert loss.item() == pytest.approx(1 - 0.25 / 2)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert z.grad is not None
-    assert z.grad[0, 0] > 0  # descent moves z away from 0.5
+    loss.backward()
+    assert gradient(z)[0, 0] > 0  # descent moves z away from 0.5

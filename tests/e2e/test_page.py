@@ -1,0 +1,92 @@
+"""The page in a real headless Chromium, over a real service."""
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.e2e.server import run_semid, serving
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a small demo."""
+    folder = tmp_path_factory.mktemp("page")
+    run_semid(
+        "demo", "--no-serve", "--out", folder, "--encoder", "hashing", "--items", 600,
+        "--shoppers", 10, "--steps", 100,
+    )  # fmt: skip
+    with serving(
+        folder / "log", "--tokenizer", folder / "tokenizer", "--ids", folder / "ids.parquet",
+        "--catalog", folder / "items.parquet", "--database", f"sqlite:///{folder / 'semid.db'}",
+    ) as address:  # fmt: skip
+        yield address
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Page]:
+    """Open the page; at the end see that nothing failed and no other host was asked."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        failures: list[str] = []
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.on(
+            "request",
+            lambda asked: failures.append(asked.url) if not asked.url.startswith(address) else None,
+        )
+        page.goto(address)
+        yield page
+        browser.close()
+        assert failures == []
+
+
+def test_an_item_is_found_with_its_id_and_neighbours(page: Page) -> None:
+    expect(page.locator("#summary")).to_contain_text("600 items")
+    page.get_by_role("searchbox").fill("coffee")
+    page.get_by_role("button", name="Search").click()
+    first = page.locator("#results .row").first
+    expect(first.locator(".title")).to_contain_text(re.compile("coffee", re.IGNORECASE))
+    title = first.locator(".title").inner_text()
+    first.click()
+    expect(page.locator("#item-heading")).to_have_text(title)
+    expect(page.locator("#item-id .code")).to_have_count(4)
+    expect(page.locator("#item-facts")).to_contain_text(re.compile(r"semantic ID \d+-\d+-\d+-\d+"))
+    expect(page.locator("#neighbours .row")).to_have_count(12)
+    page.locator("#neighbours .row").first.click()
+    expect(page.locator("#item-heading")).not_to_have_text(title)
+
+
+def test_words_of_no_title_find_what_is_near_in_meaning(page: Page) -> None:
+    page.get_by_role("searchbox").fill("something to brew coffee with")
+    page.get_by_role("searchbox").press("Enter")
+    expect(page.locator("#results")).to_contain_text("near in meaning")
+    expect(page.locator("#results .row")).to_have_count(20)
+
+
+def test_prefixes_lead_to_items(page: Page) -> None:
+    prefix = page.locator("#prefixes .prefix").first
+    code = prefix.get_attribute("data-prefix")
+    count = int(prefix.locator("span").first.inner_text().split()[-2])
+    prefix.click()
+    expect(page.locator("#members .row")).to_have_count(min(count, 50))
+    expect(page.locator("#path")).to_contain_text(f"all items – {code}")
+    chips = page.locator("#members .codes").evaluate_all(
+        "all => all.map(codes => codes.firstChild.textContent)"
+    )
+    assert set(chips) == {code}
+
+
+def test_the_interface_is_described_without_the_network(page: Page, address: str) -> None:
+    page.goto(f"{address}/docs")
+    expect(page.get_by_text("/v1/tokenize", exact=True)).to_be_visible()

@@ -1,0 +1,288 @@
+"""The `semid` command in this process: what it makes, and one clear line for each bad input."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from data_prep.demo import demo_items
+from service.cli import main
+
+FAST = ["--encoder", "hashing", "--steps", "20", "--warmup-steps", "5", "--batch-size", "64"]
+SMALL = [*FAST, "--codebook-size", "16", "--levels", "2", "--no-baseline"]
+
+
+class Outcome(NamedTuple):
+    code: int
+    output: str
+    errors: str
+
+
+class Command(Protocol):
+    def __call__(self, *arguments: object) -> Outcome: ...
+
+
+@pytest.fixture
+def semid(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Command:
+    """Run `semid` in an empty folder, with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMID_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["semid", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Outcome(code, *capfd.readouterr())
+
+    return run
+
+
+def _refused(outcome: Outcome, *said: str) -> None:
+    """One line on standard error, exit code 2, no traceback."""
+    assert outcome.code == 2, outcome
+    assert "Traceback" not in outcome.errors
+    assert outcome.errors.splitlines()[-1].startswith("semid: "), outcome.errors
+    for words in said:
+        assert words in outcome.errors
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    path = tmp_path / "items.parquet"
+    demo_items(300).write_parquet(path)
+    return path
+
+
+def test_help_teaches(semid: Command) -> None:
+    told = semid("--help").output
+    for command in ("prepare", "fit", "inspect", "tokenize", "serve", "demo", "embed"):
+        assert command in told
+        assert semid(command, "--help").code == 0
+    assert "256" in semid("fit", "--help").output
+
+
+def test_a_catalogue_becomes_ids_that_stay(semid: Command, catalogue: Path, tmp_path: Path) -> None:
+    fitted = semid("fit", catalogue, "--out", "tok", *SMALL)
+    assert fitted.code == 0, fitted.errors
+    assert "utilization" in fitted.output
+    told = json.loads(semid("inspect", "tok", "--json").output)
+    assert told["config"]["training"]["quantizer"]["codebook_size"] == 16
+    assert told["metrics"]["record"]["command"].startswith("semid fit")
+    assert told["fingerprint"] in semid("inspect", "tok").output
+
+    tokenize = ("tokenize", catalogue, "--tokenizer", "tok", "--out")
+    assert semid(*tokenize, "ids.parquet").code == 0
+    first = Path("ids.parquet").read_bytes()
+    assert semid(*tokenize, "ids.parquet", "--batch-size", 7).code == 0
+    assert Path("ids.parquet").read_bytes() == first
+    ids = pl.read_parquet("ids.parquet")
+    assert ids["semantic_id"].n_unique() == ids.height == 300
+
+    pl.read_parquet(catalogue).tail(200).write_parquet("some.parquet")
+    part = ("tokenize", "some.parquet", "--tokenizer", "tok", "--out", "part.parquet")
+    assert semid(*part).code == 0
+    grown = semid(*tokenize, "all.parquet", "--known", "part.parquet")
+    assert "300 IDs, 100 of them new" in grown.output
+    assert pl.read_parquet("all.parquet").head(200).equals(pl.read_parquet("part.parquet"))
+
+    _refused(semid(*part[:-1], "ids.parquet"), "ids.parquet exists", "--overwrite")
+    assert Path("ids.parquet").read_bytes() == first
+    assert semid(*part[:-1], "ids.parquet", "--overwrite").code == 0
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_csv_json_lines_and_mapped_columns(semid: Command, catalogue: Path) -> None:
+    items = pl.read_parquet(catalogue)
+    items.drop("categories").rename({"item_id": "sku"}).write_csv("shop.csv")
+    items.write_ndjson("shop.jsonl")
+    assert semid("prepare", "catalog", "shop.jsonl", "--out", "shop").code == 0
+    assert pl.read_parquet("shop/items.parquet").equals(items)
+    outcome = semid("fit", "shop.csv", "--out", "tok", "--column", "item_id=sku", *SMALL)
+    assert outcome.code == 0, outcome.errors
+    _refused(semid("fit", "shop.csv", "--out", "t2", "--column", "sku", *SMALL), "OURS=THEIRS")
+    _refused(semid("fit", "shop.csv", "--out", "t2", *SMALL), "no column 'item_id'", "--column")
+
+
+def test_own_vectors_need_no_encoder(semid: Command, catalogue: Path) -> None:
+    assert semid("embed", catalogue, "--out", "v.parquet", "--encoder", "hashing").code == 0
+    fitted = semid("fit", catalogue, "--out", "tok", "--vectors", "v.parquet", *SMALL)
+    assert fitted.code == 0, fitted.errors
+    tokenize = ("tokenize", catalogue, "--tokenizer", "tok", "--out", "ids.parquet")
+    _refused(semid(*tokenize), "fitted on vectors")
+    assert semid(*tokenize, "--vectors", "v.parquet").code == 0
+    pl.read_parquet("v.parquet").head(10).write_parquet("few.parquet")
+    _refused(semid(*tokenize, "--vectors", "few.parquet"), "290 items have no vector")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda v: v[:, :9], "length 9"),
+        (lambda v: np.where(np.arange(300)[:, None] == 4, np.nan, v), "row 5 has NaN"),
+        (lambda v: np.where(np.arange(300)[:, None] == 4, 0, v), "row 5 has only zeros"),
+    ],
+)
+def test_wrong_vectors(semid: Command, catalogue: Path, change: object, said: str) -> None:
+    semid("embed", catalogue, "--out", "v.parquet", "--encoder", "hashing")
+    semid("fit", catalogue, "--out", "tok", "--vectors", "v.parquet", *SMALL)
+    table = pl.read_parquet("v.parquet")
+    vectors: NDArray[np.float32] = change(table["vector"].to_numpy())  # type: ignore[operator]
+    pl.DataFrame({"item_id": table["item_id"], "vector": vectors}).write_parquet("w.parquet")
+    tokenize = ("tokenize", catalogue, "--tokenizer", "tok", "--out", "ids.parquet")
+    _refused(semid(*tokenize, "--vectors", "w.parquet"), said)
+    assert not Path("ids.parquet").exists()
+
+
+def test_wrong_catalogues(semid: Command) -> None:
+    fit = ("fit", "shop.csv", "--out", "tok", *SMALL)
+    _refused(semid(*fit), "shop.csv does not exist")
+    for content, said in (
+        ("", "empty"),
+        ("item_id,title\n", "no items"),
+        ("item_id,title\na,x\na,y\n", "'a' stands in more than one row (rows 1, 2)"),
+        ("item_id,title\na,x\n,y\n", "1 empty value (row 2)"),
+        ("item_id,title\na,x\nb,\nc,\n", "2 items: b, c"),
+        ("item_id,title\na,x\n", "too few"),
+    ):
+        Path("shop.csv").write_text(content)
+        _refused(semid(*fit), said)
+        assert not Path("tok").exists()
+
+
+def test_wrong_options(semid: Command, catalogue: Path) -> None:
+    fit = ("fit", catalogue, "--out", "tok")
+    _refused(semid(*fit, "--codebook-size", "70000"), "codebook-size", "65536")
+    _refused(
+        semid(*fit, "--quantizer", "gritt"), "unknown quantizer 'gritt'", "did you mean 'grit'"
+    )
+    _refused(semid(*fit, "--encoder", "/no/model"), "/no/model", "minilm")
+    assert semid(*fit, "--no-such-option").code == 2
+
+
+def test_environment_and_toml_stand_behind_the_command_line(
+    semid: Command, catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("semid.toml").write_text("[fit]\nlevels = 3\ncodebook_size = 8\nseed = 4\n")
+    monkeypatch.setenv("SEMID_FIT_SEED", "5")
+    assert semid("fit", catalogue, "--out", "tok", "--levels", "2", *FAST).code == 0
+    training = json.loads(semid("inspect", "tok", "--json").output)["config"]["training"]
+    assert training["quantizer"]["levels"] == 2
+    assert training["quantizer"]["codebook_size"] == 8
+    assert training["seed"] == 5
+    Path("semid.toml").write_text("[fit]\nlevel = 3\n")
+    _refused(semid("fit", catalogue, "--out", "t2"), "level")
+
+
+@pytest.fixture
+def tokenizer(tokenizer_folder: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "tok"
+    shutil.copytree(tokenizer_folder, folder)
+    return folder
+
+
+def test_damaged_tokenizers(semid: Command, catalogue: Path, tokenizer: Path) -> None:
+    tokenize = ("tokenize", catalogue, "--tokenizer", tokenizer, "--out", "ids.parquet")
+    config = json.loads((tokenizer / "config.json").read_text())
+    (tokenizer / "config.json").write_text(json.dumps(config | {"format": 99}))
+    _refused(semid(*tokenize), "format 99", "reads format 1")
+    (tokenizer / "config.json").write_text(json.dumps(config))
+    weights = bytearray((tokenizer / "weights.safetensors").read_bytes())
+    weights[len(weights) // 2] ^= 4
+    (tokenizer / "weights.safetensors").write_bytes(weights)
+    for outcome in (semid(*tokenize), semid("inspect", tokenizer)):
+        _refused(outcome, "do not match the fingerprint")
+    (tokenizer / "weights.safetensors").unlink()
+    _refused(semid(*tokenize), "has no weights.safetensors")
+    _refused(semid("inspect", "nowhere"), "nowhere is not a folder")
+    assert not Path("ids.parquet").exists()
+
+
+def test_a_tokenizer_is_not_replaced_unasked(
+    semid: Command, catalogue: Path, tokenizer: Path
+) -> None:
+    before = (tokenizer / "config.json").read_bytes()
+    _refused(semid("fit", catalogue, "--out", tokenizer, *SMALL), "exists", "--overwrite")
+    assert (tokenizer / "config.json").read_bytes() == before
+    assert semid("fit", catalogue, "--out", tokenizer, "--overwrite", *SMALL).code == 0
+    assert (tokenizer / "config.json").read_bytes() != before
+
+
+def test_serving_what_cannot_be_served(semid: Command, catalogue: Path, tokenizer: Path) -> None:
+    assert semid("tokenize", catalogue, "--tokenizer", tokenizer, "--out", "ids.parquet").code == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = semid("serve", "--tokenizer", tokenizer, "--port", port)
+        _refused(outcome, f"port {port} on 127.0.0.1 cannot be used", "--port")
+    assert not Path("semid.db").exists()
+    _refused(semid("serve", "--port", 0), "tokenizer")
+    _refused(semid("serve", "--tokenizer", tokenizer, "--port", 0, "--host", "no.such"), "no.such")
+    other = pl.read_parquet("ids.parquet").with_columns(tokenizer=pl.lit("another"))
+    other.write_parquet("other.parquet")
+    serve = ("serve", "--tokenizer", tokenizer, "--port", 0)
+    _refused(semid(*serve, "--ids", "other.parquet"), "tokenizer another")
+    assert not Path("semid.db").exists()
+    semid("fit", catalogue, "--out", "tok2", *SMALL)
+    from service.registry import Registry
+
+    Registry("sqlite:///semid.db", "somebody else's", 3).close()
+    _refused(semid(*serve), "belongs to tokenizer somebody else's")
+
+
+def test_prepare_amazon_writes_its_tables(semid: Command) -> None:
+    events = [
+        {"reviewerID": f"u{user}", "asin": f"i{item}", "unixReviewTime": 10 - item}
+        for user in range(3)
+        for item in range(3)
+    ]
+    items = [{"asin": f"i{item}", "title": f"Soap &amp; {item}"} for item in range(2)]
+    Path("r.json").write_text("\n".join(map(json.dumps, events)))
+    Path("m.json").write_text("\n".join(map(json.dumps, items)))
+    prepare = ("prepare", "amazon", "--reviews", "r.json", "--metadata", "m.json", "--out", "d")
+    outcome = semid(*prepare, "--k-core", 3)
+    assert "3 users, 2 items, 9 interactions" in outcome.output
+    assert "1 items with interactions have no metadata" in outcome.output
+    assert pl.read_parquet("d/sequences.parquet").row(0) == ("u0", ["i2"], "i1", "i0")
+    assert json.loads(Path("d/prepare.json").read_text())["users"] == 3
+    before = Path("d/items.parquet").read_bytes()
+    _refused(semid(*prepare, "--k-core", 4), "smaller --k-core")
+    assert Path("d/items.parquet").read_bytes() == before
+
+
+def _without_privilege(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `semid` where file permissions hold, which they do not for a plain root."""
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *command]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
+def test_a_read_only_folder_is_named_and_left_alone(catalogue: Path, tokenizer: Path) -> None:
+    sealed = catalogue.parent / "sealed"
+    sealed.mkdir(mode=0o555)
+    outcome = _without_privilege(
+        "tokenize", catalogue, "--tokenizer", tokenizer, "--out", sealed / "ids.parquet"
+    )
+    assert outcome.returncode == 2, outcome.stderr
+    assert f"cannot write {sealed}/ids.parquet: Permission denied" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    outcome = _without_privilege("fit", catalogue, "--out", sealed / "deep" / "tok", *SMALL)
+    assert outcome.returncode == 2
+    assert "Permission denied" in outcome.stderr
+    assert list(sealed.iterdir()) == []
