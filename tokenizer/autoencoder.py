@@ -13,7 +13,7 @@ from tokenizer.residual import ResidualQuantizer
 
 __all__ = ["Autoencoder", "AutoencoderOutput"]
 
-BLOCK = 256
+BLOCK = 128  # rows a product: one shape, large enough for speed, small enough for one item
 
 
 @dataclass

@@ -53,7 +53,7 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def codebooks(self) -> Tensor:
         """Return the codewords of all levels, (L, K, d)."""
-        return torch.stack([level.codebook() for level in self.stages])
+        return torch.stack([level.searched() for level in self.stages])
 
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
         """Start each level from the residuals that the levels before it leave of latents (n, d)."""

@@ -1,6 +1,7 @@
 """What every vector quantizer offers."""
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ class Quantizer(nn.Module):
         super().__init__()
         self.codebook_size = codebook_size
         self.dimension = dimension
+        self._searched: Tensor | None = None
 
     def forward(self, z: Tensor) -> QuantizerOutput:
         """Quantize a batch (n, d) with gradients."""
@@ -55,12 +57,24 @@ class Quantizer(nn.Module):
     def after_step(self) -> None:
         """Bring parameters back into their bounds after an optimizer step."""
 
+    def train(self, mode: bool = True) -> Self:
+        """Enter training or eval mode; parameters change in training mode only."""
+        self._searched = None
+        return super().train(mode)
+
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
         """Return the index of the nearest codeword, (n,) int64."""
-        return nearest(z, self.codebook())[0]
+        return nearest(z, self.searched())[0]
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Return the codewords of `codes`, (n, d)."""
-        return self.codebook()[codes]
+        return self.searched()[codes]
+
+    @torch.no_grad()
+    def searched(self) -> Tensor:
+        """Return the codebook without gradient; in eval mode it is formed once."""
+        if self.training or self._searched is None:
+            self._searched = self.codebook()
+        return self._searched

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokenizer.config import QuantizerConfig
-from tokenizer.kmeans import kmeans, nearest
+from tokenizer.kmeans import kmeans
 from tokenizer.quantizers.base import Quantizer, QuantizerOutput
 from tokenizer.radius import RADII, inverse_softplus
 from tokenizer.transform import LinearTransform
@@ -47,8 +47,7 @@ class GritQuantizer(Quantizer):
         return self.gain * transformed
 
     def forward(self, z: Tensor) -> QuantizerOutput:
-        with torch.no_grad():
-            codes, _ = nearest(z, self.codebook())
+        codes = self.encode(z)
         if not self.training:
             return QuantizerOutput(self.decode(codes), codes, z.new_zeros(()))
         q = self.gain * self.transform.rows(self.raw, codes)
@@ -64,6 +63,7 @@ class GritQuantizer(Quantizer):
         divisor = lengths.clamp(min=1e-6 * float(scale)) if self.row_norm else scale
         self.raw.copy_(centres / divisor)
         self.raw_gain.fill_(inverse_softplus(float(scale)))
+        self._searched = None
 
     def after_step(self) -> None:
         self.transform.clip_()
