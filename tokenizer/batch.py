@@ -7,6 +7,7 @@ import polars as pl
 
 from data_prep.embed import EmbeddingCache, Progress
 from data_prep.errors import InputError
+from tokenizer.config import CATALOGUE_BATCH
 from tokenizer.id_table import SEMANTIC_IDS
 from tokenizer.pipeline import Pipeline, Tokenized
 from tokenizer.semantic_id import assign_suffixes, codes_key, format_semantic_id
@@ -19,7 +20,7 @@ def tokenize_catalogue(
     pipeline: Pipeline,
     known: pl.DataFrame | None = None,
     vectors: pl.DataFrame | None = None,
-    batch_size: int = 1024,
+    batch_size: int = CATALOGUE_BATCH,
     cache: EmbeddingCache | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
@@ -32,7 +33,7 @@ def tokenize_catalogue(
         vectors: the items' own vectors, instead of their text.
         batch_size: items in memory at once; the codes do not depend on it.
         cache: keeps the vectors of texts.
-        progress: told of each batch of items.
+        progress: told of items as they are done.
 
     Returns:
         The table of `tokenizer.id_table.SEMANTIC_IDS`: known IDs, then new ones in row order.
@@ -49,7 +50,7 @@ def tokenize_catalogue(
     next_suffix = _next_suffixes(known, pipeline.levels)
     parts = [known]
     for batch in _batches(new, batch_size):
-        tokenized = _tokenize(batch, pipeline, cache)
+        tokenized = _tokenize(batch, pipeline, cache, progress)
         suffixes = assign_suffixes(tokenized.codes, next_suffix)
         rows = zip(tokenized.codes.tolist(), suffixes.tolist(), strict=True)
         parts.append(
@@ -65,8 +66,6 @@ def tokenize_catalogue(
                 schema=SEMANTIC_IDS,
             )
         )
-        if progress is not None:
-            progress(batch.height)
     return pl.concat(parts)
 
 
@@ -74,11 +73,19 @@ def _batches(items: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
     return items.iter_slices(size) if items.height else iter(())
 
 
-def _tokenize(batch: pl.DataFrame, pipeline: Pipeline, cache: EmbeddingCache | None) -> Tokenized:
-    if "vector" in batch.columns:
-        return pipeline.tokenize(batch["vector"].to_numpy())
-    texts = pipeline.texts(list(batch.iter_rows(named=True)))
-    return pipeline.tokenize(pipeline.embed(texts, cache))
+def _tokenize(
+    batch: pl.DataFrame,
+    pipeline: Pipeline,
+    cache: EmbeddingCache | None,
+    progress: Progress | None,
+) -> Tokenized:
+    if "vector" not in batch.columns:
+        texts = pipeline.texts(list(batch.iter_rows(named=True)))
+        return pipeline.tokenize(pipeline.embed(texts, cache, progress))
+    tokenized = pipeline.tokenize(batch["vector"].to_numpy())
+    if progress is not None:
+        progress(batch.height)
+    return tokenized
 
 
 def _with_vectors(items: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:

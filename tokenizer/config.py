@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["AutoencoderConfig", "QuantizerConfig", "TrainingConfig"]
+__all__ = ["CATALOGUE_BATCH", "AutoencoderConfig", "QuantizerConfig", "TrainingConfig"]
+
+# Items tokenized at once; texts of one token count are encoded together, so more fill the groups.
+CATALOGUE_BATCH = 8192
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from service.cli.options import (
     ColumnOption,
     column_map,
 )
+from tokenizer.config import CATALOGUE_BATCH
 
 __all__ = ["tokenize"]
 
@@ -29,7 +30,7 @@ def tokenize(
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Items in memory at once; the codes do not depend on it.")
-    ] = 1024,
+    ] = CATALOGUE_BATCH,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace --out even where IDs in it get lost.")
     ] = False,
