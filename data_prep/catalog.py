@@ -1,6 +1,7 @@
 """A user's own catalogue or vectors: parquet, CSV or JSON lines → checked tables."""
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from data_prep.errors import InputError
 from data_prep.files import existing_file
 from data_prep.tables import check_items, check_vectors
 
-__all__ = ["read_items", "read_table", "read_vectors"]
+__all__ = ["json_lines", "read_items", "read_table", "read_vectors"]
 
 FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson")
 
@@ -56,9 +57,9 @@ def read_table(path: Path) -> pl.DataFrame:
     name = path.name.lower()
     try:
         if name.endswith(".parquet"):
-            return pl.read_parquet(path)
+            return pl.read_parquet(path, glob=False)
         if name.endswith((".csv", ".csv.gz")):
-            return pl.read_csv(path, infer_schema=False)
+            return pl.read_csv(path, infer_schema=False, glob=False)
     except pl.exceptions.NoDataError as error:
         raise InputError(f"{path}: the file is empty") from error
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -82,7 +83,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield number, line
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path} is not a readable gzip file: {error}") from error
 
 

@@ -4,25 +4,21 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
+from data_prep.progress import Progress
 
 __all__ = ["EmbeddingCache", "default_cache_folder", "embed"]
 
 BATCH = 64
-
-
-class Progress(Protocol):
-    """Told how many of the texts have become vectors since the last call."""
-
-    def __call__(self, done: int, /) -> None: ...
 
 
 def embed(
@@ -92,10 +88,10 @@ class EmbeddingCache:
         """Open or create `folder`/embeddings.sqlite.
 
         Raises:
-            InputError: the folder cannot be written, or the file is not such a cache.
+            InputError: here and in use: the folder cannot be written, or the file is no cache.
         """
         self.path = folder / "embeddings.sqlite"
-        try:
+        with self._used():
             folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -104,11 +100,6 @@ class EmbeddingCache:
                 "CREATE TABLE IF NOT EXISTS vectors "
                 "(key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID"
             )
-        except (OSError, sqlite3.Error) as error:
-            raise InputError(
-                f"the embedding cache {self.path} cannot be used: {error}; "
-                f"set SEMID_CACHE or --cache to another folder"
-            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -124,12 +115,12 @@ class EmbeddingCache:
     def get(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Return the vectors that are kept, by text."""
         found: dict[str, NDArray[np.float32]] = {}
-        for text in texts:
-            row = self._db.execute(
-                "SELECT vector FROM vectors WHERE key = ?", (_key(encoder, text),)
-            ).fetchone()
-            if row is not None:
-                found[text] = np.frombuffer(row[0], dtype="<f4")
+        query = "SELECT vector FROM vectors WHERE key = ?"
+        with self._used():
+            for text in texts:
+                row = self._db.execute(query, (_key(encoder, text),)).fetchone()
+                if row is not None:
+                    found[text] = np.frombuffer(row[0], dtype="<f4")
         return found
 
     def put(self, encoder: Encoder, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -138,8 +129,18 @@ class EmbeddingCache:
             (_key(encoder, text), vector.astype("<f4").tobytes())
             for text, vector in zip(texts, vectors, strict=True)
         ]
-        with self._db:
+        with self._used(), self._db:
             self._db.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"the embedding cache {self.path} cannot be used: {error}; "
+                f"set SEMID_CACHE or --cache to another folder"
+            ) from error
 
 
 def _key(encoder: Encoder, text: str) -> bytes:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,43 +27,62 @@ def existing_file(path: Path) -> Path:
     return path
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
     """See that `path` can be created or replaced, before hours of work end in an error.
 
     Makes the parent folder if it is missing, and leaves nothing else behind.
 
+    Args:
+        folder_of: the names that a folder at `path` is to hold; empty where a file is written.
+
     Raises:
-        InputError: the parent folder cannot be made or written.
+        InputError: the parent folder cannot be made or written; a folder stands where a file is to
+            be, or a file where a folder; the folder that stands there holds something else.
     """
+    place = path.resolve()
+    if place.is_dir():
+        if not folder_of:
+            raise InputError(f"{path} is a folder; a file is written here; name one in it")
+        foreign = sorted({entry.name for entry in place.iterdir()}.difference(folder_of))
+        if foreign:
+            raise InputError(
+                f"{path} holds {foreign[0]!r}, which this command did not write and would remove; "
+                f"choose a folder of its own"
+            )
+    elif place.exists() and folder_of:
+        raise InputError(f"{path} is a file; a folder is written here; choose another place")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place.parent):
             pass
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path, folder_of: Collection[str] = ()) -> Iterator[Path]:
     """Yield a path beside `path` to write to, and rename it onto `path` when the block succeeds.
 
-    The block may make a file or a folder. After an exception what stood at `path` is untouched and
-    what was written aside is removed.
+    After an exception what stood at `path` is untouched and what was written aside is removed.
+
+    Args:
+        folder_of: the names of a folder's files; the folder is made, and replaces only a folder
+            that holds nothing else. Empty where a file is written.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: as `check_writable`.
     """
-    check_writable(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    check_writable(path, folder_of)
+    place = path.resolve()
+    aside = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
+        if folder_of:
+            aside.mkdir()
         yield aside
-        if path.is_dir():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            path.rename(old)
-            aside.rename(path)
-            shutil.rmtree(old)
+        if place.is_dir():
+            _swap(aside, place)
         else:
-            aside.replace(path)
+            aside.replace(place)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
@@ -71,6 +90,17 @@ def written_aside(path: Path) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             aside.unlink(missing_ok=True)
+
+
+def _swap(new: Path, place: Path) -> None:
+    old = place.with_name(f".{place.name}.{os.getpid()}.old")
+    place.rename(old)
+    try:
+        new.rename(place)
+    except OSError:
+        old.rename(place)
+        raise
+    shutil.rmtree(old)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

@@ -9,8 +9,8 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from data_prep.embed import Progress
 from data_prep.errors import InputError
+from data_prep.progress import Progress
 from tokenizer.semantic_id import codes_of_key, format_semantic_id
 
 __all__ = ["NewItem", "PrefixCount", "RegisteredItem", "Registry"]

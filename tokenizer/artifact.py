@@ -18,10 +18,19 @@ from data_prep.text import TextTemplate
 from tokenizer.autoencoder import Autoencoder
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 
-__all__ = ["FORMAT", "EncoderReference", "TokenizerArtifact", "TokenizerConfig", "load", "save"]
+__all__ = [
+    "FILES",
+    "FORMAT",
+    "EncoderReference",
+    "TokenizerArtifact",
+    "TokenizerConfig",
+    "load",
+    "save",
+]
 
 FORMAT = 1
-CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+FILES = CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+MEASURED = ("items", "train_error", "held_out_error", "unique_share", "levels", "record")
 
 
 class EncoderReference(pydantic.BaseModel):
@@ -93,8 +102,7 @@ def save(
     )
     body = config.model_dump(mode="json")
     fingerprint = _fingerprint(body, weights)
-    with written_aside(folder) as aside:
-        aside.mkdir()
+    with written_aside(folder, FILES) as aside:
         (aside / WEIGHTS).write_bytes(weights)
         (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
         (aside / METRICS).write_text(json.dumps(metrics, indent=2))
@@ -112,6 +120,8 @@ def load(folder: Path) -> TokenizerArtifact:
     body = _json(folder, CONFIG)
     weights = _bytes(folder, WEIGHTS)
     metrics = _json(folder, METRICS)
+    if not set(MEASURED) <= metrics.keys():
+        raise InputError(f"{folder}/{METRICS} is damaged: it lacks figures; restore it from a copy")
     if body.get("format") != FORMAT:
         raise InputError(
             f"{folder}/{CONFIG} has format {body.get('format')!r}; this version of semid reads "

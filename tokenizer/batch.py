@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from data_prep.embed import EmbeddingCache, Progress
+from data_prep.embed import EmbeddingCache
 from data_prep.errors import InputError
+from data_prep.progress import Progress
 from tokenizer.config import CATALOGUE_BATCH
 from tokenizer.id_table import SEMANTIC_IDS
 from tokenizer.pipeline import Pipeline, Tokenized

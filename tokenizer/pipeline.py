@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_prep.embed import EmbeddingCache, Progress, embed
+from data_prep.embed import EmbeddingCache, embed
 from data_prep.encoders import Encoder, load_encoder
 from data_prep.errors import InputError
+from data_prep.progress import Progress
 from tokenizer import artifact
 from tokenizer.semantic_id import Codes
 

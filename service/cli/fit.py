@@ -127,6 +127,7 @@ def fit(
     from data_prep.text import TextTemplate
     from service.cli.catalogue import vectors_of_items, vectors_of_texts
     from service.cli.inspect import print_health
+    from tokenizer.artifact import FILES
     from tokenizer.fitting import fit as fit_tokenizer
     from tokenizer.quantizers import check_config
     from tokenizer.training import Evaluation
@@ -137,7 +138,7 @@ def fit(
             f"{out} exists; IDs may stand on that tokenizer; choose another --out, or pass "
             f"--overwrite to replace it"
         )
-    check_writable(out)
+    check_writable(out, FILES)
     training = settings.training()
     check_config(training.quantizer)
     template = TextTemplate(fields=settings.text_fields)

@@ -15,6 +15,7 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Bring data into the tables that the other commands read.", no_args_is_help=True
 )
+TABLES = ("items.parquet", "interactions.parquet", "sequences.parquet", "prepare.json")
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the tables.")]
 
 
@@ -38,12 +39,13 @@ def amazon(
     import polars as pl
 
     from data_prep.amazon import read_metadata, read_reviews
-    from data_prep.files import written_aside
+    from data_prep.files import check_writable, written_aside
     from data_prep.record import file_digest, run_record
     from data_prep.sequences import in_time_order, leave_one_out
     from data_prep.sequences import k_core as keep_core
 
     started = time.perf_counter()
+    check_writable(out, TABLES)
     with output.status("reading reviews"):
         interactions = in_time_order(keep_core(read_reviews(reviews), k_core))
     with output.status("reading metadata"):
@@ -57,8 +59,7 @@ def amazon(
         "items_without_metadata": without,
     }
     digest = file_digest(reviews) + file_digest(metadata)
-    with written_aside(out) as folder:
-        folder.mkdir()
+    with written_aside(out, TABLES) as folder:
         items.write_parquet(folder / "items.parquet")
         interactions.write_parquet(folder / "interactions.parquet")
         leave_one_out(interactions).write_parquet(folder / "sequences.parquet")
