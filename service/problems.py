@@ -19,7 +19,6 @@ TITLES = {
     400: "Malformed request",
     404: "Not found",
     405: "Method not allowed",
-    413: "Request too large",
     422: "Invalid input",
     500: "Internal error",
     503: "Not available",

@@ -1,5 +1,7 @@
 """The item registry: which item has which semantic ID, for ever."""
 
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +69,7 @@ class RegisteredItem:
 
 @dataclass(frozen=True)
 class PrefixCount:
-    """How many items share `codes` as their first codes, and the title of the first of them."""
+    """How many items share `codes` as their first codes, and the title of one of them."""
 
     codes: tuple[int, ...]
     items: int
@@ -90,10 +92,11 @@ class Registry:
         self.levels = levels
         try:
             self._engine = sql.create_engine(url)
-            if self._engine.dialect.name == "sqlite":
-                sql.event.listen(self._engine, "connect", _sqlite_settings)
-                sql.event.listen(self._engine, "begin", _sqlite_begin)
+            _check_file(self._engine.url)
+            sql.event.listen(self._engine, "connect", _sqlite_settings)
+            sql.event.listen(self._engine, "begin", _sqlite_begin)
             with self._writing() as connection:
+                _check_tables(connection)
                 _schema.create_all(connection)
                 owner = connection.scalar(sql.select(_owner.c.fingerprint))
                 if owner is None:
@@ -116,13 +119,14 @@ class Registry:
         self._engine.dispose()
 
     def check(self) -> None:
-        """Ask the database for one row.
+        """Ask both tables of the database for a row.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: it does not answer.
         """
         with self._engine.connect() as connection:
             connection.execute(sql.select(_owner.c.levels))
+            connection.execute(sql.select(_items.c.number).limit(1))
 
     def count(self) -> int:
         """Return the number of items."""
@@ -231,16 +235,17 @@ class Registry:
             for key, items, title in rows
         ]
 
-    def search_titles(self, words: str, limit: int) -> list[RegisteredItem]:
-        """Return up to `limit` items whose title contains `words`, without regard to case."""
-        query = (
-            sql.select(_items)
-            .where(_items.c.title.icontains(words, autoescape=True))
-            .order_by(_items.c.number)
-            .limit(limit)
-        )
+    def search_titles(self, words: str, limit: int) -> tuple[list[RegisteredItem], int]:
+        """Return the first `limit` items whose title contains the text `words`, and their number.
+
+        ASCII letters match in either case.
+        """
+        found = _items.c.title.icontains(words, autoescape=True)
+        query = sql.select(_items).where(found).order_by(_items.c.number).limit(limit)
+        total = sql.select(sql.func.count()).select_from(_items).where(found)
         with self._engine.connect() as connection:
-            return [self._item(row) for row in connection.execute(query)]
+            items = [self._item(row) for row in connection.execute(query)]
+            return items, connection.scalar(total) or 0
 
     def _add(
         self, connection: Connection, items: Sequence[NewItem]
@@ -335,10 +340,40 @@ def _check_same(item: NewItem, known: RegisteredItem) -> None:
 def _sqlite_settings(connection: DBAPIConnection, _: object) -> None:
     connection.isolation_level = None  # transactions begin where `_sqlite_begin` says
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA busy_timeout=60000")
+    cursor.execute("PRAGMA synchronous=FULL")
+    # The switch to WAL does not wait for another process that switches: try again for ten seconds.
+    for attempt in range(100):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or attempt == 99:
+                raise
+            time.sleep(0.1)
     cursor.close()
+
+
+def _check_file(url: sql.URL) -> None:
+    """See that processes can share the database: a SQLite file."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        raise InputError(
+            f"database {url} cannot be used: a SQLite file is needed, such as sqlite:///semid.db"
+        )
+
+
+def _check_tables(connection: Connection) -> None:
+    """See that tables which stand in the database already are ours."""
+    found = sql.inspect(connection)
+    names = set(found.get_table_names())
+    for table in _schema.tables.values():
+        if table.name in names:
+            columns = {column["name"] for column in found.get_columns(table.name)}
+            if columns != set(table.columns.keys()):
+                raise InputError(
+                    f"database {connection.engine.url} has a table {table.name!r} that is not "
+                    f"semid's; give another --database"
+                )
 
 
 def _sqlite_begin(connection: Connection) -> None:

@@ -28,9 +28,10 @@ Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
 
 
 class ItemToTokenize(BaseModel):
-    """An item by its fields, by one text, or by its vector; the vector wins, then the text.
+    """An item by its fields, by one text, or by its vector, which goes before both.
 
-    Further fields may come where the tokenizer's text template names them.
+    Fields that the tokenizer's text template does not name are passed over, so that a row of a
+    catalogue can be sent as it is.
     """
 
     model_config = ConfigDict(
@@ -51,9 +52,11 @@ class ItemToTokenize(BaseModel):
     title: Text | None = None
     brand: Text | None = None
     description: Text | None = None
-    categories: Annotated[list[Text], Field(max_length=100)] | None = None
+    categories: Annotated[list[Text | None], Field(max_length=100)] | None = None
     price: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    text: Text | None = Field(default=None, description="content text, used as it stands")
+    text: Text | None = Field(
+        default=None, description="content text, used as it stands instead of fields"
+    )
     vector: Vector | None = Field(default=None, description="a vector of the tokenizer's encoder")
 
 
@@ -150,7 +153,7 @@ class SimilarQuery(BaseModel):
 
 
 class SimilarItem(Item):
-    """A neighbour; `distance` is the squared distance between decoded latents."""
+    """A neighbour; `distance` is squared, from the query's latent to the item's decoded one."""
 
     distance: float
 

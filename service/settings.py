@@ -1,18 +1,22 @@
 """The settings of each command: command line, then environment, then semid.toml, then defaults."""
 
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
+from data_prep.text import DEFAULT_FIELDS
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 
 __all__ = ["FitSettings", "ServeSettings", "resolve"]
@@ -46,7 +50,7 @@ class FitSettings(_CommandSettings):
     )
 
     encoder: str = DEFAULT_ENCODER
-    text_fields: tuple[str, ...] = ("title", "brand", "categories", "description")
+    text_fields: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)] = DEFAULT_FIELDS
     quantizer: str = _quantizer.name
     levels: Annotated[int, Field(ge=1, le=16)] = _quantizer.levels
     codebook_size: Annotated[int, Field(ge=2, le=65_536)] = _quantizer.codebook_size
@@ -57,6 +61,11 @@ class FitSettings(_CommandSettings):
     learning_rate: Annotated[float, Field(gt=0)] = _fit.learning_rate
     patience: Annotated[int, Field(ge=1)] = _fit.patience
     seed: Annotated[int, Field(ge=0, lt=2**63)] = _fit.seed
+
+    @field_validator("text_fields", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
     def training(self) -> TrainingConfig:
         """Return the configuration of the training."""
@@ -105,4 +114,8 @@ def resolve(settings: type[S], given: dict[str, Any]) -> S:
         name = ".".join(str(part) for part in first["loc"])
         raise InputError(
             f"{name.replace('_', '-')}: {first['msg']} (given: {first.get('input')!r})"
+        ) from error
+    except (SettingsError, TOMLDecodeError, AttributeError) as error:
+        raise InputError(
+            f"{TOML} or a SEMID_ variable of the environment cannot be read: {error}"
         ) from error

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from data_prep.embed import EmbeddingCache
-from data_prep.errors import InputError
 from data_prep.progress import Progress
+from data_prep.tables import join_vectors
 from tokenizer.config import CATALOGUE_BATCH
 from tokenizer.id_table import SEMANTIC_IDS
 from tokenizer.pipeline import Pipeline, Tokenized
@@ -44,10 +44,12 @@ def tokenize_catalogue(
     """
     known = pl.DataFrame(schema=SEMANTIC_IDS) if known is None else known
     if vectors is not None:
-        items = _with_vectors(items, vectors)
+        items = join_vectors(items, vectors)
     new = items.join(known.select("item_id"), on="item_id", how="anti", maintain_order="left")
     if progress is not None:
         progress(items.height - new.height)
+    for batch in _batches(new, batch_size):
+        _check(batch, pipeline)
     next_suffix = _next_suffixes(known, pipeline.levels)
     parts = [known]
     for batch in _batches(new, batch_size):
@@ -74,6 +76,14 @@ def _batches(items: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
     return items.iter_slices(size) if items.height else iter(())
 
 
+def _check(batch: pl.DataFrame, pipeline: Pipeline) -> None:
+    """See, before any work, that each item can be tokenized."""
+    if "vector" in batch.columns:
+        pipeline.check(batch["vector"].to_numpy(), batch["item_id"].to_list())
+    else:
+        pipeline.config.text.check(batch.iter_rows(named=True))
+
+
 def _tokenize(
     batch: pl.DataFrame,
     pipeline: Pipeline,
@@ -87,16 +97,6 @@ def _tokenize(
     if progress is not None:
         progress(batch.height)
     return tokenized
-
-
-def _with_vectors(items: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
-    without = items.join(vectors, on="item_id", how="anti")
-    if without.height:
-        raise InputError(
-            f"{without.height} items have no vector, the first is {without['item_id'][0]!r}; "
-            f"add them to the file of vectors or leave the items out"
-        )
-    return items.select("item_id").join(vectors, on="item_id", how="left", maintain_order="left")
 
 
 def _next_suffixes(known: pl.DataFrame, levels: int) -> dict[bytes, int]:

@@ -19,7 +19,7 @@ class QuantizerConfig:
         radius: the radius family of the surrogate (`tokenizer.radius.RADII`).
         psi_max: upper bound of the radius slope ψ′; 1 is non-expansive, below 2 never flips a sign.
         rank: r of the linear transform's U Vᵀ.
-        spectral_clip: upper bound of σ_max(W).
+        spectral_clip: upper bound of σ_max(W); a guard, since training on Beauty reaches 1.8.
         row_norm: normalise the rows of the raw codebook to length 1, instead of only their mean.
         commitment: weight β of ‖z − sg q‖². The power radius needs it: its slope below 1 leaves a
             part of the straight-through gradient along the gap, and without it the latents ran
@@ -62,9 +62,9 @@ class TrainingConfig:
         batch_size: vectors a step.
         learning_rate: peak of AdamW; it falls to zero along a half cosine.
         weight_decay: of AdamW, on matrices of encoder and decoder.
-        held_out: share of the items that only measure.
-        evaluate_every: steps between two measurements on the held-out items.
-        patience: measurements without a better held-out error before training stops.
+        held_out: share of the items that do not train: half choose the step, half only report.
+        evaluate_every: steps between two measurements.
+        patience: measurements without a better validation error before training stops.
         seed: of every random choice.
         separation: weight of the term that keeps near items apart (`tokenizer.separation`).
         separation_margin: the squared distance it asks for, in units of a cell's.

@@ -1,5 +1,6 @@
 """Vectors → a trained, measured and saved tokenizer."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,13 +16,14 @@ from data_prep.record import library_versions, run_record
 from data_prep.text import TextTemplate
 from tokenizer import artifact
 from tokenizer.config import TrainingConfig
-from tokenizer.faiss_baseline import faiss_residual_baseline
 from tokenizer.health import level_health, unique_share
 from tokenizer.pipeline import check_finite
 from tokenizer.quantizers import check_config
-from tokenizer.training import Evaluation, TrainingResult, split_held_out, train
+from tokenizer.training import Evaluation, TrainingResult, split_rows, train
 
 __all__ = ["fit"]
+
+MOST_BASELINE_BITS = 10
 
 
 def fit(
@@ -46,6 +48,7 @@ def fit(
         InputError: a configuration that cannot be built; fewer than two items; vectors that
             cannot be used; a folder that cannot be written.
     """
+    started = time.perf_counter()
     check_config(training.quantizer)
     if len(vectors) < 2:
         raise InputError(f"{len(vectors)} item is too few to fit a tokenizer; two are the least")
@@ -64,7 +67,7 @@ def fit(
     metrics = _measure(vectors, training, result)
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
-    metrics["record"] = run_record(training.seed, data_fingerprint, result.seconds)
+    metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)
     return artifact.save(folder, config, result.model, metrics)
 
 
@@ -76,6 +79,7 @@ def _measure(
     return {
         "items": len(vectors),
         "train_error": result.best.train_error,
+        "validation_error": result.best.validation_error,
         "held_out_error": result.best.held_out_error,
         "unique_share": unique_share(codes),
         "levels": [level.as_dict() for level in health],
@@ -86,11 +90,19 @@ def _measure(
 
 
 def _baseline(vectors: NDArray[np.float32], training: TrainingConfig) -> dict[str, Any]:
-    """Measure FAISS on the same split; it needs as many training rows as a level has codewords."""
-    rows, held_rows = split_held_out(len(vectors), training.held_out, training.seed)
+    """Measure FAISS on the same split, where it can be trained in reasonable time."""
+    from tokenizer.faiss_baseline import faiss_residual_baseline
+
+    split = split_rows(len(vectors), training.held_out, training.seed)
     bits = max(1, (training.quantizer.codebook_size - 1).bit_length())
-    if len(rows) < 2**bits:
-        return {"skipped": f"{len(rows)} training items are fewer than its {2**bits} codewords"}
-    levels = training.quantizer.levels
-    found = faiss_residual_baseline(vectors[rows.numpy()], vectors[held_rows.numpy()], levels, bits)
+    if len(split.training) < 2**bits:
+        return {"skipped": f"fewer training items than its {2**bits} codewords"}
+    if bits > MOST_BASELINE_BITS:
+        return {"skipped": f"{bits} bits a level take it hours"}
+    found = faiss_residual_baseline(
+        vectors[split.training.numpy()],
+        vectors[split.held_out.numpy()],
+        training.quantizer.levels,
+        bits,
+    )
     return asdict(found)

@@ -7,6 +7,7 @@ import polars as pl
 from data_prep.catalog import read_table
 from data_prep.errors import InputError
 from data_prep.tables import check_items, named_rows
+from tokenizer.pipeline import Pipeline
 
 __all__ = ["SEMANTIC_IDS", "check_keeps", "read_ids"]
 
@@ -20,16 +21,12 @@ SEMANTIC_IDS: dict[str, pl.DataType] = {
 }
 
 
-def read_ids(path: Path, fingerprint: str, levels: int) -> pl.DataFrame:
-    """Read a table that `semid tokenize` wrote.
-
-    Args:
-        fingerprint: of the tokenizer that the IDs must come from.
-        levels: its number of codes.
+def read_ids(path: Path, pipeline: Pipeline) -> pl.DataFrame:
+    """Read a table that `semid tokenize` wrote with the tokenizer of `pipeline`.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, comes from another tokenizer, or an
-            item or an ID stands in it twice.
+        InputError: the file cannot be read, lacks a column or a value, comes from another
+            tokenizer, contradicts itself, or an item or an ID stands in it twice.
     """
     frame = read_table(path)
     missing = [name for name in SEMANTIC_IDS if name not in frame.columns]
@@ -43,22 +40,39 @@ def read_ids(path: Path, fingerprint: str, levels: int) -> pl.DataFrame:
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SEMANTIC_IDS.items())
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: a column has another type than semid tokenize writes") from error
-    others = frame.filter(pl.col("tokenizer") != fingerprint)["tokenizer"].unique()
+    for name in SEMANTIC_IDS:
+        if frame[name].null_count():
+            raise InputError(f"{path}: no {name!r} in {named_rows(frame[name].is_null())}")
+    others = frame.filter(pl.col("tokenizer") != pipeline.fingerprint)["tokenizer"].unique()
     if len(others):
         raise InputError(
-            f"{path} holds IDs of tokenizer {others[0]}, not of {fingerprint}; "
+            f"{path} holds IDs of tokenizer {others[0]}, not of {pipeline.fingerprint}; "
             f"use the tokenizer that made them"
         )
-    wrong = (frame["codes"].list.len() != levels) | frame["codes"].is_null()
+    codes = frame["codes"].list
+    wrong = (codes.len() != pipeline.levels) | (codes.max() >= pipeline.codebook_size)
     if wrong.any():
-        raise InputError(f"{path}: {named_rows(wrong)} do not have {levels} codes")
-    check_items(frame.select("item_id"), path.name)
-    repeated = frame["semantic_id"].is_duplicated() | frame["semantic_id"].is_null()
-    if repeated.any():
         raise InputError(
-            f"{path}: a semantic_id is missing or given twice ({named_rows(repeated)})"
+            f"{path}: {named_rows(wrong)} do not have {pipeline.levels} codes below "
+            f"{pipeline.codebook_size}"
         )
+    written = frame.select(
+        pl.when(pl.col("suffix") > 0)
+        .then(pl.format("{}-{}", _joined_codes(), "suffix"))
+        .otherwise(_joined_codes())
+    ).to_series()
+    if (written != frame["semantic_id"]).any():
+        rows = named_rows(written != frame["semantic_id"])
+        raise InputError(f"{path}: semantic_id is not that of codes and suffix ({rows})")
+    check_items(frame.select("item_id"), path.name)
+    repeated = frame["semantic_id"].is_duplicated()
+    if repeated.any():
+        raise InputError(f"{path}: a semantic_id is given twice ({named_rows(repeated)})")
     return frame
+
+
+def _joined_codes() -> pl.Expr:
+    return pl.col("codes").cast(pl.List(pl.String())).list.join("-")
 
 
 def check_keeps(path: Path, new: pl.DataFrame) -> None:

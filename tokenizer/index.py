@@ -30,7 +30,6 @@ class SemanticIndex:
         )
         faiss.copy_array_to_vector(filled.ravel(), index.rq.codebooks)
         index.rq.is_trained = index.is_trained = True
-        index.rq.compute_codebook_tables()
         self._rq = index.rq
         self._index = faiss.IndexIDMap2(index)
         self._owned = index  # IndexIDMap2 does not keep it alive

@@ -1,4 +1,4 @@
-"""k-means, the same result for one seed on one machine, with every centre in use."""
+"""k-means, the same result for one seed on one machine; no centre stays without vectors."""
 
 import torch
 from torch import Tensor

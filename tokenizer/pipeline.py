@@ -18,6 +18,8 @@ from tokenizer.semantic_id import Codes
 
 __all__ = ["Pipeline", "Tokenized", "check_finite"]
 
+FARTHEST = 1e6
+
 
 @dataclass(frozen=True)
 class Tokenized:
@@ -132,32 +134,41 @@ class Pipeline:
         """Return the decoded latents (n, d) of codes (n, L)."""
         return np.asarray(self.codebooks[np.arange(self.levels), codes.astype(np.int64)].sum(1))
 
-    def check(self, vectors: NDArray[np.float32]) -> None:
+    def check(self, vectors: NDArray[np.float32], names: Sequence[str] | None = None) -> None:
         """See that vectors (n, D) can be tokenized.
 
+        Args:
+            names: of the items, for the message; rows are counted from 1 without.
+
         Raises:
-            InputError: vectors of another length, not finite, or all zero; names the row from 1.
+            InputError: vectors of another length, not finite, all zero, or so long that the
+                network overflows.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.config.dimension:
             raise InputError(
                 f"vectors have length {vectors.shape[-1]}; this tokenizer takes "
                 f"{self.config.dimension}"
             )
-        check_finite(vectors)
+        check_finite(vectors, names)
+        far = np.abs(vectors).max(axis=1, initial=0) > FARTHEST * float(self._model.scale)
+        _refuse(far, f"components beyond {FARTHEST:g} times the training items' spread", names)
 
 
-def check_finite(vectors: NDArray[np.float32]) -> None:
+def check_finite(vectors: NDArray[np.float32], names: Sequence[str] | None = None) -> None:
     """See that every vector of (n, D) is finite and has a direction.
 
+    Args:
+        names: of the items, for the message; rows are counted from 1 without.
+
     Raises:
-        InputError: NaN, infinity, or a zero vector; names the first row, counted from 1.
+        InputError: NaN, infinity, or a zero vector; names the first.
     """
-    for wrong, what in (
-        (~np.isfinite(vectors).all(1), "NaN or infinity"),
-        (~vectors.any(1), "only zeros"),
-    ):
-        if wrong.any():
-            raise InputError(
-                f"the vector in row {int(wrong.argmax()) + 1} has {what}; correct it or leave it "
-                f"out"
-            )
+    _refuse(np.logical_not(np.isfinite(vectors).all(axis=1)), "NaN or infinity", names)
+    _refuse(np.logical_not(vectors.any(axis=1)), "only zeros", names)
+
+
+def _refuse(wrong: NDArray[np.bool_], what: str, names: Sequence[str] | None = None) -> None:
+    if wrong.any():
+        row = int(wrong.argmax())
+        which = f"in row {row + 1}" if names is None else f"of item {names[row]!r}"
+        raise InputError(f"the vector {which} has {what}; correct it or leave it out")

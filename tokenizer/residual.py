@@ -1,6 +1,7 @@
 """Quantizers stacked on residuals: level l codes what levels 1…l−1 left."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,11 @@ class ResidualQuantizer(nn.Module):
     def __init__(self, levels: Sequence[Quantizer]) -> None:
         super().__init__()
         self.levels = nn.ModuleList(levels)
-        self.stages = tuple(levels)
+
+    @property
+    def stages(self) -> list[Quantizer]:
+        """The levels, as what they are."""
+        return cast("list[Quantizer]", list(self.levels))
 
     def forward(self, z: Tensor) -> QuantizerOutput:
         """Quantize (n, d); codes are (n, L), the loss is the sum over levels.

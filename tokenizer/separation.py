@@ -57,8 +57,9 @@ def _nearest_in(x: Tensor) -> Tensor:
         chunk = x[start : start + CHUNK]
         distances = norms[start : start + CHUNK, None] + norms - 2 * chunk @ x.T
         distances[distances < SAME * x.shape[1]] = torch.inf
-        smallest, index = distances.min(1)
         own = torch.arange(start, start + len(chunk), device=x.device)
+        distances[own - start, own] = torch.inf
+        smallest, index = distances.min(1)
         nearest.append(torch.where(smallest.isinf(), own, index))
     return torch.cat(nearest)
 

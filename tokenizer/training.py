@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,15 +16,30 @@ from tokenizer.config import TrainingConfig
 from tokenizer.health import level_health, relative_error, unique_share
 from tokenizer.separation import nearest_others, separation_loss
 
-__all__ = ["Evaluation", "TrainingResult", "split_held_out", "train"]
+__all__ = [
+    "Evaluation",
+    "Split",
+    "TrainingResult",
+    "half_cosine",
+    "split_rows",
+    "train",
+    "training_loss",
+]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One measurement during training; errors as `tokenizer.health.relative_error`."""
+    """One measurement during training; errors as `tokenizer.health.relative_error`.
+
+    Attributes:
+        validation_error: on the items that choose the step.
+        held_out_error: on items that nothing was chosen by.
+        utilization, unique_share: over all items.
+    """
 
     step: int
     train_error: float
+    validation_error: float
     held_out_error: float
     utilization: tuple[float, ...]
     unique_share: float
@@ -31,7 +47,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The best model by held-out error, in eval mode, and how it came about."""
+    """The best model by validation error, in eval mode, and how it came about."""
 
     model: Autoencoder
     best: Evaluation
@@ -39,16 +55,27 @@ class TrainingResult:
     seconds: float
 
 
-def split_held_out(count: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Return row numbers to train on and to hold out, each ascending.
+@dataclass(frozen=True)
+class Split:
+    """Row numbers, each ascending: to train on, to choose the step by, and to report on."""
 
-    With fewer than ten rows none is held out and the training rows measure.
+    training: Tensor
+    validation: Tensor
+    held_out: Tensor
+
+
+def split_rows(count: int, share: float, seed: int) -> Split:
+    """Hold out `share` of the rows, half to validate and half to report.
+
+    With fewer than 20 rows none is held out and all rows serve for all three.
     """
-    if count < 10:
-        return torch.arange(count), torch.arange(count)
+    if count < 20:
+        rows = torch.arange(count)
+        return Split(rows, rows, rows)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    held = max(1, round(count * share))
-    return order[held:].sort().values, order[:held].sort().values
+    half = max(1, round(count * share / 2))
+    parts = order[2 * half :], order[:half], order[half : 2 * half]
+    return Split(*(part.sort().values for part in parts))
 
 
 def train(
@@ -61,7 +88,7 @@ def train(
     Warm-up without quantization, k-means on the ENCODED latents level by level, then AdamW on the
     relative reconstruction error (squared error summed over dimensions and batch, divided by that
     of the mean), the quantizers' auxiliary losses in the same unit, and the separation term. The
-    model with the lowest held-out error is kept; training stops early after `patience`
+    model with the lowest validation error is kept; training stops early after `patience`
     measurements without a better one.
 
     Args:
@@ -79,17 +106,15 @@ def _train(
 ) -> TrainingResult:
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(config.seed)
-    rows, held_rows = split_held_out(len(vectors), config.held_out, config.seed)
-    training, held_out = vectors[rows], vectors[held_rows]
+    split = split_rows(len(vectors), config.held_out, config.seed)
+    training = vectors[split.training]
     model = Autoencoder(vectors.shape[1], config.autoencoder, config.quantizer).to(vectors.device)
     model.standardise_to(training)
     x = (training - model.mean) / model.scale
     neighbours = x[nearest_others(x)]
     optimizer = _optimizer(model, config)
     total = config.warmup_steps + config.steps
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: (1 + math.cos(math.pi * min(step / total, 1))) / 2
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: half_cosine(step / total))
     history: list[Evaluation] = []
     best_state = model.state_dict()
     for step in range(1, total + 1):
@@ -98,7 +123,7 @@ def _train(
             model.quantizer.start_from(model.eval().latents(training), generator)
         model.train()
         chosen = torch.randint(len(x), (min(config.batch_size, len(x)),), generator=generator)
-        loss = _loss(model, x[chosen], neighbours[chosen], quantize, config)
+        loss = training_loss(model, x[chosen], neighbours[chosen], quantize, config)
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {step}; lower the learning rate"
@@ -110,7 +135,7 @@ def _train(
         model.quantizer.after_step()
         measured = None
         if quantize and (step % config.evaluate_every == 0 or step == total):
-            measured = _evaluate(model.eval(), step, training, held_out, config)
+            measured = _evaluate(model.eval(), step, vectors, split, config)
             history.append(measured)
             if _best(history) is measured:
                 best_state = copy.deepcopy(model.state_dict())
@@ -122,9 +147,14 @@ def _train(
     return TrainingResult(model.eval(), _best(history), history, seconds)
 
 
-def _loss(
+def training_loss(
     model: Autoencoder, batch: Tensor, neighbours: Tensor, quantize: bool, config: TrainingConfig
 ) -> Tensor:
+    """Return the scalar that a step lowers, for standardised rows (n, D) and their neighbours.
+
+    ‖x − x̂‖² / D + auxiliary / D, both averaged over the batch, plus the weighted separation term;
+    the first alone where nothing is quantized.
+    """
     output = model(batch, quantize)
     loss: Tensor = (batch - output.reconstruction).square().mean() + output.loss / batch.shape[1]
     if quantize and config.separation:
@@ -149,22 +179,32 @@ def _optimizer(model: Autoencoder, config: TrainingConfig) -> torch.optim.Optimi
     )
 
 
+def half_cosine(progress: float) -> float:
+    """Return the learning rate's factor: 1 at the start, 0 at the end, for progress in 0…1."""
+    return (1 + math.cos(math.pi * min(progress, 1))) / 2
+
+
 def _best(history: Sequence[Evaluation]) -> Evaluation:
-    return min(history, key=lambda measured: measured.held_out_error)
+    return min(history, key=lambda measured: measured.validation_error)
 
 
 def _evaluate(
-    model: Autoencoder, step: int, training: Tensor, held_out: Tensor, config: TrainingConfig
+    model: Autoencoder, step: int, vectors: Tensor, split: Split, config: TrainingConfig
 ) -> Evaluation:
-    codes, held_codes = model.encode(training), model.encode(held_out)
-    every = torch.cat([codes, held_codes])
-    health = level_health(every, config.quantizer.codebook_size)
+    codes = model.encode(vectors)
+    health = level_health(codes, config.quantizer.codebook_size)
+    decoded = model.decode(codes)
+
+    def error(rows: Tensor) -> float:
+        return relative_error(vectors[rows], decoded[rows], model.mean)
+
     return Evaluation(
         step=step,
-        train_error=relative_error(training, model.decode(codes), model.mean),
-        held_out_error=relative_error(held_out, model.decode(held_codes), model.mean),
+        train_error=error(split.training),
+        validation_error=error(split.validation),
+        held_out_error=error(split.held_out),
         utilization=tuple(level.utilization for level in health),
-        unique_share=unique_share(every),
+        unique_share=unique_share(codes),
     )
 
 
@@ -172,6 +212,7 @@ def _evaluate(
 def _deterministic(seed: int) -> Iterator[None]:
     """Draw from `seed` and sum in one order, and leave torch's global state as it was."""
     before = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in one order with it
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)

@@ -1,5 +1,6 @@
 """What several commands do with a catalogue: read it, make its vectors."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from data_prep.catalog import read_vectors
 from data_prep.embed import EmbeddingCache, default_cache_folder, embed
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
+from data_prep.tables import join_vectors
 from data_prep.text import TextTemplate
 from service.cli.console import bar
+from tokenizer.pipeline import check_finite
 
-__all__ = ["open_cache", "vectors_of_items", "vectors_of_texts"]
+__all__ = ["open_cache", "template_of", "vectors_of_items", "vectors_of_texts"]
 
 
 def open_cache(folder: Path | None) -> EmbeddingCache:
@@ -38,15 +41,25 @@ def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:
     """Return the vectors (n, D) that the file at `path` has for the items.
 
     Raises:
-        InputError: the file cannot be used, or an item has none in it.
+        InputError: the file cannot be used; an item has no vector in it, or one that is not finite
+            or all zero.
     """
-    joined = items.select("item_id").join(
-        read_vectors(path), on="item_id", how="left", maintain_order="left"
-    )
-    without = joined.filter(pl.col("vector").is_null())
-    if without.height:
+    joined = join_vectors(items, read_vectors(path))
+    vectors: NDArray[np.float32] = joined["vector"].to_numpy()
+    check_finite(vectors, joined["item_id"].to_list())
+    return vectors
+
+
+def template_of(fields: Sequence[str], items: pl.DataFrame) -> TextTemplate:
+    """Return the template of the fields.
+
+    Raises:
+        InputError: the catalogue has no column for one of them.
+    """
+    unknown = [name for name in fields if name not in items.columns]
+    if unknown:
         raise InputError(
-            f"{path} has no vector for {without.height} items, the first is "
-            f"{without['item_id'][0]!r}; add them or leave the items out"
+            f"--text-fields names {unknown[0]!r}, which the catalogue does not have; "
+            f"it has {', '.join(items.columns)}"
         )
-    return joined["vector"].to_numpy()
+    return TextTemplate(fields=tuple(fields))

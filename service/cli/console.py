@@ -16,8 +16,8 @@ from rich.progress import (
 
 __all__ = ["Bar", "bar", "errors", "output"]
 
-output = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+output = Console(highlight=False, markup=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 class Bar:
@@ -41,7 +41,7 @@ class Bar:
 def bar(title: str, total: int) -> Iterator[Bar]:
     """Show a progress bar on standard error while the block runs."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         MofNCompleteColumn(),

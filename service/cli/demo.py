@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,8 +34,14 @@ def demo(
     What stands in --out from an earlier run is used again.
     """
     from data_prep.demo import demo_interactions, demo_items
-    from data_prep.files import written_aside
+    from data_prep.files import check_writable, written_aside
+    from service.cli.serve import listening, run
+    from service.settings import ServeSettings, resolve
 
+    check_writable(out / "items.parquet")
+    given = {"tokenizer": out / "tokenizer", "ids": out / "ids.parquet", "host": host, "port": port}
+    settings = resolve(ServeSettings, given)
+    listener = listening(settings) if serve else None
     catalogue = demo_items(items, seed)
     interactions = demo_interactions(catalogue, shoppers, seed)
     for name, table in (("items", catalogue), ("interactions", interactions)):
@@ -47,20 +52,11 @@ def demo(
     )
     _fit(catalogue, out, encoder, TrainingConfig(steps=steps, seed=seed))
     fingerprint = _tokenize(catalogue, out)
-    if serve:
-        from service.cli.serve import run
-        from service.settings import ServeSettings
-
-        settings = ServeSettings(
-            tokenizer=out / "tokenizer",
-            ids=out / "ids.parquet",
-            database=f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}",
-            host=host,
-            port=port,
-        )
-        if browser and _has_screen():
-            threading.Timer(3, webbrowser.open, [f"http://{host}:{port}"]).start()
-        run(settings, catalogue)
+    if listener is not None:
+        database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
+        settings = settings.model_copy(update={"database": database})
+        show = webbrowser.open if browser and _has_screen() else lambda address: None
+        run(settings, catalogue, listener, show)
 
 
 def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: TrainingConfig) -> None:
@@ -69,7 +65,7 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: Training
     from data_prep.text import TextTemplate
     from service.cli.catalogue import vectors_of_texts
     from service.cli.inspect import print_health
-    from tokenizer.artifact import load
+    from tokenizer.artifact import EncoderReference, load
     from tokenizer.fitting import fit
 
     folder = out / "tokenizer"
@@ -77,8 +73,12 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: Training
     digest = file_digest(out / "items.parquet")
     if folder.exists():
         found = load(folder)
-        made_of = found.metrics["record"]["data_fingerprint"], found.config.training
-        if made_of == (digest, training) and found.config.encoder is not None:
+        made_of = (
+            found.metrics["record"].get("data_fingerprint"),
+            found.config.training,
+            found.config.encoder,
+        )
+        if made_of == (digest, training, EncoderReference.of(encoder)):
             output.print(f"{folder}: used again")
             return
     template = TextTemplate()

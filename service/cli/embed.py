@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from data_prep.text import DEFAULT_FIELDS
 from service.cli.console import output
 from service.cli.options import (
     CacheOption,
@@ -24,7 +25,7 @@ def embed(
     ] = "minilm",
     text_fields: Annotated[
         str, typer.Option(help="Fields that make the text, in order.")
-    ] = "title,brand,categories,description",
+    ] = ",".join(DEFAULT_FIELDS),
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -38,12 +39,11 @@ def embed(
     from data_prep.catalog import read_items
     from data_prep.encoders import load_encoder
     from data_prep.files import check_writable, written_aside
-    from data_prep.text import TextTemplate
-    from service.cli.catalogue import vectors_of_texts
+    from service.cli.catalogue import template_of, vectors_of_texts
 
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out)
-    template = TextTemplate(fields=tuple(text_fields.split(",")))
+    template = template_of([name.strip() for name in text_fields.split(",")], frame)
     vectors = vectors_of_texts(frame, template, load_encoder(encoder), cache)
     table = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(out) as path:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.text import DEFAULT_FIELDS
 from service.cli.console import bar, output
 from service.cli.options import (
     CacheOption,
@@ -37,7 +38,7 @@ def fit(
         str | None,
         typer.Option(
             help="Fields that make the text, in order.",
-            show_default="title,brand,categories,description",
+            show_default=",".join(DEFAULT_FIELDS),
         ),
     ] = None,
     quantizer: Annotated[
@@ -105,7 +106,7 @@ def fit(
         FitSettings,
         {
             "encoder": encoder,
-            "text_fields": text_fields and tuple(text_fields.split(",")),
+            "text_fields": text_fields,
             "quantizer": quantizer,
             "levels": levels,
             "codebook_size": codebook_size,
@@ -124,8 +125,7 @@ def fit(
     from data_prep.errors import InputError
     from data_prep.files import check_writable
     from data_prep.record import file_digest
-    from data_prep.text import TextTemplate
-    from service.cli.catalogue import vectors_of_items, vectors_of_texts
+    from service.cli.catalogue import template_of, vectors_of_items, vectors_of_texts
     from service.cli.inspect import print_health
     from tokenizer.artifact import FILES
     from tokenizer.fitting import fit as fit_tokenizer
@@ -141,7 +141,7 @@ def fit(
     check_writable(out, FILES)
     training = settings.training()
     check_config(training.quantizer)
-    template = TextTemplate(fields=settings.text_fields)
+    template = template_of(settings.text_fields, frame)
     if vectors is None:
         model = load_encoder(settings.encoder)
         matrix = vectors_of_texts(frame, template, model, cache)

@@ -38,11 +38,8 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        errors.print(f"semid: {error}", markup=False)
+        errors.print(f"semid: {error}")
         sys.exit(2)
     except FloatingPointError as error:
-        errors.print(f"semid: training failed: {error}", markup=False)
+        errors.print(f"semid: training failed: {error}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("semid: stopped; vectors made so far are kept, the same command goes on")
-        sys.exit(130)

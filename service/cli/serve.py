@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.registry import NewItem, Registry
     from service.settings import ServeSettings
 
-__all__ = ["run", "serve"]
+__all__ = ["listening", "run", "serve"]
 
 CHUNK = 5000
 
@@ -65,14 +65,24 @@ def serve(
         "port": port,
     }
     settings = resolve(ServeSettings, given)
+    listener = listening(settings)
     titles = None
     if settings.catalog is not None:
         titles = read_items(settings.catalog, column_map(column), category_separator)
-    run(settings, titles)
+    run(settings, titles, listener)
 
 
-def run(settings: "ServeSettings", titles: "pl.DataFrame | None") -> None:
-    """Open tokenizer, registry and port, take over IDs and titles, and answer until stopped.
+def run(
+    settings: "ServeSettings",
+    titles: "pl.DataFrame | None",
+    listener: socket.socket,
+    opened: Callable[[str], object] = lambda address: None,
+) -> None:
+    """Open tokenizer and registry, take over IDs and titles, and answer until stopped.
+
+    Args:
+        listener: as `listening` returns it; closed at the end.
+        opened: called with the service's address once requests are queued for it.
 
     Raises:
         InputError: one of them cannot be used; the database is then as it was.
@@ -88,11 +98,11 @@ def run(settings: "ServeSettings", titles: "pl.DataFrame | None") -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    with _listening(settings.host, settings.port) as listener:
+    with listener:
         pipeline = Pipeline.load(settings.tokenizer)
         table = None
         if settings.ids is not None:
-            table = read_ids(settings.ids, pipeline.fingerprint, pipeline.levels)
+            table = read_ids(settings.ids, pipeline)
         registry = Registry(settings.database, pipeline.fingerprint, pipeline.levels)
         if table is not None:
             _take_over(table, registry)
@@ -101,22 +111,27 @@ def run(settings: "ServeSettings", titles: "pl.DataFrame | None") -> None:
         catalogue = Catalogue(pipeline, registry)
         held = catalogue.follow()
         host, port = listener.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {pipeline.fingerprint[:16]}…")
-        errors.print(f"semid answers at http://{f'[{host}]' if ':' in host else host}:{port}")
+        errors.print(f"semid answers at {address}")
+        opened(address)
         config = uvicorn.Config(create_app(catalogue), log_level="warning")
         uvicorn.Server(config).run(sockets=[listener])
         registry.close()
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """Bind before anything is read or written, so that a port in use costs nothing."""
+def listening(settings: "ServeSettings") -> socket.socket:
+    """Take the port before anything is read or written, so that one in use costs nothing.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
+    host, port = settings.host, settings.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise InputError(
-            f"--host {host}: {error.strerror}; give an address of this machine"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"--host {host}: {error}; give an address of this machine") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -1,5 +1,6 @@
 """`semid tokenize`: semantic IDs for a whole catalogue."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -56,9 +57,10 @@ def tokenize(
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out)
     pipeline = Pipeline.load(tokenizer)
-    given = None if known is None else read_ids(known, pipeline.fingerprint, pipeline.levels)
+    given = None if known is None else read_ids(known, pipeline)
     own = None if vectors is None else read_vectors(vectors)
-    with open_cache(cache) as kept, bar("tokenizing", frame.height) as progress:
+    opened = open_cache(cache) if own is None else nullcontext()
+    with opened as kept, bar("tokenizing", frame.height) as progress:
         ids = tokenize_catalogue(frame, pipeline, given, own, batch_size, kept, progress)
     if not overwrite:
         check_keeps(out, ids)

@@ -1,6 +1,5 @@
 """`GET /health/live` and `/health/ready`."""
 
-import numpy as np
 from fastapi import APIRouter
 
 from service.problems import RESPONSES
@@ -19,7 +18,6 @@ async def live() -> dict[str, str]:
 
 @router.get("/ready", responses=RESPONSES)
 def ready(catalogue: CatalogueDependency) -> dict[str, str]:
-    """Tokenize one vector and ask the registry, then say that the service is ready."""
-    catalogue.registry.check()
-    catalogue.latent_of_vector(np.ones(catalogue.pipeline.config.dimension, dtype=np.float32))
+    """Tokenize a text and ask the registry, then say that the service is ready."""
+    catalogue.check()
     return {"status": "ready"}

@@ -21,18 +21,20 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def list_items(
     catalogue: CatalogueDependency,
     prefix: Annotated[str, Query(description="first codes of an ID, such as 12-240")] = "",
-    search: Annotated[str, Query(max_length=200, description="words of a title")] = "",
+    search: Annotated[str, Query(max_length=200, description="a part of a title")] = "",
     limit: Limit = 50,
     after: Annotated[str, Query(description="`next` of the page before")] = "",
 ) -> ItemPage:
-    """Return items under a prefix, in the order of their IDs, or those whose title has some words.
+    """Return items under a prefix, in the order of their IDs, or the first whose title has a text.
 
     A prefix that no item has is a 404.
     """
     registry = catalogue.registry
     if search.strip():
-        found = registry.search_titles(search.strip(), limit)
-        return ItemPage(items=[Item.of(item) for item in found], total=len(found), next=None)
+        if prefix or after:
+            raise ProblemError(422, "search goes without prefix and after")
+        found, number = registry.search_titles(search.strip(), limit)
+        return ItemPage(items=[Item.of(item) for item in found], total=number, next=None)
     codes = _prefix(prefix, catalogue.pipeline)
     start = _position(after, catalogue.pipeline) if after else None
     total = registry.count_with_prefix(codes)
@@ -84,6 +86,10 @@ def _position(after: str, pipeline: Pipeline) -> tuple[tuple[int, ...], int]:
     parts = after.split("-")
     codes = _prefix("-".join(parts[: pipeline.levels]), pipeline)
     suffix = parts[pipeline.levels :]
-    if len(codes) != pipeline.levels or len(suffix) > 1 or not all(p.isdecimal() for p in suffix):
+    if len(codes) != pipeline.levels or len(suffix) > 1 or not all(map(_is_suffix, suffix)):
         raise InputError(f"after={after!r} is not a semantic ID; give `next` of the page before")
     return codes, int(suffix[0]) if suffix else 0
+
+
+def _is_suffix(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10

@@ -25,7 +25,7 @@ def tokenize(request: TokenizeRequest, catalogue: CatalogueDependency) -> Tokeni
     request are registered or, after an error, none.
     """
     _check(request.items, catalogue.pipeline)
-    items = [item.model_dump(exclude={"vector"}) for item in request.items]
+    items = [item.model_dump(exclude={"vector"}, exclude_none=True) for item in request.items]
     vectors = [_vector(item) for item in request.items]
     answers = [
         TokenizedItem(**TokenizedItem.fields_of(entry), status="created" if new else "known")
@@ -48,21 +48,27 @@ def _check(items: Sequence[ItemToTokenize], pipeline: Pipeline) -> None:
             errors.append(
                 FieldError(f"{path}/item_id", f"{item.item_id!r} is in this request more than once")
             )
-        unknown = set(item.model_extra or ()).difference(pipeline.config.text.fields)
-        errors += [
-            FieldError(f"{path}/{name}", "the tokenizer knows no such field")
-            for name in sorted(unknown)
-        ]
         if item.vector is not None:
             errors += _vector_errors(f"{path}/vector", item.vector, pipeline.config.dimension)
         elif pipeline.config.encoder is None:
             errors.append(FieldError(f"{path}/vector", "this tokenizer has no text encoder"))
-        elif not (item.text or "").strip() and not pipeline.config.text.render(item.model_dump()):
-            fields = ", ".join(pipeline.config.text.fields)
-            errors.append(FieldError(path, f"no text in any of text, {fields}, and no vector"))
+        else:
+            errors += _text_errors(path, item, pipeline)
     if errors:
         first = errors[0]
         raise ProblemError(422, f"{first['path']}: {first['message']}", errors[:100])
+
+
+def _text_errors(path: str, item: ItemToTokenize, pipeline: Pipeline) -> list[FieldError]:
+    """Refuse no text, and two texts: which of them decides the ID would be a guess."""
+    fields = ", ".join(pipeline.config.text.fields)
+    rendered = pipeline.config.text.render(item.model_dump())
+    given = "text" not in pipeline.config.text.fields and bool((item.text or "").strip())
+    if given and rendered:
+        return [FieldError(path, f"give text, or {fields}, not both")]
+    if not given and not rendered:
+        return [FieldError(path, f"item {item.item_id!r} has no vector, text, {fields}")]
+    return []
 
 
 def _vector_errors(path: str, vector: Sequence[float], dimension: int) -> list[FieldError]:

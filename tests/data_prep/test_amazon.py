@@ -37,6 +37,10 @@ def test_broken_lines_are_named(tmp_path: Path) -> None:
         read_metadata(_write(tmp_path / "m.json.gz", json.dumps(STRICT), "{'asin': "))
     with pytest.raises(InputError, match=r"line 1: no field 'asin'"):
         read_metadata(_write(tmp_path / "m.json.gz", '{"title": "x"}'))
+    with pytest.raises(InputError, match=r"line 1: no field 'asin'"):
+        read_metadata(_write(tmp_path / "m.json.gz", '{"asin": ["x"]}'))
+    with pytest.raises(InputError, match=r"line 1: neither JSON"):
+        read_metadata(_write(tmp_path / "m.json.gz", "{[]: 1}"))
     with pytest.raises(InputError, match=r"line 1: reviewerID, asin"):
         read_reviews(_write(tmp_path / "r.json.gz", '{"reviewerID": "u", "asin": "a"}'))
 

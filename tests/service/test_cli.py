@@ -134,8 +134,8 @@ def test_own_vectors_need_no_encoder(semid: Command, catalogue: Path) -> None:
     ("change", "said"),
     [
         (lambda v: v[:, :9], "length 9"),
-        (lambda v: np.where(np.arange(300)[:, None] == 4, np.nan, v), "row 5 has NaN"),
-        (lambda v: np.where(np.arange(300)[:, None] == 4, 0, v), "row 5 has only zeros"),
+        (lambda v: np.where(np.arange(300)[:, None] == 4, np.nan, v), "'D00004' has NaN"),
+        (lambda v: np.where(np.arange(300)[:, None] == 4, 0, v), "'D00004' has only zeros"),
     ],
 )
 def test_wrong_vectors(semid: Command, catalogue: Path, change: object, said: str) -> None:
@@ -172,6 +172,8 @@ def test_wrong_options(semid: Command, catalogue: Path) -> None:
         semid(*fit, "--quantizer", "gritt"), "unknown quantizer 'gritt'", "did you mean 'grit'"
     )
     _refused(semid(*fit, "--encoder", "/no/model"), "/no/model", "minilm")
+    _refused(semid(*fit, "--text-fields", "title,brnad"), "'brnad'", "brand")
+    _refused(semid("demo", "--port", "70000"), "port")
     assert semid(*fit, "--no-such-option").code == 2
 
 
@@ -185,8 +187,15 @@ def test_environment_and_toml_stand_behind_the_command_line(
     assert training["quantizer"]["levels"] == 2
     assert training["quantizer"]["codebook_size"] == 8
     assert training["seed"] == 5
-    Path("semid.toml").write_text("[fit]\nlevel = 3\n")
-    _refused(semid("fit", catalogue, "--out", "t2"), "level")
+    for content, said in (("[fit]\nlevel = 3\n", "level"), ("[fit", "semid.toml"), ("fit = 3", "")):
+        Path("semid.toml").write_text(content)
+        _refused(semid("fit", catalogue, "--out", "t2"), said)
+    Path("semid.toml").unlink()
+    monkeypatch.setenv("SEMID_FIT_TEXT_FIELDS", "title, brand")
+    assert semid("fit", catalogue, "--out", "t2", *SMALL).code == 0
+    assert json.loads(semid("inspect", "t2", "--json").output)["config"]["text"]["fields"] == [
+        "title", "brand",
+    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -210,6 +219,11 @@ def test_damaged_tokenizers(semid: Command, catalogue: Path, tokenizer: Path) ->
     (tokenizer / "weights.safetensors").unlink()
     _refused(semid(*tokenize), "has no weights.safetensors")
     _refused(semid("inspect", "nowhere"), "nowhere is not a folder")
+    weights[len(weights) // 2] ^= 4
+    (tokenizer / "weights.safetensors").write_bytes(weights)
+    assert semid("inspect", tokenizer).code == 0
+    (tokenizer / "metrics.json").write_text("{}")
+    _refused(semid("inspect", tokenizer), "metrics.json is damaged")
     assert not Path("ids.parquet").exists()
 
 
@@ -262,6 +276,8 @@ def test_prepare_amazon_writes_its_tables(semid: Command) -> None:
     before = Path("d/items.parquet").read_bytes()
     _refused(semid(*prepare, "--k-core", 4), "smaller --k-core")
     assert Path("d/items.parquet").read_bytes() == before
+    _refused(semid(*prepare[:-1], ".", "--k-core", 3), "which this command did not write")
+    assert Path("r.json").exists()
 
 
 def _without_privilege(*arguments: object) -> subprocess.CompletedProcess[str]:

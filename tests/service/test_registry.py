@@ -1,4 +1,6 @@
+import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,8 +64,44 @@ def test_another_tokenizers_database_is_refused_by_both_names(url: str) -> None:
         _registry(url, "g")
 
 
+def test_the_database_writes_ahead(url: str) -> None:
+    """WAL: readers do not wait for the writer, in every connection of the file."""
+    _registry(url)
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    for number in range(5):
+        new = f"sqlite:///{tmp_path / f'{number}.db'}"
+        with ThreadPoolExecutor(8) as pool:
+            opened = list(pool.map(_registry, [new] * 8))
+        assert [registry.count() for registry in opened] == [0] * 8
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE items (name TEXT)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="a table 'items' that is not semid's"):
+        _registry(f"sqlite:///{path}")
+    assert len(before) == path.stat().st_size
+
+
 @pytest.mark.parametrize(
-    "url", ["sqlite:////nowhere/at/all.db", "nonsense", "oracle://x/y", "sqlite:///{text}"]
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "postgresql://x/y",
+        "sqlite:////nowhere/at/all.db",
+        "nonsense",
+        "oracle://x/y",
+        "sqlite:///{text}",
+    ],
 )
 def test_a_database_that_cannot_be_used_is_named(tmp_path: Path, url: str) -> None:
     text = tmp_path / "text.db"
@@ -126,9 +164,12 @@ def test_titles_are_found_without_regard_to_case_and_signs_are_signs(url: str) -
     registry = _registry(url)
     registry.add([_item("a", 1, 1), _item("b", 1, 2)])
     registry.set_titles([[("a", "100% Soap"), ("unknown", "x")]], print)
-    assert [item.item_id for item in registry.search_titles("SOAP", 5)] == ["a"]
-    assert [item.item_id for item in registry.search_titles("%", 5)] == ["a"]
-    assert registry.search_titles("_", 5) == []
+    registry.add([_item("c", 1, 3)])
+    for words, item_ids, total in (("SOAP", ["a"], 1), ("%", ["a"], 1), ("_", [], 0)):
+        found, number = registry.search_titles(words, 5)
+        assert ([item.item_id for item in found], number) == (item_ids, total)
+    first, number = registry.search_titles("title OF", 1)
+    assert ([item.item_id for item in first], number) == (["b"], 2)
 
 
 def test_new_items_are_followed_by_number(url: str) -> None:

@@ -50,8 +50,20 @@ def test_own_vectors_serve_instead_of_texts(
 ) -> None:
     table = pl.DataFrame({"item_id": items["item_id"], "vector": vectors}).reverse()
     assert tokenize_catalogue(items, pipeline, vectors=table).equals(ids)
-    with pytest.raises(InputError, match="1 items have no vector, the first is 'D00000'"):
+    with pytest.raises(InputError, match="1 item has no vector, the first is 'D00000'"):
         tokenize_catalogue(items, pipeline, vectors=table.head(599))
+
+
+def test_a_wrong_vector_is_named_by_its_item_before_any_work(
+    items: pl.DataFrame, pipeline: Pipeline, vectors: NDArray[np.float32]
+) -> None:
+    broken = vectors.copy()
+    broken[205, 3] = np.inf
+    table = pl.DataFrame({"item_id": items["item_id"], "vector": broken})
+    done: list[int] = []
+    with pytest.raises(InputError, match="of item 'D00205' has NaN or infinity"):
+        tokenize_catalogue(items, pipeline, vectors=table, batch_size=100, progress=done.append)
+    assert sum(done) == 0
 
 
 def test_items_without_text_are_named(pipeline: Pipeline) -> None:
@@ -59,25 +71,44 @@ def test_items_without_text_are_named(pipeline: Pipeline) -> None:
         tokenize_catalogue(pl.DataFrame({"item_id": ["a", "b"], "title": ["x", ""]}), pipeline)
 
 
-def test_a_table_is_read_back_and_another_tokenizers_is_refused(
+def test_a_table_is_read_back(tmp_path: Path, pipeline: Pipeline, ids: pl.DataFrame) -> None:
+    path = tmp_path / "ids.parquet"
+    ids.write_parquet(path)
+    assert read_ids(path, pipeline).equals(ids)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tokenizer": pl.lit("another")}, "IDs of tokenizer another, not of"),
+        ({"tokenizer": pl.lit(None, pl.String)}, "no 'tokenizer' in rows 1, 2"),
+        ({"suffix": pl.lit(None, pl.UInt32)}, "no 'suffix' in rows 1, 2"),
+        ({"codes": pl.col("codes").list.head(2)}, "do not have 3 codes below 32"),
+        ({"codes": pl.lit([1, 2, 99])}, "do not have 3 codes below 32"),
+        ({"semantic_id": pl.lit("1-2-3")}, "not that of codes and suffix"),
+        ({"item_id": pl.lit("same")}, "more than one row"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(
+    tmp_path: Path, pipeline: Pipeline, ids: pl.DataFrame, change: dict[str, pl.Expr], said: str
+) -> None:
+    path = tmp_path / "ids.parquet"
+    ids.with_columns(**change).write_parquet(path)
+    with pytest.raises(InputError, match=said):
+        read_ids(path, pipeline)
+
+
+def test_ids_given_twice_and_missing_columns_are_refused(
     tmp_path: Path, pipeline: Pipeline, ids: pl.DataFrame
 ) -> None:
     path = tmp_path / "ids.parquet"
-    ids.write_parquet(path)
-    assert read_ids(path, pipeline.fingerprint, 3).equals(ids)
-    with pytest.raises(InputError, match=f"IDs of tokenizer {pipeline.fingerprint}, not of other"):
-        read_ids(path, "other", 3)
-    with pytest.raises(InputError, match="do not have 4 codes"):
-        read_ids(path, pipeline.fingerprint, 4)
-    pl.concat([ids, ids.head(1)]).write_parquet(path)
-    with pytest.raises(InputError, match="more than one row"):
-        read_ids(path, pipeline.fingerprint, 3)
-    ids.with_columns(semantic_id=pl.lit("1-2-3")).write_parquet(path)
-    with pytest.raises(InputError, match="given twice"):
-        read_ids(path, pipeline.fingerprint, 3)
+    twice = ids.head(1).with_columns(item_id=pl.lit("other"))
+    pl.concat([ids, twice]).write_parquet(path)
+    with pytest.raises(InputError, match=r"given twice \(rows 1, 601\)"):
+        read_ids(path, pipeline)
     ids.drop("codes").write_parquet(path)
     with pytest.raises(InputError, match="no column 'codes'"):
-        read_ids(path, pipeline.fingerprint, 3)
+        read_ids(path, pipeline)
 
 
 def test_a_table_is_not_replaced_where_ids_would_be_lost(tmp_path: Path, ids: pl.DataFrame) -> None:

@@ -116,6 +116,15 @@ def test_kmeans_uses_every_centre_and_repeats_itself() -> None:
     assert len(nearest(z, first)[0].unique()) == 50
 
 
+def test_kmeans_improves_on_its_seeds() -> None:
+    z = _latents()
+    lost = [
+        nearest(z, kmeans(z, 20, torch.Generator().manual_seed(0), iterations))[1].mean().item()
+        for iterations in (0, 1, 25)
+    ]
+    assert lost[0] > 1.1 * lost[1] > 1.1 * lost[2]
+
+
 def test_kmeans_with_fewer_vectors_than_centres_loses_nothing() -> None:
     z = _latents(5)
     centres = kmeans(z, 16, torch.Generator().manual_seed(0))

@@ -94,3 +94,17 @@ def test_one_step_changes_the_gap_as_predicted() -> None:
         change = float(u @ ((q - rate * gradient(q)) - (z - rate * gradient(z))).detach()) - 0.8
         predicted = rate * (1 - 2 * _slope(name, radius, 0.8)) * float(u @ g)
         assert change == pytest.approx(predicted, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(RADII))
+def test_the_slope_does_not_change_when_everything_grows_together(name: str) -> None:
+    """R = unit · ψ(δ / unit): tenfold latents, codewords and unit have the same Jacobian."""
+    radius = _radius(name)
+    z, q, _ = _pair(3.0)
+    jacobians = [
+        jacobian(lambda x, by=by: surrogate(x[None], by * q[None], radius, by * UNIT)[0], by * z)
+        for by in (1.0, 10.0)
+    ]
+    assert torch.allclose(jacobians[0], jacobians[1])
+    other = jacobian(lambda x: surrogate(x[None], q[None], radius, 10 * UNIT)[0], z)
+    assert torch.allclose(jacobians[0], other) == (name == "euclidean")

@@ -22,6 +22,10 @@ def check_config(config: QuantizerConfig) -> None:
     """
     _check_name("quantizer", config.name, QUANTIZERS)
     _check_name("radius", config.radius, RADII)
+    if not 0 <= config.psi_max < 2:
+        raise InputError(
+            f"psi_max {config.psi_max} is outside 0 ≤ psi_max < 2, where gradients keep their sign"
+        )
     if config.rank > config.codebook_size:
         raise InputError(
             f"rank {config.rank} is above the codebook size {config.codebook_size}; "

@@ -1,6 +1,6 @@
 """What every vector quantizer offers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -21,13 +21,11 @@ class QuantizerOutput:
         codes: (n,) int64.
         loss: scalar, the variant's auxiliary loss: the mean over the batch of squared distances
             SUMMED over dimensions, weighted.
-        statistics: named scalars for the training log.
     """
 
     quantized: Tensor
     codes: Tensor
     loss: Tensor
-    statistics: dict[str, float] = field(default_factory=dict)
 
 
 class Quantizer(nn.Module):

@@ -56,7 +56,11 @@ class GritQuantizer(Quantizer):
 
     @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        """Set C to k-means centres of latents (n, d), in its gauge, and the gain to its scale."""
+        """Set C to k-means centres of latents (n, d), in its gauge, and the gain to their scale.
+
+        The scale is the RMS length of the centres rather than of the latents: codewords stand for
+        cells' means, which are shorter than what lies in them.
+        """
         centres = kmeans(z, self.codebook_size, generator)
         lengths = centres.norm(dim=1, keepdim=True)
         scale = lengths.square().mean().sqrt().clamp(min=torch.finfo(z.dtype).tiny)
@@ -70,13 +74,18 @@ class GritQuantizer(Quantizer):
 
 
 def surrogate(z: Tensor, q: Tensor, radius: nn.Module, unit: Tensor) -> Tensor:
-    """Return the codewords q with the gradients of z̃ = z + r(z, q) · sg[u] (eq. of §4.1).
+    """Return the codewords q with the gradients of z̃ = z + r(z, q) · sg[u] (§4.1).
 
     With g = ∂L/∂output: z gets g − ψ′ (uᵀg) u, q gets ψ′ (uᵀg) u.
+
+    The radius is taken in units of the level's scale, r = unit · ψ(δ / unit), so that ψ′ does not
+    change when latents and codewords grow together; unit = 1 is the paper's. (The latents of a free
+    encoder are of length 10 to 30, where δ^0.5 has slopes near 0, the straight-through estimator.)
 
     Args:
         z, q: (n, d).
         radius: a `tokenizer.radius.Radius`.
+        unit: positive scalar, without gradient.
     """
     gap = q - z
     with torch.no_grad():
