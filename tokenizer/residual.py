@@ -67,7 +67,7 @@ class ResidualQuantizer(nn.Module):
             level.start_from(residual, generator)
             residual = residual - level.decode(level.encode(residual))
 
-    def after_step(self) -> None:
-        """Bring every level's parameters back into their bounds."""
+    def after_step(self, progress: float) -> None:
+        """Bring every level's parameters into their bounds, and schedules to 0…1."""
         for level in self.stages:
-            level.after_step()
+            level.after_step(progress)

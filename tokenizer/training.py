@@ -132,7 +132,7 @@ def _train(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        model.quantizer.after_step()
+        model.quantizer.after_step(step / total)
         measured = None
         if quantize and (step % config.evaluate_every == 0 or step == total):
             measured = _evaluate(model.eval(), step, vectors, split, config)

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from tests.tokenizer.autograd import gradient
 from tokenizer.config import QuantizerConfig
 from tokenizer.kmeans import kmeans, nearest
 from tokenizer.quantizers import QUANTIZERS, GritQuantizer, Quantizer
+from tokenizer.radius import RADII
 from tokenizer.residual import ResidualQuantizer
 
 CONFIG = QuantizerConfig(levels=3, codebook_size=16, rank=2)
@@ -58,6 +60,26 @@ def test_the_codebook_starts_at_the_scale_of_its_latents(row_norm: bool) -> None
     assert lengths.square().mean().sqrt() == pytest.approx(1, abs=1e-5)
     lost = nearest(_latents(), level.codebook())[1].mean()
     assert lost < 0.8 * (_latents() - _latents().mean(0)).square().sum(1).mean()
+
+
+@pytest.mark.parametrize("radius", sorted(RADII))
+def test_every_radius_trains_a_level(radius: str) -> None:
+    """Gradient steps bring codewords and latents together, at any scale of the latents."""
+    level = _level(radius=radius).train()
+    z = torch.nn.Parameter(_latents())
+    optimizer = torch.optim.SGD([z, *level.parameters()], lr=0.02)
+    target = _latents() + 0.5
+    losses = []
+    for step in range(40):
+        optimizer.zero_grad()
+        output = level(z)
+        loss = (output.quantized - target).square().sum(1).mean() + output.loss
+        loss.backward()
+        optimizer.step()
+        level.after_step((step + 1) / 40)
+        losses.append(loss.item())
+    assert all(math.isfinite(loss) for loss in losses)
+    assert losses[-1] < losses[0]
 
 
 def test_the_frozen_codebook_stays_and_everything_else_learns() -> None:

@@ -52,8 +52,8 @@ class Quantizer(nn.Module):
         """Set the codebook from latents (n, d) before training."""
         raise NotImplementedError
 
-    def after_step(self) -> None:
-        """Bring parameters back into their bounds after an optimizer step."""
+    def after_step(self, progress: float) -> None:
+        """Bring parameters into their bounds, and schedules to the training's progress, 0…1."""
 
     def train(self, mode: bool = True) -> Self:
         """Enter training or eval mode; parameters change in training mode only."""

@@ -7,7 +7,7 @@ from torch.nn import functional
 from tokenizer.config import QuantizerConfig
 from tokenizer.kmeans import kmeans
 from tokenizer.quantizers.base import Quantizer, QuantizerOutput
-from tokenizer.radius import RADII, inverse_softplus
+from tokenizer.radius import RADII, Radius, inverse_softplus
 from tokenizer.transform import LinearTransform
 
 __all__ = ["GritQuantizer", "surrogate"]
@@ -30,7 +30,7 @@ class GritQuantizer(Quantizer):
         super().__init__(config.codebook_size, dimension)
         self.row_norm = config.row_norm
         self.commitment = config.commitment
-        self.radius = RADII[config.radius](config.psi_max)
+        self.radius = RADII[config.radius](config.psi_max, config.codebook_size, dimension)
         self.transform = LinearTransform(
             config.codebook_size, dimension, config.rank, config.spectral_clip
         )
@@ -52,7 +52,7 @@ class GritQuantizer(Quantizer):
             return QuantizerOutput(self.decode(codes), codes, z.new_zeros(()))
         q = self.gain * self.transform.rows(self.raw, codes)
         loss = self.commitment * (z - q.detach()).square().sum(-1).mean()
-        return QuantizerOutput(surrogate(z, q, self.radius, self.gain.detach()), codes, loss)
+        return QuantizerOutput(surrogate(z, q, codes, self.radius, self.gain.detach()), codes, loss)
 
     @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
@@ -69,14 +69,16 @@ class GritQuantizer(Quantizer):
         self.raw_gain.fill_(inverse_softplus(float(scale)))
         self._searched = None
 
-    def after_step(self) -> None:
+    def after_step(self, progress: float) -> None:
         self.transform.clip_()
+        self.radius.anneal(progress)
 
 
-def surrogate(z: Tensor, q: Tensor, radius: nn.Module, unit: Tensor) -> Tensor:
+def surrogate(z: Tensor, q: Tensor, codes: Tensor, radius: Radius, unit: Tensor) -> Tensor:
     """Return the codewords q with the gradients of z̃ = z + r(z, q) · sg[u] (§4.1).
 
-    With g = ∂L/∂output: z gets g − ψ′ (uᵀg) u, q gets ψ′ (uᵀg) u.
+    With g = ∂L/∂output and s = ∂r/∂e: z gets g − (uᵀg) s, q gets (uᵀg) s; for a radial family
+    s = ψ′ u.
 
     The radius is taken in units of the level's scale, r = unit · ψ(δ / unit), so that ψ′ does not
     change when latents and codewords grow together; unit = 1 is the paper's. (The latents of a free
@@ -84,12 +86,12 @@ def surrogate(z: Tensor, q: Tensor, radius: nn.Module, unit: Tensor) -> Tensor:
 
     Args:
         z, q: (n, d).
-        radius: a `tokenizer.radius.Radius`.
+        codes: (n,), whose codewords q are.
         unit: positive scalar, without gradient.
     """
     gap = q - z
     with torch.no_grad():
         length = gap.norm(dim=-1, keepdim=True)
         direction = torch.where(length > 0, gap / length, torch.zeros_like(gap))
-    moved: Tensor = z + unit * radius(gap / unit, direction).unsqueeze(-1) * direction
+    moved: Tensor = z + unit * radius(gap / unit, codes).unsqueeze(-1) * direction
     return moved + (q - moved).detach()
