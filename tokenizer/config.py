@@ -16,7 +16,8 @@ class QuantizerConfig:
         name: the variant, a name of `tokenizer.quantizers.QUANTIZERS`.
         levels: L, the codes of an item.
         codebook_size: K, the codewords of a level; 2 to 65,536, since codes are stored as uint16.
-        radius: the radius family of the surrogate (`tokenizer.radius.RADII`).
+        radius: the radius family of the surrogate (`tokenizer.radius.RADII`); it and the next four
+            are grit's.
         psi_max: upper bound of the radius slope ψ′; 1 is non-expansive, below 2 never flips a sign.
         rank: r of the linear transform's U Vᵀ.
         spectral_clip: upper bound of σ_max(W); a guard, since training on Beauty reaches 1.8.
@@ -24,6 +25,10 @@ class QuantizerConfig:
         commitment: weight β of ‖z − sg q‖². The power radius needs it: its slope below 1 leaves a
             part of the straight-through gradient along the gap, and without it the latents ran
             away.
+        codebook_weight: weight of ‖sg z − q‖², where the codebook learns by it.
+        decay: of moving averages (ema).
+        noise_variance: σ² (diveq).
+        wasserstein: weight γ of the distance between distributions (wasserstein).
     """
 
     name: str = "grit"
@@ -35,6 +40,10 @@ class QuantizerConfig:
     spectral_clip: float = 4.0
     row_norm: bool = True
     commitment: float = 0.25
+    codebook_weight: float = 1.0
+    decay: float = 0.99
+    noise_variance: float = 1e-3
+    wasserstein: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ class ResidualQuantizer(nn.Module):
         The next residual r − out keeps the gradient of out, so that the outputs telescope to
         z − r_{L+1} and the encoder's gradient counts once; detached, it would count L times.
         """
+        if self.training and self.stages[0].on_sum:
+            return self._forward_on_sum(z)
         residual, total, loss = z, torch.zeros_like(z), z.new_zeros(())
         codes = []
         for level in self.stages:
@@ -38,6 +40,17 @@ class ResidualQuantizer(nn.Module):
             loss = loss + output.loss
             codes.append(output.codes)
         return QuantizerOutput(total, torch.stack(codes, dim=1), loss)
+
+    def _forward_on_sum(self, z: Tensor) -> QuantizerOutput:
+        """Chain the levels hard, then take one surrogate step towards the sum of the codewords."""
+        codes = self.encode(z)
+        q = torch.stack([level.codewords(codes[:, i]) for i, level in enumerate(self.stages)]).sum(
+            0
+        )
+        first = self.stages[0]
+        return QuantizerOutput(
+            first.estimate(z, q, codes[:, 0]), codes, first.auxiliary(z, q, codes[:, 0])
+        )
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:

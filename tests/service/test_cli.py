@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from data_prep.demo import demo_items
 from service.cli import main
+from tokenizer.quantizers import QUANTIZERS
 
 FAST = ["--encoder", "hashing", "--steps", "20", "--warmup-steps", "5", "--batch-size", "64"]
 SMALL = [*FAST, "--codebook-size", "16", "--levels", "2", "--no-baseline"]
@@ -163,6 +164,14 @@ def test_wrong_catalogues(semid: Command) -> None:
         Path("shop.csv").write_text(content)
         _refused(semid(*fit), said)
         assert not Path("tok").exists()
+
+
+@pytest.mark.parametrize("quantizer", sorted(QUANTIZERS))
+def test_every_quantizer_makes_a_tokenizer(semid: Command, catalogue: Path, quantizer: str) -> None:
+    assert semid("fit", catalogue, "--out", "tok", "--quantizer", quantizer, *SMALL).code == 0
+    assert f" {quantizer} " in semid("inspect", "tok").output
+    assert semid("tokenize", catalogue, "--tokenizer", "tok", "--out", "ids.parquet").code == 0
+    assert pl.read_parquet("ids.parquet")["semantic_id"].n_unique() == 300
 
 
 def test_wrong_options(semid: Command, catalogue: Path) -> None:

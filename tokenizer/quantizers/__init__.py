@@ -6,12 +6,32 @@ from difflib import get_close_matches
 from data_prep.errors import InputError
 from tokenizer.config import QuantizerConfig
 from tokenizer.quantizers.base import Quantizer, QuantizerOutput
+from tokenizer.quantizers.ema import EmaQuantizer
+from tokenizer.quantizers.fixed import KMeansQuantizer
 from tokenizer.quantizers.grit import GritQuantizer
+from tokenizer.quantizers.gumbel import GumbelQuantizer
+from tokenizer.quantizers.noise import DiVeq, Nsvq
+from tokenizer.quantizers.rotation import RotationQuantizer
+from tokenizer.quantizers.simvq import SimVq
+from tokenizer.quantizers.ste import SteQuantizer
+from tokenizer.quantizers.wasserstein import WassersteinQuantizer
 from tokenizer.radius import RADII
 
 __all__ = ["QUANTIZERS", "GritQuantizer", "Quantizer", "QuantizerOutput", "check_config"]
 
-QUANTIZERS: dict[str, type[GritQuantizer]] = {"grit": GritQuantizer}
+QUANTIZERS: dict[str, type[Quantizer]] = {
+    "diveq": DiVeq,
+    "ema": EmaQuantizer,
+    "grit": GritQuantizer,
+    "gumbel": GumbelQuantizer,
+    "kmeans": KMeansQuantizer,
+    "nsvq": Nsvq,
+    "rotation": RotationQuantizer,
+    "rqvae": SteQuantizer,
+    "simvq": SimVq,
+    "ste": SteQuantizer,
+    "wasserstein": WassersteinQuantizer,
+}
 
 
 def check_config(config: QuantizerConfig) -> None:

@@ -6,9 +6,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from tokenizer.config import QuantizerConfig
 from tokenizer.kmeans import nearest
 
-__all__ = ["Quantizer", "QuantizerOutput"]
+__all__ = ["Quantizer", "QuantizerOutput", "mean_square"]
 
 
 @dataclass
@@ -34,15 +35,39 @@ class Quantizer(nn.Module):
     In eval mode `forward(z).quantized` equals `decode(encode(z))`: an ID alone gives its vector.
     """
 
-    def __init__(self, codebook_size: int, dimension: int) -> None:
+    # Whether a stack takes one surrogate step on the sum of its levels' codewords, instead of one a
+    # level: variants whose training value is not the codeword would hand noise to the next level.
+    on_sum = False
+
+    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
         super().__init__()
-        self.codebook_size = codebook_size
+        self.config = config
+        self.codebook_size = config.codebook_size
         self.dimension = dimension
         self._searched: Tensor | None = None
 
     def forward(self, z: Tensor) -> QuantizerOutput:
-        """Quantize a batch (n, d) with gradients."""
-        raise NotImplementedError
+        """Quantize a batch (n, d); in training mode with gradients."""
+        codes = self.encode(z)
+        if not self.training:
+            return QuantizerOutput(self.decode(codes), codes, z.new_zeros(()))
+        q = self.codewords(codes)
+        return QuantizerOutput(self.estimate(z, q, codes), codes, self.auxiliary(z, q, codes))
+
+    def codewords(self, codes: Tensor) -> Tensor:
+        """Return the codewords of `codes` (n,) with gradients to the parameters, (n, d)."""
+        return self.codebook()[codes]
+
+    def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        """Return what stands for q (n, d) in training: the variant's gradient estimator.
+
+        The default is straight-through: q in value, the identity in z's gradient.
+        """
+        return z + (q - z).detach()
+
+    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        """Return the auxiliary loss of a batch; the default pulls z to its codeword, weight β."""
+        return self.config.commitment * mean_square(z - q.detach())
 
     def codebook(self) -> Tensor:
         """Return the codewords that are searched, (K, d)."""
@@ -76,3 +101,8 @@ class Quantizer(nn.Module):
         if self.training or self._searched is None:
             self._searched = self.codebook()
         return self._searched
+
+
+def mean_square(gap: Tensor) -> Tensor:
+    """Return the squared lengths of (n, d), summed over d, averaged over n."""
+    return gap.square().sum(-1).mean()

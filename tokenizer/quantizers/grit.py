@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from tokenizer.config import QuantizerConfig
 from tokenizer.kmeans import kmeans
-from tokenizer.quantizers.base import Quantizer, QuantizerOutput
+from tokenizer.quantizers.base import Quantizer
 from tokenizer.radius import RADII, Radius, inverse_softplus
 from tokenizer.transform import LinearTransform
 
@@ -27,9 +27,7 @@ class GritQuantizer(Quantizer):
     raw: Tensor
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:
-        super().__init__(config.codebook_size, dimension)
-        self.row_norm = config.row_norm
-        self.commitment = config.commitment
+        super().__init__(config, dimension)
         self.radius = RADII[config.radius](config.psi_max, config.codebook_size, dimension)
         self.transform = LinearTransform(
             config.codebook_size, dimension, config.rank, config.spectral_clip
@@ -46,13 +44,11 @@ class GritQuantizer(Quantizer):
         transformed: Tensor = self.transform(self.raw)
         return self.gain * transformed
 
-    def forward(self, z: Tensor) -> QuantizerOutput:
-        codes = self.encode(z)
-        if not self.training:
-            return QuantizerOutput(self.decode(codes), codes, z.new_zeros(()))
-        q = self.gain * self.transform.rows(self.raw, codes)
-        loss = self.commitment * (z - q.detach()).square().sum(-1).mean()
-        return QuantizerOutput(surrogate(z, q, codes, self.radius, self.gain.detach()), codes, loss)
+    def codewords(self, codes: Tensor) -> Tensor:
+        return self.gain * self.transform.rows(self.raw, codes)
+
+    def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        return surrogate(z, q, codes, self.radius, self.gain.detach())
 
     @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
@@ -64,7 +60,7 @@ class GritQuantizer(Quantizer):
         centres = kmeans(z, self.codebook_size, generator)
         lengths = centres.norm(dim=1, keepdim=True)
         scale = lengths.square().mean().sqrt().clamp(min=torch.finfo(z.dtype).tiny)
-        divisor = lengths.clamp(min=1e-6 * float(scale)) if self.row_norm else scale
+        divisor = lengths.clamp(min=1e-6 * float(scale)) if self.config.row_norm else scale
         self.raw.copy_(centres / divisor)
         self.raw_gain.fill_(inverse_softplus(float(scale)))
         self._searched = None

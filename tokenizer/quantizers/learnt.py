@@ -1,0 +1,34 @@
+"""A codebook that is a plain parameter, started by k-means."""
+
+import torch
+from torch import Tensor, nn
+
+from tokenizer.config import QuantizerConfig
+from tokenizer.kmeans import kmeans
+from tokenizer.quantizers.base import Quantizer, mean_square
+
+__all__ = ["LearntCodebook"]
+
+
+class LearntCodebook(Quantizer):
+    """C (K, d) learns by ‖sg z − q‖² beside the commitment β ‖z − sg q‖² (VQ-VAE, 1711.00937).
+
+    Attributes:
+        codes_matrix: C, a parameter.
+    """
+
+    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+        super().__init__(config, dimension)
+        self.codes_matrix = nn.Parameter(torch.zeros(config.codebook_size, dimension))
+
+    def codebook(self) -> Tensor:
+        return self.codes_matrix
+
+    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        pulled = self.config.codebook_weight * mean_square(q - z.detach())
+        return super().auxiliary(z, q, codes) + pulled
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
+        self.codes_matrix.copy_(kmeans(z, self.codebook_size, generator))
+        self._searched = None
