@@ -99,7 +99,7 @@ class Quantizer(nn.Module):
     def searched(self) -> Tensor:
         """Return the codebook without gradient; in eval mode it is formed once."""
         if self.training or self._searched is None:
-            self._searched = self.codebook()
+            self._searched = self.codebook().detach()  # a Parameter would be registered
         return self._searched
 
 
