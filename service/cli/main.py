@@ -6,7 +6,7 @@ import sys
 import typer
 
 from data_prep.errors import InputError
-from service.cli import demo, embed, fit, inspect, prepare, serve, tokenize
+from service.cli import compare, demo, embed, fit, inspect, prepare, serve, tokenize
 from service.cli.console import errors
 
 __all__ = ["main"]
@@ -28,6 +28,7 @@ app.command()(fit.fit)
 app.command()(inspect.inspect)
 app.command()(tokenize.tokenize)
 app.command()(serve.serve)
+app.command()(compare.compare)
 app.command()(demo.demo)
 
 

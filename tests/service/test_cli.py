@@ -174,6 +174,30 @@ def test_every_quantizer_makes_a_tokenizer(semid: Command, catalogue: Path, quan
     assert pl.read_parquet("ids.parquet")["semantic_id"].n_unique() == 300
 
 
+def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> None:
+    compare = (
+        "compare", catalogue, "--out", "c", "--encoder", "hashing", "--codebook-size", 16,
+        "--levels", 2, "--steps", 20, "--seeds", 2,
+    )  # fmt: skip
+    assert semid(*compare, "--quantizers", "grit,ste").code == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("c/runs").iterdir()}
+    assert len(before) == 4
+    told = semid(*compare, "--quantizers", "grit,ste,kmeans")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    rows = json.loads(Path("c/summary.json").read_text())
+    assert {row["name"] for row in rows} == {"grit", "ste", "kmeans"}
+    errors = [row["held_out_error"]["mean"] for row in rows]
+    assert errors == sorted(errors)
+    assert all(row["seeds"] == 2 and row["held_out_error"]["std"] >= 0 for row in rows)
+    assert Path("c/summary.md").read_text() in told.output
+    for name in ("errors.png", "curves.png"):
+        assert Path("c", name).read_bytes().startswith(b"\x89PNG")
+    run = json.loads(Path("c/runs/grit-seed1.json").read_text())
+    assert run["config"]["seed"] == 1
+    assert run["prefix_meaning"][0]["score"] > run["prefix_meaning"][0]["shuffled"]
+    _refused(semid(*compare, "--quantizers", "grid"), "unknown quantizer 'grid'", "'grit'")
+
+
 def test_wrong_options(semid: Command, catalogue: Path) -> None:
     fit = ("fit", catalogue, "--out", "tok")
     _refused(semid(*fit, "--codebook-size", "70000"), "codebook-size", "65536")

@@ -1,0 +1,161 @@
+"""Quantizers side by side: the same vectors, split, budget and seeds, one record a run."""
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.files import written_aside
+from data_prep.progress import Progress
+from data_prep.record import run_record
+from tokenizer.config import TrainingConfig
+from tokenizer.health import level_health, unique_share
+from tokenizer.meaning import neighbours_kept, prefix_meaning
+from tokenizer.training import TrainingResult, train
+
+__all__ = ["COLUMNS", "compare", "measure_run", "summarise", "with_seeds"]
+
+# heading, path into a record, format, whether less is better
+COLUMNS: tuple[tuple[str, str, str, bool], ...] = (
+    ("held-out error", "held_out_error", ".3f", True),
+    ("training error", "train_error", ".3f", True),
+    ("least utilization", "least_utilization", ".1%", False),
+    ("least perplexity", "least_perplexity", ".0f", False),
+    ("codes of their own", "unique_share", ".2%", False),
+    ("neighbours kept", "neighbours_kept", ".3f", False),
+    ("meaning of 1 code", "prefix_meaning_1", ".3f", False),
+    ("ms a step", "step_milliseconds", ".1f", True),
+    ("encode items/s", "encode_items_per_second", ".3g", False),
+    ("parameters", "parameters", ",.0f", True),
+)
+
+
+def compare(
+    folder: Path,
+    vectors: NDArray[np.float32],
+    labels: Sequence[str],
+    configs: Mapping[str, TrainingConfig],
+    data_fingerprint: str,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Run each named configuration, and return its record; runs that have one are not run again.
+
+    Args:
+        folder: `runs/NAME-seedS.json` is written as each run ends.
+        vectors: (n, D).
+        labels: (n,), a category for each item, empty where it has none.
+        configs: as `with_seeds` makes them, by `NAME@S`: the row's name and the seed.
+        data_fingerprint: of the catalogue; a record of other data is made anew.
+    """
+    records = []
+    for key, config in configs.items():
+        path = folder / "runs" / f"{key.replace('@', '-seed')}.json"
+        record = _kept(path, config, data_fingerprint)
+        if record is None:
+            started = time.perf_counter()
+            record = {"name": key.partition("@")[0], "config": _plain(config)}
+            record |= measure_run(vectors, labels, config)
+            seconds = time.perf_counter() - started
+            record["record"] = run_record(config.seed, data_fingerprint, seconds)
+            with written_aside(path) as aside:
+                aside.write_text(json.dumps(record, indent=2))
+        records.append(record)
+        if progress is not None:
+            progress(1)
+    return records
+
+
+def measure_run(
+    vectors: NDArray[np.float32], labels: Sequence[str], config: TrainingConfig
+) -> dict[str, Any]:
+    """Train once and measure what the comparison's table tells, by name."""
+    x = torch.tensor(vectors)
+    steps: list[float] = []
+    result = train(x, config, lambda step, measured: steps.append(time.perf_counter()))
+    started = time.perf_counter()
+    codes = result.model.encode(x)
+    encoding = time.perf_counter() - started
+    health = level_health(codes, config.quantizer.codebook_size)
+    decoded = result.model.decode(codes)
+    figures: dict[str, Any] = {
+        "items": len(x),
+        **_errors(result),
+        "levels": [level.as_dict() for level in health],
+        "least_utilization": min(level.utilization for level in health),
+        "least_perplexity": min(level.perplexity for level in health),
+        "unique_share": unique_share(codes),
+        "collisions": _collisions(codes),
+        "neighbours_kept": neighbours_kept(x, decoded, seed=config.seed),
+        "training_seconds": round(result.seconds, 2),
+        "step_milliseconds": _median_step(steps, config),
+        "encode_items_per_second": len(x) / encoding,
+        "parameters": sum(parameter.numel() for parameter in result.model.parameters()),
+        "history": [asdict(measured) for measured in result.history],
+    }
+    meaning = prefix_meaning(codes, labels, seed=config.seed)
+    figures["prefix_meaning"] = meaning
+    figures["prefix_meaning_1"] = meaning[0]["score"]
+    return figures
+
+
+def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row a name, the lowest held-out error first: mean and deviation over its seeds."""
+    names = list(dict.fromkeys(record["name"] for record in records))
+    rows = []
+    for name in names:
+        runs = [record for record in records if record["name"] == name]
+        row: dict[str, Any] = {"name": name, "seeds": len(runs)}
+        for _, key, _, _ in COLUMNS:
+            values = [float(run[key]) for run in runs]
+            spread = statistics.stdev(values) if len(values) > 1 else math.nan
+            row[key] = {"mean": statistics.fmean(values), "std": spread}
+        rows.append(row)
+    return sorted(rows, key=lambda row: row["held_out_error"]["mean"])
+
+
+def with_seeds(name: str, config: TrainingConfig, seeds: int) -> dict[str, TrainingConfig]:
+    """Return the configuration under `name@S` for each seed S from 0."""
+    return {f"{name}@{seed}": replace(config, seed=seed) for seed in range(seeds)}
+
+
+def _kept(path: Path, config: TrainingConfig, data_fingerprint: str) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text())
+    same = record["config"] == _plain(config)
+    return record if same and record["record"]["data_fingerprint"] == data_fingerprint else None
+
+
+def _plain(config: TrainingConfig) -> Any:
+    return json.loads(json.dumps(asdict(config)))
+
+
+def _errors(result: TrainingResult) -> dict[str, float]:
+    best = result.best
+    return {
+        "train_error": best.train_error,
+        "validation_error": best.validation_error,
+        "held_out_error": best.held_out_error,
+    }
+
+
+def _collisions(codes: Tensor) -> dict[str, int]:
+    """Return how many groups of 2, 3, … items share their codes, by the group's size."""
+    _, counts = torch.unique(codes, dim=0, return_counts=True)
+    sizes, groups = torch.unique(counts[counts > 1], return_counts=True)
+    return {str(size): groups for size, groups in zip(sizes.tolist(), groups.tolist(), strict=True)}
+
+
+def _median_step(marks: Sequence[float], config: TrainingConfig) -> float:
+    """Return the median time of a quantized step, in which none was measured, in milliseconds."""
+    after = np.asarray(marks[config.warmup_steps :])
+    return float(np.median(np.diff(after)) * 1e3) if len(after) > 1 else math.nan
