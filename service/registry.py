@@ -1,7 +1,6 @@
 """The item registry: which item has which semantic ID, for ever."""
 
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
-from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from data_prep.errors import InputError
 from data_prep.progress import Progress
+from service.sqlite import begun, check_file, connected
 from tokenizer.semantic_id import codes_of_key, format_semantic_id
 
 __all__ = ["NewItem", "PrefixCount", "RegisteredItem", "Registry"]
@@ -92,18 +91,17 @@ class Registry:
         self.levels = levels
         try:
             self._engine = sql.create_engine(url)
-            _check_file(self._engine.url)
-            sql.event.listen(self._engine, "connect", _sqlite_settings)
-            sql.event.listen(self._engine, "begin", _sqlite_begin)
+            check_file(self._engine.url, _schema)
+            sql.event.listen(self._engine, "connect", connected)
+            sql.event.listen(self._engine, "begin", begun)
             with self._writing() as connection:
-                _check_tables(connection)
                 _schema.create_all(connection)
                 owner = connection.scalar(sql.select(_owner.c.fingerprint))
                 if owner is None:
                     connection.execute(
                         _owner.insert().values(fingerprint=fingerprint, levels=levels)
                     )
-        except (sql.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+        except (sql.exc.SQLAlchemyError, sqlite3.Error, ModuleNotFoundError) as error:
             reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             raise InputError(
                 f"database {url} cannot be used: {reason}; give a URL such as sqlite:///semid.db"
@@ -335,48 +333,3 @@ def _check_same(item: NewItem, known: RegisteredItem) -> None:
             f"table of IDs; an ID never changes; use the table that belongs to the database, or a "
             f"new --database"
         )
-
-
-def _sqlite_settings(connection: DBAPIConnection, _: object) -> None:
-    connection.isolation_level = None  # transactions begin where `_sqlite_begin` says
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=60000")
-    cursor.execute("PRAGMA synchronous=FULL")
-    # The switch to WAL does not wait for another process that switches: try again for ten seconds.
-    for attempt in range(100):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            break
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or attempt == 99:
-                raise
-            time.sleep(0.1)
-    cursor.close()
-
-
-def _check_file(url: sql.URL) -> None:
-    """See that processes can share the database: a SQLite file."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        raise InputError(
-            f"database {url} cannot be used: a SQLite file is needed, such as sqlite:///semid.db"
-        )
-
-
-def _check_tables(connection: Connection) -> None:
-    """See that tables which stand in the database already are ours."""
-    found = sql.inspect(connection)
-    names = set(found.get_table_names())
-    for table in _schema.tables.values():
-        if table.name in names:
-            columns = {column["name"] for column in found.get_columns(table.name)}
-            if columns != set(table.columns.keys()):
-                raise InputError(
-                    f"database {connection.engine.url} has a table {table.name!r} that is not "
-                    f"semid's; give another --database"
-                )
-
-
-def _sqlite_begin(connection: Connection) -> None:
-    """Take the write lock before the first read of a write, so that what it reads stays true."""
-    writing = connection.get_execution_options().get("writing")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -88,7 +88,8 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(InputError, match="a table 'items' that is not semid's"):
         _registry(f"sqlite:///{path}")
-    assert len(before) == path.stat().st_size
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
