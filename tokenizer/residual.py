@@ -42,15 +42,22 @@ class ResidualQuantizer(nn.Module):
         return QuantizerOutput(total, torch.stack(codes, dim=1), loss)
 
     def _forward_on_sum(self, z: Tensor) -> QuantizerOutput:
-        """Chain the levels hard, then take one surrogate step towards the sum of the codewords."""
-        codes = self.encode(z)
-        q = torch.stack([level.codewords(codes[:, i]) for i, level in enumerate(self.stages)]).sum(
-            0
-        )
-        first = self.stages[0]
-        return QuantizerOutput(
-            first.estimate(z, q, codes[:, 0]), codes, first.auxiliary(z, q, codes[:, 0])
-        )
+        """Chain the levels hard, then take one surrogate step towards the sum of the codewords.
+
+        Each level keeps its auxiliary loss; the encoder hears the first one's, as in `forward`,
+        where deeper residuals telescope to no gradient.
+        """
+        residual, total, loss = z, torch.zeros_like(z), z.new_zeros(())
+        codes = []
+        for level in self.stages:
+            chosen = level.encode(residual)
+            q = level.codewords(chosen)
+            loss = loss + level.auxiliary(residual, q, chosen)
+            residual = (residual - q).detach()
+            total = total + q
+            codes.append(chosen)
+        out = self.stages[0].estimate(z, total, codes[0])
+        return QuantizerOutput(out, torch.stack(codes, dim=1), loss)
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:

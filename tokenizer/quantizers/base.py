@@ -36,7 +36,8 @@ class Quantizer(nn.Module):
     """
 
     # Whether a stack takes one surrogate step on the sum of its levels' codewords, instead of one a
-    # level: variants whose training value is not the codeword would hand noise to the next level.
+    # level: for variants whose training value is not the codeword, which would hand noise to the
+    # next level, and those whose gradients do not telescope.
     on_sum = False
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:
