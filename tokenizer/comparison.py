@@ -1,11 +1,10 @@
 """Quantizers side by side: the same vectors, split, budget and seeds, one record a run."""
 
 import json
-import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tokenizer.health import level_health, unique_share
 from tokenizer.meaning import neighbours_kept, prefix_meaning
 from tokenizer.training import TrainingResult, train
 
-__all__ = ["COLUMNS", "compare", "measure_run", "summarise", "with_seeds"]
+__all__ = ["COLUMNS", "compare", "measure_run", "summarise"]
 
 # heading, path into a record, format, whether less is better
 COLUMNS: tuple[tuple[str, str, str, bool], ...] = (
@@ -43,26 +42,26 @@ def compare(
     folder: Path,
     vectors: NDArray[np.float32],
     labels: Sequence[str],
-    configs: Mapping[str, TrainingConfig],
+    runs: Sequence[tuple[str, TrainingConfig]],
     data_fingerprint: str,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Run each named configuration, and return its record; runs that have one are not run again.
+    """Make each run, and return its record; a run that has one is not made again.
 
     Args:
         folder: `runs/NAME-seedS.json` is written as each run ends.
         vectors: (n, D).
         labels: (n,), a category for each item, empty where it has none.
-        configs: as `with_seeds` makes them, by `NAME@S`: the row's name and the seed.
+        runs: the name of a row, and the configuration with its seed.
         data_fingerprint: of the catalogue; a record of other data is made anew.
     """
     records = []
-    for key, config in configs.items():
-        path = folder / "runs" / f"{key.replace('@', '-seed')}.json"
+    for name, config in runs:
+        path = folder / "runs" / f"{name}-seed{config.seed}.json"
         record = _kept(path, config, data_fingerprint)
         if record is None:
             started = time.perf_counter()
-            record = {"name": key.partition("@")[0], "config": _plain(config)}
+            record = {"name": name, "config": _plain(config)}
             record |= measure_run(vectors, labels, config)
             seconds = time.perf_counter() - started
             record["record"] = run_record(config.seed, data_fingerprint, seconds)
@@ -108,7 +107,7 @@ def measure_run(
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row a name, the lowest held-out error first: mean and deviation over its seeds."""
+    """Return a row a name, the lowest held-out error first: means and deviations over seeds."""
     names = list(dict.fromkeys(record["name"] for record in records))
     rows = []
     for name in names:
@@ -116,15 +115,10 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"name": name, "seeds": len(runs)}
         for _, key, _, _ in COLUMNS:
             values = [float(run[key]) for run in runs]
-            spread = statistics.stdev(values) if len(values) > 1 else math.nan
+            spread = statistics.stdev(values) if len(values) > 1 else None
             row[key] = {"mean": statistics.fmean(values), "std": spread}
         rows.append(row)
     return sorted(rows, key=lambda row: row["held_out_error"]["mean"])
-
-
-def with_seeds(name: str, config: TrainingConfig, seeds: int) -> dict[str, TrainingConfig]:
-    """Return the configuration under `name@S` for each seed S from 0."""
-    return {f"{name}@{seed}": replace(config, seed=seed) for seed in range(seeds)}
 
 
 def _kept(path: Path, config: TrainingConfig, data_fingerprint: str) -> dict[str, Any] | None:
@@ -158,4 +152,4 @@ def _collisions(codes: Tensor) -> dict[str, int]:
 def _median_step(marks: Sequence[float], config: TrainingConfig) -> float:
     """Return the median time of a quantized step, in which none was measured, in milliseconds."""
     after = np.asarray(marks[config.warmup_steps :])
-    return float(np.median(np.diff(after)) * 1e3) if len(after) > 1 else math.nan
+    return float(np.median(np.diff(after)) * 1e3)

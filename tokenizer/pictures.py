@@ -23,7 +23,7 @@ def draw_errors(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         ("held_out_error", "held-out items", 0.18),
     ):
         means = [row[key]["mean"] for row in rows][::-1]
-        spreads = [row[key]["std"] for row in rows][::-1]
+        spreads = [row[key]["std"] or 0.0 for row in rows][::-1]
         axes.barh([p + shift for p in places], means, 0.34, xerr=spreads, label=label)
     axes.set_yticks(list(places), names)
     axes.set_xlabel("relative reconstruction error (share of the variance lost)")

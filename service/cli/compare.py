@@ -35,7 +35,7 @@ def compare(
     codebook_size: Annotated[
         int, typer.Option(min=2, max=65_536, help="Codewords of a level.")
     ] = 256,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of each.")] = _training.steps,
+    steps: Annotated[int, typer.Option(min=2, help="Training steps of each.")] = _training.steps,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -59,14 +59,14 @@ def compare(
     from data_prep.text import TextTemplate
     from service.cli.catalogue import vectors_of_texts
     from tokenizer.comparison import compare as run_all
-    from tokenizer.comparison import summarise, with_seeds
+    from tokenizer.comparison import summarise
     from tokenizer.pictures import draw_curves, draw_errors
     from tokenizer.quantizers import QUANTIZERS, check_config
 
     names = sorted(set(QUANTIZERS) - {"rqvae"})  # rqvae is ste under TIGER's name
     if quantizers != "all":
         names = [name.strip() for name in quantizers.split(",")]
-    configs: dict[str, TrainingConfig] = {}
+    runs: list[tuple[str, TrainingConfig]] = []
     for name in names:
         quantizer = replace(
             _training.quantizer,
@@ -76,13 +76,14 @@ def compare(
             rank=min(_training.quantizer.rank, codebook_size),
         )
         check_config(quantizer)
-        configs |= with_seeds(name, replace(_training, steps=steps, quantizer=quantizer), seeds)
+        config = replace(_training, steps=steps, quantizer=quantizer)
+        runs += [(name, replace(config, seed=seed)) for seed in range(seeds)]
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out / "summary.json")
     vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder), cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
-    with bar("comparing", len(configs)) as progress:
-        records = run_all(out, vectors, labels, configs, file_digest(items), progress)
+    with bar("comparing", len(runs)) as progress:
+        records = run_all(out, vectors, labels, runs, file_digest(items), progress)
     rows = summarise(records)
     table = markdown(rows)
     for name, text in (("summary.json", json.dumps(rows, indent=2)), ("summary.md", table)):
@@ -111,7 +112,7 @@ def markdown(rows: "Sequence[dict[str, Any]]") -> str:
         for _, key, form, _ in COLUMNS:
             mean, spread = row[key]["mean"], row[key]["std"]
             cell = f"{mean:{form}}"
-            if spread == spread and key != "parameters":  # noqa: PLR0124  not NaN
+            if spread is not None and key != "parameters":
                 cell += f" ± {spread:{form}}"
             cells.append(f"**{cell}**" if mean == best[key] else cell)
         lines.append("| " + " | ".join(cells) + " |")

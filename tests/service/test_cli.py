@@ -192,6 +192,9 @@ def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> 
     assert Path("c/summary.md").read_text() in told.output
     for name in ("errors.png", "curves.png"):
         assert Path("c", name).read_bytes().startswith(b"\x89PNG")
+    compare = (*compare[:2], "--out", "one", *compare[4:-1], 1)
+    assert semid(*compare, "--quantizers", "ste").code == 0
+    assert "NaN" not in Path("one/summary.json").read_text()  # which JSON does not have
     run = json.loads(Path("c/runs/grit-seed1.json").read_text())
     assert run["config"]["seed"] == 1
     assert run["prefix_meaning"][0]["score"] > run["prefix_meaning"][0]["shuffled"]

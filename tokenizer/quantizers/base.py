@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.config import QuantizerConfig
-from tokenizer.kmeans import nearest
+from tokenizer.kmeans import kmeans, nearest
 
 __all__ = ["Quantizer", "QuantizerOutput", "mean_square"]
 
@@ -74,8 +74,14 @@ class Quantizer(nn.Module):
         """Return the codewords that are searched, (K, d)."""
         raise NotImplementedError
 
+    @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        """Set the codebook from latents (n, d) before training."""
+        """Start the codebook from k-means centres of latents (n, d)."""
+        self.set_codewords(kmeans(z, self.codebook_size, generator))
+        self._searched = None
+
+    def set_codewords(self, centres: Tensor) -> None:
+        """Make the codebook that of centres (K, d); called without gradients."""
         raise NotImplementedError
 
     def after_step(self, progress: float) -> None:

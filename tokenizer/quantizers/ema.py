@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from tokenizer.config import QuantizerConfig
-from tokenizer.kmeans import kmeans
 from tokenizer.quantizers.base import Quantizer
 
 __all__ = ["EmaQuantizer"]
@@ -36,11 +35,9 @@ class EmaQuantizer(Quantizer):
         self._follow(z.detach(), codes)
         return super().auxiliary(z, q, codes)
 
-    @torch.no_grad()
-    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        self.sums.copy_(kmeans(z, self.codebook_size, generator))
+    def set_codewords(self, centres: Tensor) -> None:
+        self.sums.copy_(centres)
         self.counts.fill_(1.0)
-        self._searched = None
 
     @torch.no_grad()
     def _follow(self, z: Tensor, codes: Tensor) -> None:

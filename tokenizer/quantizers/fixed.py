@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from tokenizer.config import QuantizerConfig
-from tokenizer.kmeans import kmeans
 from tokenizer.quantizers.base import Quantizer
 
 __all__ = ["KMeansQuantizer"]
@@ -26,7 +25,5 @@ class KMeansQuantizer(Quantizer):
     def codebook(self) -> Tensor:
         return self.centres
 
-    @torch.no_grad()
-    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        self.centres.copy_(kmeans(z, self.codebook_size, generator))
-        self._searched = None
+    def set_codewords(self, centres: Tensor) -> None:
+        self.centres.copy_(centres)

@@ -5,7 +5,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tokenizer.config import QuantizerConfig
-from tokenizer.kmeans import kmeans
 from tokenizer.quantizers.base import Quantizer
 from tokenizer.radius import RADII, Radius, inverse_softplus
 from tokenizer.transform import LinearTransform
@@ -50,20 +49,17 @@ class GritQuantizer(Quantizer):
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         return surrogate(z, q, codes, self.radius, self.gain.detach())
 
-    @torch.no_grad()
-    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        """Set C to k-means centres of latents (n, d), in its gauge, and the gain to their scale.
+    def set_codewords(self, centres: Tensor) -> None:
+        """Set C to the centres (K, d), in its gauge, and the gain to their scale.
 
         The scale is the RMS length of the centres rather than of the latents: codewords stand for
         cells' means, which are shorter than what lies in them.
         """
-        centres = kmeans(z, self.codebook_size, generator)
         lengths = centres.norm(dim=1, keepdim=True)
-        scale = lengths.square().mean().sqrt().clamp(min=torch.finfo(z.dtype).tiny)
+        scale = lengths.square().mean().sqrt().clamp(min=torch.finfo(centres.dtype).tiny)
         divisor = lengths.clamp(min=1e-6 * float(scale)) if self.config.row_norm else scale
         self.raw.copy_(centres / divisor)
         self.raw_gain.fill_(inverse_softplus(float(scale)))
-        self._searched = None
 
     def after_step(self, progress: float) -> None:
         self.transform.clip_()

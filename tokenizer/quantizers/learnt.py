@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.config import QuantizerConfig
-from tokenizer.kmeans import kmeans
 from tokenizer.quantizers.base import Quantizer, mean_square
 
 __all__ = ["LearntCodebook"]
@@ -28,7 +27,5 @@ class LearntCodebook(Quantizer):
         pulled = self.config.codebook_weight * mean_square(q - z.detach())
         return super().auxiliary(z, q, codes) + pulled
 
-    @torch.no_grad()
-    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        self.codes_matrix.copy_(kmeans(z, self.codebook_size, generator))
-        self._searched = None
+    def set_codewords(self, centres: Tensor) -> None:
+        self.codes_matrix.copy_(centres)

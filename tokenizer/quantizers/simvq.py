@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.config import QuantizerConfig
-from tokenizer.kmeans import kmeans
 from tokenizer.quantizers.base import Quantizer, mean_square
 
 __all__ = ["SimVq"]
@@ -35,7 +34,5 @@ class SimVq(Quantizer):
         pulled = self.config.codebook_weight * mean_square(q - z.detach())
         return super().auxiliary(z, q, codes) + pulled
 
-    @torch.no_grad()
-    def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        self.raw.copy_(kmeans(z, self.codebook_size, generator))
-        self._searched = None
+    def set_codewords(self, centres: Tensor) -> None:
+        self.raw.copy_(centres)
