@@ -1,13 +1,16 @@
 """The `semid` command in this process, and a catalogue for it."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from data_prep.demo import demo_items
 from service.cli import main
+from service.registry import Database, Registry, open_database
 from tests.service.command import Command, Outcome
+from tests.service.databases import Open, Postgres, sqlite_url
 
 
 @pytest.fixture
@@ -37,3 +40,34 @@ def catalogue(tmp_path: Path) -> Path:
     path = tmp_path / "items.parquet"
     demo_items(300).write_parquet(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a real PostgreSQL server, without waits for the disk."""
+    server = Postgres(durable=False)
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database, of each kind."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new()
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Open registries of tokenizers of two levels, and close them at the end."""
+    databases: list[Database] = []
+
+    def open_(url: str, fingerprint: str = "f") -> Registry:
+        databases.append(open_database(url))
+        return Registry(databases[-1], fingerprint, levels=2)
+
+    yield open_
+    for database in databases:
+        database.close()
