@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-__all__ = ["NextItemModel"]
+from recsys.dataset import PADDING
+
+__all__ = ["NextItemModel", "check_histories", "last_of_each"]
 
 
 class NextItemModel(nn.Module, ABC):
@@ -36,3 +38,20 @@ class NextItemModel(nn.Module, ABC):
         Raises:
             ValueError: a history is empty or longer than the model reads.
         """
+
+
+def check_histories(histories: Tensor, longest: int) -> Tensor:
+    """Return where histories (B, T) have items, (B, T) bool.
+
+    Raises:
+        ValueError: one is empty, or longer than `longest`.
+    """
+    present = histories != PADDING
+    if not present.any(1).all() or histories.shape[1] > longest:
+        raise ValueError(f"histories of 1 to {longest} items are needed")
+    return present
+
+
+def last_of_each(states: Tensor, present: Tensor) -> Tensor:
+    """Return (B, d), the last of the states (P, d) of each sequence; present is (B, T)."""
+    return states[present.sum(1).cumsum(0) - 1]

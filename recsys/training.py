@@ -23,6 +23,7 @@ from tokenizer.training import half_cosine
 __all__ = ["Measurement", "TrainingConfig", "TrainingResult", "train"]
 
 SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class TrainingConfig:
         patience: measurements without a better one before training stops.
         monitor: the metric that chooses the best, higher is better.
         protocol: which items it ranks, a name of `recsys.evaluation.PROTOCOLS`.
+        precision: of the matrix products in training, `fp32` or `bf16`; weights, losses and the
+            ranking stay float32.
         seed: of every random choice.
     """
 
@@ -54,7 +57,18 @@ class TrainingConfig:
     patience: int = 5
     monitor: str = "ndcg@10"
     protocol: Protocol = "all"
+    precision: str = "fp32"
     seed: int = 0
+
+    def check(self) -> None:
+        """Refuse a schedule or precision that there is not.
+
+        Raises:
+            InputError: names it, and those to choose from.
+        """
+        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if (given := getattr(self, name)) not in known:
+                raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -107,11 +121,10 @@ def train(
             measurement where one was made.
 
     Raises:
-        InputError: an unknown schedule or metric, or nothing to train on.
+        InputError: an unknown schedule, precision or metric, or nothing to train on.
         FloatingPointError: the loss is no longer finite.
     """
-    if config.schedule not in SCHEDULES:
-        raise InputError(f"schedule {config.schedule!r}; choose from {', '.join(SCHEDULES)}")
+    config.check()
     with deterministic(config.seed):
         run = _Run(build(), dataset, config, folder)
         while run.epoch < config.epochs and not run.exhausted:
@@ -171,7 +184,9 @@ class _Run(Generic[M]):
         self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = _learning_rate(self.step, self.total, self.config)
-        loss = self.model.loss(windows[:, :width].to(self.device))
+        halved = self.config.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
+            loss = self.model.loss(windows[:, :width].to(self.device))
         if not torch.isfinite(loss):
             self._stop(loss.item())
         self.optimizer.zero_grad(set_to_none=True)
