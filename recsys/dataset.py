@@ -16,11 +16,12 @@ from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
 
-__all__ = ["PADDING", "SequenceDataset", "Split"]
+__all__ = ["PADDING", "SequenceDataset", "Split", "Users"]
 
 FORMAT = 1
 PADDING = -1
 Split = Literal["validation", "test"]
+Users = NDArray[np.int64]
 HELD_BACK: dict[Split, int] = {"validation": 2, "test": 1}
 NAMES = ("item_ids", "user_ids")
 EVERYONE = slice(None)
@@ -88,16 +89,16 @@ class SequenceDataset:
         return user[trains], self.events[trains]
 
     def histories(
-        self, split: Split, length: int | None = None, users: slice = EVERYONE
+        self, split: Split, length: int | None = None, users: slice | Users = EVERYONE
     ) -> NDArray[np.int64]:
         """Return what each user had before the item of `split`, oldest first.
 
         Args:
             length: only the last so many; all where None.
-            users: those wanted.
+            users: those wanted, by number.
 
         Returns:
-            (n_users, at most length) int64, filled up with `PADDING` behind.
+            (users, at most length) int64, filled up with `PADDING` behind.
         """
         end = self.offsets[1:][users] - HELD_BACK[split]
         start = self.offsets[:-1][users]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recsys.dataset import PADDING, SequenceDataset, Split
+from recsys.dataset import PADDING, SequenceDataset, Split, Users
 from recsys.metrics import CUTOFFS, means, per_user
 
 __all__ = ["PROTOCOLS", "Evaluation", "Protocol", "Ties", "evaluate", "target_ranks"]
@@ -24,7 +24,8 @@ class Evaluation:
     """Ranks by protocol: `all` items ranked, or those of the user's own history left out.
 
     Attributes:
-        ranks: (n_users,) float64 each, from 1, in the dataset's order of users.
+        ranks: (users,) float64 each, from 1, in the order in which the users were given, which is
+            the dataset's where all were.
         coverage: of each protocol, the share of the catalogue that stands in the first k places of
             at least one user, by `coverage@k`; empty where it was not asked for.
     """
@@ -95,6 +96,7 @@ def evaluate(
     ties: Ties = "behind",
     coverage: Sequence[int] = CUTOFFS,
     device: torch.device | str = "cpu",
+    users: Users | None = None,
 ) -> Evaluation:
     """Rank every user's item of `split` among all items.
 
@@ -104,18 +106,20 @@ def evaluate(
         history: the last items that the scorer is given; all where None. What the protocol
             `without_history` leaves out are always all earlier items of the user.
         coverage: its cutoffs; empty saves the sorting.
+        users: only these, by number.
 
     Raises:
         ValueError: a score is not a number, or there is not one score an item.
     """
-    targets = torch.from_numpy(dataset.targets(split))
+    targets = dataset.targets(split)
+    everyone = np.arange(dataset.n_users) if users is None else users
     ranks: dict[Protocol, list[Tensor]] = {name: [] for name in PROTOCOLS}
     places = {name: _Places(dataset.n_items, coverage, device) for name in PROTOCOLS}
-    for start in range(0, dataset.n_users, batch_size):
-        part = slice(start, start + batch_size)
+    for start in range(0, len(everyone), batch_size):
+        part = everyone[start : start + batch_size]
         given = torch.from_numpy(dataset.histories(split, history, part))
         before = torch.from_numpy(dataset.histories(split, None, part)).to(device)
-        wanted = targets[part].to(device)
+        wanted = torch.from_numpy(targets[part]).to(device)
         scores = scorer(given.to(device))
         if scores.shape != (len(before), dataset.n_items):
             raise ValueError(

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from recsys.dataset import PADDING, SequenceDataset
 from recsys.item_vectors import START, ItemVectors
-from recsys.next_item_model import NextItemModel
+from recsys.next_item_model import ScoringModel
 from recsys.softmax_loss import full_softmax_loss
 
 __all__ = ["Sasrec", "SasrecConfig"]
@@ -45,7 +45,7 @@ class SasrecConfig:
     history: int = 20
 
 
-class Sasrec(NextItemModel):
+class Sasrec(ScoringModel):
     """Scores all items as the next one after a history.
 
     Layers compute on the items alone, (P, d) for the P items of a batch that are not padding;
@@ -69,8 +69,8 @@ class Sasrec(NextItemModel):
     def extra_repr(self) -> str:
         return repr(self.config)
 
-    def loss(self, windows: Tensor) -> Tensor:
-        inputs, nexts = windows[:, :-1], windows[:, 1:]
+    def loss(self, examples: Tensor) -> Tensor:
+        inputs, nexts = examples[:, :-1], examples[:, 1:]
         predicts = nexts != PADDING
         vectors, outputs = self._vectors()
         hidden = self._hidden(inputs, predicts, vectors)
