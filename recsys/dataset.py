@@ -121,18 +121,28 @@ class SequenceDataset:
             InputError: no user has two events to train on.
         """
         first, last = self.offsets[:-1], self.offsets[1:] - 2
-        cuts = -(-(last - first - 1) // length)  # a single event has no target
-        if not cuts.sum():
-            raise InputError(
-                "no user has the four interactions that a next item to train on needs; give longer "
-                "sequences"
-            )
-        user = np.repeat(np.arange(self.n_users), cuts)
-        number = np.arange(len(user)) - np.repeat(np.cumsum(cuts) - cuts, cuts)
+        user, number = _counted(-(-(last - first - 1) // length))  # a single event has no target
         end = last[user] - number * length
         rows = self._rows(np.maximum(first[user], end - length - 1), end)
         short = length + 1 - rows.shape[1]
         return np.pad(rows, ((0, 0), (0, short)), constant_values=PADDING)
+
+    def training_prefixes(self, length: int) -> tuple[Users, NDArray[np.int64]]:
+        """Cut every prefix of the training parts: the last up to `length` inputs, and their target.
+
+        Each event but a user's first is the target of one prefix.
+
+        Returns:
+            (prefixes,) int64, the user of each; (prefixes, at most length + 1) int64, oldest first
+            with the target as the last item, filled up with `PADDING` behind.
+
+        Raises:
+            InputError: no user has two events to train on.
+        """
+        first = self.offsets[:-1]
+        user, number = _counted(np.diff(self.offsets) - 3)
+        end = first[user] + number + 2
+        return user, self._rows(np.maximum(first[user], end - length - 1), end)
 
     def save(self, path: Path) -> None:
         """Write all of it to one `.safetensors` file."""
@@ -201,6 +211,17 @@ class SequenceDataset:
             "source": self.source,
             "tokenizer": self.tokenizer,
         }
+
+
+def _counted(examples: NDArray[np.int64]) -> tuple[Users, NDArray[np.int64]]:
+    """Return the user of each training example, and which of that user's it is, from 0."""
+    if not examples.sum():
+        raise InputError(
+            "no user has the four interactions that a next item to train on needs; give longer "
+            "sequences"
+        )
+    user = np.repeat(np.arange(len(examples)), examples)
+    return user, np.arange(len(user)) - np.repeat(np.cumsum(examples) - examples, examples)
 
 
 def _packed(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
