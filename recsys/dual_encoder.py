@@ -15,7 +15,7 @@ from data_prep.errors import InputError
 from recsys.causal_transformer import CausalTransformer, TowerConfig
 from recsys.dataset import PADDING, SequenceDataset
 from recsys.item_vectors import ItemVectors
-from recsys.next_item_model import NextItemModel, check_histories, last_of_each
+from recsys.next_item_model import ScoringModel, check_histories, last_of_each
 from recsys.softmax_loss import full_softmax_loss, sampled_softmax_loss
 
 __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
@@ -46,7 +46,7 @@ class DualEncoderConfig:
     query_width: int = 0
 
 
-class DualEncoder(NextItemModel):
+class DualEncoder(ScoringModel):
     """Scores items as the product of a user's vector with the items' vectors.
 
     Items without an event in training are no negatives: what their codes mean is left as the other
@@ -78,8 +78,8 @@ class DualEncoder(NextItemModel):
     def extra_repr(self) -> str:
         return repr(self.config)
 
-    def loss(self, windows: Tensor) -> Tensor:
-        inputs, nexts = windows[:, :-1], windows[:, 1:]
+    def loss(self, examples: Tensor) -> Tensor:
+        inputs, nexts = examples[:, :-1], examples[:, 1:]
         predicts = nexts != PADDING
         embeddings = self.items()
         states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)

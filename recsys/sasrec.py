@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from recsys.causal_transformer import START, CausalTransformer, TowerConfig
 from recsys.dataset import PADDING, SequenceDataset
-from recsys.next_item_model import NextItemModel, check_histories, last_of_each
+from recsys.next_item_model import ScoringModel, check_histories, last_of_each
 from recsys.softmax_loss import full_softmax_loss
 
 __all__ = ["Sasrec"]
 
 
-class Sasrec(NextItemModel):
+class Sasrec(ScoringModel):
     """Scores all items as the next one after a history: the baseline that knows no content."""
 
     def __init__(self, config: TowerConfig, dataset: SequenceDataset) -> None:
@@ -28,8 +28,8 @@ class Sasrec(NextItemModel):
     def extra_repr(self) -> str:
         return repr(self.config)
 
-    def loss(self, windows: Tensor) -> Tensor:
-        inputs, nexts = windows[:, :-1], windows[:, 1:]
+    def loss(self, examples: Tensor) -> Tensor:
+        inputs, nexts = examples[:, :-1], examples[:, 1:]
         predicts = nexts != PADDING
         states = self.tower(functional.embedding(inputs[predicts], self.items), predicts)
         return full_softmax_loss(states, self.items, nexts[predicts])
