@@ -6,7 +6,18 @@ import sys
 import typer
 
 from data_prep.errors import InputError
-from service.cli import compare, demo, embed, fit, inspect, prepare, report, serve, tokenize
+from service.cli import (
+    benchmark,
+    compare,
+    demo,
+    embed,
+    fit,
+    inspect,
+    prepare,
+    report,
+    serve,
+    tokenize,
+)
 from service.cli.console import errors
 
 __all__ = ["main"]
@@ -31,6 +42,7 @@ app.command()(tokenize.tokenize)
 app.command()(serve.serve)
 app.command()(compare.compare)
 app.command()(compare.ablate)
+app.add_typer(benchmark.app, name="benchmark")
 app.command()(demo.demo)
 
 
