@@ -7,6 +7,7 @@ import typer
 
 from data_prep.errors import InputError
 from service.cli import (
+    benchmark,
     compare,
     database,
     demo,
@@ -44,6 +45,7 @@ app.command()(serve.serve)
 app.command()(database.promote)
 app.command()(compare.compare)
 app.command()(compare.ablate)
+app.add_typer(benchmark.app, name="benchmark")
 app.command()(demo.demo)
 
 
