@@ -1,6 +1,6 @@
 """The HTTP application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.staticfiles import StaticFiles
 
 from service.catalogue import Catalogue
+from service.held import HeldTokenizers
 from service.openapi import describe_bodies
 from service.problems import install_problems
 from service.routes import ROUTERS
@@ -22,14 +23,22 @@ DEFAULT_LIMITS = Limits()
 EXPLORER = Path(__file__).parent / "explorer"
 
 
-def create_app(catalogue: Catalogue, limits: Limits = DEFAULT_LIMITS) -> FastAPI:
-    """Return the application over an open catalogue; nothing in it asks the network."""
-    tokenizing = Tokenizing(catalogue, limits)
+def create_app(
+    catalogue: Catalogue, limits: Limits = DEFAULT_LIMITS, others: Sequence[Catalogue] = ()
+) -> FastAPI:
+    """Return the application over an open catalogue; nothing in it asks the network.
+
+    Args:
+        others: catalogues of further tokenizers, in the same database.
+    """
+    held = HeldTokenizers([Tokenizing(one, limits) for one in (catalogue, *others)])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        tokenizing.close()
+        with held.refreshed():
+            yield
+        for one in held:
+            one.close()
 
     app = FastAPIOffline(
         title="semid",
@@ -38,8 +47,7 @@ def create_app(catalogue: Catalogue, limits: Limits = DEFAULT_LIMITS) -> FastAPI
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.catalogue = catalogue
-    app.state.tokenizing = tokenizing
+    app.state.held = held
     install_problems(app)
     for router in ROUTERS:
         app.include_router(router)

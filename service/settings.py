@@ -1,5 +1,6 @@
 """The settings of each command: command line, then environment, then semid.toml, then defaults."""
 
+import os
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, TypeVar
@@ -103,11 +104,19 @@ class ServeSettings(_DatabaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid")
 
-    tokenizer: Path
-    ids: Path | None = None
+    tokenizer: Annotated[tuple[Path, ...], NoDecode, Field(min_length=1)]
+    ids: Annotated[tuple[Path, ...], NoDecode] = ()
     catalog: Path | None = None
+    index_cache: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+
+    @field_validator("tokenizer", "ids", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        if isinstance(value, str):
+            return value.split(os.pathsep)
+        return (value,) if isinstance(value, Path) else value
 
 
 def database_url(given: str | None) -> str:

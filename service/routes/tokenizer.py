@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.routes.dependencies import CatalogueDependency
+from service.routes.dependencies import HeldDependency, TokenizingDependency
 from service.schemas import MOST_ITEMS, TokenizerDescription
 
 __all__ = ["router"]
@@ -11,12 +11,15 @@ router = APIRouter(prefix="/v1", tags=["tokenizer"])
 
 
 @router.get("/tokenizer")
-def describe(catalogue: CatalogueDependency) -> TokenizerDescription:
+def describe(tokenizing: TokenizingDependency, held: HeldDependency) -> TokenizerDescription:
     """Return fingerprint, sizes, limits, versions, and the figures measured when it was fitted."""
+    catalogue = tokenizing.catalogue
     pipeline = catalogue.pipeline
     config = pipeline.config
     return TokenizerDescription(
         fingerprint=pipeline.fingerprint,
+        default=held.is_default(tokenizing),
+        held=[one.catalogue.pipeline.fingerprint for one in held],
         quantizer=config.quantizer.name,
         levels=pipeline.levels,
         codebook_size=pipeline.codebook_size,
