@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,10 +112,12 @@ def run(
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    with listener:
-        pipelines = [Pipeline.load(folder) for folder in settings.tokenizer]
+    with ExitStack() as stack:
+        stack.enter_context(listener)
+        loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
+        pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
-        database = open_database(settings.database)
+        database = stack.enter_context(open_database(settings.database))
         with database.refusing():
             catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
             held = sum(catalogue.follow() for catalogue in catalogues)
@@ -126,7 +129,6 @@ def run(
         opened(address)
         app = create_app(catalogues[0], others=catalogues[1:])
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
-        database.close()
 
 
 def listening(settings: "ServeSettings") -> socket.socket:
