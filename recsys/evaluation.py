@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -46,6 +46,12 @@ class Evaluation:
         metrics = per_user(ranks, [k for k in CUTOFFS if k <= self.depth])
         del metrics["mrr"]
         return metrics
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Join the evaluations of disjoint sets of users, without coverage."""
+        ranks = {name: np.concatenate([part.ranks[name] for part in parts]) for name in PROTOCOLS}
+        return cls(ranks, {name: {} for name in PROTOCOLS}, parts[0].depth)
 
     def metrics(self, protocol: Protocol = "all") -> dict[str, float]:
         """Return the means over all users, and the coverage."""
