@@ -79,22 +79,29 @@ def target_ranks(
     Raises:
         ValueError: a score is not a number.
     """
-    if scores.isnan().any():
+    if scores.sum().isnan() and scores.isnan().any():
         raise ValueError("a score is not a number; no ranks can be told")
     own = targets[:, None]
     reference = scores.gather(1, own)
-    above, level = scores > reference, scores == reference
     weight = 1.0 if ties == "behind" else 0.5
-    left_out = _left_out(histories, own)
+    ahead = _ahead(scores, reference, weight) - weight  # the target itself is level
+    left_out = _left_out(histories, own).sort(1).values
+    first = torch.ones_like(left_out, dtype=torch.bool)
+    first[:, 1:] = left_out[:, 1:] != left_out[:, :-1]
+    counted = first & (left_out != own)
+    lost = _ahead(scores.gather(1, left_out), reference, weight, counted)
+    return {"all": 1 + ahead, "without_history": 1 + ahead - lost}
 
-    def ranks() -> Tensor:
-        level.scatter_(1, own, value=False)
-        return 1 + above.sum(1).double() + weight * level.sum(1).double()
 
-    among_all = ranks()
-    above.scatter_(1, left_out, value=False)  # the target is not above itself
-    level.scatter_(1, left_out, value=False)
-    return {"all": among_all, "without_history": ranks()}
+def _ahead(
+    scores: Tensor, reference: Tensor, weight: float, counted: Tensor | None = None
+) -> Tensor:
+    """Return how many scores (B, N) are above a reference (B, 1), level ones by weight; float64."""
+    above, level = scores > reference, scores == reference
+    if counted is not None:
+        above, level = above & counted, level & counted
+    number, ties = (found.sum(1, dtype=torch.int32).double() for found in (above, level))
+    return number + weight * ties
 
 
 def _left_out(histories: Tensor, own: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from recsys.dataset import PADDING, SequenceDataset, Split, Users
 from recsys.evaluation import Evaluation, evaluate
 from recsys.metrics import CUTOFFS
 
-__all__ = ["NextItemModel", "ScoringModel"]
+__all__ = ["NextItemModel", "ScoringModel", "check_histories", "last_of_each"]
 
 
 class NextItemModel(nn.Module, ABC):
@@ -112,3 +112,20 @@ class ScoringModel(NextItemModel):
             device=self.device,
             users=users,
         )
+
+
+def check_histories(histories: Tensor, longest: int) -> Tensor:
+    """Return where histories (B, T) have items, (B, T) bool.
+
+    Raises:
+        ValueError: one is empty, or longer than `longest`.
+    """
+    present = histories != PADDING
+    if not present.any(1).all() or histories.shape[1] > longest:
+        raise ValueError(f"histories of 1 to {longest} items are needed")
+    return present
+
+
+def last_of_each(states: Tensor, present: Tensor) -> Tensor:
+    """Return (B, d), the last of the states (P, d) of each sequence; present is (B, T)."""
+    return states[present.sum(1).cumsum(0) - 1]

@@ -13,7 +13,7 @@ from recsys.decoding import FoundItems, beam_search
 from recsys.evaluation import Evaluation
 from recsys.list_evaluation import evaluate_lists
 from recsys.metrics import CUTOFFS
-from recsys.next_item_model import NextItemModel
+from recsys.next_item_model import NextItemModel, check_histories
 from recsys.tiger import Tiger, TigerConfig
 from recsys.trie import Trie
 from recsys.vocabulary import PADDING as PADDING_TOKEN
@@ -144,8 +144,7 @@ class TigerRecommender(NextItemModel):
         Raises:
             ValueError: a history is empty or longer than the model reads.
         """
-        if not (histories != PADDING).any(1).all() or histories.shape[1] > self.history:
-            raise ValueError(f"histories of 1 to {self.history} items are needed")
+        check_histories(histories, self.history)
         if self.trie.device != self.device:
             self.trie = self.trie.to(self.device)
         return beam_search(

@@ -102,6 +102,11 @@ class TokenizedItem(Item):
 
     status: Literal["created", "known"]
 
+    @classmethod
+    def answer(cls, item: RegisteredItem, new: bool) -> dict[str, Any]:
+        """Return the answer for an entry of the registry."""
+        return cls.fields_of(item) | {"status": "created" if new else "known"}
+
 
 class TokenizeAnswer(BaseModel):
     """One answer an item, in the request's order."""

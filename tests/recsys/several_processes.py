@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from recsys.causal_transformer import TowerConfig
 from recsys.next_item_model import NextItemModel
-from recsys.sasrec import Sasrec, SasrecConfig
+from recsys.sasrec import Sasrec
 from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
 from recsys.training import Measurement, TrainingConfig, TrainingResult, train
 from tests.recsys.conftest import in_order
@@ -31,7 +32,7 @@ def trained(
 
     def build() -> NextItemModel:
         if model == "sasrec":
-            small = SasrecConfig(
+            small = TowerConfig(
                 width=16, layers=1, heads=1, feedforward=16, dropout=dropout, history=4
             )
             return Sasrec(small, data)

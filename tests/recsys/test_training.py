@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import InputError
+from recsys.causal_transformer import TowerConfig
 from recsys.dataset import SequenceDataset
 from recsys.evaluation import evaluate
 from recsys.next_item_model import NextItemModel
-from recsys.sasrec import Sasrec, SasrecConfig
+from recsys.sasrec import Sasrec
 from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
 from recsys.training import Measurement, TrainingConfig, TrainingResult, _validation_users, train
 from tests.recsys.conftest import dataset_of, in_order
 
-TINY = SasrecConfig(width=16, layers=1, heads=1, feedforward=16, dropout=0.2, history=8)
+TINY = TowerConfig(width=16, layers=1, heads=1, feedforward=16, dropout=0.2, history=8)
 SHORT = TrainingConfig(epochs=4, batch_size=64, warmup_steps=3, schedule="cosine")
 
 
