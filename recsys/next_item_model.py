@@ -31,8 +31,8 @@ class NextItemModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def predictions(self, examples: Tensor) -> int:
-        """Return how many predictions the loss of these examples is the mean of."""
+    def predictions(self, examples: Tensor) -> Tensor:
+        """Return how many predictions of each example the loss is the mean of, (examples,)."""
 
     @abstractmethod
     def loss(self, examples: Tensor) -> Tensor:
@@ -90,8 +90,8 @@ class ScoringModel(NextItemModel):
     def examples(self, dataset: SequenceDataset) -> Tensor:
         return torch.from_numpy(dataset.training_windows(self.history))
 
-    def predictions(self, examples: Tensor) -> int:
-        return int((examples[:, 1:] != PADDING).sum())
+    def predictions(self, examples: Tensor) -> Tensor:
+        return (examples[:, 1:] != PADDING).sum(1)
 
     def evaluate(
         self,
