@@ -6,7 +6,7 @@ import sys
 import typer
 
 from data_prep.errors import InputError
-from service.cli import compare, demo, embed, fit, inspect, prepare, report, serve, tokenize
+from service.cli import compare, demo, embed, fit, inspect, keys, prepare, report, serve, tokenize
 from service.cli.console import errors
 
 __all__ = ["main"]
@@ -29,6 +29,7 @@ app.command()(inspect.inspect)
 app.command()(report.report)
 app.command()(tokenize.tokenize)
 app.command()(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command()(compare.compare)
 app.command()(compare.ablate)
 app.command()(demo.demo)
