@@ -158,7 +158,7 @@ def problem(
 ) -> JSONResponse:
     """Return the problem document that answers a request."""
     known = PROBLEMS.get(status)
-    root = request.scope.get("root_path", "")
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
     body: dict[str, Any] = {
         "type": f"{root}/problems/{known.name}" if known else "about:blank",
         "title": known.title if known else HTTPStatus(status).phrase,
