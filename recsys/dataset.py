@@ -16,11 +16,12 @@ from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
 
-__all__ = ["PADDING", "SequenceDataset", "Split"]
+__all__ = ["PADDING", "SequenceDataset", "Split", "Users"]
 
 FORMAT = 1
 PADDING = -1
 Split = Literal["validation", "test"]
+Users = NDArray[np.int64]
 HELD_BACK: dict[Split, int] = {"validation": 2, "test": 1}
 NAMES = ("item_ids", "user_ids")
 EVERYONE = slice(None)
@@ -88,16 +89,16 @@ class SequenceDataset:
         return user[trains], self.events[trains]
 
     def histories(
-        self, split: Split, length: int | None = None, users: slice = EVERYONE
+        self, split: Split, length: int | None = None, users: slice | Users = EVERYONE
     ) -> NDArray[np.int64]:
         """Return what each user had before the item of `split`, oldest first.
 
         Args:
             length: only the last so many; all where None.
-            users: those wanted.
+            users: those wanted, by number.
 
         Returns:
-            (n_users, at most length) int64, filled up with `PADDING` behind.
+            (users, at most length) int64, filled up with `PADDING` behind.
         """
         end = self.offsets[1:][users] - HELD_BACK[split]
         start = self.offsets[:-1][users]
@@ -120,18 +121,28 @@ class SequenceDataset:
             InputError: no user has two events to train on.
         """
         first, last = self.offsets[:-1], self.offsets[1:] - 2
-        cuts = -(-(last - first - 1) // length)  # a single event has no target
-        if not cuts.sum():
-            raise InputError(
-                "no user has the four interactions that a next item to train on needs; give longer "
-                "sequences"
-            )
-        user = np.repeat(np.arange(self.n_users), cuts)
-        number = np.arange(len(user)) - np.repeat(np.cumsum(cuts) - cuts, cuts)
+        user, number = _counted(-(-(last - first - 1) // length))  # a single event has no target
         end = last[user] - number * length
         rows = self._rows(np.maximum(first[user], end - length - 1), end)
         short = length + 1 - rows.shape[1]
         return np.pad(rows, ((0, 0), (0, short)), constant_values=PADDING)
+
+    def training_prefixes(self, length: int) -> tuple[Users, NDArray[np.int64]]:
+        """Cut every prefix of the training parts: the last up to `length` inputs, and their target.
+
+        Each event but a user's first is the target of one prefix.
+
+        Returns:
+            (prefixes,) int64, the user of each; (prefixes, at most length + 1) int64, oldest first
+            with the target as the last item, filled up with `PADDING` behind.
+
+        Raises:
+            InputError: no user has two events to train on.
+        """
+        first = self.offsets[:-1]
+        user, number = _counted(np.diff(self.offsets) - 3)
+        end = first[user] + number + 2
+        return user, self._rows(np.maximum(first[user], end - length - 1), end)
 
     def save(self, path: Path) -> None:
         """Write all of it to one `.safetensors` file."""
@@ -200,6 +211,17 @@ class SequenceDataset:
             "source": self.source,
             "tokenizer": self.tokenizer,
         }
+
+
+def _counted(examples: NDArray[np.int64]) -> tuple[Users, NDArray[np.int64]]:
+    """Return the user of each training example, and which of that user's it is, from 0."""
+    if not examples.sum():
+        raise InputError(
+            "no user has the four interactions that a next item to train on needs; give longer "
+            "sequences"
+        )
+    user = np.repeat(np.arange(len(examples)), examples)
+    return user, np.arange(len(user)) - np.repeat(np.cumsum(examples) - examples, examples)
 
 
 def _packed(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
+from recsys.causal_transformer import START
 from recsys.dataset import SequenceDataset
 
 __all__ = ["PARTS", "ItemVectors"]
 
 PARTS = ("dense", "codes", "content")
-START = 0.02  # standard deviation of new embeddings
 
 
 class ItemVectors(nn.Module):
@@ -69,4 +69,29 @@ class ItemVectors(nn.Module):
             parts.append(functional.embedding_bag(rows, self.levels, mode="sum"))
         if self.projection is not None:
             parts.append(self.projection(self.get_buffer("content")))
+        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+    def of_new(self, codes: Tensor | None, content: Tensor | None) -> Tensor:
+        """Return the vectors (N, width) of items that are not in the dataset: no residual.
+
+        Args:
+            codes: (N, L) int64; needed where codes are a part.
+            content: (N, D) float32; needed where the content is a part.
+
+        Raises:
+            InputError: a part is missing, or all that an item is here is its dense ID.
+        """
+        parts: list[Tensor] = []
+        if self.levels is not None:
+            if codes is None:
+                raise InputError("a new item needs its codes here")
+            size = len(self.levels) // codes.shape[1]
+            rows = codes + size * torch.arange(codes.shape[1], device=codes.device)
+            parts.append(functional.embedding_bag(rows, self.levels, mode="sum"))
+        if self.projection is not None:
+            if content is None:
+                raise InputError("a new item needs its content vector here")
+            parts.append(self.projection(functional.normalize(content, dim=1)))
+        if not parts:
+            raise InputError("a model of dense IDs alone cannot know a new item")
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import InputError
 from recsys.dataset import SequenceDataset
-from recsys.evaluation import Protocol, evaluate
+from recsys.evaluation import Protocol
 from recsys.next_item_model import NextItemModel
 from tokenizer.checkpoint import load_checkpoint, module_state, save_checkpoint
 from tokenizer.randomness import deterministic, random_state, restore_random_state
@@ -23,6 +23,7 @@ from tokenizer.training import half_cosine
 __all__ = ["Measurement", "TrainingConfig", "TrainingResult", "train"]
 
 SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class TrainingConfig:
     """How long and how fast.
 
     Attributes:
-        epochs: at most so many passes over the training windows.
-        batch_size: windows a step.
+        epochs: at most so many passes over the training examples.
+        batch_size: examples a step.
         learning_rate: peak of AdamW.
         schedule: of the learning rate after the warm-up: `constant`, or `cosine` down to zero at
             the last epoch.
@@ -41,6 +42,8 @@ class TrainingConfig:
         patience: measurements without a better one before training stops.
         monitor: the metric that chooses the best, higher is better.
         protocol: which items it ranks, a name of `recsys.evaluation.PROTOCOLS`.
+        precision: of the matrix products in training, `fp32` or `bf16`; weights, losses and the
+            ranking stay float32.
         seed: of every random choice.
     """
 
@@ -54,7 +57,18 @@ class TrainingConfig:
     patience: int = 5
     monitor: str = "ndcg@10"
     protocol: Protocol = "all"
+    precision: str = "fp32"
     seed: int = 0
+
+    def check(self) -> None:
+        """Refuse a schedule or precision that there is not.
+
+        Raises:
+            InputError: names it, and those to choose from.
+        """
+        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if (given := getattr(self, name)) not in known:
+                raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ def train(
 ) -> TrainingResult[M]:
     """Fit the model that `build` makes, which draws its first weights from the configured seed.
 
-    Each epoch deals all training windows anew. After every `evaluate_every` epochs each user's
+    Each epoch deals all training examples anew. After every `evaluate_every` epochs each user's
     validation item is ranked among all items; the state with the best `monitor` is kept.
 
     Args:
@@ -107,11 +121,10 @@ def train(
             measurement where one was made.
 
     Raises:
-        InputError: an unknown schedule or metric, or nothing to train on.
+        InputError: an unknown schedule, precision or metric, or nothing to train on.
         FloatingPointError: the loss is no longer finite.
     """
-    if config.schedule not in SCHEDULES:
-        raise InputError(f"schedule {config.schedule!r}; choose from {', '.join(SCHEDULES)}")
+    config.check()
     with deterministic(config.seed):
         run = _Run(build(), dataset, config, folder)
         while run.epoch < config.epochs and not run.exhausted:
@@ -128,9 +141,9 @@ class _Run(Generic[M]):
         self, model: M, dataset: SequenceDataset, config: TrainingConfig, folder: Path | None
     ) -> None:
         self.model, self.dataset, self.config, self.folder = model, dataset, config, folder
-        self.device = next(self.model.parameters()).device
-        self.windows = torch.from_numpy(dataset.training_windows(model.history))
-        self.per_epoch = -(-len(self.windows) // config.batch_size)
+        self.device = model.device
+        self.examples = model.examples(dataset)
+        self.per_epoch = -(-len(self.examples) // config.batch_size)
         self.total = config.epochs * self.per_epoch
         self.generator = torch.Generator().manual_seed(config.seed)
         self.optimizer = _optimizer(self.model, config)
@@ -154,24 +167,26 @@ class _Run(Generic[M]):
         return since >= self.config.patience
 
     def train_epoch(self, progress: Callable[[int, int, Measurement | None], None]) -> None:
-        """Make one pass over the windows; measure at its end where it is time to."""
+        """Make one pass over the examples; measure at its end where it is time to."""
         config = self.config
-        dealt = torch.randperm(len(self.windows), generator=self.generator)
+        dealt = torch.randperm(len(self.examples), generator=self.generator)
         self.epoch += 1
         measures = self.epoch % config.evaluate_every == 0 or self.epoch == config.epochs
         batches = torch.split(dealt, config.batch_size)
         for chosen in batches[:-1]:
-            self._step(self.windows[chosen])
+            self._step(self.examples[chosen])
             progress(self.step, self.total, None)
-        self._step(self.windows[batches[-1]])
+        self._step(self.examples[batches[-1]])
         progress(self.step, self.total, self._measure() if measures else None)
 
-    def _step(self, windows: Tensor) -> None:
-        width = int((windows >= 0).sum(1).max())  # no longer than the longest of the batch
+    def _step(self, examples: Tensor) -> None:
+        width = int((examples >= 0).sum(1).max())  # no longer than the longest of the batch
         self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = _learning_rate(self.step, self.total, self.config)
-        loss = self.model.loss(windows[:, :width].to(self.device))
+        halved = self.config.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
+            loss = self.model.loss(examples[:, :width].to(self.device))
         if not torch.isfinite(loss):
             self._stop(loss.item())
         self.optimizer.zero_grad(set_to_none=True)
@@ -181,14 +196,7 @@ class _Run(Generic[M]):
 
     def _measure(self) -> Measurement:
         self.model.eval()
-        found = evaluate(
-            self.model.scores,
-            self.dataset,
-            "validation",
-            self.model.history,
-            coverage=(),
-            device=self.device,
-        )
+        found = self.model.evaluate(self.dataset, "validation", coverage=(), quick=True)
         self.model.train()
         measured = Measurement(
             self.epoch,

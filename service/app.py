@@ -1,43 +1,55 @@
 """The HTTP application."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import metadata
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from service.catalogue import Catalogue
 from service.headers import SecurityHeaders
+from service.openapi import describe
 from service.pages import install_pages
 from service.problems import install_problems
 from service.routes import ROUTERS
-from service.security import Access, Gate, check_rules, describe_rules
+from service.security import Access, Guard, check_rules
+from service.tokenizing import Limits, Tokenizing
 
 __all__ = ["create_app"]
 
+ANYBODY = Access()
+DEFAULT_LIMITS = Limits()
 
-def create_app(catalogue: Catalogue, access: Access | None = None) -> FastAPI:
-    """Return the application over an open catalogue; nothing in it asks the network.
 
-    Args:
-        access: whom it answers; everybody, where it is None.
-    """
-    access = access or Access()
+def create_app(
+    catalogue: Catalogue, access: Access = ANYBODY, limits: Limits = DEFAULT_LIMITS
+) -> FastAPI:
+    """Return the application over an open catalogue; nothing in it asks the network."""
+    tokenizing = Tokenizing(catalogue, limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        tokenizing.close()
+
     app = FastAPI(
         title="semid",
         version=metadata.version("semid"),
         description="Semantic IDs for items: tokenize, look up, find similar.",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
     )
     app.state.catalogue = catalogue
+    app.state.tokenizing = tokenizing
     install_problems(app)
     for router in ROUTERS:
         app.include_router(router)
     install_pages(app)
     check_rules(app)
-    _describe(app)
-    app.add_middleware(Gate, access=access)
+    describe(app)
+    app.add_middleware(Guard, access=access)
     if access.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -48,16 +60,3 @@ def create_app(catalogue: Catalogue, access: Access | None = None) -> FastAPI:
         )
     app.add_middleware(SecurityHeaders)
     return app
-
-
-def _describe(app: FastAPI) -> None:
-    plain = app.openapi
-
-    def described() -> dict[str, Any]:
-        fresh = app.openapi_schema is None
-        document = plain()
-        if fresh:
-            describe_rules(document)
-        return document
-
-    app.openapi = described  # type: ignore[method-assign]

@@ -32,35 +32,22 @@ class Catalogue:
         self._newest = 0
         self._following = threading.Lock()
 
-    def tokenize(
-        self,
-        items: Sequence[Mapping[str, Any]],
-        vectors: Sequence[NDArray[np.float32] | None],
+    def register(
+        self, items: Sequence[tuple[str, str | None]], tokenized: Tokenized
     ) -> list[tuple[RegisteredItem, bool]]:
-        """Return each item's entry and whether it is new; registered items are not encoded again.
+        """Give items their IDs, in one transaction; return each one's entry and whether it is new.
 
         Args:
-            items: each with `item_id`, and `text` or the fields that the template makes one of.
-            vectors: an item's own vector (D,), or None where its text decides.
+            items: item_id, each once, and title.
+            tokenized: a row an item.
 
         Raises:
-            InputError: a new item without text or with a vector that cannot be tokenized, or no
-                codes are free for it (policy reassign); then nothing is registered.
+            InputError: no codes are free (policy reassign); then nothing is registered.
         """
-        known = self.registry.get([item["item_id"] for item in items])
-        fresh = [row for row, item in enumerate(items) if item["item_id"] not in known]
-        if not fresh:
-            return [(known[item["item_id"]], False) for item in items]
-        tokenized = self._encode([items[row] for row in fresh], [vectors[row] for row in fresh])
-        codes = tokenized.codes.tolist()
+        codes, distortions = tokenized.codes.tolist(), tokenized.distortion.tolist()
         new = [
-            NewItem(
-                item_id=items[row]["item_id"],
-                codes=tuple(codes[position]),
-                distortion=float(tokenized.distortion[position]),
-                title=items[row].get("title"),
-            )
-            for position, row in enumerate(fresh)
+            NewItem(item_id, tuple(own), distortion, title)
+            for (item_id, title), own, distortion in zip(items, codes, distortions, strict=True)
         ]
 
         def reassign(rows: Sequence[int], taken: TakenCodes) -> tuple[Codes, NDArray[np.float32]]:
@@ -68,11 +55,18 @@ class Catalogue:
             return given.codes, given.distortion
 
         policy = reassign if self.pipeline.config.policy == "reassign" else None
-        entries = dict(zip(fresh, self.registry.add(new, policy), strict=True))
-        return [
-            entries[row] if row in entries else (known[item["item_id"]], False)
-            for row, item in enumerate(items)
-        ]
+        return self.registry.add(new, policy)
+
+    def text(self, item: Mapping[str, Any]) -> str:
+        """Return the content text of an item: by its fields, or `text` as it stands.
+
+        Raises:
+            InputError: it has none.
+        """
+        template = self.pipeline.config.text
+        if "text" in item and "text" not in template.fields:
+            return str(item["text"])
+        return template.render_all([item])[0]
 
     def similar(self, query: NDArray[np.float32], k: int, leave_out: str | None) -> list[Neighbour]:
         """Return up to k registered items nearest to a latent (d,), with squared distances.
@@ -137,24 +131,3 @@ class Catalogue:
     def _latent(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         latent: NDArray[np.float32] = self.pipeline.latents(vectors)[0]
         return latent
-
-    def _encode(
-        self,
-        items: Sequence[Mapping[str, Any]],
-        vectors: Sequence[NDArray[np.float32] | None],
-    ) -> Tokenized:
-        given = [row for row, vector in enumerate(vectors) if vector is not None]
-        textual = [row for row, vector in enumerate(vectors) if vector is None]
-        texts = [self._text(items[row]) for row in textual]
-        matrix = np.empty((len(items), self.pipeline.config.dimension), dtype=np.float32)
-        for row in given:
-            matrix[row] = vectors[row]
-        if textual:
-            matrix[textual] = self.pipeline.embed(texts)
-        return self.pipeline.tokenize(matrix)
-
-    def _text(self, item: Mapping[str, Any]) -> str:
-        template = self.pipeline.config.text
-        if "text" in item and "text" not in template.fields:
-            return str(item["text"])
-        return template.render_all([item])[0]

@@ -1,9 +1,9 @@
 """Every error as an RFC 9457 problem document."""
 
-import errno
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
@@ -24,8 +24,10 @@ __all__ = [
     "Problem",
     "ProblemError",
     "ProblemType",
+    "as_problem",
     "install_problems",
-    "problem",
+    "problem_document",
+    "problem_response",
 ]
 
 MEDIA_TYPE = "application/problem+json"
@@ -120,7 +122,7 @@ PROBLEMS = {
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": PROBLEMS[status].title, "content": {MEDIA_TYPE: {}}}
-    for status in (400, 422, 503)
+    for status in (400, 422, 429, 503)
 }
 logger = logging.getLogger("semid")
 
@@ -140,89 +142,88 @@ class ProblemError(Exception):
         status: int,
         detail: str,
         errors: Sequence[FieldError] = (),
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = list(errors)
-        self.headers = headers
-
-
-def problem(
-    request: Request,
-    status: int,
-    detail: str,
-    errors: Sequence[FieldError] = (),
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """Return the problem document that answers a request."""
-    known = PROBLEMS.get(status)
-    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
-    body: dict[str, Any] = {
-        "type": f"{root}/problems/{known.name}" if known else "about:blank",
-        "title": known.title if known else HTTPStatus(status).phrase,
-        "status": status,
-        "detail": _encodable(detail),
-        "instance": _encodable(request.url.path),
-    }
-    if errors:
-        body["errors"] = [
-            {name: _encodable(text) for name, text in error.items()}
-            for error in errors[:MOST_ERRORS]
-        ]
-    # A failure inside is answered outside of what else adds these headers.
-    return JSONResponse(body, status, headers=HEADERS | dict(headers or {}), media_type=MEDIA_TYPE)
+        self.headers = dict(headers)
 
 
 def install_problems(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
+    for kind in (ProblemError, InputError, RequestValidationError, HTTPException, SQLAlchemyError):
+        app.exception_handler(kind)(_answer)
+    app.exception_handler(Exception)(_answer)
 
-    @app.exception_handler(ProblemError)
-    def _problem(request: Request, error: ProblemError) -> JSONResponse:
-        return problem(request, error.status, error.detail, error.errors, error.headers)
 
-    @app.exception_handler(InputError)
-    def _input(request: Request, error: InputError) -> JSONResponse:
-        return problem(request, 422, str(error))
+def as_problem(error: Exception) -> ProblemError:
+    """Return the problem that an error is to whom it is answered; one of ours goes to the log."""
+    match error:
+        case ProblemError():
+            return error
+        case InputError():
+            return ProblemError(422, str(error))
+        case RequestValidationError():
+            return _of_validation(error)
+        case HTTPException():
+            return ProblemError(error.status_code, str(error.detail), headers=error.headers or {})
+        case SQLAlchemyError():
+            return _of_database(error)
+    return ProblemError(500, "the service failed to answer; its log has the cause")
 
-    @app.exception_handler(RequestValidationError)
-    def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = error.errors()
-        if any(part["type"] == "json_invalid" for part in wrong):
-            reason = wrong[0].get("ctx", {}).get("error", "")
-            position = wrong[0]["loc"][-1]
-            return problem(request, 400, f"the body is not JSON: {reason} at character {position}")
-        errors = [FieldError("/".join(map(str, part["loc"][1:])), part["msg"]) for part in wrong]
-        first = errors[0]
-        return problem(request, 422, f"{first['path'] or 'the body'}: {first['message']}", errors)
 
-    @app.exception_handler(HTTPException)
-    def _http(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(request, error.status_code, str(error.detail), headers=error.headers)
+def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:
+    """Return the document (RFC 9457) of a problem with the request for path `instance`."""
+    known = PROBLEMS.get(problem.status)
+    document: dict[str, Any] = {
+        "type": f"/problems/{known.name}" if known else "about:blank",
+        "title": known.title if known else HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": _encodable(problem.detail),
+        "instance": _encodable(instance),
+    }
+    if problem.errors:
+        document["errors"] = [
+            {name: _encodable(text) for name, text in error.items()}
+            for error in problem.errors[:MOST_ERRORS]
+        ]
+    return document
 
-    @app.exception_handler(SQLAlchemyError)
-    def _database(request: Request, error: SQLAlchemyError) -> JSONResponse:
-        cause = getattr(error, "orig", None)
-        logger.error("database: %s", cause or error)
-        if _is_full(cause):
-            return problem(request, 507, "the registry's disk is full; nothing was registered")
-        return problem(request, 503, "the registry's database does not answer; try again later")
 
-    @app.exception_handler(Exception)
-    def _unexpected(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return problem(request, 507, "the service's disk is full; nothing was registered")
-        return problem(request, 500, "the service failed to answer; its log has the cause")
+def problem_response(problem: ProblemError, request: Request) -> JSONResponse:
+    """Return the answer to a request that ends in a problem."""
+    document = problem_document(problem, request.url.path)
+    # A failure inside is answered outside of what else adds these headers.
+    return JSONResponse(document, problem.status, HEADERS | problem.headers, MEDIA_TYPE)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    return problem_response(as_problem(error), request)
+
+
+def _of_validation(error: RequestValidationError) -> ProblemError:
+    wrong = error.errors()
+    if any(part["type"] == "json_invalid" for part in wrong):
+        reason = wrong[0].get("ctx", {}).get("error", "")
+        position = wrong[0]["loc"][-1]
+        return ProblemError(400, f"the body is not JSON: {reason} at character {position}")
+    errors = [FieldError("/".join(map(str, part["loc"][1:])), part["msg"]) for part in wrong]
+    first = errors[0]
+    return ProblemError(422, f"{first['path'] or 'the body'}: {first['message']}", errors)
+
+
+def _of_database(error: SQLAlchemyError) -> ProblemError:
+    cause = getattr(error, "orig", None)
+    logger.error("database: %s", cause or error)
+    # As SQLite and PostgreSQL name a full disk.
+    sqlite, postgres = getattr(cause, "sqlite_errorname", ""), getattr(cause, "sqlstate", "")
+    if sqlite == "SQLITE_FULL" or postgres == "53100":
+        return ProblemError(507, "the registry's disk is full; nothing was registered")
+    return ProblemError(503, "the registry's database does not answer; try again later")
 
 
 def _encodable(text: str) -> str:
     """Return a text without the half characters that JSON can name and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _is_full(cause: BaseException | None) -> bool:
-    """Tell a full disk, as SQLite and PostgreSQL name it."""
-    if getattr(cause, "sqlite_errorname", None) == "SQLITE_FULL":
-        return True
-    return getattr(cause, "sqlstate", None) == "53100"

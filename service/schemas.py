@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from service.limits import BoundedText, Limits, bounded_items
+from service.limits import BoundedText, RequestLimits, bounded_items
 from service.registry import RegisteredItem
 from tokenizer.policy import Policy
 
@@ -101,6 +101,11 @@ class TokenizedItem(Item):
 
     status: Literal["created", "known"]
 
+    @classmethod
+    def answer(cls, item: RegisteredItem, new: bool) -> dict[str, Any]:
+        """Return the answer for an entry of the registry."""
+        return cls.fields_of(item) | {"status": "created" if new else "known"}
+
 
 class TokenizeAnswer(BaseModel):
     """One answer an item, in the request's order."""
@@ -176,6 +181,6 @@ class TokenizerDescription(BaseModel):
     encoder: str | None
     text_fields: list[str]
     items: int = Field(description="registered items")
-    limits: Limits
+    limits: RequestLimits
     versions: dict[str, str]
     metrics: dict[str, object]

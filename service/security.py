@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import keys
+from service.bodies import MSGPACKS
 from service.keys import KeyRing
-from service.limits import DEFAULT, LIMITS, Limits
-from service.problems import MEDIA_TYPE, Problem, problem
+from service.limits import DEFAULT, LIMITS, RequestLimits
+from service.problems import MEDIA_TYPE, Problem, ProblemError, problem_response
 
-__all__ = ["RULES", "Access", "Gate", "Rule", "check_rules", "describe_rules"]
+__all__ = ["RULES", "Access", "Guard", "Rule", "check_rules", "describe_rules"]
 
 JSON = ("application/json",)
 SCHEME = "key"
@@ -27,7 +27,7 @@ class Access:
     """Whom a service answers, and how much at once; without `keys` everybody who reaches it."""
 
     keys: KeyRing | None = None
-    limits: Limits = DEFAULT
+    limits: RequestLimits = DEFAULT
     cors_origins: tuple[str, ...] = ()
 
 
@@ -49,7 +49,7 @@ class Rule:
 OPEN = Rule(None)
 READ = Rule("read")
 RULES = {
-    ("POST", "/v1/tokenize"): Rule("write", JSON),
+    ("POST", "/v1/tokenize"): Rule("write", (*JSON, *MSGPACKS)),
     ("GET", "/v1/items"): READ,
     ("GET", "/v1/items/{item_id:path}"): READ,
     ("GET", "/v1/prefixes"): READ,
@@ -68,7 +68,7 @@ RULES = {
 _PATTERNS = [(method, compile_path(path)[0], rule) for (method, path), rule in RULES.items()]
 
 
-class Gate:
+class Guard:
     """Lets a request in whose key has the scope of its route.
 
     A path that no rule names has nothing behind it; with keys in force it still takes one to
@@ -88,33 +88,33 @@ class Gate:
         rule = _rule(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
         refusal = self._refusal(request, rule)
         if refusal is not None:
-            await refusal(scope, receive, send)
+            await problem_response(refusal, request)(scope, receive, send)
             return
         if rule is None or not rule.streamed:
             receive = _bounded(receive, self._limits.most_body)
         LIMITS.set(self._limits)
         await self._app(scope, receive, send)
 
-    def _refusal(self, request: Request, rule: Rule | None) -> JSONResponse | None:
+    def _refusal(self, request: Request, rule: Rule | None) -> ProblemError | None:
         if self._keys is not None and rule != OPEN:
             kind, _, presented = request.headers.get("authorization", "").partition(" ")
             holder = self._keys.holder(presented.strip()) if kind.lower() == "bearer" else None
             if holder is None:
-                return problem(
-                    request, 401, "give a key that is in force: Authorization: Bearer semid_…",
+                return ProblemError(
+                401, "give a key that is in force: Authorization: Bearer semid_…",
                     headers={"WWW-Authenticate": 'Bearer realm="semid"'},
                 )  # fmt: skip
             if rule is not None and rule.scope not in holder.scopes:
                 has = ", ".join(sorted(holder.scopes))
-                return problem(
-                    request, 403, f"the key has the scope {has}; this takes {rule.scope}",
+                return ProblemError(
+                403, f"the key has the scope {has}; this takes {rule.scope}",
                     headers={
                         "WWW-Authenticate":
                         f'Bearer realm="semid", error="insufficient_scope", scope="{rule.scope}"'
                     },
                 )  # fmt: skip
         if "\0" in request.url.path or b"%00" in request.scope["query_string"]:
-            return problem(request, 400, "the address holds the character NUL, which nothing has")
+            return ProblemError(400, "the address holds the character NUL, which nothing has")
         if rule is None:
             return None
         return _body_refusal(request, rule, self._limits.most_body)
@@ -173,19 +173,20 @@ def _routes(app: FastAPI) -> Iterator[tuple[str, str]]:
             )
 
 
-def _body_refusal(request: Request, rule: Rule, most: int) -> JSONResponse | None:
+def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | None:
     if not rule.media:
         return None
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media not in rule.media:
+    known = "application/json" if media.endswith("+json") else media
+    if known not in rule.media:
         given = f"is {media!r}" if media else "is not named"
-        return problem(
-            request, 415, f"the body's media type {given}; send {' or '.join(rule.media)}",
+        return ProblemError(
+                415, f"the body's media type {given}; send {' or '.join(rule.media)}",
             headers={"Accept": ", ".join(rule.media)},
         )  # fmt: skip
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > most and not rule.streamed:
-        return problem(request, 413, _too_large(most))
+        return ProblemError(413, _too_large(most))
     return None
 
 

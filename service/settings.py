@@ -18,7 +18,7 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
-from service.limits import DEFAULT, Limits, MostBody, MostItems, MostText
+from service.limits import DEFAULT, MostBody, MostItems, MostText, RequestLimits
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 from tokenizer.policy import Policy
@@ -123,9 +123,9 @@ class ServeSettings(_CommandSettings):
                 raise ValueError(f"{origin} is no origin such as https://shop.example")
         return value
 
-    def limits(self) -> Limits:
+    def limits(self) -> RequestLimits:
         """Return how much a request may hold."""
-        return Limits(**{name: getattr(self, name) for name in Limits.model_fields})
+        return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
 
 
 def _listed(value: object) -> object:

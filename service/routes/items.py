@@ -2,11 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+import orjson
+from fastapi import APIRouter, Query, Response
 
 from data_prep.errors import InputError
+from service.batching import answered_within
 from service.problems import RESPONSES, ProblemError
-from service.routes.dependencies import CatalogueDependency
+from service.routes.dependencies import CatalogueDependency, TokenizingDependency
 from service.schemas import Item, ItemPage, PrefixEntry, PrefixPage
 from tokenizer.pipeline import Pipeline
 from tokenizer.semantic_id import format_semantic_id, parse_prefix
@@ -50,13 +52,19 @@ def list_items(
     )
 
 
-@router.get("/items/{item_id:path}", responses=RESPONSES | {404: {"description": "Not found"}})
-def get_item(item_id: str, catalogue: CatalogueDependency) -> Item:
+@router.get(
+    "/items/{item_id:path}",
+    response_model=Item,
+    responses=RESPONSES | {404: {"description": "Not found"}},
+)
+async def get_item(item_id: str, tokenizing: TokenizingDependency) -> Response:
     """Return one item's ID."""
-    found = catalogue.registry.get([item_id])
+    with tokenizing.reads.admitted(1):
+        async with answered_within(tokenizing.limits.timeout):
+            found = await tokenizing.look_up([item_id])
     if item_id not in found:
         raise ProblemError(404, f"no item {item_id!r} is registered; POST it to /v1/tokenize")
-    return Item.of(found[item_id])
+    return Response(orjson.dumps(Item.fields_of(found[item_id])), media_type="application/json")
 
 
 @router.get("/prefixes", responses=RESPONSES)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import InputError
+from recsys.causal_transformer import TowerConfig
 from recsys.dataset import SequenceDataset
 from recsys.evaluation import evaluate
-from recsys.sasrec import Sasrec, SasrecConfig
+from recsys.sasrec import Sasrec
 from recsys.training import Measurement, TrainingConfig, TrainingResult, train
 from tests.recsys.conftest import dataset_of
 
-TINY = SasrecConfig(width=16, layers=1, heads=1, feedforward=16, dropout=0.2, history=8)
+TINY = TowerConfig(width=16, layers=1, heads=1, feedforward=16, dropout=0.2, history=8)
 SHORT = TrainingConfig(epochs=4, batch_size=64, warmup_steps=3, schedule="cosine")
 
 
@@ -165,9 +166,9 @@ class Broken(Sasrec):
 
     steps = 0
 
-    def loss(self, windows: Tensor) -> Tensor:
+    def loss(self, examples: Tensor) -> Tensor:
         self.steps += 1
-        return super().loss(windows) * (math.nan if self.steps > 2 else 1)
+        return super().loss(examples) * (math.nan if self.steps > 2 else 1)
 
 
 def test_a_loss_that_is_no_number_stops(dataset: SequenceDataset) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sql
 from fastapi import FastAPI
@@ -157,6 +158,23 @@ def _answered(client: TestClient, path: str, content: bytes) -> None:
             assert error["message"]
 
 
+def _packed(body: Any) -> bytes:
+    """Return a body as msgpack, or as noise where msgpack cannot hold it."""
+    try:
+        return msgspec.msgpack.encode(body)
+    except (OverflowError, UnicodeEncodeError):
+        return repr(body).encode("utf-8", "replace")
+
+
+_columns = st.fixed_dictionaries(
+    {
+        "item_ids": st.lists(_scalars, max_size=2),
+        "vectors": st.sampled_from([b"", b"\1" * 1024, b"\xff" * 1024, b"\1" * 2048, "", None]),
+    },
+    optional={"titles": _trees, "more": _trees},
+)
+
+
 @pytest.mark.parametrize("path", POSTED)
 @settings(max_examples=60, deadline=None)
 @given(content=_malformed())
@@ -170,6 +188,15 @@ def test_malformed_bodies_are_problems(client: TestClient, path: str, content: b
 @given(content=_malformed())
 def test_many_malformed_bodies_are_problems(client: TestClient, path: str, content: bytes) -> None:
     _answered(client, path, content)
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=st.one_of(st.binary(max_size=100), st.one_of(_trees, _columns).map(_packed)))
+def test_malformed_msgpack_is_a_problem(client: TestClient, content: bytes) -> None:
+    headers = {"content-type": "application/msgpack"}
+    answer = client.post("/v1/tokenize", content=content, headers=headers)
+    if answer.status_code != 200:
+        problem_of(answer, 400 if answer.status_code == 400 else 422)
 
 
 def test_a_streamed_body_that_breaks_off_is_a_problem(client: TestClient) -> None:

@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
+import numpy as np
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from starlette.routing import Mount
 
 from service import routes
 from service.keys import SCOPES, KeyRing, Scope, add_key, read_keys, revoke_key
-from service.limits import Limits
+from service.limits import RequestLimits
 from service.security import RULES, Access
 from tests.service.problem import problem_of
 
@@ -182,7 +185,7 @@ def test_the_interface_tells_each_scope(client: TestClient) -> None:
 
 
 def test_limits_are_told_and_kept(application: Make) -> None:
-    limits = Limits(most_items=2, most_text=10, most_body=2048)
+    limits = RequestLimits(most_items=2, most_text=10, most_body=2048)
     client = TestClient(application(Access(limits=limits)), raise_server_exceptions=False)
     assert client.get("/v1/tokenizer").json()["limits"] == limits.model_dump()
     other = TestClient(application(Access()))
@@ -207,9 +210,46 @@ def test_limits_are_told_and_kept(application: Make) -> None:
     assert other.post("/v1/similar", json={"text": "0123456789x"}).status_code == 200
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_items_that_are_vectors_have_the_same_limits(
+    application: Make, vectors: NDArray[np.float32], packed: bool
+) -> None:
+    """They are read another way than texts."""
+    access = Access(limits=RequestLimits(most_items=2, most_text=10))
+    client = TestClient(application(access), raise_server_exceptions=False)
+
+    def post(*named: tuple[str, str]) -> Any:
+        if packed:
+            body = {
+                "item_ids": [item_id for item_id, _ in named],
+                "vectors": vectors[: len(named)].astype("<f4").tobytes(),
+                "titles": [title for _, title in named],
+            }
+            return client.post(
+                "/v1/tokenize",
+                content=msgspec.msgpack.encode(body),
+                headers={"content-type": "application/msgpack"},
+            )
+        items = [
+            {"item_id": item_id, "title": title, "vector": vector.tolist()}
+            for (item_id, title), vector in zip(named, vectors, strict=False)
+        ]
+        return client.post("/v1/tokenize", json={"items": items})
+
+    def path(wrong: Any) -> str:
+        return str(problem_of(wrong, 422)["errors"][0]["path"])
+
+    assert post(("v1", "0123456789"), ("v2", "")).status_code == 200
+    assert path(post(("v3", ""), ("v4", ""), ("v5", ""))) == ("item_ids" if packed else "items")
+    long = path(post(("v3", ""), ("v4", "0123456789x")))
+    assert long == ("titles/1" if packed else "items/1/title")
+    null = path(post(("v\0", ""), ("v4", "")))
+    assert null == ("item_ids/0" if packed else "items/0/item_id")
+
+
 def test_a_body_without_a_length_ends_at_the_limit(application: Make) -> None:
     client = TestClient(
-        application(Access(limits=Limits(most_body=2048))), raise_server_exceptions=False
+        application(Access(limits=RequestLimits(most_body=2048))), raise_server_exceptions=False
     )
 
     def body() -> Iterator[bytes]:

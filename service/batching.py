@@ -1,0 +1,221 @@
+"""Micro-batches: one thread does the work of many requests, and a gate bounds how many wait."""
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from service.problems import ProblemError
+
+__all__ = ["Batcher", "Gate", "answered_within"]
+
+J = TypeVar("J")
+R = TypeVar("R")
+LONGEST_RETRY = 60
+
+
+@dataclass(frozen=True)
+class _Waiting(Generic[J, R]):
+    job: J
+    size: int
+    future: asyncio.Future[R]
+    since: float
+
+
+class Batcher(Generic[J, R]):
+    """Does jobs in one thread of its own, those that wait at one time together.
+
+    While a batch is done the next one gathers, so that under load no job waits for the clock. All
+    jobs come from one event loop.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[J]], Sequence[R]],
+        most: int,
+        wait: float = 0.0,
+        for_all: tuple[type[Exception], ...] = (),
+        began: Callable[[Sequence[float], int], None] = lambda waited, size: None,
+    ) -> None:
+        """Start idle.
+
+        Args:
+            name: of the thread.
+            work: returns one result a job. Where it raises, each job is done again alone, so that
+                an error is that of one job.
+            most: size of a batch; a job that is larger makes one alone.
+            wait: seconds that an idle thread waits for more jobs after the first.
+            for_all: errors of `work` that concern every job, which are not tried alone.
+            began: hears, at a batch's start, each job's seconds of waiting, and the batch's size.
+        """
+        self._work = work
+        self._most = most
+        self._wait = wait
+        self._for_all = for_all
+        self._began = began
+        self._jobs: deque[_Waiting[J, R]] = deque()
+        self._size = 0
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"semid-{name}")
+
+    @property
+    def waiting(self) -> int:
+        """The size of all jobs that no batch has taken."""
+        return self._size
+
+    async def do(self, job: J, size: int = 1) -> R:
+        """Return the job's result; a job that is cancelled before its batch began is not done.
+
+        Raises:
+            Exception: what `work` raises for this job.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting[J, R](job, size, loop.create_future(), time.perf_counter())
+        self._jobs.append(waiting)
+        self._size += size
+        if not self._busy:
+            self._busy = True
+            self._timer = loop.call_later(self._wait, self._start)
+        elif self._timer is not None and self._size >= self._most:
+            self._timer.cancel()
+            self._start()
+        return await waiting.future
+
+    def close(self) -> None:
+        """Finish the batch that is being done, and end the thread."""
+        self._thread.shutdown()
+
+    def _start(self) -> None:
+        self._timer = None
+        batch = self._take()
+        if not batch:
+            self._busy = False
+            return
+        now = time.perf_counter()
+        self._began([now - waiting.since for waiting in batch], sum(w.size for w in batch))
+        loop = asyncio.get_running_loop()
+        done = self._thread.submit(self._done, [waiting.job for waiting in batch])
+        done.add_done_callback(
+            lambda done: loop.call_soon_threadsafe(self._finish, batch, done.result())
+        )
+
+    def _take(self) -> list[_Waiting[J, R]]:
+        batch: list[_Waiting[J, R]] = []
+        size = 0
+        while self._jobs and (not batch or size + self._jobs[0].size <= self._most):
+            waiting = self._jobs.popleft()
+            self._size -= waiting.size
+            if not waiting.future.done():
+                batch.append(waiting)
+                size += waiting.size
+        return batch
+
+    def _done(self, jobs: Sequence[J]) -> Sequence[R | Exception]:
+        try:
+            return self._work(jobs)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a job's answer
+            if len(jobs) == 1 or isinstance(error, self._for_all):
+                return [error] * len(jobs)
+        return [self._done([job])[0] for job in jobs]
+
+    def _finish(self, batch: list[_Waiting[J, R]], results: Sequence[R | Exception]) -> None:
+        for waiting, result in zip(batch, results, strict=True):
+            if waiting.future.done():
+                continue
+            if isinstance(result, Exception):
+                waiting.future.set_exception(result)
+            else:
+                waiting.future.set_result(result)
+        self._start()
+
+
+class Gate:
+    """Lets in as many items as may wait, and sends others away at once.
+
+    Attributes:
+        items: let in and not answered.
+    """
+
+    def __init__(self, most: int, timeout: float) -> None:
+        """Open.
+
+        Args:
+            most: items; a request with more is let in where nothing else waits.
+            timeout: seconds that `wait_for` waits.
+        """
+        self.most = most
+        self.items = 0
+        self._timeout = timeout
+        self._took = 1.0
+        self._left = asyncio.Event()
+
+    def check(self, items: int = 1) -> None:
+        """See that there is room.
+
+        Raises:
+            ProblemError: 429; Retry-After is how long the last answer took, which is how long a
+                queue of this length lasts.
+        """
+        if not self._has_room(items):
+            seconds = min(max(math.ceil(self._took), 1), LONGEST_RETRY)
+            raise ProblemError(
+                429,
+                f"{self.items} items wait and {self.most} may; send these {items} again in "
+                f"{seconds} s",
+                headers={"Retry-After": str(seconds)},
+            )
+
+    @contextmanager
+    def admitted(self, items: int) -> Iterator[None]:
+        """Count items in while the block runs.
+
+        Raises:
+            ProblemError: as `check`.
+        """
+        self.check(items)
+        started = time.perf_counter()
+        self.items += items
+        try:
+            yield
+        finally:
+            self.items -= items
+            self._took = time.perf_counter() - started
+            self._left.set()
+
+    async def wait_for(self, items: int) -> None:
+        """Wait until there is room, as long as the timeout; `admitted` then decides."""
+        end = time.perf_counter() + self._timeout
+        while not self._has_room(items) and (left := end - time.perf_counter()) > 0:
+            self._left.clear()
+            try:
+                await asyncio.wait_for(self._left.wait(), left)
+            except TimeoutError:
+                return
+
+    def _has_room(self, items: int) -> bool:
+        return not self.items or self.items + items <= self.most
+
+
+@asynccontextmanager
+async def answered_within(seconds: float) -> AsyncIterator[None]:
+    """Give the block some seconds.
+
+    Raises:
+        ProblemError: 503, where they do not suffice.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise ProblemError(
+            503,
+            f"no answer within {seconds:g} s; send the request again: what it registered stays",
+            headers={"Retry-After": "1"},
+        ) from error

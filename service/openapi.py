@@ -1,0 +1,66 @@
+"""The interface's description of bodies that routes read themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from service.schemas import ItemToTokenize, TokenizeRequest
+from service.security import describe_rules
+
+__all__ = ["TOKENIZE_BODY", "describe"]
+
+REFERENCE = "#/components/schemas/{model}"
+TOKENIZE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": REFERENCE.format(model="TokenizeRequest")}},
+            "application/msgpack": {
+                "schema": {
+                    "type": "object",
+                    "description": "items by their vectors alone",
+                    "required": ["item_ids", "vectors"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "item_ids": {
+                            "type": "array",
+                            "items": {"type": "string", "minLength": 1, "maxLength": 512},
+                            "minItems": 1,
+                        },
+                        "vectors": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "msgpack bin: one vector after the other, each as many "
+                            "little-endian float32 as the tokenizer's `dimension`; in NumPy "
+                            "`matrix.astype('<f4').tobytes()`",
+                        },
+                        "titles": {
+                            "type": "array",
+                            "items": {"type": ["string", "null"]},
+                            "description": "one an item",
+                        },
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Add the schemas that the descriptions of bodies refer to, and each route's scope."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _, found = models_json_schema(
+                [(TokenizeRequest, "validation"), (ItemToTokenize, "validation")],
+                ref_template=REFERENCE,
+            )
+            document = generate()
+            document["components"]["schemas"] |= found["$defs"]
+            describe_rules(document)
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,159 @@
+"""Items → IDs for many requests at once: look up, embed, quantize, register, in micro-batches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.exc import OperationalError
+
+from service.batching import Batcher, Gate
+from service.catalogue import Catalogue
+from service.registry import RegisteredItem
+
+__all__ = ["ItemToRegister", "Limits", "Tokenizing"]
+
+Entry = tuple[RegisteredItem, bool]
+MOST_LOOKED_UP = 500
+MOST_REGISTERED = 512
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken in, and how long it may take.
+
+    Attributes:
+        queue: items of all requests that may wait; more are answered 429.
+        timeout: seconds until a request is answered 503.
+        texts: a batch of the encoder.
+        wait: seconds that an idle encoder waits for a fuller batch.
+    """
+
+    queue: int = 4096
+    timeout: float = 30.0
+    texts: int = 64
+    wait: float = 0.002
+
+
+@dataclass(frozen=True)
+class ItemToRegister:
+    """An item by its vector (D,), or where that is None by its fields."""
+
+    item_id: str
+    title: str | None
+    vector: NDArray[np.float32] | None
+    fields: Mapping[str, Any]
+
+
+class _Row(NamedTuple):
+    item_id: str
+    title: str | None
+    vector: NDArray[np.float32]
+
+
+class Tokenizing:
+    """What requests await: each stage is one thread that serves all of them.
+
+    An item's answer is the same whatever is tokenized beside it: vectors do not depend on the batch
+    (`data_prep.embed`), nor do codes (`tokenizer.pipeline`), and the registry decides.
+
+    Attributes:
+        gate: counts the items of requests that tokenize.
+        reads: counts the items of requests that only look up.
+    """
+
+    def __init__(self, catalogue: Catalogue, limits: Limits) -> None:
+        self.catalogue = catalogue
+        self.limits = limits
+        self.gate = Gate(limits.queue, limits.timeout)
+        self.reads = Gate(limits.queue, limits.timeout)
+        self._reader = Batcher("registry", self._read, MOST_LOOKED_UP, for_all=(OperationalError,))
+        self._encoder = Batcher("encoder", self._embed, limits.texts, limits.wait)
+        self._writer = Batcher(
+            "tokenizer", self._write, MOST_REGISTERED, for_all=(OperationalError,)
+        )
+
+    async def look_up(self, item_ids: Sequence[str]) -> dict[str, RegisteredItem]:
+        """Return the items that are registered, by item_id."""
+        return await self._reader.do(item_ids, len(item_ids))
+
+    async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Return the vector (D,) of each text.
+
+        Raises:
+            InputError: the tokenizer has no text encoder.
+        """
+        vectors: list[NDArray[np.float32]] = []
+        # One batch at a time, so that requests with many texts and with few take turns.
+        for start in range(0, len(texts), self.limits.texts):
+            part = texts[start : start + self.limits.texts]
+            vectors.extend(await self._encoder.do(part, len(part)))
+        return vectors
+
+    async def tokenize(self, items: Sequence[ItemToRegister]) -> list[Entry]:
+        """Return each item's entry and whether it is new; registered items are not encoded again.
+
+        All items are registered or, after an error, none.
+
+        Args:
+            items: each item_id once.
+
+        Raises:
+            InputError: a new item without text or with a vector that cannot be tokenized, or no
+                codes are free for it (policy reassign).
+        """
+        known: dict[str, RegisteredItem] = {}
+        if any(item.vector is None for item in items):
+            known = await self.look_up([item.item_id for item in items])
+        fresh = [item for item in items if item.item_id not in known]
+        texts = [self.catalogue.text(item.fields) for item in fresh if item.vector is None]
+        embedded = iter(await self.embed(texts) if texts else ())
+        rows = [
+            _Row(i.item_id, i.title, next(embedded) if i.vector is None else i.vector)
+            for i in fresh
+        ]
+        written = iter(await self._writer.do(rows, len(rows)) if rows else ())
+        return [
+            (known[item.item_id], False) if item.item_id in known else next(written)
+            for item in items
+        ]
+
+    def close(self) -> None:
+        """Finish what is being done."""
+        for stage in (self._reader, self._encoder, self._writer):
+            stage.close()
+
+    def _read(self, jobs: Sequence[Sequence[str]]) -> list[dict[str, RegisteredItem]]:
+        found = self.catalogue.registry.get(list({item_id for job in jobs for item_id in job}))
+        return [{key: found[key] for key in job if key in found} for job in jobs]
+
+    def _embed(self, jobs: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
+        vectors = self.catalogue.pipeline.embed([text for job in jobs for text in job])
+        ends = list(accumulate(len(job) for job in jobs))
+        return np.split(vectors, ends[:-1])
+
+    def _write(self, jobs: Sequence[Sequence[_Row]]) -> list[list[Entry]]:
+        """Register the items of many requests in one transaction, each item for its first one."""
+        registry, pipeline = self.catalogue.registry, self.catalogue.pipeline
+        known = registry.get(list({row.item_id for job in jobs for row in job}))
+        entries = {item_id: (entry, False) for item_id, entry in known.items()}
+        fresh: dict[str, _Row] = {}
+        for job in jobs:
+            for row in job:
+                if row.item_id not in known:
+                    fresh.setdefault(row.item_id, row)
+        if fresh:
+            vectors = np.stack([row.vector for row in fresh.values()])
+            pipeline.check(vectors, list(fresh))
+            tokenized = pipeline.tokenize(vectors)
+            titled = [(row.item_id, row.title) for row in fresh.values()]
+            added = self.catalogue.register(titled, tokenized)
+            entries |= zip(fresh, added, strict=True)
+        answers = []
+        for job in jobs:
+            answers.append([entries[row.item_id] for row in job])
+            for row in job:
+                entries[row.item_id] = (entries[row.item_id][0], False)
+        return answers

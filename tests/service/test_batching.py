@@ -1,0 +1,160 @@
+"""Micro-batches and the gate."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from service.batching import Batcher, Gate, answered_within
+from service.problems import ProblemError
+
+
+class _Work:
+    """Doubles numbers once it is let; a job of -1 is an error, of -2 one that concerns all."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.threads: set[int] = set()
+        self.free = threading.Event()
+
+    def __call__(self, jobs: Sequence[int]) -> list[int]:
+        self.free.wait(10)
+        self.threads.add(threading.get_ident())
+        self.batches.append(list(jobs))
+        if -2 in jobs:
+            raise ConnectionError("for all")
+        if -1 in jobs:
+            raise ValueError("for one")
+        return [2 * job for job in jobs]
+
+
+@pytest.fixture
+def work() -> _Work:
+    return _Work()
+
+
+def test_jobs_that_wait_are_done_together_in_one_thread(work: _Work) -> None:
+    """The first makes a batch alone; what comes while it is done fills the next ones."""
+    told: list[int] = []
+    batcher = Batcher("test", work, most=4, began=lambda waited, size: told.append(size))
+
+    async def main() -> list[int]:
+        first = asyncio.ensure_future(batcher.do(0))
+        await asyncio.sleep(0.05)
+        rest = [asyncio.ensure_future(batcher.do(number)) for number in range(1, 7)]
+        await asyncio.sleep(0.05)
+        assert batcher.waiting == 6
+        work.free.set()
+        return list(await asyncio.gather(first, *rest))
+
+    assert asyncio.run(main()) == [0, 2, 4, 6, 8, 10, 12]
+    assert work.batches == [[0], [1, 2, 3, 4], [5, 6]]
+    assert told == [1, 4, 2]
+    assert len(work.threads) == 1
+    assert threading.get_ident() not in work.threads
+    batcher.close()
+
+
+def test_an_idle_thread_waits_for_more_up_to_size(work: _Work) -> None:
+    work.free.set()
+    batcher = Batcher("test", work, most=3, wait=0.1)
+
+    async def main(number: int) -> float:
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(batcher.do(job) for job in range(number)))
+        return asyncio.get_running_loop().time() - started
+
+    assert asyncio.run(main(2)) >= 0.09
+    assert asyncio.run(main(3)) < 0.09
+    assert work.batches == [[0, 1], [0, 1, 2]]
+    batcher.close()
+
+
+def test_a_jobs_size_counts_and_a_larger_one_goes_alone(work: _Work) -> None:
+    batcher = Batcher("test", work, most=4)
+
+    async def main() -> None:
+        jobs = [batcher.do(0), batcher.do(1, 3), batcher.do(2, 2), batcher.do(3, 9)]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        await asyncio.sleep(0.05)
+        work.free.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+    assert work.batches == [[0, 1], [2], [3]]
+    batcher.close()
+
+
+def test_an_error_is_that_of_one_job(work: _Work) -> None:
+    work.free.set()
+    batcher = Batcher("test", work, most=9, wait=0.01, for_all=(ConnectionError,))
+
+    async def main(*jobs: int) -> list[object]:
+        done = (batcher.do(job) for job in jobs)
+        return [repr(result) for result in await asyncio.gather(*done, return_exceptions=True)]
+
+    assert asyncio.run(main(1, -1, 3)) == ["2", "ValueError('for one')", "6"]
+    assert work.batches == [[1, -1, 3], [1], [-1], [3]]
+    assert asyncio.run(main(1, -2)) == ["ConnectionError('for all')"] * 2
+    assert work.batches[4:] == [[1, -2]]
+    batcher.close()
+
+
+def test_a_job_that_is_given_up_before_its_batch_is_not_done(work: _Work) -> None:
+    batcher = Batcher("test", work, most=1)
+
+    async def main() -> None:
+        first = asyncio.ensure_future(batcher.do(1))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError, match=r"no answer within 0.05 s") as late:
+            async with answered_within(0.05):
+                await batcher.do(2)
+        assert late.value.status == 503
+        last = asyncio.ensure_future(batcher.do(3))
+        work.free.set()
+        assert list(await asyncio.gather(first, last)) == [2, 6]
+        assert batcher.waiting == 0
+
+    asyncio.run(main())
+    assert work.batches == [[1], [3]]
+    batcher.close()
+
+
+def test_the_gate_counts_items_not_requests() -> None:
+    gate = Gate(10, timeout=1)
+    with gate.admitted(9):
+        gate.check(1)
+        with pytest.raises(ProblemError, match="9 items wait and 10 may") as refused:
+            gate.check(2)
+        assert refused.value.status == 429
+        assert refused.value.headers == {"Retry-After": "1"}
+    with gate.admitted(11), pytest.raises(ProblemError), gate.admitted(1):
+        pass
+    assert gate.items == 0
+
+
+def test_who_waits_at_the_gate_goes_on_when_there_is_room() -> None:
+    gate = Gate(10, timeout=5)
+
+    async def main() -> None:
+        with gate.admitted(10):
+            waiting = asyncio.ensure_future(gate.wait_for(5))
+            await asyncio.sleep(0.02)
+            assert not waiting.done()
+        await asyncio.wait_for(waiting, 1)
+        gate.check(5)
+
+    asyncio.run(main())
+
+
+def test_who_waits_too_long_at_the_gate_is_sent_away() -> None:
+    gate = Gate(10, timeout=0.02)
+
+    async def main() -> None:
+        with gate.admitted(10):
+            await gate.wait_for(5)
+            with pytest.raises(ProblemError):
+                gate.check(5)
+
+    asyncio.run(main())
