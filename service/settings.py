@@ -1,5 +1,6 @@
 """The settings of each command: command line, then environment, then semid.toml, then defaults."""
 
+import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, TypeVar
@@ -17,6 +18,7 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
+from service.limits import DEFAULT, MostBody, MostItems, MostText, RequestLimits
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 from tokenizer.policy import Policy
@@ -25,6 +27,7 @@ __all__ = ["FitSettings", "ServeSettings", "resolve"]
 
 S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
+ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _fit, _quantizer, _autoencoder = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
 
 
@@ -76,7 +79,7 @@ class FitSettings(_CommandSettings):
     @field_validator("text_fields", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        return _listed(value)
 
     def training(self) -> TrainingConfig:
         """Return the configuration of the training.
@@ -101,6 +104,32 @@ class ServeSettings(_CommandSettings):
     database: str = "sqlite:///semid.db"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    keys: Path | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    most_items: MostItems = DEFAULT.most_items
+    most_text: MostText = DEFAULT.most_text
+    most_body: MostBody = DEFAULT.most_body
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _listed(value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin such as https://shop.example")
+        return value
+
+    def limits(self) -> RequestLimits:
+        """Return how much a request may hold."""
+        return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
+
+
+def _listed(value: object) -> object:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
 def resolve(settings: type[S], given: dict[str, Any]) -> S:

@@ -13,6 +13,7 @@ from service.cli import (
     embed,
     fit,
     inspect,
+    keys,
     prepare,
     report,
     serve,
@@ -40,6 +41,7 @@ app.command()(inspect.inspect)
 app.command()(report.report)
 app.command()(tokenize.tokenize)
 app.command()(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command()(compare.compare)
 app.command()(compare.ablate)
 app.add_typer(benchmark.app, name="benchmark")
