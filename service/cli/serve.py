@@ -120,7 +120,8 @@ def run(
     from service.app import create_app
     from service.catalogue import Catalogue
     from service.keys import KeyRing
-    from service.registry import Registry
+    from service.registry import Registry, open_database
+    from service.registry.tokenizers import default_tokenizer
     from service.security import Access
     from tokenizer.id_table import read_ids
     from tokenizer.index import faiss_build
@@ -135,7 +136,14 @@ def run(
         table = None
         if settings.ids is not None:
             table = read_ids(settings.ids, pipeline)
-        registry = Registry(settings.database, pipeline.fingerprint, pipeline.levels)
+        database = open_database(settings.database)
+        default = default_tokenizer(database)
+        if default is not None and default.fingerprint != pipeline.fingerprint:
+            raise InputError(
+                f"database {database.name}: the default tokenizer is {default.fingerprint}, not "
+                f"{pipeline.fingerprint}; serve that one, or give another --database"
+            )
+        registry = Registry(database, pipeline.fingerprint, pipeline.levels)
         if table is not None:
             _take_over(table, registry)
         if titles is not None:
@@ -150,7 +158,7 @@ def run(
         app = create_app(catalogue, access)
         config = uvicorn.Config(app, log_level="warning", server_header=False)
         uvicorn.Server(config).run(sockets=[listener])
-        registry.close()
+        database.close()
 
 
 def listening(settings: "ServeSettings") -> socket.socket:
