@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -64,3 +67,19 @@ def test_what_cannot_be_is_refused() -> None:
     ]:
         with pytest.raises(InputError, match=message):
             ItemVectors(bare, parts, 8)
+
+
+def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
+    """An item begins as the image of the sum of its codewords."""
+    assert dataset.codes is not None
+    books = np.random.default_rng(0).normal(size=(3, 16, 5)).astype(np.float32)
+    vectors = ItemVectors(replace(dataset, codebooks=books), ("codes",), 8)
+    assert vectors.levels is not None
+    assert vectors.meaning is not None
+    codes = dataset.codes.astype(int)
+    sums = torch.from_numpy(books[[0, 1, 2], codes].sum(1))
+    learnt = ItemVectors(dataset, ("codes",), 8)
+    learnt.levels = vectors.levels
+    expected = learnt() + vectors.meaning(sums / sums.norm(dim=1).mean())
+    torch.testing.assert_close(vectors(), expected)
+    torch.testing.assert_close(vectors.of_new(torch.from_numpy(codes), None), expected)
