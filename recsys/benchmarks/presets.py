@@ -83,7 +83,9 @@ _TIGER = TigerRecommenderConfig()
 _SMALL_TIGER = TigerRecommenderConfig(
     width=32, heads=2, head_width=16, hidden=64, layers=1, beams=20, validation_beams=10
 )
-_QUICK = TrainingConfig(epochs=20, patience=3, precision="bf16")
+_QUICK = TrainingConfig(
+    epochs=10, patience=10, learning_rate=2e-3, schedule="cosine", precision="bf16"
+)
 _SMOKE = TrainingConfig(epochs=2, patience=2, batch_size=64, warmup_steps=5)
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-residual")
