@@ -78,30 +78,23 @@ class ItemVectors(nn.Module):
             parts.append(self.projection(self.get_buffer("content")))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
-    def of_new(self, codes: Tensor | None, content: Tensor | None) -> Tensor:
-        """Return the vectors (N, width) of items that are not in the dataset: no residual.
+    @property
+    def needs_content(self) -> bool:
+        """Whether an item is more than its codes and a residual."""
+        return self.projection is not None
 
-        Args:
-            codes: (N, L) int64; needed where codes are a part.
-            content: (N, D) float32; needed where the content is a part.
-
-        Raises:
-            InputError: a part is missing, or all that an item is here is its dense ID.
-        """
-        parts: list[Tensor] = []
-        if self.levels is not None:
-            if codes is None:
-                raise InputError("a new item needs its codes here")
-            size = len(self.levels) // codes.shape[1]
-            rows = codes + size * torch.arange(codes.shape[1], device=codes.device)
-            parts.append(self._of_codes(self.levels, rows))
-        if self.projection is not None:
-            if content is None:
-                raise InputError("a new item needs its content vector here")
-            parts.append(self.projection(functional.normalize(content, dim=1)))
-        if not parts:
-            raise InputError("a model of dense IDs alone cannot know a new item")
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+    @torch.no_grad()
+    def extend(self, codes: Tensor) -> None:
+        """Add items that have codes (n, L) int64 and nothing else: no residual, no content."""
+        own = self.get_buffer("rows")
+        assert self.levels is not None
+        size = len(self.levels) // own.shape[1]
+        offsets = size * torch.arange(own.shape[1], device=own.device)
+        self.rows = torch.cat([own, codes.to(own.device) + offsets])
+        if self.dense is not None:
+            zeros = self.dense.new_zeros(len(codes), self.dense.shape[1])
+            self.dense = nn.Parameter(torch.cat([self.dense, zeros]))
+            self.has_residual = torch.cat([self.get_buffer("has_residual"), zeros[:, :1]])
 
     def _of_codes(self, levels: Tensor, rows: Tensor) -> Tensor:
         if self.meaning is not None:

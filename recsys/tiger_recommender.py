@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
@@ -13,7 +14,7 @@ from recsys.decoding import FoundItems, beam_search
 from recsys.evaluation import Evaluation
 from recsys.list_evaluation import evaluate_lists
 from recsys.metrics import CUTOFFS
-from recsys.next_item_model import NextItemModel, check_histories
+from recsys.next_item_model import Codes, NextItemModel, Suffixes, check_histories
 from recsys.tiger import Tiger, TigerConfig
 from recsys.trie import Trie
 from recsys.vocabulary import PADDING as PADDING_TOKEN
@@ -121,6 +122,17 @@ class TigerRecommender(NextItemModel):
             mean = self.network.loss(history, self.tokens[targets[:, 0]])
             losses.append(mean * len(chosen))
         return torch.stack(losses).sum() / len(examples)
+
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        """Tell which items have tokens: the rooms for suffixes are as many as the headroom says."""
+        del codes
+        return suffixes < max(1, self.vocabulary.suffixes)
+
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        tokens = self.vocabulary.encode(codes, suffixes)
+        self.trie = self.trie.with_items(tokens)
+        more = torch.from_numpy(tokens).to(self.tokens.device)
+        self.tokens = torch.cat([self.tokens[:-1], more, self.tokens[-1:]])
 
     @torch.no_grad()
     def recommend(

@@ -41,20 +41,17 @@ def test_an_item_never_seen_in_training_has_its_codes_alone() -> None:
     assert ItemVectors(data, ("dense",), 8)()[4].abs().sum() > 0
 
 
-def test_a_new_item_has_what_its_codes_and_content_say(dataset: SequenceDataset) -> None:
+def test_an_item_that_came_later_is_what_its_codes_say(dataset: SequenceDataset) -> None:
+    """As an item of the catalogue with these codes that no one has bought."""
     assert dataset.codes is not None
-    assert dataset.vectors is not None
-    codes = torch.from_numpy(dataset.codes.astype("int64"))
-    content = torch.from_numpy(dataset.vectors)
-    for parts in [("codes",), ("content",), ("content", "codes")]:
+    unseen = (dataset.popularity == 0).nonzero()[0]
+    codes = torch.from_numpy(dataset.codes[unseen].astype("int64"))
+    for parts in [("codes",), ("codes", "dense")]:
         vectors = ItemVectors(dataset, parts, 16)
-        torch.testing.assert_close(vectors.of_new(codes, content), vectors())
-    bare = ItemVectors(dataset, ("dense",), 16)
-    with pytest.raises(InputError, match="dense IDs alone"):
-        bare.of_new(codes, content)
-    for parts, message in [(("codes",), "its codes"), (("content",), "its content vector")]:
-        with pytest.raises(InputError, match=message):
-            ItemVectors(dataset, parts, 16).of_new(None, None)
+        before = vectors()
+        vectors.extend(codes)
+        torch.testing.assert_close(vectors(), torch.cat([before, before[unseen]]))
+        assert not vectors.needs_content
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -82,4 +79,3 @@ def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
     learnt.levels = vectors.levels
     expected = learnt() + vectors.meaning(sums / sums.norm(dim=1).mean())
     torch.testing.assert_close(vectors(), expected)
-    torch.testing.assert_close(vectors.of_new(torch.from_numpy(codes), None), expected)
