@@ -3,28 +3,31 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
-from pathlib import Path
 
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
-from fastapi_offline import FastAPIOffline
-from starlette.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
 from service.catalogue import Catalogue
+from service.headers import SecurityHeaders
 from service.held import HeldTokenizers
-from service.openapi import describe_bodies
+from service.openapi import describe
+from service.pages import install_pages
 from service.problems import install_problems
 from service.routes import ROUTERS
+from service.security import Access, Guard, check_rules
 from service.tokenizing import Limits, Tokenizing
 
 __all__ = ["create_app"]
 
+ANYBODY = Access()
 DEFAULT_LIMITS = Limits()
-EXPLORER = Path(__file__).parent / "explorer"
 
 
 def create_app(
-    catalogue: Catalogue, limits: Limits = DEFAULT_LIMITS, others: Sequence[Catalogue] = ()
+    catalogue: Catalogue,
+    access: Access = ANYBODY,
+    limits: Limits = DEFAULT_LIMITS,
+    others: Sequence[Catalogue] = (),
 ) -> FastAPI:
     """Return the application over an open catalogue; nothing in it asks the network.
 
@@ -40,10 +43,11 @@ def create_app(
         for one in held:
             one.close()
 
-    app = FastAPIOffline(
+    app = FastAPI(
         title="semid",
         version=metadata.version("semid"),
         description="Semantic IDs for items: tokenize, look up, find similar.",
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -51,11 +55,17 @@ def create_app(
     install_problems(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.mount("/explorer", StaticFiles(directory=EXPLORER), name="explorer")
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(EXPLORER / "index.html")
-
-    describe_bodies(app)
+    install_pages(app)
+    check_rules(app)
+    describe(app)
+    app.add_middleware(Guard, access=access)
+    if access.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.cors_origins,
+            allow_methods=["GET", "POST", "DELETE", "PUT"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
     return app

@@ -1,6 +1,7 @@
 """The settings of each command: command line, then environment, then semid.toml, then defaults."""
 
 import os
+import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, TypeVar
@@ -18,6 +19,7 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
+from service.limits import DEFAULT, MostBody, MostItems, MostText, RequestLimits
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 from tokenizer.policy import Policy
@@ -26,6 +28,7 @@ __all__ = ["FitSettings", "ServeSettings", "database_url", "resolve"]
 
 S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
+ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _fit, _quantizer, _autoencoder = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
 
 
@@ -77,7 +80,7 @@ class FitSettings(_CommandSettings):
     @field_validator("text_fields", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        return _listed(value)
 
     def training(self) -> TrainingConfig:
         """Return the configuration of the training.
@@ -110,6 +113,11 @@ class ServeSettings(_DatabaseSettings):
     index_cache: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    keys: Path | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    most_items: MostItems = DEFAULT.most_items
+    most_text: MostText = DEFAULT.most_text
+    most_body: MostBody = DEFAULT.most_body
 
     @field_validator("tokenizer", "ids", mode="before")
     @classmethod
@@ -117,6 +125,27 @@ class ServeSettings(_DatabaseSettings):
         if isinstance(value, str):
             return value.split(os.pathsep)
         return (value,) if isinstance(value, Path) else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _listed(value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin such as https://shop.example")
+        return value
+
+    def limits(self) -> RequestLimits:
+        """Return how much a request may hold."""
+        return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
+
+
+def _listed(value: object) -> object:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
 def database_url(given: str | None) -> str:

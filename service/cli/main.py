@@ -14,6 +14,7 @@ from service.cli import (
     embed,
     fit,
     inspect,
+    keys,
     prepare,
     report,
     serve,
@@ -43,6 +44,7 @@ app.command()(inspect.inspect)
 app.command()(report.report)
 app.command()(tokenize.tokenize)
 app.command()(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command()(database.promote)
 app.command()(transfer.map_ids)
 app.command()(transfer.export)

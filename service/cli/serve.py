@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,28 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="0 takes a free one.", show_default="8000")
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="API keys that semid keys add wrote; needed unless --host is of this machine "
+            "alone. A change of the file counts at once."
+        ),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let pages of this origin ask, as https://shop.example. May be given often."
+        ),
+    ] = None,
+    most_items: Annotated[
+        int | None, typer.Option(help="Items of one request.", show_default="1000")
+    ] = None,
+    most_text: Annotated[
+        int | None, typer.Option(help="Characters of one text.", show_default="100000")
+    ] = None,
+    most_body: Annotated[
+        int | None, typer.Option(help="Bytes of one body.", show_default="33554432")
+    ] = None,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
 ) -> None:
@@ -78,6 +101,11 @@ def serve(
         "index_cache": index_cache,
         "host": host,
         "port": port,
+        "keys": keys,
+        "cors_origins": cors_origin,
+        "most_items": most_items,
+        "most_text": most_text,
+        "most_body": most_body,
     }
     settings = resolve(ServeSettings, given)
     listener = listening(settings)
@@ -105,7 +133,9 @@ def run(
     import uvicorn
 
     from service.app import create_app
+    from service.keys import KeyRing
     from service.registry import open_database
+    from service.security import Access
     from tokenizer.id_table import read_ids
     from tokenizer.index import faiss_build
     from tokenizer.pipeline import Pipeline
@@ -114,6 +144,8 @@ def run(
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with ExitStack() as stack:
         stack.enter_context(listener)
+        keys = None if settings.keys is None else KeyRing(settings.keys)
+        access = Access(keys, settings.limits(), settings.cors_origins)
         loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
@@ -127,22 +159,30 @@ def run(
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {names}")
         errors.print(f"semid answers at {address}")
         opened(address)
-        app = create_app(catalogues[0], others=catalogues[1:])
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+        app = create_app(catalogues[0], access, others=catalogues[1:])
+        config = uvicorn.Config(app, log_level="warning", server_header=False)
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def listening(settings: "ServeSettings") -> socket.socket:
     """Take the port before anything is read or written, so that one in use costs nothing.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: the address cannot be listened on, or is open to others and needs keys.
     """
     host, port = settings.host, settings.port
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise InputError(f"--host {host}: {error}; give an address of this machine") from error
+    if settings.keys is None and not ip_address(place[0]).is_loopback:
+        listener.close()
+        raise InputError(
+            f"--host {host} can be reached from other machines, and no API keys are set: make one "
+            f"(semid keys add NAME --scope read --scope write --file keys.json) and give "
+            f"--keys keys.json, or listen on 127.0.0.1"
+        )
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -14,7 +14,7 @@ from service.registry.postgres import postgres_engine
 from service.registry.schema import VERSION, VERSION_TABLE
 from service.registry.sqlite import VERSION_0, sqlite_engine
 
-__all__ = ["Database", "State", "is_full", "open_database"]
+__all__ = ["Database", "State", "open_database"]
 
 State = Literal["empty", "older", "current", "newer"]
 _version = sql.table(VERSION_TABLE, sql.column("version_num"))
@@ -155,13 +155,6 @@ def open_database(url: str) -> Database:
         database.close()
         raise
     return database
-
-
-def is_full(error: BaseException) -> bool:
-    """Say whether an error of a database means that its disk has no room."""
-    original = getattr(error, "orig", None)
-    code = getattr(original, "sqlite_errorcode", None)
-    return code == sqlite3.SQLITE_FULL or getattr(original, "sqlstate", None) == "53100"
 
 
 def _engine(url: sql.URL, name: str) -> Engine:
