@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,9 @@ class _Load:
             assert answer.headers["content-type"] == "application/problem+json"
         return answer
 
+    def close(self) -> None:
+        self._client.close()
+
     def lost(self) -> int:
         """Return how many items that were acknowledged have not the ID of their answer."""
         assert len(set(self.told.values())) == len(self.told)
@@ -155,8 +158,11 @@ def test_postgresql_stopped_and_started_under_load(
     """Problems with 503 while it is away, then answers without a restart; nothing told is lost."""
     server = Postgres()
     url = server.new()
-    with serving(tmp_path / "log", "--tokenizer", tokenizer_folder, "--database", url) as address:
-        load = _Load(address, vectors)
+    arguments = ("--tokenizer", tokenizer_folder, "--database", url)
+    with (
+        serving(tmp_path / "log", *arguments) as address,
+        closing(_Load(address, vectors)) as load,
+    ):
         with load.running():
             time.sleep(3)
             stopped = time.perf_counter()
@@ -212,8 +218,10 @@ def test_a_full_disk_is_a_507_and_tears_nothing(
     disk.mkdir()
     with _small_disk(disk, "4m"):
         arguments = ("--tokenizer", tokenizer_folder, "--database", sqlite_url(disk))
-        with serving(tmp_path / "log", *arguments, "--index-cache", tmp_path) as address:
-            load = _Load(address, vectors, title="x" * 5000)
+        with (
+            serving(tmp_path / "log", *arguments, "--index-cache", tmp_path) as address,
+            closing(_Load(address, vectors, title="x" * 5000)) as load,
+        ):
             _, answer = _until_full(load)
             assert answer.status_code == 507, answer.text
             assert answer.json()["type"] != "about:blank"
@@ -232,21 +240,27 @@ def test_a_file_that_may_not_grow_is_a_503_and_tears_nothing(
 ) -> None:
     """As a quota: no file beyond 2 MB; without it, all that was told is there."""
     arguments = ("--tokenizer", tokenizer_folder, "--database", sqlite_url(tmp_path))
-    with serving(tmp_path / "log1", *arguments) as address:
-        load = _Load(address, vectors, title="x" * 5000)
+    with (
+        serving(tmp_path / "log1", *arguments) as address,
+        closing(_Load(address, vectors, title="x" * 5000)) as load,
+    ):
         assert load.post("first", range(5)).status_code == 200
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))  # inherited by the service
     try:
-        with serving(tmp_path / "log2", *arguments) as address:
-            limited = _Load(address, vectors, title="x" * 5000)
+        with (
+            serving(tmp_path / "log2", *arguments) as address,
+            closing(_Load(address, vectors, title="x" * 5000)) as limited,
+        ):
             _, answer = _until_full(limited)
             assert answer.status_code in {503, 507}
             assert limited.lost() == 0
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    with serving(tmp_path / "log3", *arguments) as address:
-        again = _Load(address, vectors)
+    with (
+        serving(tmp_path / "log3", *arguments) as address,
+        closing(_Load(address, vectors)) as again,
+    ):
         again.told = load.told | limited.told
         assert again.lost() == 0
         assert again.post("last", range(50)).status_code == 200
