@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sql
@@ -119,14 +120,19 @@ class Registry(RegistryReader):
         if fresh:
             connection.execute(ids.insert(), self._new_rows(connection, fresh, following))
         if restore:
-            titles = {item.item_id: item.title for item in items}
-            removed = [row for row in known.values() if row.removed]
-            back = [Change(r.number, titles[r.item_id] or r.title, removed=False) for r in removed]
-            change_items(connection, self.tokenizer.number, back)
-            fresh += [item for item in items if item.item_id in {row.item_id for row in removed}]
+            removed = {item_id: row for item_id, row in known.items() if row.removed}
+            again = [item for item in items if item.item_id in removed]
+            self._restore(connection, [(item, removed[item.item_id]) for item in again])
+            fresh += again
         written = self._rows(connection, ids.c.item_id, [item.item_id for item in fresh])
         entries = known | {row.item_id: row for row in written}
         return [(RegisteredItem.of(entries[item_id]), item_id not in known) for item_id in item_ids]
+
+    def _restore(
+        self, connection: Connection, items: Sequence[tuple[NewItem, sql.Row[Any]]]
+    ) -> None:
+        back = [Change(r.number, item.title or r.title, removed=False) for item, r in items]
+        change_items(connection, self.tokenizer.number, back)
 
     def _new_rows(
         self, connection: Connection, items: Sequence[NewItem], following: dict[bytes, int]
