@@ -17,6 +17,8 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
+from service.logs import LogFormat
+from service.pace import Pace
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 from tokenizer.policy import Policy
@@ -26,6 +28,7 @@ __all__ = ["FitSettings", "ServeSettings", "resolve"]
 S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
 _fit, _quantizer, _autoencoder = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
+_pace = Pace()
 
 
 def _bounded(name: str) -> Any:
@@ -101,6 +104,16 @@ class ServeSettings(_CommandSettings):
     database: str = "sqlite:///semid.db"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    log_format: LogFormat = "text"
+    queue: Annotated[int, Field(ge=1)] = _pace.queue
+    timeout: Annotated[float, Field(gt=0, le=3600)] = _pace.timeout
+    batch_texts: Annotated[int, Field(ge=1, le=1024)] = _pace.texts
+    batch_wait: Annotated[float, Field(ge=0, le=1)] = _pace.wait
+
+    def pace(self) -> Pace:
+        """Return how much is taken in at once, and how long it may take."""
+        return Pace(self.queue, self.timeout, self.batch_texts, self.batch_wait)
 
 
 def resolve(settings: type[S], given: dict[str, Any]) -> S:

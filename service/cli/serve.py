@@ -1,8 +1,8 @@
 """`semid serve`: the HTTP service."""
 
-import logging
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +42,28 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="0 takes a free one.", show_default="8000")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Answer /health and /metrics at this port instead, on the same host."),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="text, or json: one object a line.", show_default="text")
+    ] = None,
+    queue: Annotated[
+        int | None,
+        typer.Option(help="Items that may wait; more are answered 429.", show_default="4096"),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds until a request is answered 503.", show_default="30"),
+    ] = None,
+    batch_texts: Annotated[
+        int | None, typer.Option(help="Texts embedded together.", show_default="64")
+    ] = None,
+    batch_wait: Annotated[
+        float | None,
+        typer.Option(help="Seconds that a batch waits for more requests.", show_default="0.001"),
+    ] = None,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
 ) -> None:
@@ -63,6 +85,12 @@ def serve(
         "database": database,
         "host": host,
         "port": port,
+        "metrics_port": metrics_port,
+        "log_format": log_format,
+        "queue": queue,
+        "timeout": timeout,
+        "batch_texts": batch_texts,
+        "batch_wait": batch_wait,
     }
     settings = resolve(ServeSettings, given)
     listener = listening(settings)
@@ -87,18 +115,21 @@ def run(
     Raises:
         InputError: one of them cannot be used; the database is then as it was.
     """
-    import uvicorn
-
-    from service.app import create_app
+    from service.app import create_app, create_health_app
     from service.catalogue import Catalogue
+    from service.logs import set_up_logs
     from service.registry import Registry
+    from service.server import answer_until_stopped
     from tokenizer.id_table import read_ids
     from tokenizer.index import faiss_build
     from tokenizer.pipeline import Pipeline
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    with listener:
+    set_up_logs(settings.log_format)
+    with ExitStack() as opened_here:
+        opened_here.enter_context(listener)
+        side = None
+        if settings.metrics_port is not None:
+            side = opened_here.enter_context(_listening(settings.host, settings.metrics_port))
         pipeline = Pipeline.load(settings.tokenizer)
         table = None
         if settings.ids is not None:
@@ -110,13 +141,16 @@ def run(
             _take_titles(titles, registry)
         catalogue = Catalogue(pipeline, registry)
         held = catalogue.follow()
-        host, port = listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        address = _address(listener)
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {pipeline.fingerprint[:16]}…")
         errors.print(f"semid answers at {address}")
+        app = create_app(catalogue, settings.pace(), health_elsewhere=side is not None)
+        health = None
+        if side is not None:
+            errors.print(f"health and metrics at {_address(side)}")
+            health = (create_health_app(app), side)
         opened(address)
-        config = uvicorn.Config(create_app(catalogue), log_level="warning")
-        uvicorn.Server(config).run(sockets=[listener])
+        answer_until_stopped(app, listener, app.state.tokenizing.stop, health)
         registry.close()
 
 
@@ -126,7 +160,10 @@ def listening(settings: "ServeSettings") -> socket.socket:
     Raises:
         InputError: the address cannot be listened on.
     """
-    host, port = settings.host, settings.port
+    return _listening(settings.host, settings.port)
+
+
+def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -143,6 +180,11 @@ def listening(settings: "ServeSettings") -> socket.socket:
             f"another --port (0 takes a free one)"
         ) from error
     return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _take_over(table: "pl.DataFrame", registry: "Registry") -> None:

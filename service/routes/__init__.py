@@ -1,7 +1,14 @@
-"""One router a noun."""
+"""One router a noun; that of health may answer elsewhere."""
 
-from service.routes import health, items, similar, tokenize, tokenizer
+from service.routes import bulk, health, items, similar, tokenize, tokenizer
 
-__all__ = ["ROUTERS"]
+__all__ = ["ROUTERS", "health"]
 
-ROUTERS = (tokenize.router, items.router, similar.router, tokenizer.router, health.router)
+ROUTERS = (
+    items.direct,
+    tokenize.router,
+    bulk.router,
+    items.router,
+    similar.router,
+    tokenizer.router,
+)

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from service.catalogue import Catalogue
 from service.tokenizing import Tokenizing
 
-__all__ = ["CatalogueDependency", "TokenizingDependency"]
+__all__ = ["CatalogueDependency", "tokenizing_of"]
 
 
 async def _catalogue(request: Request) -> Catalogue:
@@ -15,10 +15,10 @@ async def _catalogue(request: Request) -> Catalogue:
     return catalogue
 
 
-async def _tokenizing(request: Request) -> Tokenizing:
+CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
+
+
+def tokenizing_of(request: Request) -> Tokenizing:
+    """Return what a request's items are tokenized and looked up by."""
     tokenizing: Tokenizing = request.app.state.tokenizing
     return tokenizing
-
-
-CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
-TokenizingDependency = Annotated[Tokenizing, Depends(_tokenizing)]
