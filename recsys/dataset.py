@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -16,13 +16,15 @@ from safetensors.numpy import save_file
 
 from data_prep.errors import InputError
 
-__all__ = ["PADDING", "SequenceDataset", "Split"]
+__all__ = ["PADDING", "SequenceDataset", "Split", "Users"]
 
 FORMAT = 1
 PADDING = -1
 Split = Literal["validation", "test"]
+Users = NDArray[np.int64]
 HELD_BACK: dict[Split, int] = {"validation": 2, "test": 1}
 NAMES = ("item_ids", "user_ids")
+OPTIONAL = ("codes", "suffixes", "vectors", "codebooks", "counts")
 EVERYONE = slice(None)
 
 
@@ -41,6 +43,8 @@ class SequenceDataset:
         codes: (n_items, L) uint16, the items' codes, or None.
         suffixes: (n_items,) uint32, what tells items with the same codes apart, or None.
         vectors: (n_items, D) float32, the items' content vectors, or None.
+        codebooks: (L, K, d) float32, the codewords that the codes stand for, or None.
+        counts: (n_items,) int64, the events of each item that trained, where no users are told.
         codebook_size: K, the codes of a level; 0 without codes.
         source: says which data this was made of, such as the digest of its files.
         tokenizer: fingerprint of the tokenizer that gave the codes; empty without codes.
@@ -53,6 +57,8 @@ class SequenceDataset:
     codes: NDArray[np.uint16] | None = None
     suffixes: NDArray[np.uint32] | None = None
     vectors: NDArray[np.float32] | None = None
+    codebooks: NDArray[np.float32] | None = None
+    counts: NDArray[np.int64] | None = None
     codebook_size: int = 0
     source: str = ""
     tokenizer: str = ""
@@ -70,6 +76,8 @@ class SequenceDataset:
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
         """(n_items,) int64, the events of each item among those that train."""
+        if self.counts is not None:
+            return self.counts
         return np.bincount(self.training_events()[1], minlength=self.n_items)
 
     @cached_property
@@ -88,16 +96,16 @@ class SequenceDataset:
         return user[trains], self.events[trains]
 
     def histories(
-        self, split: Split, length: int | None = None, users: slice = EVERYONE
+        self, split: Split, length: int | None = None, users: slice | Users = EVERYONE
     ) -> NDArray[np.int64]:
         """Return what each user had before the item of `split`, oldest first.
 
         Args:
             length: only the last so many; all where None.
-            users: those wanted.
+            users: those wanted, by number.
 
         Returns:
-            (n_users, at most length) int64, filled up with `PADDING` behind.
+            (users, at most length) int64, filled up with `PADDING` behind.
         """
         end = self.offsets[1:][users] - HELD_BACK[split]
         start = self.offsets[:-1][users]
@@ -120,18 +128,71 @@ class SequenceDataset:
             InputError: no user has two events to train on.
         """
         first, last = self.offsets[:-1], self.offsets[1:] - 2
-        cuts = -(-(last - first - 1) // length)  # a single event has no target
-        if not cuts.sum():
-            raise InputError(
-                "no user has the four interactions that a next item to train on needs; give longer "
-                "sequences"
-            )
-        user = np.repeat(np.arange(self.n_users), cuts)
-        number = np.arange(len(user)) - np.repeat(np.cumsum(cuts) - cuts, cuts)
+        user, number = _counted(-(-(last - first - 1) // length))  # a single event has no target
         end = last[user] - number * length
         rows = self._rows(np.maximum(first[user], end - length - 1), end)
         short = length + 1 - rows.shape[1]
         return np.pad(rows, ((0, 0), (0, short)), constant_values=PADDING)
+
+    def training_prefixes(self, length: int) -> tuple[Users, NDArray[np.int64]]:
+        """Cut every prefix of the training parts: the last up to `length` inputs, and their target.
+
+        Each event but a user's first is the target of one prefix.
+
+        Returns:
+            (prefixes,) int64, the user of each; (prefixes, at most length + 1) int64, oldest first
+            with the target as the last item, filled up with `PADDING` behind.
+
+        Raises:
+            InputError: no user has two events to train on.
+        """
+        first = self.offsets[:-1]
+        user, number = _counted(np.diff(self.offsets) - 3)
+        end = first[user] + number + 2
+        return user, self._rows(np.maximum(first[user], end - length - 1), end)
+
+    def without_users(self) -> Self:
+        """Return the catalogue alone, with each item's popularity: what a trained model needs."""
+        return replace(
+            self,
+            user_ids=(),
+            events=self.events[:0],
+            offsets=self.offsets[:1],
+            counts=self.popularity,
+        )
+
+    def without_training_events(self, share: float, seed: int = 0) -> Self:
+        """Hold items out of training altogether, as if they had come to the catalogue after it.
+
+        Their events leave the training parts, not the validation and test items; users that keep
+        fewer than three events leave too.
+
+        Args:
+            share: of the items; which ones is drawn by `seed`.
+
+        Raises:
+            InputError: a share that is not between 0 and 1, or no user is left.
+        """
+        if not 0 < share < 1:
+            raise InputError(f"a share of {share:g} of the items; give one between 0 and 1")
+        draw = np.random.default_rng(seed)
+        held_out = np.zeros(self.n_items, dtype=bool)
+        held_out[draw.permutation(self.n_items)[: round(share * self.n_items)]] = True
+        user = np.repeat(np.arange(self.n_users), np.diff(self.offsets))
+        tests = np.arange(len(self.events)) >= self.offsets[1:][user] - 2
+        kept = tests | ~held_out[self.events]
+        stays = np.bincount(user[kept], minlength=self.n_users) >= 3
+        if not stays.any():
+            raise InputError("no user keeps three events; hold fewer items out")
+        kept &= stays[user]
+        lengths = np.bincount(user[kept], minlength=self.n_users)[stays]
+        return replace(
+            self,
+            user_ids=tuple(np.asarray(self.user_ids, dtype=object)[stays]),
+            events=self.events[kept],
+            counts=None,
+            offsets=np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
+        )
 
     def save(self, path: Path) -> None:
         """Write all of it to one `.safetensors` file."""
@@ -163,12 +224,10 @@ class SequenceDataset:
                 user_ids,
                 arrays["events"],
                 arrays["offsets"],
-                arrays.get("codes"),
-                arrays.get("suffixes"),
-                arrays.get("vectors"),
-                int(notes["codebook_size"]),
-                notes["source"],
-                notes["tokenizer"],
+                codebook_size=int(notes["codebook_size"]),
+                source=notes["source"],
+                tokenizer=notes["tokenizer"],
+                **{name: arrays.get(name) for name in OPTIONAL},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged: {error}; prepare the data again") from error
@@ -186,7 +245,7 @@ class SequenceDataset:
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         arrays: dict[str, NDArray[np.generic]] = {"events": self.events, "offsets": self.offsets}
-        for name in ("codes", "suffixes", "vectors"):
+        for name in OPTIONAL:
             if (array := getattr(self, name)) is not None:
                 arrays[name] = array
         for name in NAMES:
@@ -200,6 +259,17 @@ class SequenceDataset:
             "source": self.source,
             "tokenizer": self.tokenizer,
         }
+
+
+def _counted(examples: NDArray[np.int64]) -> tuple[Users, NDArray[np.int64]]:
+    """Return the user of each training example, and which of that user's it is, from 0."""
+    if not examples.sum():
+        raise InputError(
+            "no user has the four interactions that a next item to train on needs; give longer "
+            "sequences"
+        )
+    user = np.repeat(np.arange(len(examples)), examples)
+    return user, np.arange(len(user)) - np.repeat(np.cumsum(examples) - examples, examples)
 
 
 def _packed(names: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -1,16 +1,20 @@
 """What training and evaluation ask of a model of the next item."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["NextItemModel"]
+from recsys.dataset import PADDING, SequenceDataset, Split, Users
+from recsys.evaluation import Evaluation, evaluate
+from recsys.metrics import CUTOFFS
+
+__all__ = ["NextItemModel", "ScoringModel", "check_histories", "last_of_each"]
 
 
 class NextItemModel(nn.Module, ABC):
-    """Reads a user's last items and scores every item of the catalogue as the next one.
-
-    Histories and windows hold item numbers, oldest first, padded with -1 behind.
+    """Reads a user's last items and tells the next one.
 
     Attributes:
         history: the last items that the model reads.
@@ -19,12 +23,58 @@ class NextItemModel(nn.Module, ABC):
     history: int
 
     @abstractmethod
-    def loss(self, windows: Tensor) -> Tensor:
-        """Return the mean loss over all positions that have a next item.
+    def examples(self, dataset: SequenceDataset) -> Tensor:
+        """Return what the model trains on: (examples, columns) int64, padded with -1 behind.
+
+        Raises:
+            InputError: there is nothing to train on.
+        """
+
+    @abstractmethod
+    def predictions(self, examples: Tensor) -> Tensor:
+        """Return how many predictions of each example the loss is the mean of, (examples,)."""
+
+    @abstractmethod
+    def loss(self, examples: Tensor) -> Tensor:
+        """Return the mean loss over all predictions.
 
         Args:
-            windows: (B, T + 1) int64; T at most `history`.
+            examples: rows of `examples`, without columns in which all have padding.
         """
+
+    @abstractmethod
+    def evaluate(
+        self,
+        dataset: SequenceDataset,
+        split: Split,
+        users: Users | None = None,
+        coverage: Sequence[int] = CUTOFFS,
+        *,
+        quick: bool = False,
+    ) -> Evaluation:
+        """Rank the items of `split`.
+
+        Args:
+            users: their numbers; all where None.
+            coverage: its cutoffs; empty saves time.
+            quick: as precise as choosing between states of one model needs.
+        """
+
+    def forward(self, examples: Tensor) -> Tensor:
+        """Return the loss."""
+        return self.loss(examples)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+
+class ScoringModel(NextItemModel):
+    """Scores every item of the catalogue as the next one, and learns from all positions at once.
+
+    Histories and windows hold item numbers, oldest first, padded with -1 behind.
+    """
 
     @abstractmethod
     def scores(self, histories: Tensor) -> Tensor:
@@ -36,3 +86,46 @@ class NextItemModel(nn.Module, ABC):
         Raises:
             ValueError: a history is empty or longer than the model reads.
         """
+
+    def examples(self, dataset: SequenceDataset) -> Tensor:
+        return torch.from_numpy(dataset.training_windows(self.history))
+
+    def predictions(self, examples: Tensor) -> Tensor:
+        return (examples[:, 1:] != PADDING).sum(1)
+
+    def evaluate(
+        self,
+        dataset: SequenceDataset,
+        split: Split,
+        users: Users | None = None,
+        coverage: Sequence[int] = CUTOFFS,
+        *,
+        quick: bool = False,
+    ) -> Evaluation:
+        del quick  # the scores of all items are exact, and cheap
+        return evaluate(
+            self.scores,
+            dataset,
+            split,
+            self.history,
+            coverage=coverage,
+            device=self.device,
+            users=users,
+        )
+
+
+def check_histories(histories: Tensor, longest: int) -> Tensor:
+    """Return where histories (B, T) have items, (B, T) bool.
+
+    Raises:
+        ValueError: one is empty, or longer than `longest`.
+    """
+    present = histories != PADDING
+    if not present.any(1).all() or histories.shape[1] > longest:
+        raise ValueError(f"histories of 1 to {longest} items are needed")
+    return present
+
+
+def last_of_each(states: Tensor, present: Tensor) -> Tensor:
+    """Return (B, d), the last of the states (P, d) of each sequence; present is (B, T)."""
+    return states[present.sum(1).cumsum(0) - 1]

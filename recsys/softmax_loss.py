@@ -1,20 +1,22 @@
-"""Cross-entropy over the whole catalogue without a matrix of all logits."""
+"""Cross-entropy over the catalogue without a matrix of all logits, or over the items of a batch."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["full_softmax_loss"]
+__all__ = ["full_softmax_loss", "sampled_softmax_loss"]
 
-ROWS_ON_CPU, ROWS_ON_GPU = 512, 8192  # of logits at once: what stays in a CPU's cache
+ROWS_ON_CPU, ROWS_ON_GPU = 256, 8192  # of logits at once: what stays in a CPU's cache
 
 
 def full_softmax_loss(hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
     """Return the mean over rows of −log softmax(hidden · itemsᵀ)[target].
 
     Loss and both gradients come from one pass over blocks of rows, so that memory grows with the
-    block and not with the rows. Same value as `torch.nn.functional.cross_entropy`.
+    block and not with the rows. Same value as `torch.nn.functional.cross_entropy`. Under autocast
+    the matrix products have its dtype; all else is float32.
 
     Args:
         hidden: (P, d).
@@ -25,27 +27,60 @@ def full_softmax_loss(hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
     return loss
 
 
+def sampled_softmax_loss(
+    hidden: Tensor, items: Tensor, targets: Tensor, log_share: Tensor
+) -> Tensor:
+    """Return the mean loss among the distinct targets of the batch, corrected by log-frequency.
+
+    Each logit is lessened by the log of how often its item is met as a target, so that popular
+    items are not pushed away for being met more often (Yi et al., RecSys 2019).
+
+    Args:
+        hidden: (P, d).
+        items: (n_items, d).
+        targets: (P,) int64.
+        log_share: (n_items,) the log of each item's share of the events that train.
+    """
+    candidates, places = torch.unique(targets, return_inverse=True)
+    logits = hidden @ functional.embedding(candidates, items).T - log_share[candidates]
+    return functional.cross_entropy(logits.float(), places)
+
+
 class _FullSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-        count = len(hidden)
-        rows = ROWS_ON_GPU if hidden.is_cuda else ROWS_ON_CPU
-        loss = hidden.new_zeros(())
+        device, count = hidden.device.type, len(hidden)
+        precision = hidden.dtype
+        if torch.is_autocast_enabled(device):
+            hidden, items = hidden.float(), items.float()
+            precision = torch.get_autocast_dtype(device)
+        rows = min(ROWS_ON_GPU, count) if hidden.is_cuda else ROWS_ON_CPU
+        # Rows of zeros add nothing to the items' gradient, and keep every block of one shape.
+        hidden, targets = _filled(hidden, rows), _filled(targets, rows)
+        factor = items.to(precision)
+        losses = hidden.new_empty(len(hidden), 1)
         for_hidden, for_items = torch.empty_like(hidden), torch.zeros_like(items)
-        blocks = zip(*(torch.split(x, rows) for x in (hidden, targets, for_hidden)), strict=True)
-        for h, target, gradient in blocks:
-            logits = h @ items.T
+        blocks = (torch.split(x, rows) for x in (hidden, targets, losses, for_hidden))
+        for h, target, loss, gradient in zip(*blocks, strict=True):
+            logits = torch.mm(h.to(precision), factor.T).to(h.dtype)
             at_target = logits.gather(1, target[:, None])
             highest = logits.amax(1, keepdim=True)
-            weights = logits.sub_(highest).exp_()
-            total = weights.sum(1, keepdim=True)
-            loss += (total.log() + highest - at_target).sum()
-            gradient.copy_(torch.mm(weights, items).div_(total).sub_(items[target]))
-            for_items.addmm_(weights.T, h / total).index_add_(0, target, h, alpha=-1)
-        ctx.save_for_backward(for_hidden.div_(count), for_items.div_(count))
-        return loss / count
+            exponents = logits.sub_(highest).exp_()
+            total = exponents.sum(1, keepdim=True)
+            loss.copy_(total.log() + highest - at_target)
+            weights = exponents.to(precision)
+            gradient.copy_(torch.mm(weights, factor)).div_(total).sub_(items[target])
+            for_items.add_(torch.mm(weights.T, (h / total).to(precision)))
+            for_items.index_add_(0, target, h, alpha=-1)
+        ctx.save_for_backward(for_hidden[:count].div_(count), for_items.div_(count))
+        return losses[:count].mean()
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, None]:
         for_hidden, for_items = ctx.saved_tensors
         return for_hidden * upstream[0], for_items * upstream[0], None
+
+
+def _filled(x: Tensor, rows: int) -> Tensor:
+    """Append zeros up to a multiple of `rows`."""
+    return torch.cat([x, x.new_zeros(-len(x) % rows, *x.shape[1:])])

@@ -22,17 +22,14 @@ class TigerConfig:
     """The shape of a TIGER.
 
     Attributes:
-        vocabulary: tokens, special ones with them.
         width: d_model.
         heads, head_width: of every attention.
         hidden: of the feed-forward blocks.
         layers: of the encoder, and as many of the decoder.
         dropout: of embeddings, attention, and blocks.
         buckets, farthest: relative positions fall into this many buckets, up to this distance.
-        padding, start: tokens.
     """
 
-    vocabulary: int
     width: int = 128
     heads: int = 6
     head_width: int = 64
@@ -41,8 +38,6 @@ class TigerConfig:
     dropout: float = 0.1
     buckets: int = 32
     farthest: int = 128
-    padding: int = PADDING
-    start: int = PADDING
 
 
 @dataclass
@@ -64,12 +59,18 @@ class TigerState:
 
 
 class Tiger(nn.Module):
-    """History tokens → logits of the next item's tokens."""
+    """History tokens → logits of the next item's tokens.
 
-    def __init__(self, config: TigerConfig) -> None:
+    Padding is also the token that an item starts with.
+
+    Args:
+        vocabulary: tokens, special ones with them.
+    """
+
+    def __init__(self, config: TigerConfig, vocabulary: int) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary, config.width)
+        self.embedding = nn.Embedding(vocabulary, config.width)
         self.encoder = nn.ModuleList(_Layer(config, cross=False) for _ in range(config.layers))
         self.decoder = nn.ModuleList(_Layer(config, cross=True) for _ in range(config.layers))
         self.encoder_bias = _PositionBias(config, both_ways=True)
@@ -83,11 +84,11 @@ class Tiger(nn.Module):
         """Return the logits (n, t, vocabulary) of target tokens, each given those before it.
 
         Args:
-            history: (n, s) tokens, `padding` where there is none.
+            history: (n, s) tokens, padding where there is none.
             target: (n, t) tokens of the next item.
         """
         encoded, mask = self.encode(history)
-        shifted = functional.pad(target[:, :-1], (1, 0), value=self.config.start)
+        shifted = functional.pad(target[:, :-1], (1, 0), value=PADDING)
         x = self.dropout(self.embedding(shifted))
         length = x.shape[1]
         ahead = torch.full((length, length), -math.inf, device=x.device, dtype=x.dtype).triu(1)
@@ -104,7 +105,7 @@ class Tiger(nn.Module):
     def encode(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoded history (n, s, width) and its mask (n, 1, 1, s)."""
         x = self.dropout(self.embedding(history))
-        nothing = (history == self.config.padding)[:, None, None, :]
+        nothing = (history == PADDING)[:, None, None, :]
         mask = torch.zeros_like(nothing, dtype=x.dtype).masked_fill(nothing, -math.inf)
         length = x.shape[1]
         bias = self.encoder_bias(length, length) + mask
@@ -134,7 +135,7 @@ class Tiger(nn.Module):
             parents: (n, b), the beam of the last step that each one continues; None at the first.
         """
         if tokens is None:
-            tokens = torch.full((len(state.mask), 1), self.config.start, device=state.mask.device)
+            tokens = torch.full((len(state.mask), 1), PADDING, device=state.mask.device)
         x = self.embedding(tokens)
         if parents is not None:
             for kept in (state.own_keys, state.own_values):

@@ -3,30 +3,33 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
-from pathlib import Path
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
-from fastapi.responses import FileResponse
-from fastapi_offline import FastAPIOffline
-from starlette.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
 from service.catalogue import Catalogue
+from service.headers import SecurityHeaders
 from service.observed import Observed
-from service.openapi import describe_bodies
+from service.openapi import describe
 from service.pace import Pace
+from service.pages import install_pages
 from service.problems import install_problems
 from service.routes import ROUTERS, health
+from service.security import Access, Guard, check_rules
 from service.tokenizing import Tokenizing
 
 __all__ = ["create_app", "create_health_app"]
 
+ANYBODY = Access()
 DEFAULT_PACE = Pace()
-EXPLORER = Path(__file__).parent / "explorer"
 
 
 def create_app(
-    catalogue: Catalogue, pace: Pace = DEFAULT_PACE, health_elsewhere: bool = False
+    catalogue: Catalogue,
+    access: Access = ANYBODY,
+    pace: Pace = DEFAULT_PACE,
+    health_elsewhere: bool = False,
 ) -> FastAPI:
     """Return the application over an open catalogue; nothing in it asks the network.
 
@@ -40,10 +43,11 @@ def create_app(
         yield
         tokenizing.close()
 
-    app = FastAPIOffline(
+    app = FastAPI(
         title="semid",
         version=metadata.version("semid"),
         description="Semantic IDs for items: tokenize, look up, find similar.",
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -55,13 +59,20 @@ def create_app(
         app.router.routes.extend(router.routes)
     if not health_elsewhere:
         app.router.routes.extend(health.router.routes)
-    app.mount("/explorer", StaticFiles(directory=EXPLORER), name="explorer")
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(EXPLORER / "index.html")
-
-    describe_bodies(app)
+    install_pages(app)
+    if not health_elsewhere:
+        check_rules(app)
+    describe(app)
+    app.add_middleware(Guard, access=access)
+    if access.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.cors_origins,
+            allow_methods=["GET", "POST", "DELETE", "PUT"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After"],
+        )
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed, telemetry=tokenizing.telemetry)
     app.add_middleware(CorrelationIdMiddleware)
     return app

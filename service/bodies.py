@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
+from service.limits import items_fault, text_fault
 from service.problems import FieldError, ProblemError
-from service.schemas import MOST_ITEMS, ItemToTokenize, TokenizeRequest
+from service.schemas import ItemToTokenize, TokenizeRequest
 from service.tokenizing import ItemToRegister
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["MSGPACK", "item_of_line", "media_type", "read_items"]
+__all__ = ["MSGPACK", "MSGPACKS", "NDJSON", "NDJSONS", "item_of_line", "media_type", "read_items"]
 
 MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
+NDJSON = "application/x-ndjson"
+NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
 LARGEST = 3e38  # of a component
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=r"\S")]
-_Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _request = TypeAdapter(TokenizeRequest)
 _item = TypeAdapter(ItemToTokenize)
@@ -35,19 +37,19 @@ class _VectorItem(msgspec.Struct, forbid_unknown_fields=True):
 
     item_id: _ItemId
     vector: list[float]
-    title: _Text | None = None
+    title: str | None = None
 
 
 class _VectorItems(msgspec.Struct, forbid_unknown_fields=True):
-    items: Annotated[list[_VectorItem], msgspec.Meta(min_length=1, max_length=MOST_ITEMS)]
+    items: Annotated[list[_VectorItem], msgspec.Meta(min_length=1)]
 
 
 class _PackedVectors(msgspec.Struct, forbid_unknown_fields=True):
     """Vectors as bytes: item after item, each component little-endian float32."""
 
-    item_ids: Annotated[list[_ItemId], msgspec.Meta(min_length=1, max_length=MOST_ITEMS)]
+    item_ids: Annotated[list[_ItemId], msgspec.Meta(min_length=1)]
     vectors: bytes
-    titles: list[_Text | None] | None = None
+    titles: list[str | None] | None = None
 
 
 _vector_items = msgspec.json.Decoder(_VectorItems)
@@ -64,18 +66,12 @@ async def read_items(request: Request, pipeline: Pipeline) -> list[ItemToRegiste
     """Return the items of a body, each with text or a vector (D,).
 
     Raises:
-        ProblemError: 400 or 415, the body cannot be read; 422, items cannot be tokenized: all of
+        ProblemError: 400, the body cannot be read; 422, items cannot be tokenized: all of
             them by their paths.
         RequestValidationError: the body is not a `TokenizeRequest`.
     """
-    media = media_type(request)
-    if media in MSGPACKS:
-        return _of_msgpack(await request.body(), pipeline)
-    if media == "application/json" or media.endswith("+json"):
-        return _of_json(await request.body(), pipeline)
-    raise ProblemError(
-        415, f"the body is {media or 'of no stated type'}; send application/json or {MSGPACK}"
-    )
+    read = _of_msgpack if media_type(request) in MSGPACKS else _of_json
+    return read(await request.body(), pipeline)
 
 
 def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
@@ -88,9 +84,8 @@ def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
         quick = _vector_item.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         quick = None
-    if quick is not None and (vector := _vector(quick.vector)) is not None:
-        item = ItemToRegister(quick.item_id, quick.title, vector, {})
-    else:
+    item = None if quick is None else _quick_item(quick)
+    if item is None:
         item = _item_to_register(_validated(_item, line))
     _check([item], pipeline, lambda _, field: field)
     return item
@@ -114,13 +109,22 @@ def _quickly(body: bytes) -> list[ItemToRegister] | None:
         decoded = _vector_items.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    if items_fault(len(decoded.items)) is not None:
+        return None
     items = []
-    for item in decoded.items:
-        vector = _vector(item.vector)
-        if vector is None:
+    for decoded_item in decoded.items:
+        item = _quick_item(decoded_item)
+        if item is None:
             return None
-        items.append(ItemToRegister(item.item_id, item.title, vector, {}))
+        items.append(item)
     return items
+
+
+def _quick_item(item: _VectorItem) -> ItemToRegister | None:
+    vector = _vector(item.vector)
+    if vector is None or text_fault(item.item_id) or text_fault(item.title or ""):
+        return None
+    return ItemToRegister(item.item_id, item.title, vector, {})
 
 
 def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
@@ -168,15 +172,7 @@ def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
         raise ProblemError(400, f"the body is not msgpack: {error}") from error
     rows, dimension = len(packed.item_ids), pipeline.config.dimension
     titles = [None] * rows if packed.titles is None else packed.titles
-    if len(titles) != rows:
-        message = f"has {len(titles)} titles for {rows} items"
-        raise ProblemError(422, f"titles: {message}", [FieldError("titles", message)])
-    if len(packed.vectors) != 4 * rows * dimension:
-        message = (
-            f"has {len(packed.vectors)} bytes; {rows} vectors of {dimension} float32 "
-            f"have {4 * rows * dimension}"
-        )
-        raise ProblemError(422, f"vectors: {message}", [FieldError("vectors", message)])
+    _check_columns(packed, dimension)
     vectors = np.frombuffer(packed.vectors, dtype="<f4").reshape(rows, dimension)
     items = [
         ItemToRegister(item_id, title, vector, {})
@@ -185,6 +181,27 @@ def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
     columns = {"item_id": "item_ids", "vector": "vectors"}
     _check(items, pipeline, lambda row, field: f"{columns[field]}/{row}")
     return items
+
+
+def _check_columns(packed: _PackedVectors, dimension: int) -> None:
+    """Refuse columns of different lengths, or beyond the limits."""
+    rows, titles = len(packed.item_ids), packed.titles or ()
+    errors = []
+    if (fault := items_fault(rows)) is not None:
+        errors.append(FieldError("item_ids", fault))
+    if packed.titles is not None and len(titles) != rows:
+        errors.append(FieldError("titles", f"has {len(titles)} titles for {rows} items"))
+    if len(packed.vectors) != 4 * rows * dimension:
+        message = (
+            f"has {len(packed.vectors)} bytes; {rows} vectors of {dimension} float32 "
+            f"have {4 * rows * dimension}"
+        )
+        errors.append(FieldError("vectors", message))
+    for name, texts in (("item_ids", packed.item_ids), ("titles", titles)):
+        faults = ((row, text_fault(text or "")) for row, text in enumerate(texts))
+        errors += [FieldError(f"{name}/{row}", fault) for row, fault in faults if fault]
+    if errors:
+        raise ProblemError(422, f"{errors[0]['path']}: {errors[0]['message']}", errors)
 
 
 def _check(

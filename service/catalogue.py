@@ -29,7 +29,8 @@ class Catalogue:
         self.pipeline = pipeline
         self.registry = registry
         self._index = SemanticIndex(pipeline.codebooks)
-        self._newest = 0
+        self._newest = 0  # change that the index holds
+        self._last = 0  # largest item number among its changes
         self._following = threading.Lock()
 
     def register(
@@ -122,10 +123,12 @@ class Catalogue:
     def follow(self) -> int:
         """Take newly registered items into the index and return how many it holds."""
         with self._following:
-            for chunk in self.registry.after(self._newest):
-                numbers = np.asarray([number for number, _ in chunk], dtype=np.int64)
-                self._index.add(numbers, np.asarray([codes for _, codes in chunk], np.uint16))
-                self._newest = int(numbers[-1])
+            for changes in self.registry.changes(self._newest):
+                self._index.remove(changes.numbers[changes.numbers <= self._last])
+                here = np.logical_not(changes.removed)
+                self._index.add(changes.numbers[here], changes.codes[here])
+                self._newest = changes.newest
+                self._last = max(self._last, int(changes.numbers.max()))
             return len(self._index)
 
     def _latent(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from service.schemas import MOST_ITEMS, ItemToTokenize, TokenizeRequest
+from service.schemas import ItemToTokenize, TokenizeRequest
+from service.security import describe_rules
 
-__all__ = ["BULK_ANSWER", "BULK_BODY", "TOKENIZE_BODY", "describe_bodies"]
+__all__ = ["BULK_ANSWER", "BULK_BODY", "TOKENIZE_BODY", "describe"]
 
 REFERENCE = "#/components/schemas/{model}"
 TOKENIZE_BODY: dict[str, Any] = {
@@ -26,7 +27,6 @@ TOKENIZE_BODY: dict[str, Any] = {
                             "type": "array",
                             "items": {"type": "string", "minLength": 1, "maxLength": 512},
                             "minItems": 1,
-                            "maxItems": MOST_ITEMS,
                         },
                         "vectors": {
                             "type": "string",
@@ -37,7 +37,7 @@ TOKENIZE_BODY: dict[str, Any] = {
                         },
                         "titles": {
                             "type": "array",
-                            "items": {"type": ["string", "null"], "maxLength": 100_000},
+                            "items": {"type": ["string", "null"]},
                             "description": "one an item",
                         },
                     },
@@ -80,8 +80,8 @@ BULK_ANSWER: dict[str, Any] = {
 }
 
 
-def describe_bodies(app: FastAPI) -> None:
-    """Add the schemas that the descriptions of bodies refer to."""
+def describe(app: FastAPI) -> None:
+    """Add the schemas that the descriptions of bodies refer to, and each route's scope."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -90,7 +90,9 @@ def describe_bodies(app: FastAPI) -> None:
                 [(TokenizeRequest, "validation"), (ItemToTokenize, "validation")],
                 ref_template=REFERENCE,
             )
-            generate()["components"]["schemas"] |= found["$defs"]
+            document = generate()
+            document["components"]["schemas"] |= found["$defs"]
+            describe_rules(document)
         return generate()
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -2,39 +2,126 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from data_prep.errors import InputError
+from service.headers import HEADERS
 
 __all__ = [
+    "MEDIA_TYPE",
+    "PROBLEMS",
     "RESPONSES",
     "FieldError",
+    "Problem",
     "ProblemError",
+    "ProblemType",
     "as_problem",
     "install_problems",
     "problem_document",
+    "problem_response",
 ]
 
 MEDIA_TYPE = "application/problem+json"
-TITLES = {
-    400: "Malformed request",
-    404: "Not found",
-    405: "Method not allowed",
-    415: "Unsupported media type",
-    422: "Invalid input",
-    429: "Too many requests",
-    500: "Internal error",
-    503: "Not available",
-}
+MOST_ERRORS = 100
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field(description="address of the kind's description")
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong, and what would be right")
+    instance: str = Field(description="path of the request")
+    errors: list[dict[str, str]] = Field(
+        default=[], description="each wrong field: path from the body's root, and message"
+    )
+
+
+class ProblemType(NamedTuple):
+    """A kind of problem: the last part of its `type`, its title, and what to do about it."""
+
+    name: str
+    title: str
+    remedy: str
+
+
+PROBLEMS = {
+    400: ProblemType(
+        "malformed-request", "Malformed request",
+        "The request cannot be read, so nothing was done. Mend what `detail` names; a client that "
+        "makes the body with a JSON library does not meet this.",
+    ),
+    401: ProblemType(
+        "key-needed", "A key is needed",
+        "Send Authorization: Bearer with a key that semid keys add printed and nobody revoked.",
+    ),
+    403: ProblemType(
+        "scope-missing", "The key does not allow this",
+        "The key is right, but its scopes do not include the route's. Use another, or have one "
+        "made with semid keys add --scope.",
+    ),
+    404: ProblemType(
+        "not-found", "Not found",
+        "Nothing is at this address, or no such item is registered. /docs lists the addresses; "
+        "POST /v1/tokenize registers items.",
+    ),
+    405: ProblemType(
+        "method-not-allowed", "Method not allowed",
+        "The address exists for other methods; the header Allow names them.",
+    ),
+    413: ProblemType(
+        "too-large", "Body too large",
+        "Nothing was done. Send fewer items at once; GET /v1/tokenizer tells the limits.",
+    ),
+    415: ProblemType(
+        "media-type", "Unsupported media type",
+        "Name the body's media type in the header Content-Type; the header Accept of the answer "
+        "lists what is taken.",
+    ),
+    422: ProblemType(
+        "invalid-input", "Invalid input",
+        "The request can be read but not done, and nothing of it was. `errors` lists each wrong "
+        "field by its path from the body's root, such as items/3/vector.",
+    ),
+    429: ProblemType(
+        "too-many-requests", "Too many requests",
+        "The service has more waiting than it can answer soon, and did nothing. Send the request "
+        "again after as many seconds as the header Retry-After says.",
+    ),
+    500: ProblemType(
+        "internal-error", "Internal error",
+        "A fault of the service; its log has the cause. The same request may be sent again: an "
+        "item that was registered keeps its ID.",
+    ),
+    503: ProblemType(
+        "not-available", "Not available",
+        "The service starts, stops, or its database does not answer. Send the request again later; "
+        "an item that was registered keeps its ID.",
+    ),
+    504: ProblemType(
+        "timeout", "Took too long",
+        "The answer was not ready in time. Send the request again, with fewer items.",
+    ),
+    507: ProblemType(
+        "storage-full", "Storage full",
+        "The registry's disk is full, and nothing was registered. Reading goes on; the service's "
+        "owner must make room.",
+    ),
+}  # fmt: skip
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": TITLES[status], "content": {MEDIA_TYPE: {}}}
+    status: {"description": PROBLEMS[status].title, "content": {MEDIA_TYPE: {}}}
     for status in (400, 422, 429, 503)
 }
 logger = logging.getLogger("semid")
@@ -61,7 +148,7 @@ class ProblemError(Exception):
         self.status = status
         self.detail = detail
         self.errors = list(errors)
-        self.headers = headers
+        self.headers = dict(headers)
 
 
 def install_problems(app: FastAPI) -> None:
@@ -83,30 +170,37 @@ def as_problem(error: Exception) -> ProblemError:
         case HTTPException():
             return ProblemError(error.status_code, str(error.detail), headers=error.headers or {})
         case SQLAlchemyError():
-            logger.error("database: %s", getattr(error, "orig", None) or error)
-            return ProblemError(503, "the registry's database does not answer; try again later")
+            return _of_database(error)
     return ProblemError(500, "the service failed to answer; its log has the cause")
 
 
 def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:
     """Return the document (RFC 9457) of a problem with the request for path `instance`."""
-    title = TITLES.get(problem.status, "Error")
+    known = PROBLEMS.get(problem.status)
     document: dict[str, Any] = {
-        "type": "urn:semid:problem:" + title.lower().replace(" ", "-"),
-        "title": title,
+        "type": f"/problems/{known.name}" if known else "about:blank",
+        "title": known.title if known else HTTPStatus(problem.status).phrase,
         "status": problem.status,
-        "detail": problem.detail,
-        "instance": instance,
+        "detail": _encodable(problem.detail),
+        "instance": _encodable(instance),
     }
     if problem.errors:
-        document["errors"] = problem.errors
+        document["errors"] = [
+            {name: _encodable(text) for name, text in error.items()}
+            for error in problem.errors[:MOST_ERRORS]
+        ]
     return document
 
 
-def _answer(request: Request, error: Exception) -> JSONResponse:
-    problem = as_problem(error)
+def problem_response(problem: ProblemError, request: Request) -> JSONResponse:
+    """Return the answer to a request that ends in a problem."""
     document = problem_document(problem, request.url.path)
-    return JSONResponse(document, problem.status, dict(problem.headers), MEDIA_TYPE)
+    # A failure inside is answered outside of what else adds these headers.
+    return JSONResponse(document, problem.status, HEADERS | problem.headers, MEDIA_TYPE)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    return problem_response(as_problem(error), request)
 
 
 def _of_validation(error: RequestValidationError) -> ProblemError:
@@ -117,4 +211,19 @@ def _of_validation(error: RequestValidationError) -> ProblemError:
         return ProblemError(400, f"the body is not JSON: {reason} at character {position}")
     errors = [FieldError("/".join(map(str, part["loc"][1:])), part["msg"]) for part in wrong]
     first = errors[0]
-    return ProblemError(422, f"{first['path'] or 'the body'}: {first['message']}", errors[:100])
+    return ProblemError(422, f"{first['path'] or 'the body'}: {first['message']}", errors)
+
+
+def _of_database(error: SQLAlchemyError) -> ProblemError:
+    cause = getattr(error, "orig", None)
+    logger.error("database: %s", cause or error)
+    # As SQLite and PostgreSQL name a full disk.
+    sqlite, postgres = getattr(cause, "sqlite_errorname", ""), getattr(cause, "sqlstate", "")
+    if sqlite == "SQLITE_FULL" or postgres == "53100":
+        return ProblemError(507, "the registry's disk is full; nothing was registered")
+    return ProblemError(503, "the registry's database does not answer; try again later")
+
+
+def _encodable(text: str) -> str:
+    """Return a text without the half characters that JSON can name and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()

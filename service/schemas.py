@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from service.limits import BoundedText, RequestLimits, bounded_items
 from service.registry import RegisteredItem
 from tokenizer.policy import Policy
 
@@ -21,9 +22,7 @@ __all__ = [
     "TokenizerDescription",
 ]
 
-MOST_ITEMS = 1000
-ItemId = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
-Text = Annotated[str, StringConstraints(max_length=100_000)]
+ItemId = Annotated[BoundedText, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
 Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
 Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
 
@@ -50,23 +49,23 @@ class ItemToTokenize(BaseModel):
     )
 
     item_id: ItemId
-    title: Text | None = None
-    brand: Text | None = None
-    description: Text | None = None
-    categories: Annotated[list[Text | None], Field(max_length=100)] | None = None
+    title: BoundedText | None = None
+    brand: BoundedText | None = None
+    description: BoundedText | None = None
+    categories: Annotated[list[BoundedText | None], Field(max_length=100)] | None = None
     price: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    text: Text | None = Field(
+    text: BoundedText | None = Field(
         default=None, description="content text, used as it stands instead of fields"
     )
     vector: Vector | None = Field(default=None, description="a vector of the tokenizer's encoder")
 
 
 class TokenizeRequest(BaseModel):
-    """1 to 1,000 items, each item_id once."""
+    """Items, each item_id once; /v1/tokenizer tells how many."""
 
     model_config = ConfigDict(extra="forbid")
 
-    items: Annotated[list[ItemToTokenize], Field(min_length=1, max_length=MOST_ITEMS)]
+    items: Annotated[list[ItemToTokenize], Field(min_length=1), bounded_items]
 
 
 class Item(BaseModel):
@@ -146,7 +145,7 @@ class SimilarQuery(BaseModel):
     )
 
     item_id: ItemId | None = None
-    text: Annotated[str, StringConstraints(max_length=100_000, pattern=r"\S")] | None = None
+    text: Annotated[BoundedText, StringConstraints(pattern=r"\S")] | None = None
     vector: Vector | None = None
     k: Annotated[int, Field(ge=1, le=1000)] = 10
 
@@ -182,6 +181,6 @@ class TokenizerDescription(BaseModel):
     encoder: str | None
     text_fields: list[str]
     items: int = Field(description="registered items")
-    most_items: int = Field(description="items a request")
+    limits: RequestLimits
     versions: dict[str, str]
     metrics: dict[str, object]

@@ -1,5 +1,6 @@
 """The settings of each command: command line, then environment, then semid.toml, then defaults."""
 
+import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, TypeVar
@@ -17,16 +18,18 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
+from service.limits import DEFAULT, MostBody, MostItems, MostText, RequestLimits
 from service.logs import LogFormat
 from service.pace import Pace
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 from tokenizer.policy import Policy
 
-__all__ = ["FitSettings", "ServeSettings", "resolve"]
+__all__ = ["FitSettings", "ServeSettings", "database_url", "resolve"]
 
 S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
+ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _fit, _quantizer, _autoencoder = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
 _pace = Pace()
 
@@ -79,7 +82,7 @@ class FitSettings(_CommandSettings):
     @field_validator("text_fields", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        return _listed(value)
 
     def training(self) -> TrainingConfig:
         """Return the configuration of the training.
@@ -91,17 +94,24 @@ class FitSettings(_CommandSettings):
         return fitted_to_size(with_options(TrainingConfig(), given | self.options))
 
 
-class ServeSettings(_CommandSettings):
-    """What `semid serve` can be told; environment SEMID_SERVE_…, table [serve]."""
+class _DatabaseSettings(_CommandSettings):
+    """What other commands read of the settings of `semid serve`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SEMID_SERVE_", toml_file=TOML, toml_table_header=("serve",), extra="forbid"
+        env_prefix="SEMID_SERVE_", toml_file=TOML, toml_table_header=("serve",), extra="ignore"
     )
+
+    database: str = "sqlite:///semid.db"
+
+
+class ServeSettings(_DatabaseSettings):
+    """What `semid serve` can be told; environment SEMID_SERVE_…, table [serve]."""
+
+    model_config = SettingsConfigDict(extra="forbid")
 
     tokenizer: Path
     ids: Path | None = None
     catalog: Path | None = None
-    database: str = "sqlite:///semid.db"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
@@ -114,6 +124,42 @@ class ServeSettings(_CommandSettings):
     def pace(self) -> Pace:
         """Return how much is taken in at once, and how long it may take."""
         return Pace(self.queue, self.timeout, self.batch_texts, self.batch_wait)
+
+    keys: Path | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    most_items: MostItems = DEFAULT.most_items
+    most_text: MostText = DEFAULT.most_text
+    most_body: MostBody = DEFAULT.most_body
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _listed(value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin such as https://shop.example")
+        return value
+
+    def limits(self) -> RequestLimits:
+        """Return how much a request may hold."""
+        return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
+
+
+def _listed(value: object) -> object:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+def database_url(given: str | None) -> str:
+    """Return the registry's URL: the one that is given, or that of `semid serve`'s settings.
+
+    Raises:
+        InputError: the settings cannot be read.
+    """
+    return resolve(_DatabaseSettings, {"database": given}).database
 
 
 def resolve(settings: type[S], given: dict[str, Any]) -> S:

@@ -31,8 +31,8 @@ class SemanticIndex:
         faiss.copy_array_to_vector(filled.ravel(), index.rq.codebooks)
         index.rq.is_trained = index.is_trained = True
         self._rq = index.rq
-        self._index = faiss.IndexIDMap2(index)
-        self._owned = index  # IndexIDMap2 does not keep it alive
+        self._index = faiss.IndexIDMap(index)
+        self._owned = index  # IndexIDMap does not keep it alive
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -50,6 +50,12 @@ class SemanticIndex:
         with self._lock:
             self._rq.pack_codes(len(wanted), faiss.swig_ptr(wanted), faiss.swig_ptr(packed))
             self._index.add_sa_codes(packed, np.ascontiguousarray(keys, dtype=np.int64))
+
+    def remove(self, keys: NDArray[np.int64]) -> None:
+        """Remove items by number, keys (n,); those that are not there are passed over."""
+        if len(keys):
+            with self._lock:
+                self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(keys, np.int64)))
 
     def search(
         self, latents: NDArray[np.float32], k: int

@@ -6,7 +6,20 @@ import sys
 import typer
 
 from data_prep.errors import InputError
-from service.cli import compare, demo, embed, fit, inspect, prepare, report, serve, tokenize
+from service.cli import (
+    benchmark,
+    compare,
+    database,
+    demo,
+    embed,
+    fit,
+    inspect,
+    keys,
+    prepare,
+    report,
+    serve,
+    tokenize,
+)
 from service.cli.console import errors
 
 __all__ = ["main"]
@@ -23,14 +36,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(prepare.app, name="prepare")
+app.add_typer(database.app, name="db")
 app.command()(embed.embed)
 app.command()(fit.fit)
 app.command()(inspect.inspect)
 app.command()(report.report)
 app.command()(tokenize.tokenize)
 app.command()(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.command()(database.promote)
 app.command()(compare.compare)
 app.command()(compare.ablate)
+app.add_typer(benchmark.app, name="benchmark")
 app.command()(demo.demo)
 
 

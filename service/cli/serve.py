@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +65,28 @@ def serve(
         float | None,
         typer.Option(help="Seconds that a batch waits for more requests.", show_default="0.001"),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="API keys that semid keys add wrote; needed unless --host is of this machine "
+            "alone. A change of the file counts at once."
+        ),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let pages of this origin ask, as https://shop.example. May be given often."
+        ),
+    ] = None,
+    most_items: Annotated[
+        int | None, typer.Option(help="Items of one request.", show_default="1000")
+    ] = None,
+    most_text: Annotated[
+        int | None, typer.Option(help="Characters of one text.", show_default="100000")
+    ] = None,
+    most_body: Annotated[
+        int | None, typer.Option(help="Bytes of one body.", show_default="33554432")
+    ] = None,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
 ) -> None:
@@ -91,6 +114,11 @@ def serve(
         "timeout": timeout,
         "batch_texts": batch_texts,
         "batch_wait": batch_wait,
+        "keys": keys,
+        "cors_origins": cors_origin,
+        "most_items": most_items,
+        "most_text": most_text,
+        "most_body": most_body,
     }
     settings = resolve(ServeSettings, given)
     listener = listening(settings)
@@ -117,8 +145,11 @@ def run(
     """
     from service.app import create_app, create_health_app
     from service.catalogue import Catalogue
+    from service.keys import KeyRing
     from service.logs import set_up_logs
-    from service.registry import Registry
+    from service.registry import Registry, open_database
+    from service.registry.tokenizers import default_tokenizer
+    from service.security import Access
     from service.server import answer_until_stopped
     from tokenizer.id_table import read_ids
     from tokenizer.index import faiss_build
@@ -130,11 +161,20 @@ def run(
         side = None
         if settings.metrics_port is not None:
             side = opened_here.enter_context(_listening(settings.host, settings.metrics_port))
+        keys = None if settings.keys is None else KeyRing(settings.keys)
+        access = Access(keys, settings.limits(), settings.cors_origins)
         pipeline = Pipeline.load(settings.tokenizer)
         table = None
         if settings.ids is not None:
             table = read_ids(settings.ids, pipeline)
-        registry = Registry(settings.database, pipeline.fingerprint, pipeline.levels)
+        database = open_database(settings.database)
+        default = default_tokenizer(database)
+        if default is not None and default.fingerprint != pipeline.fingerprint:
+            raise InputError(
+                f"database {database.name}: the default tokenizer is {default.fingerprint}, not "
+                f"{pipeline.fingerprint}; serve that one, or give another --database"
+            )
+        registry = Registry(database, pipeline.fingerprint, pipeline.levels)
         if table is not None:
             _take_over(table, registry)
         if titles is not None:
@@ -144,23 +184,31 @@ def run(
         address = _address(listener)
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {pipeline.fingerprint[:16]}…")
         errors.print(f"semid answers at {address}")
-        app = create_app(catalogue, settings.pace(), health_elsewhere=side is not None)
+        app = create_app(catalogue, access, settings.pace(), health_elsewhere=side is not None)
         health = None
         if side is not None:
             errors.print(f"health and metrics at {_address(side)}")
             health = (create_health_app(app), side)
         opened(address)
         answer_until_stopped(app, listener, app.state.tokenizing.stop, health)
-        registry.close()
+        database.close()
 
 
 def listening(settings: "ServeSettings") -> socket.socket:
     """Take the port before anything is read or written, so that one in use costs nothing.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: the address cannot be listened on, or is open to others and needs keys.
     """
-    return _listening(settings.host, settings.port)
+    listener = _listening(settings.host, settings.port)
+    if settings.keys is None and not ip_address(listener.getsockname()[0]).is_loopback:
+        listener.close()
+        raise InputError(
+            f"--host {settings.host} can be reached from other machines, and no API keys are set: "
+            f"make one (semid keys add NAME --scope read --scope write --file keys.json) and give "
+            f"--keys keys.json, or listen on 127.0.0.1"
+        )
+    return listener
 
 
 def _listening(host: str, port: int) -> socket.socket:

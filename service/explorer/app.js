@@ -1,16 +1,18 @@
 // The page over the HTTP interface: find an item, see its ID and neighbours, browse by prefix.
 
 const PAGE = 50;
+const KEY = "semid-key";
 const at = (id) => document.getElementById(id);
 
+// The key, where the service takes one, is kept until the tab is closed.
 async function ask(path, body) {
-  const options = body && {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  };
-  const answer = await fetch(path, options);
+  const headers = {};
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers.Authorization = `Bearer ${key}`;
+  if (body) headers["Content-Type"] = "application/json";
+  const answer = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
   const content = await answer.json();
+  if (answer.status === 401) at("key").hidden = false;
   if (!answer.ok) throw new Error(content.detail);
   return content;
 }
@@ -157,12 +159,23 @@ function follow() {
   if (target.has("prefix")) browse(target.get("prefix"));
 }
 
+function start() {
+  summarise().catch((problem) => show("summary", problem));
+  browse("");
+  follow();
+}
+
 at("search").onsubmit = (event) => {
   event.preventDefault();
   const words = at("words").value.trim();
   if (words) search(words);
 };
+at("key").onsubmit = (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(KEY, at("key-value").value.trim());
+  at("key-value").value = "";
+  at("key").hidden = true;
+  start();
+};
 window.onhashchange = follow;
-summarise().catch((problem) => show("summary", problem));
-browse("");
-follow();
+start();

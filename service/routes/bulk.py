@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.batching import answered_within
-from service.bodies import item_of_line, media_type
+from service.bodies import NDJSON, item_of_line
 from service.openapi import BULK_ANSWER, BULK_BODY
 from service.problems import RESPONSES, ProblemError, as_problem, problem_document
 from service.routes.dependencies import tokenizing_of
@@ -23,8 +23,6 @@ from service.tokenizing import Tokenizing
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["tokenize"], route_class=Direct)
-NDJSON = "application/x-ndjson"
-NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
 AT_ONCE = 256
 AHEAD = 64  # pieces of the body that are read before they are needed
 LONGEST_LINE = 4 * 2**20
@@ -47,9 +45,6 @@ async def tokenize_bulk(request: Request) -> Response:
     item that comes twice is `known` the second time. A bulk takes turns with other requests, and
     waits where they are refused.
     """
-    media = media_type(request)
-    if media not in NDJSONS:
-        raise ProblemError(415, f"the body is {media or 'of no stated type'}; send {NDJSON}")
     tokenizing = tokenizing_of(request)
     tokenizing.admission.check()
     return _Answers(request, tokenizing)

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
+from service.limits import LIMITS
 from service.routes.dependencies import CatalogueDependency
-from service.schemas import MOST_ITEMS, TokenizerDescription
+from service.schemas import TokenizerDescription
 
 __all__ = ["router"]
 
@@ -25,7 +26,7 @@ def describe(catalogue: CatalogueDependency) -> TokenizerDescription:
         encoder=config.encoder.name if config.encoder else None,
         text_fields=list(config.text.fields),
         items=catalogue.registry.count(),
-        most_items=MOST_ITEMS,
+        limits=LIMITS.get(),
         versions=config.versions,
         metrics=pipeline.metrics,
     )

@@ -28,8 +28,8 @@ def decoding() -> dict[str, Any]:
     Weights are random but sharpened, so that the order of items is not a matter of rounding.
     """
     vocabulary = Vocabulary(levels=4, codebook_size=256, suffixes=0, user_buckets=0)
-    config = TigerConfig(vocabulary=vocabulary.size)
-    oracle: Any = t5_of(config)
+    config = TigerConfig()
+    oracle: Any = t5_of(config, vocabulary.size)
     with torch.no_grad():
         oracle.shared.weight.mul_(4)
     model = tiger_of(oracle, config).eval()

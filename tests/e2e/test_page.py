@@ -3,6 +3,8 @@
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
@@ -19,28 +21,47 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not instal
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve a small demo."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a small demo."""
     folder = tmp_path_factory.mktemp("page")
     run_semid(
         "demo", "--no-serve", "--out", folder, "--encoder", "hashing", "--items", 600,
         "--shoppers", 10, "--steps", 100,
     )  # fmt: skip
-    with serving(
-        folder / "log", "--tokenizer", folder / "tokenizer", "--ids", folder / "ids.parquet",
+    return folder
+
+
+def _served(folder: Path) -> tuple[object, ...]:
+    return (
+        "--tokenizer", folder / "tokenizer", "--ids", folder / "ids.parquet",
         "--catalog", folder / "items.parquet", "--database", f"sqlite:///{folder / 'semid.db'}",
-    ) as address:  # fmt: skip
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with serving(folder / "log", *_served(folder)) as address:
         yield address
 
 
 @pytest.fixture
 def page(address: str) -> Iterator[Page]:
+    with _opened(address) as page:
+        yield page
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[Page]:
     """Open the page; at the end see that nothing failed and no other host was asked."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page()
         failures: list[str] = []
         page.on("pageerror", lambda error: failures.append(str(error)))
+        page.on(
+            "console",
+            lambda said: failures.append(said.text) if "Security Policy" in said.text else None,
+        )
         page.on(
             "request",
             lambda asked: failures.append(asked.url) if not asked.url.startswith(address) else None,
@@ -90,3 +111,29 @@ def test_prefixes_lead_to_items(page: Page) -> None:
 def test_the_interface_is_described_without_the_network(page: Page, address: str) -> None:
     page.goto(f"{address}/docs")
     expect(page.get_by_text("/v1/tokenize", exact=True)).to_be_visible()
+
+
+def test_the_page_asks_for_a_key_where_one_is_needed(folder: Path) -> None:
+    """Nothing is shown without it; the tab keeps it, and the log does not."""
+    key = run_semid("keys", "add", "page", "--file", folder / "keys.json").strip()
+    log = folder / "log-keys"
+    with (
+        serving(log, *_served(folder), "--keys", folder / "keys.json") as address,
+        _opened(address) as page,
+    ):
+        field = page.get_by_label("API key")
+        expect(page.locator("#summary")).to_contain_text("give a key")
+        field.fill(f"{key}x")
+        field.press("Enter")
+        expect(field).to_have_value("")
+        expect(field).to_be_visible()
+        expect(page.locator("#prefixes .prefix")).to_have_count(0)
+        field.fill(key)
+        page.get_by_role("button", name="Use").click()
+        expect(page.locator("#summary")).to_contain_text("600 items")
+        expect(field).to_be_hidden()
+        page.reload()
+        expect(page.locator("#prefixes .prefix").first).to_be_visible()
+        expect(field).to_be_hidden()
+        assert page.evaluate("Object.keys(localStorage).length + document.cookie.length") == 0
+    assert key not in log.read_text()

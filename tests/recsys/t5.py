@@ -5,18 +5,19 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recsys.tiger import Tiger, TigerConfig
+from recsys.vocabulary import PADDING
 
 __all__ = ["t5_of", "tiger_of"]
 
 
-def t5_of(config: TigerConfig) -> T5ForConditionalGeneration:
+def t5_of(config: TigerConfig, vocabulary: int) -> T5ForConditionalGeneration:
     """Return a T5 with random weights, in eval mode."""
     torch.manual_seed(0)
     shape = T5Config(  # type: ignore[call-arg]  # its stub lacks some
-        vocab_size=config.vocabulary, d_model=config.width, num_heads=config.heads,
+        vocab_size=vocabulary, d_model=config.width, num_heads=config.heads,
         d_kv=config.head_width, d_ff=config.hidden, num_layers=config.layers,
-        num_decoder_layers=config.layers, decoder_start_token_id=config.start,
-        pad_token_id=config.padding, eos_token_id=1, dropout_rate=0.0,
+        num_decoder_layers=config.layers, decoder_start_token_id=PADDING,
+        pad_token_id=PADDING, eos_token_id=1, dropout_rate=0.0,
         attn_implementation="eager",
     )  # fmt: skip
     model: T5ForConditionalGeneration = T5ForConditionalGeneration(shape)
@@ -53,6 +54,6 @@ def tiger_of(oracle: T5ForConditionalGeneration, config: TigerConfig) -> Tiger:
                 ours[f"{side}.{layer}.{mine}.weight"] = theirs[
                     f"{block}.{last}.DenseReluDense.{short}.weight"
                 ]
-    model = Tiger(config).eval()
+    model = Tiger(config, len(theirs["shared.weight"])).eval()
     model.load_state_dict(ours)
     return model

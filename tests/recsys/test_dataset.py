@@ -31,6 +31,15 @@ def test_windows_are_cut_from_the_newest_backwards() -> None:
         dataset_of([[0, 1, 2]], 3).training_windows(5)
 
 
+def test_every_prefix_is_followed_by_its_target() -> None:
+    users, rows = SMALL.training_prefixes(2)
+    assert users.tolist() == [0, 0, 0, 0, 2]
+    assert rows.tolist() == [[0, 1, -1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [1, 2, -1]]
+    assert SMALL.training_prefixes(9)[1][3].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="four interactions"):
+        dataset_of([[0, 1, 2]], 3).training_prefixes(5)
+
+
 @pytest.mark.parametrize("length", [1, 3, 20])
 def test_every_training_event_but_a_user_s_first_is_a_target_once(
     dataset: SequenceDataset, length: int

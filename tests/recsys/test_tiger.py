@@ -12,11 +12,12 @@ from recsys.trie import Trie
 from recsys.vocabulary import Vocabulary
 from tests.recsys.t5 import t5_of, tiger_of
 
-CONFIG = TigerConfig(vocabulary=60, width=32, heads=3, head_width=8, hidden=48, layers=2)
+VOCABULARY = 60
+CONFIG = TigerConfig(width=32, heads=3, head_width=8, hidden=48, layers=2)
 
 
 def _model() -> Tiger:
-    return tiger_of(t5_of(CONFIG), CONFIG)
+    return tiger_of(t5_of(CONFIG, VOCABULARY), CONFIG)
 
 
 def _batch(users: int = 5, length: int = 150) -> tuple[Tensor, Tensor]:
@@ -28,7 +29,7 @@ def _batch(users: int = 5, length: int = 150) -> tuple[Tensor, Tensor]:
 
 
 def test_logits_are_those_of_t5() -> None:
-    oracle = t5_of(CONFIG)
+    oracle = t5_of(CONFIG, VOCABULARY)
     history, target = _batch()
     with torch.no_grad():
         theirs = oracle(
@@ -79,7 +80,7 @@ def test_the_search_finds_the_items_that_scoring_all_of_them_finds() -> None:
     """A wide beam over TIGER against its own probabilities of every item, history left out too."""
     torch.manual_seed(4)
     vocabulary = Vocabulary(levels=2, codebook_size=12, suffixes=3, user_buckets=4)
-    model = Tiger(replace(CONFIG, vocabulary=vocabulary.size)).eval()
+    model = Tiger(CONFIG, vocabulary.size).eval()
     drawn = torch.randperm(12 * 12 * 3)[:200]
     codes = torch.stack([drawn // 36, drawn // 3 % 12], dim=1).numpy()
     tokens = torch.from_numpy(vocabulary.encode(codes, (drawn % 3).numpy()))
@@ -110,7 +111,7 @@ def test_padding_does_not_matter() -> None:
 def test_it_learns_a_rule() -> None:
     """The next item's tokens are the last item's, each one higher."""
     torch.manual_seed(0)
-    model = Tiger(replace(CONFIG, dropout=0.0))
+    model = Tiger(replace(CONFIG, dropout=0.0), VOCABULARY)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     losses = []
     for _ in range(400):
@@ -127,4 +128,4 @@ def test_it_learns_a_rule() -> None:
 @pytest.mark.parametrize("length", [1, 40])
 def test_shapes(length: int) -> None:
     history, target = (torch.ones(3, size, dtype=torch.long) for size in (length, 4))
-    assert Tiger(CONFIG)(history, target).shape == (3, 4, 60)
+    assert Tiger(CONFIG, VOCABULARY)(history, target).shape == (3, 4, 60)

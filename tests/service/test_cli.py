@@ -264,10 +264,24 @@ def test_serving_what_cannot_be_served(semid: Command, catalogue: Path, tokenize
     refused(semid(*serve, "--ids", "other.parquet"), "tokenizer another")
     assert not Path("semid.db").exists()
     semid("fit", catalogue, "--out", "tok2", *SMALL)
-    from service.registry import Registry
+    from service.registry import Registry, open_database
 
-    Registry("sqlite:///semid.db", "somebody else's", 3).close()
-    refused(semid(*serve), "belongs to tokenizer somebody else's")
+    Registry(open_database("sqlite:///semid.db"), "somebody else's", 3).database.close()
+    refused(semid(*serve), "the default tokenizer is somebody else's")
+
+
+def test_serving_others_takes_keys(semid: Command, tokenizer: Path) -> None:
+    serve = ("serve", "--tokenizer", tokenizer, "--port", 0)
+    for host in ("0.0.0.0", "::"):
+        refused(semid(*serve, "--host", host), f"--host {host}", "semid keys add", "--keys")
+    refused(semid("demo", "--out", "d", "--host", "0.0.0.0"), "semid keys add")
+    assert not Path("d/items.parquet").exists()
+    refused(semid(*serve, "--keys", "none.json"), "none.json does not exist")
+    Path("bad.json").write_text('{"keys": [1]}')
+    refused(semid(*serve, "--keys", "bad.json"), "bad.json is no file of API keys")
+    refused(semid(*serve, "--cors-origin", "shop.example"), "shop.example is no origin")
+    refused(semid(*serve, "--most-items", 0), "most-items", "given: 0")
+    assert not Path("semid.db").exists()
 
 
 def test_prepare_amazon_writes_its_tables(semid: Command) -> None:

@@ -1,0 +1,71 @@
+"""How much one request may hold."""
+
+from contextvars import ContextVar
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+__all__ = [
+    "DEFAULT",
+    "LIMITS",
+    "BoundedText",
+    "MostBody",
+    "MostItems",
+    "MostText",
+    "RequestLimits",
+    "bounded_items",
+    "items_fault",
+    "text_fault",
+]
+
+MostItems = Annotated[int, Field(ge=1, le=100_000, description="items of a request")]
+MostText = Annotated[int, Field(ge=1, le=10_000_000, description="characters of a text")]
+MostBody = Annotated[int, Field(ge=1024, le=2**40, description="bytes of a body")]
+
+
+class RequestLimits(BaseModel):
+    """The limits of a service; a request beyond one is refused whole."""
+
+    model_config = ConfigDict(frozen=True)
+
+    most_items: MostItems = 1000
+    most_text: MostText = 100_000
+    most_body: MostBody = 32 * 2**20
+
+
+DEFAULT = RequestLimits()
+# The limits of the service that the request in hand came to: validators are told of nothing else.
+LIMITS: ContextVar[RequestLimits] = ContextVar("LIMITS", default=DEFAULT)
+
+
+def text_fault(text: str) -> str | None:
+    """Return what is wrong with a text of a request, or None."""
+    most = LIMITS.get().most_text
+    if len(text) > most:
+        return f"has {len(text)} characters; at most {most} are taken"
+    if "\0" in text:
+        return "holds the character NUL, which no text needs"
+    return None
+
+
+def items_fault(items: int) -> str | None:
+    """Return what is wrong with the number of a request's items, or None."""
+    most = LIMITS.get().most_items
+    return f"holds {items} items; at most {most} are taken at once" if items > most else None
+
+
+def _text(value: str) -> str:
+    if (fault := text_fault(value)) is not None:
+        raise PydanticCustomError("text", "{fault}", {"fault": fault})
+    return value
+
+
+def _items(value: object) -> object:
+    if isinstance(value, list) and (fault := items_fault(len(value))) is not None:
+        raise PydanticCustomError("items", "{fault}", {"fault": fault})
+    return value
+
+
+BoundedText = Annotated[str, AfterValidator(_text)]
+bounded_items = BeforeValidator(_items)

@@ -1,0 +1,211 @@
+"""Who may ask what: every route's scope, checked before a byte of the body is read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount, compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import keys
+from service.bodies import MSGPACKS, NDJSONS
+from service.keys import KeyRing
+from service.limits import DEFAULT, LIMITS, RequestLimits
+from service.problems import MEDIA_TYPE, Problem, ProblemError, problem_response
+
+__all__ = ["RULES", "Access", "Guard", "Rule", "check_rules", "describe_rules"]
+
+JSON = ("application/json",)
+SCHEME = "key"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whom a service answers, and how much at once; without `keys` everybody who reaches it."""
+
+    keys: KeyRing | None = None
+    limits: RequestLimits = DEFAULT
+    cors_origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a route asks of a request.
+
+    Attributes:
+        scope: what the key must allow; None lets everybody in.
+        media: the media types of a body, where there is one.
+        streamed: the body is read piece by piece, and has no limit as a whole.
+    """
+
+    scope: keys.Scope | None
+    media: tuple[str, ...] = ()
+    streamed: bool = False
+
+
+OPEN = Rule(None)
+READ = Rule("read")
+RULES = {
+    ("POST", "/v1/tokenize"): Rule("write", (*JSON, *MSGPACKS)),
+    ("POST", "/v1/tokenize:bulk"): Rule("write", NDJSONS, streamed=True),
+    ("GET", "/v1/items"): READ,
+    ("GET", "/v1/items/{item_id:path}"): READ,
+    ("GET", "/v1/prefixes"): READ,
+    ("POST", "/v1/similar"): Rule("read", JSON),
+    ("GET", "/v1/tokenizer"): READ,
+    ("GET", "/health/live"): OPEN,
+    ("GET", "/health/ready"): OPEN,
+    ("GET", "/metrics"): OPEN,
+    ("GET", "/problems"): OPEN,
+    ("GET", "/problems/{name}"): OPEN,
+    ("GET", "/"): OPEN,
+    ("GET", "/docs"): OPEN,
+    ("GET", "/openapi.json"): OPEN,
+    ("GET", "/explorer/{path:path}"): OPEN,
+    ("GET", "/static-offline-docs/{path:path}"): OPEN,
+}
+_PATTERNS = [(method, compile_path(path)[0], rule) for (method, path), rule in RULES.items()]
+
+
+class Guard:
+    """Lets a request in whose key has the scope of its route.
+
+    A path that no rule names has nothing behind it; with keys in force it still takes one to
+    learn so.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._keys = access.keys
+        self._limits = access.limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        rule = _rule(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
+        refusal = self._refusal(request, rule)
+        if refusal is not None:
+            await problem_response(refusal, request)(scope, receive, send)
+            return
+        if rule is None or not rule.streamed:
+            receive = _bounded(receive, self._limits.most_body)
+        LIMITS.set(self._limits)
+        await self._app(scope, receive, send)
+
+    def _refusal(self, request: Request, rule: Rule | None) -> ProblemError | None:
+        if self._keys is not None and rule != OPEN:
+            kind, _, presented = request.headers.get("authorization", "").partition(" ")
+            holder = self._keys.holder(presented.strip()) if kind.lower() == "bearer" else None
+            if holder is None:
+                return ProblemError(
+                401, "give a key that is in force: Authorization: Bearer semid_…",
+                    headers={"WWW-Authenticate": 'Bearer realm="semid"'},
+                )  # fmt: skip
+            if rule is not None and rule.scope not in holder.scopes:
+                has = ", ".join(sorted(holder.scopes))
+                return ProblemError(
+                403, f"the key has the scope {has}; this takes {rule.scope}",
+                    headers={
+                        "WWW-Authenticate":
+                        f'Bearer realm="semid", error="insufficient_scope", scope="{rule.scope}"'
+                    },
+                )  # fmt: skip
+        if "\0" in request.url.path or b"%00" in request.scope["query_string"]:
+            return ProblemError(400, "the address holds the character NUL, which nothing has")
+        if rule is None:
+            return None
+        return _body_refusal(request, rule, self._limits.most_body)
+
+
+def check_rules(app: FastAPI) -> None:
+    """See that every route of an application has a rule and every rule a route.
+
+    Raises:
+        RuntimeError: one has none.
+    """
+    routes = set(_routes(app))
+    if routes != RULES.keys():
+        raise RuntimeError(
+            f"service/security.py needs a rule for each route and no other: without a rule "
+            f"{sorted(routes - RULES.keys())}, without a route {sorted(RULES.keys() - routes)}"
+        )
+
+
+def describe_rules(document: dict[str, Any]) -> None:
+    """Write each route's scope, and its problem documents, into an OpenAPI document."""
+    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    document["components"].setdefault("securitySchemes", {})[SCHEME] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "an API key of `semid keys add`",
+    }
+    refusal = {
+        "description": "A problem document",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for (method, path), rule in RULES.items():
+        operation = document["paths"].get(path.replace(":path}", "}"), {}).get(method.lower())
+        if operation is None:
+            continue
+        operation["responses"]["default"] = refusal
+        if rule.scope is not None:
+            operation["security"] = [{SCHEME: [rule.scope]}]
+
+
+def _rule(method: str, path: str) -> Rule | None:
+    asked = "GET" if method == "HEAD" else method
+    for known, pattern, rule in _PATTERNS:
+        if known == asked and pattern.match(path):
+            return rule
+    return None
+
+
+def _routes(app: FastAPI) -> Iterator[tuple[str, str]]:
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, Mount):
+            yield "GET", f"{route.path}/{{path:path}}"
+        else:
+            yield from (
+                (method, str(route.path)) for method in route.methods or () if method != "HEAD"
+            )
+
+
+def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | None:
+    if not rule.media:
+        return None
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    known = "application/json" if media.endswith("+json") else media
+    if known not in rule.media:
+        given = f"is {media!r}" if media else "is not named"
+        return ProblemError(
+                415, f"the body's media type {given}; send {' or '.join(rule.media)}",
+            headers={"Accept": ", ".join(rule.media)},
+        )  # fmt: skip
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > most and not rule.streamed:
+        return ProblemError(413, _too_large(most))
+    return None
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """Count a body that comes without a length, and end it at `most` bytes."""
+    came = 0
+
+    async def receiving() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > most:
+            raise HTTPException(413, _too_large(most))
+        return message
+
+    return receiving
+
+
+def _too_large(most: int) -> str:
+    return f"the body is longer than the {most:,} bytes that are taken; send it in parts"

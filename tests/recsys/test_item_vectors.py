@@ -1,0 +1,85 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.errors import InputError
+from recsys.dataset import SequenceDataset
+from recsys.item_vectors import ItemVectors
+from tests.recsys.conftest import dataset_of
+
+
+def test_item_vectors_are_the_sum_of_their_parts(dataset: SequenceDataset) -> None:
+    assert dataset.codes is not None
+    assert dataset.vectors is not None
+    vectors = ItemVectors(dataset, ("content", "codes", "dense"), 16)
+    table = vectors()
+    assert vectors.levels is not None
+    assert vectors.dense is not None
+    assert vectors.projection is not None
+    for item in (0, 17, 299):
+        codes = dataset.codes[item].tolist()
+        expected = sum(vectors.levels[level * 16 + code] for level, code in enumerate(codes))
+        content = torch.from_numpy(dataset.vectors[item])
+        expected = expected + vectors.projection(content / content.norm())
+        if dataset.popularity[item]:
+            expected = expected + vectors.dense[item]
+        torch.testing.assert_close(table[item], expected)
+
+
+def test_an_item_never_seen_in_training_has_its_codes_alone() -> None:
+    """Items 3 and 4 share their codes; item 4 comes only where it is tested."""
+    data = dataset_of([[0, 1, 2, 3, 1, 4]], 5, codes=[[0, 1], [1, 1], [2, 0], [1, 0], [1, 0]])
+    table = ItemVectors(data, ("codes", "dense"), 8)()
+    codes_only = ItemVectors(data, ("codes",), 8)
+    assert not torch.equal(table[3], table[4])
+    torch.manual_seed(0)
+    both = ItemVectors(data, ("codes", "dense"), 8)
+    codes_only.levels = both.levels
+    torch.testing.assert_close(both()[4], codes_only()[4])
+    assert ItemVectors(data, ("dense",), 8)()[4].abs().sum() > 0
+
+
+def test_a_new_item_has_what_its_codes_and_content_say(dataset: SequenceDataset) -> None:
+    assert dataset.codes is not None
+    assert dataset.vectors is not None
+    codes = torch.from_numpy(dataset.codes.astype("int64"))
+    content = torch.from_numpy(dataset.vectors)
+    for parts in [("codes",), ("content",), ("content", "codes")]:
+        vectors = ItemVectors(dataset, parts, 16)
+        torch.testing.assert_close(vectors.of_new(codes, content), vectors())
+    bare = ItemVectors(dataset, ("dense",), 16)
+    with pytest.raises(InputError, match="dense IDs alone"):
+        bare.of_new(codes, content)
+    for parts, message in [(("codes",), "its codes"), (("content",), "its content vector")]:
+        with pytest.raises(InputError, match=message):
+            ItemVectors(dataset, parts, 16).of_new(None, None)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    bare = dataset_of([[0, 1, 2, 3]], 4)
+    for parts, message in [
+        (("codes",), "no codes"),
+        (("content",), "no content vectors"),
+        (("title",), "title; choose from dense, codes, content"),
+        ((), "none; choose"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            ItemVectors(bare, parts, 8)
+
+
+def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
+    """An item begins as the image of the sum of its codewords."""
+    assert dataset.codes is not None
+    books = np.random.default_rng(0).normal(size=(3, 16, 5)).astype(np.float32)
+    vectors = ItemVectors(replace(dataset, codebooks=books), ("codes",), 8)
+    assert vectors.levels is not None
+    assert vectors.meaning is not None
+    codes = dataset.codes.astype(int)
+    sums = torch.from_numpy(books[[0, 1, 2], codes].sum(1))
+    learnt = ItemVectors(dataset, ("codes",), 8)
+    learnt.levels = vectors.levels
+    expected = learnt() + vectors.meaning(sums / sums.norm(dim=1).mean())
+    torch.testing.assert_close(vectors(), expected)
+    torch.testing.assert_close(vectors.of_new(torch.from_numpy(codes), None), expected)

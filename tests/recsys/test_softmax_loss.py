@@ -1,0 +1,63 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recsys.softmax_loss import full_softmax_loss, sampled_softmax_loss
+from tests.tokenizer.autograd import gradient
+
+
+@pytest.mark.parametrize("rows", [1, 511, 1300])
+def test_the_blocked_softmax_is_torchs(rows: int) -> None:
+    torch.manual_seed(1)
+    hidden, items = torch.randn(rows, 12).double() * 9, torch.randn(70, 12).double()
+    targets = torch.randint(70, (rows,))
+
+    def plain(h: Tensor, e: Tensor, t: Tensor) -> Tensor:
+        return functional.cross_entropy(h @ e.T, t)
+
+    def results(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> list[Tensor]:
+        h, e = hidden.clone().requires_grad_(), items.clone().requires_grad_()
+        loss = function(h, e, targets) * 3
+        loss.backward()
+        return [loss.detach(), gradient(h), gradient(e)]
+
+    torch.testing.assert_close(results(full_softmax_loss), results(plain))
+
+
+def test_the_blocked_softmax_bears_large_logits() -> None:
+    loss = full_softmax_loss(
+        torch.tensor([[1e4]]), torch.tensor([[1.0], [-1.0]]), torch.tensor([1])
+    )
+    assert loss.item() == pytest.approx(2e4)
+
+
+def test_in_bf16_loss_and_gradients_are_near() -> None:
+    torch.manual_seed(1)
+    hidden, items = torch.randn(300, 12), torch.randn(70, 12)
+    targets = torch.randint(70, (300,))
+    found = []
+    for enabled in (False, True):
+        h, e = hidden.clone().requires_grad_(), items.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = full_softmax_loss(h, e, targets)
+        loss.backward()
+        assert loss.dtype == gradient(h).dtype == torch.float32
+        found.append((loss.detach(), gradient(h), gradient(e)))
+    for exact, near in zip(*found, strict=True):
+        assert not torch.equal(exact, near)
+        assert (exact - near).norm() < 0.02 * exact.norm()
+
+
+def test_the_sampled_softmax_ranks_among_the_targets_of_the_batch() -> None:
+    """Each once, and those met more often held back by as much."""
+    torch.manual_seed(1)
+    hidden, items = torch.randn(6, 4), torch.randn(9, 4)
+    targets = torch.tensor([7, 2, 2, 5, 7, 0])
+    shares = torch.tensor([0.1, 0.2, 0.3, 0.05, 0.05, 0.1, 0.1, 0.05, 0.05])
+    found = sampled_softmax_loss(hidden, items, targets, shares.log())
+    among = (hidden @ items[[0, 2, 5, 7]].T).exp() / shares[[0, 2, 5, 7]]
+    chosen = among[torch.arange(6), torch.tensor([3, 1, 1, 2, 3, 0])] / among.sum(1)
+    torch.testing.assert_close(found, -chosen.log().mean())
