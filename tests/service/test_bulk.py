@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.app import create_app
 from service.catalogue import Catalogue
 from service.pace import Pace
-from service.registry import Registry
+from service.registry import Registry, open_database
 from service.routes import bulk
 from service.spool import Spool
 from tokenizer.batch import tokenize_catalogue
@@ -26,14 +26,14 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 @pytest.fixture
 def registry(tmp_path: Path, pipeline: Pipeline) -> Iterator[Registry]:
-    registry = Registry(f"sqlite:///{tmp_path / 's.db'}", pipeline.fingerprint, pipeline.levels)
-    yield registry
-    registry.close()
+    database = open_database(f"sqlite:///{tmp_path / 's.db'}")
+    yield Registry(database, pipeline.fingerprint, pipeline.levels)
+    database.close()
 
 
 @pytest.fixture
 def client(pipeline: Pipeline, registry: Registry) -> Iterator[TestClient]:
-    app = create_app(Catalogue(pipeline, registry), Pace(queue=300))
+    app = create_app(Catalogue(pipeline, registry), pace=Pace(queue=300))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

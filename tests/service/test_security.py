@@ -70,7 +70,8 @@ def _ask(client: TestClient, method: str, template: str, headers: dict[str, str]
     path = template.replace("{item_id:path}", "a").replace("{path:path}", "style.css")
     path = path.replace("{name}", "not-found")
     body = json.dumps(ITEM if "tokenize" in path else {"text": "kettle"})
-    headers = {"content-type": "application/json", **headers}
+    media = "application/x-ndjson" if path.endswith(":bulk") else "application/json"
+    headers = {"content-type": media, **headers}
     return client.request(method, path, content=body if method == "POST" else None, headers=headers)
 
 
