@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -143,6 +143,38 @@ class SequenceDataset:
         user, number = _counted(np.diff(self.offsets) - 3)
         end = first[user] + number + 2
         return user, self._rows(np.maximum(first[user], end - length - 1), end)
+
+    def without_training_events(self, share: float, seed: int = 0) -> Self:
+        """Hold items out of training altogether, as if they had come to the catalogue after it.
+
+        Their events leave the training parts, not the validation and test items; users that keep
+        fewer than three events leave too.
+
+        Args:
+            share: of the items; which ones is drawn by `seed`.
+
+        Raises:
+            InputError: a share that is not between 0 and 1, or no user is left.
+        """
+        if not 0 < share < 1:
+            raise InputError(f"a share of {share:g} of the items; give one between 0 and 1")
+        draw = np.random.default_rng(seed)
+        held_out = np.zeros(self.n_items, dtype=bool)
+        held_out[draw.permutation(self.n_items)[: round(share * self.n_items)]] = True
+        user = np.repeat(np.arange(self.n_users), np.diff(self.offsets))
+        tests = np.arange(len(self.events)) >= self.offsets[1:][user] - 2
+        kept = tests | ~held_out[self.events]
+        stays = np.bincount(user[kept], minlength=self.n_users) >= 3
+        if not stays.any():
+            raise InputError("no user keeps three events; hold fewer items out")
+        kept &= stays[user]
+        lengths = np.bincount(user[kept], minlength=self.n_users)[stays]
+        return replace(
+            self,
+            user_ids=tuple(np.asarray(self.user_ids, dtype=object)[stays]),
+            events=self.events[kept],
+            offsets=np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
+        )
 
     def save(self, path: Path) -> None:
         """Write all of it to one `.safetensors` file."""

@@ -47,6 +47,15 @@ class Evaluation:
         del metrics["mrr"]
         return metrics
 
+    def of(self, users: NDArray[np.bool_]) -> "Evaluation":
+        """Return the evaluation of some users alone, without coverage.
+
+        Args:
+            users: (users,) bool, those to keep.
+        """
+        ranks = {name: found[users] for name, found in self.ranks.items()}
+        return Evaluation(ranks, {name: {} for name in ranks}, self.depth)
+
     def metrics(self, protocol: Protocol = "all") -> dict[str, float]:
         """Return the means over all users, and the coverage."""
         return {**means(self.per_user(protocol)), **self.coverage[protocol]}

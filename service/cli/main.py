@@ -6,7 +6,19 @@ import sys
 import typer
 
 from data_prep.errors import InputError
-from service.cli import compare, demo, embed, fit, inspect, keys, prepare, report, serve, tokenize
+from service.cli import (
+    benchmark,
+    compare,
+    demo,
+    embed,
+    fit,
+    inspect,
+    keys,
+    prepare,
+    report,
+    serve,
+    tokenize,
+)
 from service.cli.console import errors
 
 __all__ = ["main"]
@@ -32,6 +44,7 @@ app.command()(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.command()(compare.compare)
 app.command()(compare.ablate)
+app.add_typer(benchmark.app, name="benchmark")
 app.command()(demo.demo)
 
 

@@ -1,0 +1,1 @@
+"""Recommenders on public data, beside the published figures."""

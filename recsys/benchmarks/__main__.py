@@ -1,0 +1,61 @@
+"""Cells from prepared files: `python -m recsys.benchmarks DATASET… --model tiger --out DIR`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from data_prep.errors import InputError
+from recsys.benchmarks.cells import Cell, run_cell
+from recsys.benchmarks.presets import PRESETS
+from recsys.dataset import SequenceDataset
+from recsys.training import Measurement
+
+
+def main() -> None:
+    """Make the cells of the given files, one after the other."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recsys.benchmarks",
+        description="Train and measure one model on files that `semid benchmark --prepare-only` "
+        "wrote, with torch alone. The records belong beside the other cells' of the benchmark, "
+        "which `semid benchmark` then finds and puts into its tables.",
+    )
+    parser.add_argument("datasets", nargs="+", type=Path, help="CATEGORY-TOKENIZER.safetensors")
+    parser.add_argument("--model", required=True, action="append", help="may be given often")
+    parser.add_argument("--preset", default="paper", choices=list(PRESETS))
+    parser.add_argument("--seeds", type=int, default=3, help="0 to this many, less one")
+    parser.add_argument("--cold", type=float, default=0.0, help="share of items held out")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
+    parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
+    given = parser.parse_args()
+    for path in given.datasets:
+        dataset = SequenceDataset.load(path)
+        category, _, tokenizer = path.stem.partition("-")
+        for model in given.model:
+            for seed in range(given.seeds):
+                quantized = model in PRESETS[given.preset].models
+                quantized = quantized and PRESETS[given.preset].models[model].quantized
+                cell = Cell(category, model, tokenizer if quantized else "", seed, given.cold)
+                said = json.loads(path.with_suffix(".json").read_text())
+                record = run_cell(
+                    given.out, cell, given.preset, dataset, said, given.device, _told(cell)
+                )
+                metrics = record["metrics"]["all"]
+                print(f"{cell.name}: R@10 {metrics['recall@10']:.4f}")  # noqa: T201
+
+
+def _told(cell: Cell) -> Callable[[int, int, Measurement | None], None]:
+    def tell(step: int, total: int, measured: Measurement | None) -> None:
+        if measured is not None:
+            shown = measured.validation["all"]["ndcg@10"]
+            print(f"{cell.name}: step {step} of {total}, N@10 {shown:.4f}", file=sys.stderr)  # noqa: T201
+
+    return tell
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"semid: {error}")

@@ -1,0 +1,207 @@
+"""The Amazon benchmark's files: raw reviews → tables → tokenizers → datasets with codes."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_prep.amazon import read_metadata, read_reviews
+from data_prep.encoders import Encoder
+from data_prep.errors import InputError
+from data_prep.files import written_aside
+from data_prep.record import file_digest
+from data_prep.sequences import in_time_order, k_core, leave_one_out
+from data_prep.text import TextTemplate
+from recsys.dataset import SequenceDataset
+from recsys.preparation import prepare_dataset
+from tokenizer.config import TrainingConfig
+from tokenizer.fitting import fit
+from tokenizer.pipeline import Pipeline
+from tokenizer.semantic_id import assign_suffixes
+
+__all__ = [
+    "Category",
+    "categories_in",
+    "dataset_of",
+    "prepare_category",
+    "tokenized",
+    "tokenizer_name",
+]
+
+TABLES = ("items.parquet", "sequences.parquet", "source.json")
+NO_TEXT = "item without a description"
+
+
+@dataclass(frozen=True, eq=False)
+class Category:
+    """One category of the data.
+
+    Attributes:
+        items: the catalogue, all items that have an event.
+        sequences: leave-one-out, as `data_prep.sequences` gives them.
+        vectors: (items, D) float32, of the items' content texts.
+        source: digest of the raw files.
+        notes: counts, and what text the items had.
+    """
+
+    name: str
+    items: pl.DataFrame
+    sequences: pl.DataFrame
+    vectors: NDArray[np.float32]
+    source: str
+    notes: Mapping[str, Any]
+
+
+def categories_in(data: Path, wanted: Sequence[str] = ()) -> dict[str, tuple[Path, Path]]:
+    """Return the files of reviews and metadata of each category of a folder, by name.
+
+    Raises:
+        InputError: no such category, or none at all.
+    """
+    if not data.is_dir():
+        raise InputError(f"{data} is not a folder; give the one with the categories in it")
+    found = {}
+    for reviews in sorted(data.rglob("reviews_*_5.json.gz")):
+        name = reviews.name.removeprefix("reviews_").removesuffix("_5.json.gz")
+        metadata = reviews.with_name(f"meta_{name}.json.gz")
+        if metadata.is_file():
+            found[name] = (reviews, metadata)
+    if not found:
+        raise InputError(f"{data} has no category: reviews_NAME_5.json.gz beside meta_NAME.json.gz")
+    unknown = sorted(set(wanted).difference(found))
+    if unknown:
+        raise InputError(f"no category {unknown[0]!r} in {data}; there are {', '.join(found)}")
+    return {name: found[name] for name in wanted or found}
+
+
+def prepare_category(
+    name: str,
+    files: tuple[Path, Path],
+    folder: Path,
+    embedded: Callable[[list[str]], NDArray[np.float32]],
+    template: TextTemplate,
+) -> Category:
+    """Read a category, or take the tables that an earlier run left in `folder`.
+
+    An item without any text has a text that says so.
+    """
+    source = "+".join(file_digest(path) for path in files)
+    said = {"source": source}
+    kept = folder / "source.json"
+    if not kept.is_file() or json.loads(kept.read_text()) != said:
+        interactions = in_time_order(k_core(read_reviews(files[0]), 5))
+        wanted = interactions["item_id"].unique(maintain_order=True)
+        known = read_metadata(files[1], keep=set(wanted))
+        missing = pl.DataFrame({"item_id": wanted}).join(known, on="item_id", how="anti")
+        with written_aside(folder, TABLES) as aside:
+            pl.concat([known, missing], how="diagonal").write_parquet(aside / "items.parquet")
+            leave_one_out(interactions).write_parquet(aside / "sequences.parquet")
+            (aside / "source.json").write_text(json.dumps(said))
+    items = pl.read_parquet(folder / "items.parquet")
+    sequences = pl.read_parquet(folder / "sequences.parquet")
+    texts = [template.render(row) or NO_TEXT for row in items.iter_rows(named=True)]
+    events = sequences["history"].list.len().sum() + 2 * sequences.height
+    notes = {
+        "users": sequences.height,
+        "items": items.height,
+        "events": int(events),
+        "items_with": {
+            field: items.height - items[field].null_count() for field in template.fields
+        },
+        "items_without_text": texts.count(NO_TEXT),
+    }
+    return Category(name, items, sequences, embedded(texts), source, notes)
+
+
+def tokenizer_name(config: TrainingConfig) -> str:
+    """Name a tokenizer by what the rows of a table differ in: `grit-4x256`."""
+    quantizer, network = config.quantizer, config.autoencoder.network
+    parts = [quantizer.name, f"{quantizer.levels}x{quantizer.codebook_size}"]
+    parts += [network] if network != TrainingConfig().autoencoder.network else []
+    parts += [f"beam{quantizer.search_beam}"] if quantizer.search_beam > 1 else []
+    return "-".join(parts)
+
+
+def tokenized(
+    categories: Sequence[Category],
+    config: TrainingConfig,
+    folder: Path,
+    template: TextTemplate,
+    encoder: Encoder,
+    progress: Callable[[int, Any], None] | None = None,
+) -> Iterator[tuple[Category, SequenceDataset, dict[str, Any]]]:
+    """Fit one tokenizer to the items of all categories; yield each category's dataset.
+
+    A tokenizer that `folder` has of this data and configuration is taken as it is.
+
+    Yields:
+        The category, its dataset with codes, suffixes and vectors, and what a record says of the
+        tokenizer.
+    """
+    items = pl.concat([category.items.select("item_id") for category in categories])
+    vectors = np.concatenate([category.vectors for category in categories])
+    first = ~items["item_id"].is_duplicated() | items["item_id"].is_first_distinct()
+    vectors = vectors[first.to_numpy()]  # some items are in two categories
+    digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+    pipeline = _kept(folder, config, digest)
+    if pipeline is None:
+        fit(folder, vectors, config, template, encoder, digest, baseline=False, progress=progress)
+        pipeline = Pipeline.load(folder)
+    metrics = pipeline.metrics
+    for category in categories:
+        found = pipeline.tokenize(category.vectors)
+        ids = pl.DataFrame(
+            {
+                "item_id": category.items["item_id"],
+                "codes": found.codes.tolist(),
+                "suffix": assign_suffixes(found.codes, {}),
+                "tokenizer": pipeline.fingerprint,
+            },
+            schema_overrides={"codes": pl.List(pl.UInt16)},
+        )
+        bare = dataset_of(category)
+        coded = prepare_dataset(
+            category.sequences,
+            category.items,
+            ids,
+            codebook_size=config.quantizer.codebook_size,
+            source=category.source,
+        )
+        yield (
+            category,
+            replace(coded, vectors=bare.vectors),
+            {
+                "tokenizer": {
+                    "fingerprint": pipeline.fingerprint,
+                    "fitted_to": [each.name for each in categories],
+                    "held_out_error": metrics["held_out_error"],
+                    "unique_share": float(
+                        (np.unique(found.codes, axis=0, return_counts=True)[1] == 1).sum()
+                        / len(found.codes)
+                    ),
+                    "training_seconds": metrics["training_seconds"],
+                    "config": json.loads(json.dumps(asdict(config))),
+                }
+            },
+        )
+
+
+def dataset_of(category: Category) -> SequenceDataset:
+    """Return the category's dataset without codes, with its content vectors."""
+    bare = prepare_dataset(category.sequences, category.items, source=category.source)
+    return replace(bare, vectors=category.vectors)
+
+
+def _kept(folder: Path, config: TrainingConfig, digest: str) -> Pipeline | None:
+    if not (folder / "config.json").is_file():
+        return None
+    pipeline = Pipeline.load(folder)
+    made_of = pipeline.metrics["record"]["data_fingerprint"]
+    same = pipeline.config.training == config and made_of == digest
+    return pipeline if same else None

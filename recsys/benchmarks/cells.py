@@ -1,0 +1,169 @@
+"""One cell of a benchmark: a model on a dataset with a seed, trained, ranked and kept as a record.
+
+Needs torch, numpy and safetensors alone, so that a machine with an accelerator can make cells from
+prepared files: `python -m recsys.benchmarks DATASET… --model tiger --out DIR`.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data_prep.errors import InputError
+from data_prep.files import written_aside
+from data_prep.record import run_record
+from recsys.baselines import CoOccurrence, Popularity
+from recsys.benchmarks.presets import PRESETS
+from recsys.dataset import SequenceDataset
+from recsys.evaluation import PROTOCOLS, Evaluation, evaluate
+from recsys.training import Measurement, train
+
+__all__ = ["BASELINES", "Cell", "run_cell"]
+
+BASELINES = ("popularity", "co-occurrence")
+Progress = Callable[[int, int, Measurement | None], None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What makes a record unlike the others of its folder.
+
+    Attributes:
+        category: of the data, such as Beauty.
+        model: of `recsys.benchmarks.presets`, or a baseline.
+        tokenizer: what gave the codes, such as `grit-4x256`; empty where the model reads none.
+        cold: share of the items that were held out of training altogether.
+    """
+
+    category: str
+    model: str
+    tokenizer: str = ""
+    seed: int = 0
+    cold: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The name of the cell's files."""
+        parts = [self.category, self.model, self.tokenizer]
+        parts += [f"cold{self.cold:g}"] if self.cold else []
+        return "-".join(part for part in [*parts, f"seed{self.seed}"] if part)
+
+
+def run_cell(
+    folder: Path,
+    cell: Cell,
+    preset: str,
+    dataset: SequenceDataset,
+    notes: dict[str, Any] | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Return the cell's record, and make it where the folder has none of this data and preset.
+
+    A training that was stopped goes on from its last checkpoint.
+
+    Args:
+        folder: gets records/NAME.json, and ranks/NAME.npz with the ranks of every user.
+        dataset: before items are held out.
+        notes: what else the record is to say, such as of the tokenizer.
+
+    Raises:
+        InputError: as training; a folder that cannot be written.
+    """
+    path = folder / "records" / f"{cell.name}.json"
+    config = _configuration(cell, preset)
+    kept = _kept(path, folder, cell, config, dataset)
+    if kept is not None:
+        return kept
+    started = time.perf_counter()
+    data = dataset.without_training_events(cell.cold, seed=0) if cell.cold else dataset
+    found, figures = _measure(folder, cell, preset, data, device, progress)
+    unseen = data.popularity[data.targets("test")] == 0
+    record = {
+        "cell": asdict(cell),
+        "preset": preset,
+        "config": config,
+        "data": dataset.fingerprint,
+        "users": data.n_users,
+        "items": data.n_items,
+        "metrics": {name: found.metrics(name) for name in PROTOCOLS},
+        "unseen_users": int(unseen.sum()),
+        "unseen_items": int((data.popularity == 0).sum()),
+        "unseen": {name: found.of(unseen).metrics(name) for name in PROTOCOLS}
+        if unseen.any()
+        else {},
+        **figures,
+        **(notes or {}),
+        "record": run_record(cell.seed, dataset.source, time.perf_counter() - started),
+    }
+    ranks = folder / "ranks" / f"{cell.name}.npz"
+    with written_aside(ranks) as aside, aside.open("wb") as file:
+        every, fresh = (found.ranks[name] for name in PROTOCOLS)
+        np.savez_compressed(file, all=every, without_history=fresh)
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def _configuration(cell: Cell, preset: str) -> dict[str, Any]:
+    """Return what the record says of the model: its shape and training, or nothing."""
+    if cell.model in BASELINES:
+        return {}
+    models = PRESETS[preset].models
+    if cell.model not in models:
+        raise InputError(f"model {cell.model!r}; choose from {', '.join([*models, *BASELINES])}")
+    model = models[cell.model]
+    training = replace(model.training, seed=cell.seed)
+    plain: dict[str, Any] = json.loads(
+        json.dumps({"shape": asdict(model.shape), "training": asdict(training)})
+    )
+    return plain
+
+
+def _kept(
+    path: Path, folder: Path, cell: Cell, config: dict[str, Any], dataset: SequenceDataset
+) -> dict[str, Any] | None:
+    if not path.is_file() or not (folder / "ranks" / f"{cell.name}.npz").is_file():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text())
+    same = record.get("config") == config and record.get("data") == dataset.fingerprint
+    return record if same else None
+
+
+def _measure(
+    folder: Path,
+    cell: Cell,
+    preset: str,
+    data: SequenceDataset,
+    device: str,
+    progress: Progress | None,
+) -> tuple[Evaluation, dict[str, Any]]:
+    if cell.model in BASELINES:
+        known = Popularity(data) if cell.model == "popularity" else CoOccurrence(data)
+        return evaluate(known.scores, data, "test"), {}
+    model = PRESETS[preset].models[cell.model]
+    result = train(
+        lambda: model.build(data).to(torch.device(device)),
+        data,
+        replace(model.training, seed=cell.seed),
+        folder / "training" / cell.name,
+        progress,
+    )
+    started = time.perf_counter()
+    found = result.model.evaluate(data, "test")
+    figures = {
+        "parameters": sum(p.numel() for p in result.model.parameters()),
+        "epochs": result.history[-1].epoch,
+        "best_epoch": result.best.epoch,
+        "validation": result.best.validation,
+        "training_seconds": result.history[-1].seconds,
+        "evaluation_seconds": round(time.perf_counter() - started, 2),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+    }
+    return found, figures

@@ -1,0 +1,267 @@
+"""The tables of a benchmark: every row by both protocols, beside the published figures."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys.benchmarks.cells import Cell
+from recsys.benchmarks.published import COMPARABLE, PUBLISHED
+from recsys.evaluation import PROTOCOLS, Protocol
+from recsys.metrics import per_user
+from recsys.significance import compare, holm
+
+__all__ = ["markdown", "rows_of", "significance_of"]
+
+SHOWN = ("recall@10", "ndcg@10")
+RESAMPLES = 2000
+HEADINGS = {"all": "all items ranked", "without_history": "the user's history left out"}
+Row = tuple[str, str, float]  # model, tokenizer, share held out
+
+
+def rows_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row a model, tokenizer and share held out: means over seeds, by category.
+
+    Each row has `figures` by category and protocol: mean and standard deviation of every metric,
+    and the same of the users whose item was never seen in training as `unseen`.
+    """
+    grouped: dict[Row, list[Mapping[str, Any]]] = {}
+    for record in records:
+        cell = record["cell"]
+        grouped.setdefault((cell["model"], cell["tokenizer"], cell["cold"]), []).append(record)
+    rows = []
+    for (model, tokenizer, cold), group in grouped.items():
+        figures: dict[str, Any] = {}
+        for category in dict.fromkeys(record["cell"]["category"] for record in group):
+            own = [record for record in group if record["cell"]["category"] == category]
+            figures[category] = {
+                "seeds": len(own),
+                "unseen_users": own[0]["unseen_users"],
+                **{
+                    part: {
+                        name: _spread([record[part][name] for record in own])
+                        for name in PROTOCOLS
+                        if name in own[0][part]
+                    }
+                    for part in ("metrics", "unseen")
+                },
+            }
+        comparable = COMPARABLE.get(model) or (
+            COMPARABLE.get(tokenizer.partition("-")[0]) if model == "tiger" else None
+        )
+        rows.append(
+            {
+                "model": model,
+                "tokenizer": tokenizer,
+                "cold": cold,
+                "figures": figures,
+                "published": None
+                if comparable is None or cold
+                else {"name": comparable, **PUBLISHED[comparable]},
+            }
+        )
+    return rows
+
+
+def significance_of(
+    folder: Path, records: Sequence[Mapping[str, Any]], metrics: Sequence[str] = SHOWN
+) -> list[dict[str, Any]]:
+    """Test each model's first tokenizer against its others, and each model against SASRec.
+
+    Each user's value is the mean over the seeds. Holm's correction is over the whole table.
+
+    Args:
+        folder: of the benchmark, with the ranks of every user.
+    """
+    found: list[dict[str, Any]] = []
+    for category, cold in dict.fromkeys(
+        (record["cell"]["category"], record["cell"]["cold"]) for record in records
+    ):
+        own = [
+            record["cell"]
+            for record in records
+            if (record["cell"]["category"], record["cell"]["cold"]) == (category, cold)
+        ]
+        for protocol in PROTOCOLS:
+            systems = _systems(folder, own, protocol, metrics)
+            first: dict[str, str] = {}
+            for cell in own:
+                if cell["tokenizer"]:
+                    first.setdefault(cell["model"], _label(cell))
+            for system, baseline in _pairs(systems, first):
+                pair = {name: systems[name] for name in (system, baseline)}
+                found += [
+                    {"category": category, "cold": cold, "protocol": protocol} | asdict(result)
+                    for result in compare(pair, baseline, metrics, RESAMPLES)
+                ]
+    corrected = holm([test["p_t"] for test in found]) if found else ()
+    return [test | {"p_holm": float(p)} for test, p in zip(found, corrected, strict=True)]
+
+
+def markdown(
+    rows: Sequence[Mapping[str, Any]],
+    tests: Sequence[Mapping[str, Any]],
+    notes: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """Return the benchmark as Markdown.
+
+    Args:
+        rows: of `rows_of`.
+        tests: of `significance_of`.
+        notes: of each category, what `recsys.benchmarks.amazon.Category` says.
+    """
+    categories = list(dict.fromkeys(c for row in rows for c in row["figures"]))
+    parts = [_main_table(rows, categories, protocol) for protocol in PROTOCOLS]
+    parts.append(_unseen_table(rows, categories))
+    parts.append(_published_table(categories))
+    parts.append(_tests_table(tests))
+    parts.append("\n".join(_note(name, note) for name, note in notes.items()))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _spread(metrics: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    shared = [name for name in metrics[0] if all(name in each for each in metrics)]
+    return {
+        name: {
+            "mean": statistics.fmean(each[name] for each in metrics),
+            "std": statistics.stdev(each[name] for each in metrics) if len(metrics) > 1 else None,
+        }
+        for name in shared
+    }
+
+
+def _label(cell: Mapping[str, Any]) -> str:
+    return " · ".join(part for part in (cell["model"], cell["tokenizer"]) if part)
+
+
+def _systems(
+    folder: Path, cells: Sequence[Mapping[str, Any]], protocol: Protocol, metrics: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return each system's metrics of every user, means over the seeds."""
+    seeds: dict[str, list[Any]] = {}
+    for cell in cells:
+        with np.load(folder / "ranks" / f"{Cell(**cell).name}.npz") as file:
+            values = per_user(file[protocol])
+        seeds.setdefault(_label(cell), []).append(values)
+    return {
+        name: {metric: np.mean([each[metric] for each in values], axis=0) for metric in metrics}
+        for name, values in seeds.items()
+    }
+
+
+def _pairs(systems: Mapping[str, Any], first: Mapping[str, str]) -> list[tuple[str, str]]:
+    pairs = [
+        (reference, other)
+        for model, reference in first.items()
+        for other in systems
+        if other.startswith(f"{model} · ") and other != reference
+    ]
+    if "sasrec" in systems:
+        pairs += [(reference, "sasrec") for reference in first.values()]
+    if "co-occurrence" in systems:
+        learnt = [name for name in ("sasrec", *first.values()) if name in systems]
+        pairs += [(name, "co-occurrence") for name in learnt]
+    return pairs
+
+
+def _cell(figures: Mapping[str, Any] | None, part: str, protocol: str) -> list[str]:
+    if figures is None or protocol not in figures[part]:
+        return ["–"] * len(SHOWN)
+    cells = []
+    for metric in SHOWN:
+        found = figures[part][protocol][metric]
+        spread = "" if found["std"] is None else f" ± {found['std']:.4f}"
+        cells.append(f"{found['mean']:.4f}{spread}")
+    return cells
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = "|---" * len(head) + "|"
+    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(x)} |" for x in lines)])
+
+
+def _main_table(
+    rows: Sequence[Mapping[str, Any]], categories: Sequence[str], protocol: Protocol
+) -> str:
+    head = ["model", "tokenizer"]
+    head += [f"{category} {name}" for category in categories for name in ("R@10", "N@10")]
+    lines = []
+    for row in rows:
+        if row["cold"]:
+            continue
+        line = [row["model"], row["tokenizer"] or "–"]
+        for category in categories:
+            line += _cell(row["figures"].get(category), "metrics", protocol)
+        lines.append(line)
+    return f"### Test, {HEADINGS[protocol]}\n\n{_table(head, lines)}"
+
+
+def _unseen_table(rows: Sequence[Mapping[str, Any]], categories: Sequence[str]) -> str:
+    head = ["model", "tokenizer", "held out"]
+    head += [f"{c} {name}" for c in categories for name in ("users", "R@10", "N@10")]
+    lines = []
+    for row in rows:
+        if not row["cold"]:
+            continue
+        line = [row["model"], row["tokenizer"] or "–", f"{row['cold']:.0%}"]
+        for category in categories:
+            figures = row["figures"].get(category)
+            line.append("–" if figures is None else f"{figures['unseen_users']:,}")
+            line += _cell(figures, "unseen", "all")
+        lines.append(line)
+    if not lines:
+        return ""
+    return (
+        "### Items held out of training altogether\n\n"
+        "Users whose test item is one of them; all items ranked. The tokenizers knew the items' "
+        f"content, as they know every item's.\n\n{_table(head, lines)}"
+    )
+
+
+def _published_table(categories: Sequence[str]) -> str:
+    head = ["published, all items ranked"]
+    head += [f"{category} {name}" for category in categories for name in ("R@10", "N@10")]
+    lines = []
+    for name, figures in PUBLISHED.items():
+        if any(category in figures for category in categories):
+            line = [name]
+            for category in categories:
+                shown = figures.get(category)
+                line += ["–"] * 2 if shown is None else [f"{figure:.4f}" for figure in shown]
+            lines.append(line)
+    return f"### Published\n\n{_table(head, lines)}" if lines else ""
+
+
+def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
+    head = ["data", "ranked", "metric", "system", "against", "difference", "95 %", "p t", "p Holm"]
+    lines = [
+        [
+            test["category"] + (f", {test['cold']:.0%} held out" if test["cold"] else ""),
+            "all" if test["protocol"] == "all" else "without history",
+            test["metric"],
+            test["system"],
+            test["baseline"],
+            f"{test['difference']:+.4f}",
+            f"{test['low']:+.4f} … {test['high']:+.4f}",
+            f"{test['p_t']:.2g}",
+            f"{test['p_holm']:.2g}",
+        ]
+        for test in tests
+    ]
+    if not lines:
+        return ""
+    return (
+        "### Significance\n\nPaired over users, each the mean over its seeds; Student's t, 95 % "
+        f"bootstrap interval, Holm's correction over this table.\n\n{_table(head, lines)}"
+    )
+
+
+def _note(name: str, note: Mapping[str, Any]) -> str:
+    having = ", ".join(f"{field} {count:,}" for field, count in note["items_with"].items())
+    return (
+        f"{name}: {note['users']:,} users, {note['items']:,} items, {note['events']:,} events. "
+        f"Items with a {having}; {note['items_without_text']:,} without any text."
+    )
