@@ -24,6 +24,7 @@ Split = Literal["validation", "test"]
 Users = NDArray[np.int64]
 HELD_BACK: dict[Split, int] = {"validation": 2, "test": 1}
 NAMES = ("item_ids", "user_ids")
+OPTIONAL = ("codes", "suffixes", "vectors", "codebooks", "counts")
 EVERYONE = slice(None)
 
 
@@ -42,6 +43,8 @@ class SequenceDataset:
         codes: (n_items, L) uint16, the items' codes, or None.
         suffixes: (n_items,) uint32, what tells items with the same codes apart, or None.
         vectors: (n_items, D) float32, the items' content vectors, or None.
+        codebooks: (L, K, d) float32, the codewords that the codes stand for, or None.
+        counts: (n_items,) int64, the events of each item that trained, where no users are told.
         codebook_size: K, the codes of a level; 0 without codes.
         source: says which data this was made of, such as the digest of its files.
         tokenizer: fingerprint of the tokenizer that gave the codes; empty without codes.
@@ -54,6 +57,8 @@ class SequenceDataset:
     codes: NDArray[np.uint16] | None = None
     suffixes: NDArray[np.uint32] | None = None
     vectors: NDArray[np.float32] | None = None
+    codebooks: NDArray[np.float32] | None = None
+    counts: NDArray[np.int64] | None = None
     codebook_size: int = 0
     source: str = ""
     tokenizer: str = ""
@@ -71,6 +76,8 @@ class SequenceDataset:
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
         """(n_items,) int64, the events of each item among those that train."""
+        if self.counts is not None:
+            return self.counts
         return np.bincount(self.training_events()[1], minlength=self.n_items)
 
     @cached_property
@@ -144,6 +151,16 @@ class SequenceDataset:
         end = first[user] + number + 2
         return user, self._rows(np.maximum(first[user], end - length - 1), end)
 
+    def without_users(self) -> Self:
+        """Return the catalogue alone, with each item's popularity: what a trained model needs."""
+        return replace(
+            self,
+            user_ids=(),
+            events=self.events[:0],
+            offsets=self.offsets[:1],
+            counts=self.popularity,
+        )
+
     def without_training_events(self, share: float, seed: int = 0) -> Self:
         """Hold items out of training altogether, as if they had come to the catalogue after it.
 
@@ -173,6 +190,7 @@ class SequenceDataset:
             self,
             user_ids=tuple(np.asarray(self.user_ids, dtype=object)[stays]),
             events=self.events[kept],
+            counts=None,
             offsets=np.concatenate([[0], lengths.cumsum()]).astype(np.int64),
         )
 
@@ -206,12 +224,10 @@ class SequenceDataset:
                 user_ids,
                 arrays["events"],
                 arrays["offsets"],
-                arrays.get("codes"),
-                arrays.get("suffixes"),
-                arrays.get("vectors"),
-                int(notes["codebook_size"]),
-                notes["source"],
-                notes["tokenizer"],
+                codebook_size=int(notes["codebook_size"]),
+                source=notes["source"],
+                tokenizer=notes["tokenizer"],
+                **{name: arrays.get(name) for name in OPTIONAL},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is damaged: {error}; prepare the data again") from error
@@ -229,7 +245,7 @@ class SequenceDataset:
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         arrays: dict[str, NDArray[np.generic]] = {"events": self.events, "offsets": self.offsets}
-        for name in ("codes", "suffixes", "vectors"):
+        for name in OPTIONAL:
             if (array := getattr(self, name)) is not None:
                 arrays[name] = array
         for name in NAMES:

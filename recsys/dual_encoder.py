@@ -7,7 +7,9 @@ item tower projects the item's embedding, or is that embedding itself (tied).
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,7 +17,7 @@ from data_prep.errors import InputError
 from recsys.causal_transformer import CausalTransformer, TowerConfig
 from recsys.dataset import PADDING, SequenceDataset
 from recsys.item_vectors import ItemVectors
-from recsys.next_item_model import ScoringModel, check_histories, last_of_each
+from recsys.next_item_model import Codes, ScoringModel, Suffixes, check_histories, last_of_each
 from recsys.softmax_loss import full_softmax_loss, sampled_softmax_loss
 
 __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
@@ -96,11 +98,6 @@ class DualEncoder(ScoringModel):
         embeddings = self.items()
         return self._loss(self._users(histories, queries, embeddings), targets, embeddings)
 
-    def scores(self, histories: Tensor) -> Tensor:
-        check_histories(histories, self.history)
-        embeddings = self.items()
-        return self._users(histories, None, embeddings) @ self._outputs(embeddings).T
-
     def user_vectors(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
         """Return (B, d) for histories (B, T) int64, and queries (B, query_width) where given.
 
@@ -113,15 +110,17 @@ class DualEncoder(ScoringModel):
         """Return (n_items, d), whose products with users' vectors are the scores."""
         return self._outputs(self.items())
 
-    def new_item_vectors(self, codes: Tensor | None, content: Tensor | None = None) -> Tensor:
-        """Return (N, d) for items that came after training, by codes (N, L) or content (N, D).
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        del suffixes
+        return np.full(len(codes), "codes" in self.config.parts and not self.items.needs_content)
 
-        Raises:
-            InputError: as `ItemVectors.of_new`.
-        """
-        if self.own is not None:
-            return self.own.of_new(codes, content)
-        return self._projected(self.items.of_new(codes, content))
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        """Give items that came after training the vectors that their codes make, no residual."""
+        if not self.accepts(codes, suffixes).all():
+            raise InputError("a model that reads no codes cannot know an item by them")
+        for table in (self.items, self.own):
+            if table is not None:
+                table.extend(torch.from_numpy(codes.astype(np.int64)))
 
     def _outputs(self, embeddings: Tensor) -> Tensor:
         return self._projected(embeddings) if self.own is None else self.own()

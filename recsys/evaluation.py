@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -47,14 +47,20 @@ class Evaluation:
         del metrics["mrr"]
         return metrics
 
-    def of(self, users: NDArray[np.bool_]) -> "Evaluation":
+    def of(self, users: NDArray[np.bool_]) -> Self:
         """Return the evaluation of some users alone, without coverage.
 
         Args:
             users: (users,) bool, those to keep.
         """
         ranks = {name: found[users] for name, found in self.ranks.items()}
-        return Evaluation(ranks, {name: {} for name in ranks}, self.depth)
+        return type(self)(ranks, {name: {} for name in PROTOCOLS}, self.depth)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Join the evaluations of disjoint sets of users, without coverage."""
+        ranks = {name: np.concatenate([part.ranks[name] for part in parts]) for name in PROTOCOLS}
+        return cls(ranks, {name: {} for name in PROTOCOLS}, parts[0].depth)
 
     def metrics(self, protocol: Protocol = "all") -> dict[str, float]:
         """Return the means over all users, and the coverage."""

@@ -20,7 +20,10 @@ class ItemVectors(nn.Module):
 
     * `dense`: a row of its own an item. Beside another part it is a residual that items without an
       event in training do not have.
-    * `codes`: the sum over the L levels of the code's row in that level's table.
+    * `codes`: the sum over the L levels of the code's row in that level's table. Where the data has
+      the codebooks, a row is learnt beside a linear image of its codeword, so that codes that mean
+      nearly the same begin nearly alike; the sum of an item's codewords is scaled to a mean length
+      of 1.
     * `content`: a linear image of the item's content vector, scaled to length 1.
 
     Args:
@@ -36,7 +39,7 @@ class ItemVectors(nn.Module):
         if not parts or (unknown := set(parts).difference(PARTS)):
             named = ", ".join(sorted(unknown)) if parts else "none"
             raise InputError(f"item vectors of {named}; choose from {', '.join(PARTS)}")
-        self.dense = self.levels = self.projection = None
+        self.dense = self.levels = self.meaning = self.projection = None
         if "dense" in parts:
             self.dense = nn.Parameter(torch.randn(dataset.n_items, width) * START)
             has_residual = torch.ones(dataset.n_items, 1)
@@ -51,13 +54,18 @@ class ItemVectors(nn.Module):
             self.levels = nn.Parameter(torch.randn(codes.shape[1] * size, width) * each)
             rows = codes + size * torch.arange(codes.shape[1])
             self.register_buffer("rows", rows, persistent=False)
+            if dataset.codebooks is not None:
+                codewords = torch.from_numpy(dataset.codebooks).flatten(0, 1)
+                lengths = functional.embedding_bag(rows, codewords, mode="sum").norm(dim=1)
+                codewords = codewords / lengths.mean()
+                self.register_buffer("codewords", codewords, persistent=False)
+                self.meaning = _projection(codewords.shape[1], width)
         if "content" in parts:
             if dataset.vectors is None:
                 raise InputError("the data has no content vectors; prepare it with --vectors")
             vectors = functional.normalize(torch.from_numpy(dataset.vectors), dim=1)
             self.register_buffer("content", vectors, persistent=False)
-            self.projection = nn.Linear(vectors.shape[1], width, bias=False)
-            nn.init.normal_(self.projection.weight, std=START)
+            self.projection = _projection(vectors.shape[1], width)
 
     def forward(self) -> Tensor:
         """Return the vectors of all items, (n_items, width)."""
@@ -65,33 +73,36 @@ class ItemVectors(nn.Module):
         if self.dense is not None:
             parts.append(self.dense * self.get_buffer("has_residual"))
         if self.levels is not None:
-            rows = self.get_buffer("rows")
-            parts.append(functional.embedding_bag(rows, self.levels, mode="sum"))
+            parts.append(self._of_codes(self.levels, self.get_buffer("rows")))
         if self.projection is not None:
             parts.append(self.projection(self.get_buffer("content")))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
-    def of_new(self, codes: Tensor | None, content: Tensor | None) -> Tensor:
-        """Return the vectors (N, width) of items that are not in the dataset: no residual.
+    @property
+    def needs_content(self) -> bool:
+        """Whether an item is more than its codes and a residual."""
+        return self.projection is not None
 
-        Args:
-            codes: (N, L) int64; needed where codes are a part.
-            content: (N, D) float32; needed where the content is a part.
+    @torch.no_grad()
+    def extend(self, codes: Tensor) -> None:
+        """Add items that have codes (n, L) int64 and nothing else: no residual, no content."""
+        own = self.get_buffer("rows")
+        assert self.levels is not None
+        size = len(self.levels) // own.shape[1]
+        offsets = size * torch.arange(own.shape[1], device=own.device)
+        self.rows = torch.cat([own, codes.to(own.device) + offsets])
+        if self.dense is not None:
+            zeros = self.dense.new_zeros(len(codes), self.dense.shape[1])
+            self.dense = nn.Parameter(torch.cat([self.dense, zeros]))
+            self.has_residual = torch.cat([self.get_buffer("has_residual"), zeros[:, :1]])
 
-        Raises:
-            InputError: a part is missing, or all that an item is here is its dense ID.
-        """
-        parts: list[Tensor] = []
-        if self.levels is not None:
-            if codes is None:
-                raise InputError("a new item needs its codes here")
-            size = len(self.levels) // codes.shape[1]
-            rows = codes + size * torch.arange(codes.shape[1], device=codes.device)
-            parts.append(functional.embedding_bag(rows, self.levels, mode="sum"))
-        if self.projection is not None:
-            if content is None:
-                raise InputError("a new item needs its content vector here")
-            parts.append(self.projection(functional.normalize(content, dim=1)))
-        if not parts:
-            raise InputError("a model of dense IDs alone cannot know a new item")
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+    def _of_codes(self, levels: Tensor, rows: Tensor) -> Tensor:
+        if self.meaning is not None:
+            levels = levels + self.meaning(self.get_buffer("codewords"))
+        return functional.embedding_bag(rows, levels, mode="sum")
+
+
+def _projection(width: int, into: int) -> nn.Linear:
+    linear = nn.Linear(width, into, bias=False)
+    nn.init.normal_(linear.weight, std=START)
+    return linear

@@ -3,14 +3,26 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recsys.dataset import PADDING, SequenceDataset, Split, Users
 from recsys.evaluation import Evaluation, evaluate
 from recsys.metrics import CUTOFFS
 
-__all__ = ["NextItemModel", "ScoringModel", "check_histories", "last_of_each"]
+__all__ = [
+    "Codes",
+    "NextItemModel",
+    "ScoringModel",
+    "Suffixes",
+    "check_histories",
+    "last_of_each",
+]
+
+Codes = NDArray[np.uint16]
+Suffixes = NDArray[np.uint32]
 
 
 class NextItemModel(nn.Module, ABC):
@@ -31,8 +43,8 @@ class NextItemModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def predictions(self, examples: Tensor) -> int:
-        """Return how many predictions the loss of these examples is the mean of."""
+    def predictions(self, examples: Tensor) -> Tensor:
+        """Return how many predictions of each example the loss is the mean of, (examples,)."""
 
     @abstractmethod
     def loss(self, examples: Tensor) -> Tensor:
@@ -60,6 +72,23 @@ class NextItemModel(nn.Module, ABC):
             quick: as precise as choosing between states of one model needs.
         """
 
+    @abstractmethod
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        """Tell which items that came after training the model can know, (n,) bool.
+
+        Args:
+            codes: (n, L) integers.
+            suffixes: (n,) integers.
+        """
+
+    @abstractmethod
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        """Take in items that came after training, numbered on.
+
+        Raises:
+            InputError: an item that it does not accept, or whose ID it has.
+        """
+
     def forward(self, examples: Tensor) -> Tensor:
         """Return the loss."""
         return self.loss(examples)
@@ -77,8 +106,8 @@ class ScoringModel(NextItemModel):
     """
 
     @abstractmethod
-    def scores(self, histories: Tensor) -> Tensor:
-        """Return (B, n_items) scores, higher is better.
+    def user_vectors(self, histories: Tensor) -> Tensor:
+        """Return (B, d), whose products with the items' vectors are the scores.
 
         Args:
             histories: (B, T) int64; T at most `history`.
@@ -87,11 +116,23 @@ class ScoringModel(NextItemModel):
             ValueError: a history is empty or longer than the model reads.
         """
 
+    @abstractmethod
+    def item_vectors(self) -> Tensor:
+        """Return (n_items, d)."""
+
+    def scores(self, histories: Tensor) -> Tensor:
+        """Return (B, n_items) scores, higher is better.
+
+        Raises:
+            ValueError: as `user_vectors`.
+        """
+        return self.user_vectors(histories) @ self.item_vectors().T
+
     def examples(self, dataset: SequenceDataset) -> Tensor:
         return torch.from_numpy(dataset.training_windows(self.history))
 
-    def predictions(self, examples: Tensor) -> int:
-        return int((examples[:, 1:] != PADDING).sum())
+    def predictions(self, examples: Tensor) -> Tensor:
+        return (examples[:, 1:] != PADDING).sum(1)
 
     def evaluate(
         self,

@@ -17,6 +17,7 @@ def prepare_dataset(
     items: pl.DataFrame,
     ids: pl.DataFrame | None = None,
     vectors: pl.DataFrame | None = None,
+    codebooks: NDArray[np.float32] | None = None,
     codebook_size: int = 0,
     most_unknown: float = 0.0,
     source: str = "",
@@ -30,6 +31,7 @@ def prepare_dataset(
         items: any table with the catalogue's `item_id`; its order numbers the items.
         ids: `item_id`, `codes`, `suffix` and `tokenizer`, as semid tokenize writes them.
         vectors: `item_id` and `vector`.
+        codebooks: (L, K, d), what the codes stand for, as `tokenizer.pipeline.Pipeline` has them.
         codebook_size: K; the highest code and 1 where 0.
         most_unknown: the share of events whose item may be missing from the catalogue; these
             events are left out, and users that keep fewer than three with them.
@@ -65,9 +67,10 @@ def prepare_dataset(
         codes,
         suffixes,
         None if vectors is None else _vectors(catalogue, vectors),
-        codebook_size if codes is not None else 0,
-        source,
-        tokenizer,
+        codebooks,
+        codebook_size=codebook_size if codes is not None else 0,
+        source=source,
+        tokenizer=tokenizer,
     )
 
 

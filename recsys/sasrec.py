@@ -4,13 +4,16 @@ The shape is that of Kang & McAuley (ICDM 2018); the loss that of Klenitskiy & V
 2023), which needs no sampled negatives.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from data_prep.errors import InputError
 from recsys.causal_transformer import START, CausalTransformer, TowerConfig
 from recsys.dataset import PADDING, SequenceDataset
-from recsys.next_item_model import ScoringModel, check_histories, last_of_each
+from recsys.next_item_model import Codes, ScoringModel, Suffixes, check_histories, last_of_each
 from recsys.softmax_loss import full_softmax_loss
 
 __all__ = ["Sasrec"]
@@ -34,7 +37,19 @@ class Sasrec(ScoringModel):
         states = self.tower(functional.embedding(inputs[predicts], self.items), predicts)
         return full_softmax_loss(states, self.items, nexts[predicts])
 
-    def scores(self, histories: Tensor) -> Tensor:
+    def user_vectors(self, histories: Tensor) -> Tensor:
         present = check_histories(histories, self.history)
         states = self.tower(functional.embedding(histories[present], self.items), present)
-        return last_of_each(states, present) @ self.items.T
+        return last_of_each(states, present)
+
+    def item_vectors(self) -> Tensor:
+        return self.items
+
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        del suffixes
+        return np.zeros(len(codes), dtype=bool)  # it knows an item by what was done with it alone
+
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        del suffixes
+        if len(codes):
+            raise InputError("a model of dense IDs cannot know an item that came after training")

@@ -100,7 +100,7 @@ class Tiger(nn.Module):
     def loss(self, history: Tensor, target: Tensor) -> Tensor:
         """Return the mean cross-entropy of the target's tokens."""
         logits = self(history, target)
-        return functional.cross_entropy(logits.flatten(0, 1), target.flatten())
+        return functional.cross_entropy(logits.flatten(0, 1).float(), target.flatten())
 
     def encode(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """Return the encoded history (n, s, width) and its mask (n, 1, 1, s)."""
@@ -165,10 +165,9 @@ class _Layer(nn.Module):
     def forward(
         self, x: Tensor, bias: Tensor, encoded: Tensor | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        normed = self.attention_norm(x)
-        x = x + self.dropout(self.attention(normed, normed, bias))
+        x = x + self.dropout(self.attention(self.attention_norm(x), bias))
         if encoded is not None:
-            x = x + self.dropout(self.cross_attention(self.cross_norm(x), encoded, mask))
+            x = x + self.dropout(self.cross_attention(self.cross_norm(x), mask, encoded))
         out: Tensor = x + self.dropout(self.feed_forward(self.forward_norm(x)))
         return out
 
@@ -196,7 +195,7 @@ class _Layer(nn.Module):
             scale=1.0,
         )
         x = x + self.attention.output(seen.view(users, beams, -1))
-        query = self.cross_attention.split(self.cross_attention.query(self.cross_norm(x)))
+        query = self.cross_attention.queries(self.cross_norm(x))
         seen = functional.scaled_dot_product_attention(
             query, state.keys[index], state.values[index], attn_mask=state.mask, scale=1.0
         )
@@ -205,22 +204,25 @@ class _Layer(nn.Module):
 
 
 class _Attention(nn.Module):
+    """Attention whose queries, keys and values come from one matrix, in this order."""
+
     def __init__(self, config: TigerConfig) -> None:
         super().__init__()
-        inner = config.heads * config.head_width
         self.heads, self.head_width, self.width = config.heads, config.head_width, config.width
-        self.query = nn.Linear(config.width, inner, bias=False)
-        self.key = nn.Linear(config.width, inner, bias=False)
-        self.value = nn.Linear(config.width, inner, bias=False)
-        self.output = nn.Linear(inner, config.width, bias=False)
+        self.inner = config.heads * config.head_width
+        self.into = nn.Linear(config.width, 3 * self.inner, bias=False)
+        self.output = nn.Linear(self.inner, config.width, bias=False)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, looked_at: Tensor, bias: Tensor | None) -> Tensor:
-        key, value = self.keys_and_values(looked_at)
+    def forward(self, x: Tensor, bias: Tensor | None, looked_at: Tensor | None = None) -> Tensor:
+        """Look at `looked_at`, or at itself."""
+        parts = (
+            self.project(x)
+            if looked_at is None
+            else (self.queries(x), *self.keys_and_values(looked_at))
+        )
         seen = functional.scaled_dot_product_attention(
-            self.split(self.query(x)),
-            key,
-            value,
+            *parts,
             attn_mask=bias,
             dropout_p=self.dropout if self.training else 0.0,
             scale=1.0,
@@ -228,10 +230,16 @@ class _Attention(nn.Module):
         return self.merge(seen)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.split(self.query(x)), *self.keys_and_values(x)
+        query, key, value = (self.split(part) for part in self.into(x).chunk(3, dim=-1))
+        return query, key, value
+
+    def queries(self, x: Tensor) -> Tensor:
+        return self.split(functional.linear(x, self.into.weight[: self.inner]))
 
     def keys_and_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.split(self.key(x)), self.split(self.value(x))
+        both = functional.linear(x, self.into.weight[self.inner :])
+        key, value = (self.split(part) for part in both.chunk(2, dim=-1))
+        return key, value
 
     def split(self, x: Tensor) -> Tensor:
         """(n, t, heads · head_width) → (n, heads, t, head_width)."""
@@ -295,11 +303,10 @@ def _of_parents(kept: Tensor, parents: Tensor) -> Tensor:
 def _initialise(module: nn.Module) -> None:
     """Start as T5 does: normal weights whose deviation follows the widths."""
     if isinstance(module, _Attention):
-        inner = module.heads * module.head_width
-        nn.init.normal_(module.query.weight, std=(module.width * module.head_width) ** -0.5)
-        nn.init.normal_(module.key.weight, std=module.width**-0.5)
-        nn.init.normal_(module.value.weight, std=module.width**-0.5)
-        nn.init.normal_(module.output.weight, std=inner**-0.5)
+        nn.init.normal_(module.into.weight, std=module.width**-0.5)
+        with torch.no_grad():
+            module.into.weight[: module.inner] *= module.head_width**-0.5
+        nn.init.normal_(module.output.weight, std=module.inner**-0.5)
     elif isinstance(module, _Layer):
         nn.init.normal_(module.inner.weight, std=module.inner.in_features**-0.5)
         nn.init.normal_(module.outer.weight, std=module.outer.in_features**-0.5)

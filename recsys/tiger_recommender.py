@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
@@ -13,7 +14,7 @@ from recsys.decoding import FoundItems, beam_search
 from recsys.evaluation import Evaluation
 from recsys.list_evaluation import evaluate_lists
 from recsys.metrics import CUTOFFS
-from recsys.next_item_model import NextItemModel
+from recsys.next_item_model import Codes, NextItemModel, Suffixes, check_histories
 from recsys.tiger import Tiger, TigerConfig
 from recsys.trie import Trie
 from recsys.vocabulary import PADDING as PADDING_TOKEN
@@ -101,8 +102,8 @@ class TigerRecommender(NextItemModel):
             rows = np.concatenate([users[:, None], rows], axis=1)
         return torch.from_numpy(rows)
 
-    def predictions(self, examples: Tensor) -> int:
-        return len(examples) * self.vocabulary.length
+    def predictions(self, examples: Tensor) -> Tensor:
+        return torch.full((len(examples),), self.vocabulary.length)
 
     def loss(self, examples: Tensor) -> Tensor:
         """Return the mean cross-entropy of the targets' tokens."""
@@ -112,14 +113,26 @@ class TigerRecommender(NextItemModel):
         losses = []
         for chosen in torch.split(order, rows):
             part, last = examples[chosen], lengths[chosen][:, None] - 1
+            width = examples.shape[1] - 1 if examples.is_cuda else int(last[0])
             targets = part.gather(1, last)
-            inputs, user_tokens = part.scatter(1, last, PADDING)[:, : int(last[0])], None
+            inputs, user_tokens = part.scatter(1, last, PADDING)[:, :width], None
             if self.config.user_buckets:
                 inputs, user_tokens = inputs[:, 1:], self.users[part[:, 0]]
             history = self._read(inputs, user_tokens)
             mean = self.network.loss(history, self.tokens[targets[:, 0]])
             losses.append(mean * len(chosen))
         return torch.stack(losses).sum() / len(examples)
+
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        """Tell which items have tokens: the rooms for suffixes are as many as the headroom says."""
+        del codes
+        return suffixes < max(1, self.vocabulary.suffixes)
+
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        tokens = self.vocabulary.encode(codes, suffixes)
+        self.trie = self.trie.with_items(tokens)
+        more = torch.from_numpy(tokens).to(self.tokens.device)
+        self.tokens = torch.cat([self.tokens[:-1], more, self.tokens[-1:]])
 
     @torch.no_grad()
     def recommend(
@@ -143,8 +156,7 @@ class TigerRecommender(NextItemModel):
         Raises:
             ValueError: a history is empty or longer than the model reads.
         """
-        if not (histories != PADDING).any(1).all() or histories.shape[1] > self.history:
-            raise ValueError(f"histories of 1 to {self.history} items are needed")
+        check_histories(histories, self.history)
         if self.trie.device != self.device:
             self.trie = self.trie.to(self.device)
         return beam_search(

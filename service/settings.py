@@ -1,5 +1,6 @@
 """The settings of each command: command line, then environment, then semid.toml, then defaults."""
 
+import os
 import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -23,7 +24,7 @@ from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 from tokenizer.policy import Policy
 
-__all__ = ["FitSettings", "ServeSettings", "resolve"]
+__all__ = ["FitSettings", "ServeSettings", "database_url", "resolve"]
 
 S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
@@ -91,17 +92,25 @@ class FitSettings(_CommandSettings):
         return fitted_to_size(with_options(TrainingConfig(), given | self.options))
 
 
-class ServeSettings(_CommandSettings):
-    """What `semid serve` can be told; environment SEMID_SERVE_…, table [serve]."""
+class _DatabaseSettings(_CommandSettings):
+    """What other commands read of the settings of `semid serve`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SEMID_SERVE_", toml_file=TOML, toml_table_header=("serve",), extra="forbid"
+        env_prefix="SEMID_SERVE_", toml_file=TOML, toml_table_header=("serve",), extra="ignore"
     )
 
-    tokenizer: Path
-    ids: Path | None = None
-    catalog: Path | None = None
     database: str = "sqlite:///semid.db"
+
+
+class ServeSettings(_DatabaseSettings):
+    """What `semid serve` can be told; environment SEMID_SERVE_…, table [serve]."""
+
+    model_config = SettingsConfigDict(extra="forbid")
+
+    tokenizer: Annotated[tuple[Path, ...], NoDecode, Field(min_length=1)]
+    ids: Annotated[tuple[Path, ...], NoDecode] = ()
+    catalog: Path | None = None
+    index_cache: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     keys: Path | None = None
@@ -109,6 +118,13 @@ class ServeSettings(_CommandSettings):
     most_items: MostItems = DEFAULT.most_items
     most_text: MostText = DEFAULT.most_text
     most_body: MostBody = DEFAULT.most_body
+
+    @field_validator("tokenizer", "ids", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        if isinstance(value, str):
+            return value.split(os.pathsep)
+        return (value,) if isinstance(value, Path) else value
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -130,6 +146,15 @@ class ServeSettings(_CommandSettings):
 
 def _listed(value: object) -> object:
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+def database_url(given: str | None) -> str:
+    """Return the registry's URL: the one that is given, or that of `semid serve`'s settings.
+
+    Raises:
+        InputError: the settings cannot be read.
+    """
+    return resolve(_DatabaseSettings, {"database": given}).database
 
 
 def resolve(settings: type[S], given: dict[str, Any]) -> S:

@@ -165,17 +165,17 @@ def tokenized(
             },
             schema_overrides={"codes": pl.List(pl.UInt16)},
         )
-        bare = dataset_of(category)
         coded = prepare_dataset(
             category.sequences,
             category.items,
             ids,
+            codebooks=pipeline.codebooks,
             codebook_size=config.quantizer.codebook_size,
             source=category.source,
         )
         yield (
             category,
-            replace(coded, vectors=bare.vectors),
+            replace(coded, vectors=category.vectors),
             {
                 "tokenizer": {
                     "fingerprint": pipeline.fingerprint,

@@ -21,6 +21,7 @@ from recsys.baselines import CoOccurrence, Popularity
 from recsys.benchmarks.presets import PRESETS
 from recsys.dataset import SequenceDataset
 from recsys.evaluation import PROTOCOLS, Evaluation, evaluate
+from recsys.models import build_model, plain_shape
 from recsys.training import Measurement, train
 
 __all__ = ["BASELINES", "Cell", "run_cell"]
@@ -119,10 +120,7 @@ def _configuration(cell: Cell, preset: str) -> dict[str, Any]:
         raise InputError(f"model {cell.model!r}; choose from {', '.join([*models, *BASELINES])}")
     model = models[cell.model]
     training = replace(model.training, seed=cell.seed)
-    plain: dict[str, Any] = json.loads(
-        json.dumps({"shape": asdict(model.shape), "training": asdict(training)})
-    )
-    return plain
+    return {"shape": plain_shape(model.shape), "training": asdict(training)}
 
 
 def _kept(
@@ -148,7 +146,7 @@ def _measure(
         return evaluate(known.scores, data, "test"), {}
     model = PRESETS[preset].models[cell.model]
     result = train(
-        lambda: model.build(data).to(torch.device(device)),
+        lambda: build_model(model.shape, data).to(torch.device(device)),
         data,
         replace(model.training, seed=cell.seed),
         folder / "training" / cell.name,

@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recsys.causal_transformer import TowerConfig
-from recsys.dataset import SequenceDataset
-from recsys.dual_encoder import DualEncoder, DualEncoderConfig
-from recsys.next_item_model import NextItemModel
-from recsys.sasrec import Sasrec
-from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
+from recsys.dual_encoder import DualEncoderConfig
+from recsys.models import Shape
+from recsys.tiger_recommender import TigerRecommenderConfig
 from recsys.training import TrainingConfig
 
 __all__ = ["MODELS", "PRESETS", "Model", "Preset"]
@@ -16,33 +14,17 @@ __all__ = ["MODELS", "PRESETS", "Model", "Preset"]
 
 @dataclass(frozen=True)
 class Model:
-    """One row of a table: the shape of a model, and how it is trained.
+    """One row of a table: the shape of a model, and how it is trained."""
 
-    Attributes:
-        shape: a `TowerConfig` makes SASRec, the other two their own models.
-        quantized: whether it reads semantic IDs, so that each quantizer makes another one.
-    """
-
-    shape: TowerConfig | DualEncoderConfig | TigerRecommenderConfig
+    shape: Shape
     training: TrainingConfig
 
     @property
     def quantized(self) -> bool:
+        """Whether it reads semantic IDs, so that each quantizer makes another one."""
         if isinstance(self.shape, DualEncoderConfig):
             return "codes" in self.shape.parts
         return isinstance(self.shape, TigerRecommenderConfig)
-
-    def build(self, dataset: SequenceDataset) -> NextItemModel:
-        """Return the model with new weights.
-
-        Raises:
-            InputError: the data lacks codes or vectors that the model reads.
-        """
-        if isinstance(self.shape, DualEncoderConfig):
-            return DualEncoder(self.shape, dataset)
-        if isinstance(self.shape, TigerRecommenderConfig):
-            return TigerRecommender(self.shape, dataset)
-        return Sasrec(self.shape, dataset)
 
 
 @dataclass(frozen=True)
@@ -83,7 +65,9 @@ _TIGER = TigerRecommenderConfig()
 _SMALL_TIGER = TigerRecommenderConfig(
     width=32, heads=2, head_width=16, hidden=64, layers=1, beams=20, validation_beams=10
 )
-_QUICK = TrainingConfig(epochs=20, patience=3, precision="bf16")
+_QUICK = TrainingConfig(
+    epochs=10, patience=10, learning_rate=2e-3, schedule="cosine", precision="bf16"
+)
 _SMOKE = TrainingConfig(epochs=2, patience=2, batch_size=64, warmup_steps=5)
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-residual")

@@ -9,6 +9,7 @@ from data_prep.errors import InputError
 from service.cli import (
     benchmark,
     compare,
+    database,
     demo,
     embed,
     fit,
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(prepare.app, name="prepare")
+app.add_typer(database.app, name="db")
 app.command()(embed.embed)
 app.command()(fit.fit)
 app.command()(inspect.inspect)
@@ -42,6 +44,7 @@ app.command()(report.report)
 app.command()(tokenize.tokenize)
 app.command()(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.command()(database.promote)
 app.command()(compare.compare)
 app.command()(compare.ablate)
 app.add_typer(benchmark.app, name="benchmark")

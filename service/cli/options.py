@@ -12,6 +12,7 @@ __all__ = [
     "CacheOption",
     "CategorySeparatorOption",
     "ColumnOption",
+    "DatabaseOption",
     "EncoderOption",
     "SetOption",
     "column_map",
@@ -38,6 +39,14 @@ CacheOption = Annotated[
 ]
 EncoderOption = Annotated[
     str, typer.Option(help="minilm, hashing, or a sentence-transformers model.")
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        help="URL of the registry, SQLite or PostgreSQL; also as SEMID_SERVE_DATABASE or in "
+        "semid.toml under [serve].",
+        show_default="sqlite:///semid.db",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -1,6 +1,7 @@
 """A small data set of generated shoppers, with codes and vectors that mean nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,18 @@ def dataset_of(
         None if codes is None else np.asarray(codes, dtype=np.uint16),
         codebook_size=0 if codes is None else int(np.max(codes)) + 1,
     )
+
+
+def in_order(users: int = 150) -> SequenceDataset:
+    """Return users of whom each has 7 i + 3 modulo 50 after item i; i and i + 25 share codes."""
+    rows = []
+    for user in range(users):
+        row = [user % 50]
+        for _ in range(3 + user % 7):
+            row.append((7 * row[-1] + 3) % 50)
+        rows.append(row)
+    data = dataset_of(rows, 50, [[item % 25 // 5, item % 5] for item in range(50)])
+    return replace(data, suffixes=np.repeat(np.arange(2, dtype=np.uint32), 25))
 
 
 @pytest.fixture(scope="session")

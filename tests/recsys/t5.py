@@ -10,15 +10,17 @@ from recsys.vocabulary import PADDING
 __all__ = ["t5_of", "tiger_of"]
 
 
-def t5_of(config: TigerConfig, vocabulary: int) -> T5ForConditionalGeneration:
+def t5_of(
+    config: TigerConfig, vocabulary: int, attention: str = "eager", dropout: float = 0.0
+) -> T5ForConditionalGeneration:
     """Return a T5 with random weights, in eval mode."""
     torch.manual_seed(0)
     shape = T5Config(  # type: ignore[call-arg]  # its stub lacks some
         vocab_size=vocabulary, d_model=config.width, num_heads=config.heads,
         d_kv=config.head_width, d_ff=config.hidden, num_layers=config.layers,
         num_decoder_layers=config.layers, decoder_start_token_id=PADDING,
-        pad_token_id=PADDING, eos_token_id=1, dropout_rate=0.0,
-        attn_implementation="eager",
+        pad_token_id=PADDING, eos_token_id=1, dropout_rate=dropout,
+        attn_implementation=attention,
     )  # fmt: skip
     model: T5ForConditionalGeneration = T5ForConditionalGeneration(shape)
     model.eval()
@@ -42,10 +44,9 @@ def tiger_of(oracle: T5ForConditionalGeneration, config: TigerConfig) -> Tiger:
                 blocks["cross_attention"] = "1.EncDecAttention"
                 norms["cross_norm"] = 1
             for mine, other in blocks.items():
-                for name, short in (("query", "q"), ("key", "k"), ("value", "v"), ("output", "o")):
-                    ours[f"{side}.{layer}.{mine}.{name}.weight"] = theirs[
-                        f"{block}.{other}.{short}.weight"
-                    ]
+                q, k, v, o = (theirs[f"{block}.{other}.{name}.weight"] for name in "qkvo")
+                ours[f"{side}.{layer}.{mine}.into.weight"] = torch.cat([q, k, v])
+                ours[f"{side}.{layer}.{mine}.output.weight"] = o
             for mine, number in norms.items():
                 ours[f"{side}.{layer}.{mine}.weight"] = theirs[
                     f"{block}.{number}.layer_norm.weight"

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -61,8 +62,13 @@ def test_an_item_that_came_later_is_scored_by_its_codes(
     assert dataset.codes is not None
     model = _model(dataset, replace(TINY, outputs=outputs))
     unseen = (dataset.popularity == 0).nonzero()[0]
-    codes = torch.from_numpy(dataset.codes[unseen].astype("int64"))
-    torch.testing.assert_close(model.new_item_vectors(codes), model.item_vectors()[unseen])
+    before = model.item_vectors()
+    model.extend(dataset.codes[unseen], np.ones(len(unseen), dtype=np.uint32))
+    torch.testing.assert_close(model.item_vectors(), torch.cat([before, before[unseen]]))
+    content = _model(dataset, replace(TINY, parts=("content", "codes"), outputs=outputs))
+    assert not content.accepts(dataset.codes, np.zeros(dataset.n_items, dtype=np.uint32)).any()
+    with pytest.raises(InputError, match="reads no codes"):
+        content.extend(dataset.codes, np.zeros(dataset.n_items, dtype=np.uint32))
 
 
 def test_a_query_stands_before_the_history(dataset: SequenceDataset) -> None:

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -38,20 +41,17 @@ def test_an_item_never_seen_in_training_has_its_codes_alone() -> None:
     assert ItemVectors(data, ("dense",), 8)()[4].abs().sum() > 0
 
 
-def test_a_new_item_has_what_its_codes_and_content_say(dataset: SequenceDataset) -> None:
+def test_an_item_that_came_later_is_what_its_codes_say(dataset: SequenceDataset) -> None:
+    """As an item of the catalogue with these codes that no one has bought."""
     assert dataset.codes is not None
-    assert dataset.vectors is not None
-    codes = torch.from_numpy(dataset.codes.astype("int64"))
-    content = torch.from_numpy(dataset.vectors)
-    for parts in [("codes",), ("content",), ("content", "codes")]:
+    unseen = (dataset.popularity == 0).nonzero()[0]
+    codes = torch.from_numpy(dataset.codes[unseen].astype("int64"))
+    for parts in [("codes",), ("codes", "dense")]:
         vectors = ItemVectors(dataset, parts, 16)
-        torch.testing.assert_close(vectors.of_new(codes, content), vectors())
-    bare = ItemVectors(dataset, ("dense",), 16)
-    with pytest.raises(InputError, match="dense IDs alone"):
-        bare.of_new(codes, content)
-    for parts, message in [(("codes",), "its codes"), (("content",), "its content vector")]:
-        with pytest.raises(InputError, match=message):
-            ItemVectors(dataset, parts, 16).of_new(None, None)
+        before = vectors()
+        vectors.extend(codes)
+        torch.testing.assert_close(vectors(), torch.cat([before, before[unseen]]))
+        assert not vectors.needs_content
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -64,3 +64,18 @@ def test_what_cannot_be_is_refused() -> None:
     ]:
         with pytest.raises(InputError, match=message):
             ItemVectors(bare, parts, 8)
+
+
+def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
+    """An item begins as the image of the sum of its codewords."""
+    assert dataset.codes is not None
+    books = np.random.default_rng(0).normal(size=(3, 16, 5)).astype(np.float32)
+    vectors = ItemVectors(replace(dataset, codebooks=books), ("codes",), 8)
+    assert vectors.levels is not None
+    assert vectors.meaning is not None
+    codes = dataset.codes.astype(int)
+    sums = torch.from_numpy(books[[0, 1, 2], codes].sum(1))
+    learnt = ItemVectors(dataset, ("codes",), 8)
+    learnt.levels = vectors.levels
+    expected = learnt() + vectors.meaning(sums / sums.norm(dim=1).mean())
+    torch.testing.assert_close(vectors(), expected)

@@ -14,9 +14,11 @@ from data_prep.errors import InputError
 from recsys.causal_transformer import TowerConfig
 from recsys.dataset import SequenceDataset
 from recsys.evaluation import evaluate
+from recsys.next_item_model import NextItemModel
 from recsys.sasrec import Sasrec
-from recsys.training import Measurement, TrainingConfig, TrainingResult, train
-from tests.recsys.conftest import dataset_of
+from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
+from recsys.training import Measurement, TrainingConfig, TrainingResult, _validation_users, train
+from tests.recsys.conftest import dataset_of, in_order
 
 TINY = TowerConfig(width=16, layers=1, heads=1, feedforward=16, dropout=0.2, history=8)
 SHORT = TrainingConfig(epochs=4, batch_size=64, warmup_steps=3, schedule="cosine")
@@ -72,6 +74,51 @@ def test_a_stopped_training_goes_on_to_the_same_result(
         build, dataset, SHORT, tmp_path, lambda step, total, m: pytest.fail("trains again")
     )
     assert _curve(finished) == _curve(whole)
+
+
+@pytest.mark.parametrize("model", ["sasrec", "tiger"])
+def test_a_training_can_be_stopped_at_any_step(model: str, tmp_path: Path) -> None:
+    """With dropout; within an epoch, at its end, and after a measurement."""
+    data = in_order()
+    shape = TigerRecommenderConfig(
+        width=16, heads=2, head_width=8, hidden=16, layers=1, dropout=0.2, beams=5,
+        validation_beams=10,
+    )  # fmt: skip
+
+    def build() -> NextItemModel:
+        return Sasrec(TINY, data) if model == "sasrec" else TigerRecommender(shape, data)
+
+    size = len(build().examples(data)) // 3 + 1
+    config = TrainingConfig(
+        epochs=4, batch_size=size, warmup_steps=2, evaluate_every=2, validation_users=40,
+        schedule="inverse_root", checkpoint_every=1,
+    )  # fmt: skip
+    whole = train(build, data, config)
+    assert whole.history[0].step == 6
+    for last in (2, 3, 8):
+
+        def stop(step: int, total: int, measured: Measurement | None, last: int = last) -> None:
+            del total, measured
+            if step == last:
+                raise Stop
+
+        folder, heard = tmp_path / str(last), list[int]()
+
+        def hear(
+            step: int, total: int, measured: Measurement | None, heard: list[int] = heard
+        ) -> None:
+            del total, measured
+            heard.append(step)
+
+        with pytest.raises(Stop):
+            train(build, data, config, folder, stop)
+        resumed = train(build, data, config, folder, hear)
+        assert heard == list(range(last + 1, 13))
+        assert [replace(m, seconds=0) for m in resumed.history] == [
+            replace(m, seconds=0) for m in whole.history
+        ]
+        for name, tensor in resumed.model.state_dict().items():
+            assert torch.equal(tensor, whole.model.state_dict()[name]), name
 
 
 def test_another_trainings_checkpoint_is_not_taken_up(
@@ -133,6 +180,9 @@ def test_the_learning_rate_warms_up_and_falls(dataset: SequenceDataset) -> None:
         for epoch in (1, 2, 3, 4)
     ]
     assert rates == pytest.approx(expected, abs=1e-12)
+    falling = replace(SHORT, schedule="inverse_root")
+    rates = [measured.learning_rate for measured in _train(dataset, falling).history]
+    assert rates == pytest.approx([1e-3 * math.sqrt(3 / (n * per_epoch)) for n in (1, 2, 3, 4)])
     slow = replace(SHORT, epochs=1, warmup_steps=10 * per_epoch, schedule="constant")
     assert _train(dataset, slow).history[0].learning_rate == pytest.approx(1e-4)
 
@@ -146,6 +196,20 @@ def test_measurements_are_made_when_they_are_due(dataset: SequenceDataset) -> No
     )
 
 
+def test_some_users_can_stand_for_all_in_validation(dataset: SequenceDataset) -> None:
+    """The same ones in every training; a measurement is that of these users."""
+    heard = []
+    for seed in (0, 1):
+        result = _train(dataset, replace(SHORT, validation_users=30, seed=seed, epochs=1))
+        of_each = result.model.evaluate(dataset, "validation").per_user()["mrr"]
+        wanted = result.best.validation["all"]["mrr"]
+        users = _validation_users(dataset.n_users, 30)
+        assert of_each[users].mean() == pytest.approx(wanted)
+        heard.append(users.tolist())
+    assert heard[0] == heard[1]
+    assert len(set(heard[0])) == 30
+
+
 def test_torchs_global_state_is_left_alone(dataset: SequenceDataset) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
@@ -155,7 +219,7 @@ def test_torchs_global_state_is_left_alone(dataset: SequenceDataset) -> None:
 
 
 def test_what_cannot_be_trained_is_refused(dataset: SequenceDataset) -> None:
-    with pytest.raises(InputError, match="choose from constant, cosine"):
+    with pytest.raises(InputError, match="choose from constant, cosine, inverse_root"):
         _train(dataset, replace(SHORT, schedule="linear"))
     with pytest.raises(InputError, match=r"no metric 'ndcg@7' .* recall@5"):
         _train(dataset, replace(SHORT, monitor="ndcg@7"))
@@ -180,8 +244,10 @@ def test_models_need_torch_alone() -> None:
     """A machine with an accelerator may have neither faiss nor polars nor pydantic."""
     program = (
         "import sys\n"
-        "for name in ('faiss', 'polars', 'pydantic', 'sentence_transformers', 'sklearn'):\n"
+        "for name in ('faiss', 'polars', 'pydantic', 'sklearn', 'accelerate'):\n"
         "    sys.modules[name] = None\n"
+        "sys.modules['sentence_transformers'] = None\n"
         "import recsys.training, recsys.sasrec, recsys.baselines, recsys.significance\n"
+        "import recsys.tiger_recommender\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

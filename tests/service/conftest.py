@@ -11,9 +11,10 @@ from data_prep.demo import demo_items
 from service.app import create_app
 from service.catalogue import Catalogue
 from service.cli import main
-from service.registry import Registry
+from service.registry import Database, Registry, open_database
 from service.security import Access
 from tests.service.command import Command, Outcome
+from tests.service.databases import Open, Postgres, sqlite_url
 from tokenizer.pipeline import Pipeline
 
 
@@ -52,6 +53,38 @@ def application(
 ) -> Iterator[Callable[[Access], FastAPI]]:
     """Make applications over one registry, which is empty at the module's start."""
     folder = tmp_path_factory.mktemp("registry")
-    registry = Registry(f"sqlite:///{folder / 's.db'}", pipeline.fingerprint, pipeline.levels)
+    database = open_database(f"sqlite:///{folder / 's.db'}")
+    registry = Registry(database, pipeline.fingerprint, pipeline.levels)
     yield lambda access: create_app(Catalogue(pipeline, registry), access)
-    registry.close()
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a real PostgreSQL server, without waits for the disk."""
+    server = Postgres(durable=False)
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database, of each kind."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new()
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Open registries of tokenizers of two levels, and close them at the end."""
+    databases: list[Database] = []
+
+    def open_(url: str, fingerprint: str = "f") -> Registry:
+        databases.append(open_database(url))
+        return Registry(databases[-1], fingerprint, levels=2)
+
+    yield open_
+    for database in databases:
+        database.close()

@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from service.app import create_app
 from service.catalogue import Catalogue
-from service.registry import Registry
+from service.registry import Registry, open_database
+from tests.service.databases import sqlite_url
 from tokenizer.artifact import TokenizerArtifact
 from tokenizer.batch import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
@@ -19,9 +20,9 @@ from tokenizer.pipeline import Pipeline
 
 @pytest.fixture
 def registry(tmp_path: Path, pipeline: Pipeline) -> Iterator[Registry]:
-    registry = Registry(f"sqlite:///{tmp_path / 's.db'}", pipeline.fingerprint, pipeline.levels)
-    yield registry
-    registry.close()
+    database = open_database(sqlite_url(tmp_path))
+    yield Registry(database, pipeline.fingerprint, pipeline.levels)
+    database.close()
 
 
 @pytest.fixture
@@ -244,7 +245,8 @@ def test_a_tokenizer_of_vectors_takes_vectors_only(
     vector_tokenizer: TokenizerArtifact, vectors: NDArray[np.float32], tmp_path: Path
 ) -> None:
     pipeline = Pipeline(vector_tokenizer)
-    registry = Registry(f"sqlite:///{tmp_path / 'v.db'}", pipeline.fingerprint, pipeline.levels)
+    database = open_database(sqlite_url(tmp_path))
+    registry = Registry(database, pipeline.fingerprint, pipeline.levels)
     client = TestClient(create_app(Catalogue(pipeline, registry)))
     good = {"items": [{"item_id": "a", "vector": vectors[0].tolist(), "title": "kept"}]}
     assert client.post("/v1/tokenize", json=good).json()["items"][0]["title"] == "kept"

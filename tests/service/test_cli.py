@@ -264,10 +264,10 @@ def test_serving_what_cannot_be_served(semid: Command, catalogue: Path, tokenize
     refused(semid(*serve, "--ids", "other.parquet"), "tokenizer another")
     assert not Path("semid.db").exists()
     semid("fit", catalogue, "--out", "tok2", *SMALL)
-    from service.registry import Registry
+    from service.registry import Registry, open_database
 
-    Registry("sqlite:///semid.db", "somebody else's", 3).close()
-    refused(semid(*serve), "belongs to tokenizer somebody else's")
+    Registry(open_database("sqlite:///semid.db"), "somebody else's", 3).database.close()
+    refused(semid(*serve), "the default tokenizer is somebody else's")
 
 
 def test_serving_others_takes_keys(semid: Command, tokenizer: Path) -> None:

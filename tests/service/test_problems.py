@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from service.app import create_app
 from service.catalogue import Catalogue
 from service.problems import PROBLEMS, ProblemError
-from service.registry import Registry
+from service.registry import Registry, open_database
 from service.security import RULES, Access
 from tests.service.problem import problem_of
 from tokenizer.pipeline import Pipeline
@@ -91,9 +91,12 @@ def test_a_full_disk_is_told_and_nothing_is_torn(pipeline: Pipeline, tmp_path: P
     sql.event.listen(sql.Engine, "connect", restrict)
     try:
         url = f"sqlite:///{tmp_path / 'full.db'}"
-        Registry(url, pipeline.fingerprint, pipeline.levels).close()
+        database = open_database(url)
+        Registry(database, pipeline.fingerprint, pipeline.levels)
+        database.close()
         room.append((tmp_path / "full.db").stat().st_size // 4096 + 2)
-        registry = Registry(url, pipeline.fingerprint, pipeline.levels)
+        database = open_database(url)
+        registry = Registry(database, pipeline.fingerprint, pipeline.levels)
         client = TestClient(
             create_app(Catalogue(pipeline, registry)), raise_server_exceptions=False
         )
@@ -104,7 +107,7 @@ def test_a_full_disk_is_told_and_nothing_is_torn(pipeline: Pipeline, tmp_path: P
         assert "disk is full" in problem_of(answer, 507)["detail"]
         assert client.get("/v1/tokenizer").json()["items"] == 1
         assert client.post("/v1/tokenize", json=small).json()["items"][0]["status"] == "known"
-        registry.close()
+        database.close()
     finally:
         sql.event.remove(sql.Engine, "connect", restrict)
 

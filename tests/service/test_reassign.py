@@ -15,7 +15,8 @@ from data_prep.errors import InputError
 from service.app import create_app
 from service.catalogue import Catalogue
 from service.cli.serve import _take_over
-from service.registry import NewItem, Registry
+from service.registry import NewItem, Registry, open_database
+from tests.service.databases import Open, sqlite_url
 from tokenizer.batch import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
 from tokenizer.policy import TakenCodes, assign_free
@@ -44,38 +45,34 @@ class _Arrivals:
         return {row: entry.codes for row, entry in zip(rows, entries, strict=True)}
 
 
-def _registry(folder: Path) -> Registry:
-    return Registry(f"sqlite:///{folder / 'r.db'}", "f", levels=2)
-
-
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_the_registry_gives_what_one_process_gives_offline(tmp_path: Path, size: int) -> None:
+def test_the_registry_gives_what_one_process_gives_offline(
+    url: str, opened: Open, size: int
+) -> None:
     """At any number of items a request: 64 of 64 IDs are given, so that prefixes fill up."""
     arrivals = _Arrivals(64)
     whole = assign_free(arrivals.codes, arrivals.latents, CODEBOOKS, TakenCodes())
-    registry = _registry(tmp_path)
+    registry = opened(url)
     found: dict[int, tuple[int, ...]] = {}
     for start in range(0, 64, size):
         found |= arrivals.register(registry, range(start, min(64, start + size)))
     assert [found[row] for row in range(64)] == [tuple(codes) for codes in whole.tolist()]
     assert arrivals.register(registry, range(63, -1, -1)) == found
-    registry.close()
 
 
-def test_many_writers_give_each_item_one_id_and_each_id_one_item(tmp_path: Path) -> None:
+def test_many_writers_give_each_item_one_id_and_each_id_one_item(url: str, opened: Open) -> None:
     """Eight registries, one database, the same colliding items in other orders; no ID changes."""
     arrivals = _Arrivals(60)
     answers: list[dict[int, tuple[int, ...]]] = []
-    _registry(tmp_path).close()
+    opened(url)
 
     def post(number: int) -> None:
-        registry = _registry(tmp_path)
+        registry = opened(url)
         order = np.random.default_rng(number).permutation(60).tolist()
         found: dict[int, tuple[int, ...]] = {}
         for start in range(0, 60, 7):
             found |= arrivals.register(registry, order[start : start + 7])
         answers.append(found)
-        registry.close()
 
     threads = [threading.Thread(target=post, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -87,8 +84,8 @@ def test_many_writers_give_each_item_one_id_and_each_id_one_item(tmp_path: Path)
     assert len(set(answers[0].values())) == 60
 
 
-def test_where_nothing_is_free_nothing_is_registered(tmp_path: Path) -> None:
-    registry = _registry(tmp_path)
+def test_where_nothing_is_free_nothing_is_registered(url: str, opened: Open) -> None:
+    registry = opened(url)
     arrivals = _Arrivals(66)
     arrivals.register(registry, range(63))
     with pytest.raises(InputError, match="--codebook-size"):
@@ -97,15 +94,15 @@ def test_where_nothing_is_free_nothing_is_registered(tmp_path: Path) -> None:
     arrivals.register(registry, [64])
     with pytest.raises(InputError, match="are taken"):
         arrivals.register(registry, [65])
-    registry.close()
 
 
 @pytest.fixture
 def registry(tmp_path: Path, reassigning: Pipeline) -> Iterator[Registry]:
-    url = f"sqlite:///{tmp_path / 'semid.db'}"
-    registry = Registry(url, reassigning.fingerprint, reassigning.levels)
+    registry = Registry(
+        open_database(sqlite_url(tmp_path)), reassigning.fingerprint, reassigning.levels
+    )
     yield registry
-    registry.close()
+    registry.database.close()
 
 
 @pytest.fixture

@@ -7,41 +7,65 @@ from pathlib import Path
 from urllib.parse import quote
 
 import sqlalchemy as sql
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from data_prep.errors import InputError
+from service.registry.schema import VERSION_TABLE
 
-__all__ = ["begun", "check_file", "connected"]
+__all__ = ["VERSION_0", "check_file", "sqlite_engine"]
+
+# Tables and columns of a registry before there were versions, of one tokenizer.
+VERSION_0 = {
+    "tokenizer": {"fingerprint", "levels"},
+    "items": {"number", "item_id", "codes", "suffix", "distortion", "title"},
+}
 
 
-def check_file(url: sql.URL, schema: sql.MetaData) -> None:
+def sqlite_engine(url: sql.URL) -> Engine:
+    """Return an engine for the file that a URL names.
+
+    Raises:
+        InputError: as `check_file`.
+    """
+    check_file(url)
+    engine = sql.create_engine(url)
+    sql.event.listen(engine, "connect", _connected)
+    sql.event.listen(engine, "begin", _begun)
+    return engine
+
+
+def check_file(url: sql.URL) -> None:
     """See, changing nothing, that a URL names a file that processes can share, ours or a new one.
 
     Raises:
-        InputError: another kind of database, one in memory, or one with tables of another program.
+        InputError: a database in memory, or one with tables of another program.
         sqlite3.Error: the file is no SQLite database.
     """
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+    if url.database in (None, "", ":memory:"):
         raise InputError(
             f"database {url} cannot be used: a SQLite file is needed, such as sqlite:///semid.db"
         )
     path = Path(str(url.database))
     if not path.is_file() or not path.stat().st_size:
         return
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-        for table in schema.tables.values():
-            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
-            if columns and columns != set(table.columns.keys()):
+        tables = {row[0] for row in connection.execute(query)}
+        if VERSION_TABLE in tables:
+            return
+        for table in sorted(tables):
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")}
+            if columns != VERSION_0.get(table):
                 raise InputError(
-                    f"database {url} has a table {table.name!r} that is not semid's; "
+                    f"database {url} has a table {table!r} that is not semid's; "
                     f"give another --database"
                 )
 
 
-def connected(connection: DBAPIConnection, _: object) -> None:
+def _connected(connection: DBAPIConnection, _: object) -> None:
     """Set a new connection up: write-ahead log, each commit on disk, waiting for other writers."""
-    connection.isolation_level = None  # transactions begin where `begun` says
+    connection.isolation_level = None  # transactions begin where `_begun` says
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=60000")
     cursor.execute("PRAGMA synchronous=FULL")
@@ -57,7 +81,7 @@ def connected(connection: DBAPIConnection, _: object) -> None:
     cursor.close()
 
 
-def begun(connection: Connection) -> None:
+def _begun(connection: Connection) -> None:
     """Take the write lock before the first read of a write, so that what it reads stays true.
 
     A write is a connection with the execution option `writing`.

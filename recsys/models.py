@@ -1,0 +1,60 @@
+"""The models by the shape that makes them."""
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from data_prep.errors import InputError
+from recsys.causal_transformer import TowerConfig
+from recsys.dataset import SequenceDataset
+from recsys.dual_encoder import DualEncoder, DualEncoderConfig
+from recsys.next_item_model import NextItemModel
+from recsys.sasrec import Sasrec
+from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
+
+__all__ = ["Shape", "build_model", "plain_shape", "shape_of"]
+
+Shape = TowerConfig | DualEncoderConfig | TigerRecommenderConfig
+KINDS: dict[str, type[Shape]] = {
+    "sasrec": TowerConfig,
+    "dual-encoder": DualEncoderConfig,
+    "tiger": TigerRecommenderConfig,
+}
+
+
+def build_model(shape: Shape, dataset: SequenceDataset) -> NextItemModel:
+    """Return a model of this shape with new weights.
+
+    Raises:
+        InputError: the data lacks codes or vectors that the model reads.
+    """
+    if isinstance(shape, DualEncoderConfig):
+        return DualEncoder(shape, dataset)
+    if isinstance(shape, TigerRecommenderConfig):
+        return TigerRecommender(shape, dataset)
+    return Sasrec(shape, dataset)
+
+
+def plain_shape(shape: Shape) -> dict[str, Any]:
+    """Return a shape as JSON has it."""
+    kind = next(name for name, each in KINDS.items() if type(shape) is each)
+    plain: dict[str, Any] = json.loads(json.dumps({"kind": kind, **asdict(shape)}))
+    return plain
+
+
+def shape_of(plain: dict[str, Any]) -> Shape:
+    """Return the shape that `plain_shape` wrote.
+
+    Raises:
+        InputError: another kind or field than this version has.
+    """
+    given = dict(plain)
+    kind = KINDS.get(given.pop("kind", ""))
+    if kind is None:
+        raise InputError(f"a model of kind {plain.get('kind')!r}; there are {', '.join(KINDS)}")
+    unknown = set(given).symmetric_difference(field.name for field in fields(kind))
+    if unknown:
+        raise InputError(f"the model's shape has another field, {min(unknown)!r}; train it again")
+    if kind is DualEncoderConfig:
+        given |= {"parts": tuple(given["parts"]), "tower": TowerConfig(**given["tower"])}
+    return kind(**given)

@@ -1,0 +1,241 @@
+"""A trained recommender as it is kept and asked: histories of item ids → ranked items."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from data_prep.errors import InputError
+from data_prep.files import written_aside
+from data_prep.record import library_versions
+from recsys.dataset import PADDING, SequenceDataset
+from recsys.dual_encoder import DualEncoderConfig
+from recsys.item_index import ItemIndex
+from recsys.models import Shape, build_model, plain_shape, shape_of
+from recsys.next_item_model import Codes, NextItemModel, ScoringModel, Suffixes
+from recsys.tiger_recommender import TigerRecommender
+
+__all__ = ["FILES", "Recommendation", "Recommender", "save_recommender"]
+
+FORMAT = 1
+CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
+    "config.json",
+    "weights.safetensors",
+    "catalogue.safetensors",
+    "metrics.json",
+)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """An item and its score: a log-probability of TIGER, an inner product of the others."""
+
+    item_id: str
+    score: float
+
+
+def save_recommender(
+    folder: Path,
+    shape: Shape,
+    model: NextItemModel,
+    dataset: SequenceDataset,
+    metrics: dict[str, Any],
+) -> str:
+    """Write a recommender and return its fingerprint; the folder appears whole or not at all.
+
+    The catalogue goes with it, without users and events. The fingerprint is the SHA-256 of shape,
+    weights and catalogue.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
+    catalogue = dataset.without_users()
+    if not (isinstance(shape, DualEncoderConfig) and "content" in shape.parts):
+        catalogue = replace(catalogue, vectors=None)
+    body = {
+        "format": FORMAT,
+        "shape": plain_shape(shape),
+        "tokenizer": dataset.tokenizer,
+        "catalogue": catalogue.fingerprint,
+        "versions": library_versions(),
+    }
+    fingerprint = _fingerprint(body, weights)
+    with written_aside(folder, FILES) as aside:
+        (aside / WEIGHTS).write_bytes(weights)
+        catalogue.save(aside / CATALOGUE)
+        (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
+        (aside / METRICS).write_text(json.dumps(metrics, indent=2))
+    return fingerprint
+
+
+class Recommender:
+    """A model with its catalogue, which new items can join; threads may share it.
+
+    Attributes:
+        fingerprint: of shape, weights and catalogue.
+        tokenizer: fingerprint of the tokenizer whose IDs the model reads; empty for dense IDs.
+        metrics: as measured when it was trained.
+    """
+
+    def __init__(
+        self,
+        model: NextItemModel,
+        catalogue: SequenceDataset,
+        fingerprint: str,
+        metrics: dict[str, Any],
+    ) -> None:
+        self.model, self.fingerprint, self.metrics = model.eval(), fingerprint, metrics
+        self.tokenizer = catalogue.tokenizer
+        self._item_ids = list(catalogue.item_ids)
+        self._numbers = {item_id: number for number, item_id in enumerate(self._item_ids)}
+        self._busy = threading.Lock()
+        self._index = None
+        if isinstance(model, ScoringModel):
+            with torch.no_grad():
+                self._index = ItemIndex(model.item_vectors().numpy())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save_recommender` wrote; nothing is unpickled.
+
+        Raises:
+            InputError: a file is missing, cut short or changed, or of another format.
+        """
+        try:
+            body = json.loads((folder / CONFIG).read_text())
+            metrics = json.loads((folder / METRICS).read_text())
+            weights = (folder / WEIGHTS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
+            ) from error
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
+        stated = body.pop("fingerprint", None)
+        catalogue = SequenceDataset.load(folder / CATALOGUE)
+        changed = _fingerprint(body, weights) != stated
+        if changed or catalogue.fingerprint != body.get("catalogue"):
+            raise InputError(
+                f"{folder} has changed since semid train wrote it; restore it from a copy, or "
+                f"train again"
+            )
+        model = build_model(shape_of(body["shape"]), catalogue)
+        try:
+            model.load_state_dict(load_tensors(weights))
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{folder}/{WEIGHTS} does not fit its shape: {reason}") from error
+        return cls(model, catalogue, str(stated), metrics)
+
+    def __len__(self) -> int:
+        return len(self._item_ids)
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._numbers
+
+    def check_tokenizer(self, fingerprint: str) -> None:
+        """See that the model reads the IDs of this tokenizer, or no IDs.
+
+        Raises:
+            InputError: names both.
+        """
+        if self.tokenizer not in ("", fingerprint):
+            raise InputError(
+                f"the recommender reads IDs of tokenizer {self.tokenizer}, not of {fingerprint}; "
+                f"serve that tokenizer, or train on these IDs"
+            )
+
+    def add(self, item_ids: Sequence[str], codes: Codes, suffixes: Suffixes) -> int:
+        """Take in items that came after training, and return how many the model can know.
+
+        Items that it has, and those that it cannot know (a dense ID; a suffix beyond the tokens
+        that were kept free), are passed over.
+
+        Args:
+            codes: (n, L), of the tokenizer that the model was trained with.
+            suffixes: (n,).
+        """
+        with self._busy:
+            known = self.model.accepts(codes, suffixes)
+            known &= np.asarray([item_id not in self._numbers for item_id in item_ids], dtype=bool)
+            rows: list[int] = known.nonzero()[0].tolist()
+            if not rows:
+                return 0
+            self.model.extend(codes[rows], suffixes[rows])
+            if isinstance(self.model, ScoringModel) and self._index is not None:
+                with torch.no_grad():
+                    self._index.add(self.model.item_vectors()[len(self._index) :].numpy())
+            for row in rows:
+                self._numbers[item_ids[row]] = len(self._item_ids)
+                self._item_ids.append(item_ids[row])
+            return len(rows)
+
+    def recommend(
+        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+    ) -> list[list[Recommendation]]:
+        """Return up to k items for each history, best first.
+
+        Of a history the last items that the model knows are read; the others are passed over.
+
+        Args:
+            histories: item ids, oldest first.
+            exclude_seen: whether an item of the history is left out.
+
+        Raises:
+            InputError: a history with no item that is known, or k beyond the catalogue.
+        """
+        if not 1 <= k <= len(self):
+            raise InputError(f"k is {k}; it can be 1 to {len(self)}, the items of the catalogue")
+        if not histories:
+            return []
+        with self._busy:
+            read = [self._read(row, history) for row, history in enumerate(histories)]
+            seen = read if exclude_seen else [[] for _ in read]
+            recent = _padded([items[-self.model.history :] for items in read])
+            return [
+                [Recommendation(self._item_ids[item], score) for item, score in row]
+                for row in self._ranked(recent, k, seen)
+            ]
+
+    def _read(self, row: int, history: Sequence[str]) -> list[int]:
+        known = [self._numbers[item_id] for item_id in history if item_id in self._numbers]
+        if not known:
+            reason = "has no items" if not history else f"has no item that is known: {history[0]!r}"
+            raise InputError(f"histories/{row} {reason}; give at least one item of the catalogue")
+        return known
+
+    @torch.no_grad()
+    def _ranked(
+        self, recent: Tensor, k: int, seen: Sequence[Sequence[int]]
+    ) -> list[list[tuple[int, float]]]:
+        if isinstance(self.model, ScoringModel):
+            assert self._index is not None
+            return self._index.search(self.model.user_vectors(recent).numpy(), k, seen)
+        assert isinstance(self.model, TigerRecommender)
+        excluded = _padded(seen) if any(seen) else None
+        found = self.model.recommend(recent, k, excluded)
+        return [
+            [(item, score) for item, score in zip(*row, strict=True) if item != PADDING]
+            for row in zip(found.items.tolist(), found.log_probabilities.tolist(), strict=True)
+        ]
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[PADDING] * (width - len(row))] for row in rows])
+
+
+def _fingerprint(body: dict[str, Any], weights: bytes) -> str:
+    plain = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(plain + hashlib.sha256(weights).digest()).hexdigest()

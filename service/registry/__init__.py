@@ -1,0 +1,17 @@
+"""The item registry: which item has which semantic ID, by which tokenizer, for ever."""
+
+from service.registry.database import Database, is_full, open_database
+from service.registry.entries import Changes, NewItem, PrefixCount, RegisteredItem
+from service.registry.registry import Reassign, Registry
+
+__all__ = [
+    "Changes",
+    "Database",
+    "NewItem",
+    "PrefixCount",
+    "Reassign",
+    "RegisteredItem",
+    "Registry",
+    "is_full",
+    "open_database",
+]

@@ -1,0 +1,79 @@
+"""Changes to registered items, numbered so that other processes can follow them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from service.registry.database import Database
+from service.registry.schema import ids
+
+__all__ = ["Anchor", "Change", "anchor_of", "change_items", "newest_change", "remove_item"]
+
+_update = (
+    ids.update()
+    .where(ids.c.number == sql.bindparam("_number"))
+    .values(
+        title=sql.bindparam("_title"),
+        removed=sql.bindparam("_removed"),
+        change=sql.bindparam("_change"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an item's title and removal are from now on."""
+
+    number: int
+    title: str | None
+    removed: bool
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A change and its item: who finds it again is in the same history of the same database."""
+
+    change: int
+    number: int
+    item_id: str
+
+
+def anchor_of(connection: Connection, tokenizer: int, change: int) -> Anchor | None:
+    """Return a tokenizer's change by its number; None where its item changed again, or never."""
+    query = sql.select(ids.c.change, ids.c.number, ids.c.item_id).where(
+        ids.c.tokenizer == tokenizer, ids.c.change == change
+    )
+    row = connection.execute(query).first()
+    return None if row is None else Anchor(row.change, row.number, row.item_id)
+
+
+def newest_change(connection: Connection, tokenizer: int) -> int:
+    """Return the number of a tokenizer's last change, 0 before the first."""
+    query = sql.select(sql.func.max(ids.c.change)).where(ids.c.tokenizer == tokenizer)
+    return connection.scalar(query) or 0
+
+
+def change_items(connection: Connection, tokenizer: int, changes: Sequence[Change]) -> None:
+    """Change items of a tokenizer, in the transaction of a write."""
+    if not changes:
+        return
+    numbered = enumerate(changes, newest_change(connection, tokenizer) + 1)
+    connection.execute(
+        _update,
+        [
+            {"_number": c.number, "_title": c.title, "_removed": c.removed, "_change": change}
+            for change, c in numbered
+        ],
+    )
+
+
+def remove_item(database: Database, item_id: str) -> bool:
+    """Remove an item, from all tokenizers, and say whether it was there; its IDs stay its own."""
+    query = sql.select(ids).where(ids.c.item_id == item_id, sql.not_(ids.c.removed))
+    with database.writing() as connection:
+        rows = connection.execute(query).all()
+        for row in rows:
+            change_items(connection, row.tokenizer, [Change(row.number, row.title, removed=True)])
+    return bool(rows)

@@ -1,0 +1,85 @@
+"""What the registry takes and gives: items, their codes as keys, counts of prefixes."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.engine import Row
+
+from tokenizer.semantic_id import Codes, format_semantic_id
+
+__all__ = ["Changes", "NewItem", "PrefixCount", "RegisteredItem", "codes_of", "key_of"]
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """An item with its codes; `suffix` is None where the registry is to choose it."""
+
+    item_id: str
+    codes: tuple[int, ...]
+    distortion: float
+    title: str | None = None
+    suffix: int | None = None
+
+
+@dataclass(frozen=True)
+class RegisteredItem:
+    """An item as the registry holds it; `number` grows in order of arrival."""
+
+    number: int
+    item_id: str
+    codes: tuple[int, ...]
+    suffix: int
+    distortion: float
+    title: str | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        """Make the entry of a row of the table of IDs."""
+        return cls(
+            row.number, row.item_id, codes_of(row.codes), row.suffix, row.distortion, row.title
+        )
+
+    @property
+    def semantic_id(self) -> str:
+        """The ID as text."""
+        return format_semantic_id(self.codes, self.suffix)
+
+
+@dataclass(frozen=True)
+class PrefixCount:
+    """How many items share `codes` as their first codes, and the title of one of them."""
+
+    codes: tuple[int, ...]
+    items: int
+    title: str | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Items that came, were removed or changed, in the order of their last change.
+
+    Attributes:
+        numbers: (n,) of the items.
+        codes: (n, L).
+        removed: (n,) whether the item is removed now.
+        newest: number of the last of these changes.
+    """
+
+    numbers: NDArray[np.int64]
+    codes: Codes
+    removed: NDArray[np.bool_]
+    newest: int
+
+
+def key_of(codes: Sequence[int]) -> bytes:
+    """Pack codes into bytes whose order is theirs, as `tokenizer.semantic_id.codes_key`."""
+    return struct.pack(f">{len(codes)}H", *codes)
+
+
+def codes_of(key: bytes) -> tuple[int, ...]:
+    """Unpack what `key_of` packed."""
+    return struct.unpack(f">{len(key) // 2}H", key)

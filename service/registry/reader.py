@@ -1,0 +1,163 @@
+"""The items of one tokenizer, read: by name, by prefix, by title, by what has changed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from service.registry.changes import Anchor, anchor_of
+from service.registry.database import Database
+from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
+from service.registry.schema import ids
+from service.registry.tokenizers import EnrolledTokenizer
+from tokenizer.semantic_id import codes_of_key
+
+__all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
+
+CHUNK = 500  # values of a query
+NUL = "\x00"  # PostgreSQL's text has none
+_live = sql.not_(ids.c.removed)
+
+
+class RegistryReader:
+    """The items of one tokenizer; those that were removed are not among them.
+
+    Every method raises `sqlalchemy.exc.SQLAlchemyError` where the database does not answer.
+    """
+
+    def __init__(self, database: Database, tokenizer: EnrolledTokenizer) -> None:
+        self.database = database
+        self.tokenizer = tokenizer
+        self._own = ids.c.tokenizer == tokenizer.number
+
+    def check(self) -> None:
+        """Ask the database for a row."""
+        with self.database.reading() as connection:
+            connection.execute(sql.select(ids.c.number).where(self._own).limit(1))
+
+    def count(self) -> int:
+        """Return the number of items."""
+        return self.count_with_prefix(())
+
+    def get(self, item_ids: Iterable[str]) -> dict[str, RegisteredItem]:
+        """Return the items that are registered, by item_id."""
+        with self.database.reading() as connection:
+            rows = self._rows(connection, ids.c.item_id, [i for i in item_ids if NUL not in i])
+            return {row.item_id: RegisteredItem.of(row) for row in rows if not row.removed}
+
+    def by_number(self, numbers: Sequence[int]) -> dict[int, RegisteredItem]:
+        """Return items by number."""
+        with self.database.reading() as connection:
+            rows = self._rows(connection, ids.c.number, numbers)
+            return {row.number: RegisteredItem.of(row) for row in rows if not row.removed}
+
+    def changes(self, after: int) -> Iterator[Changes]:
+        """Yield, in parts, the items that changed after change number `after`.
+
+        Changes are seen in the order of their numbers: none comes later with a smaller number.
+        """
+        size = 100 * CHUNK
+        query = (
+            sql.select(ids.c.number, ids.c.codes, ids.c.removed, ids.c.change)
+            .where(self._own, ids.c.change > sql.bindparam("after"))
+            .order_by(ids.c.change)
+            .limit(size)
+        )
+        while True:
+            with self.database.reading() as connection:
+                rows = connection.execute(query, {"after": after}).all()
+            if rows:
+                after = rows[-1].change
+                yield Changes(
+                    np.asarray([row.number for row in rows], np.int64),
+                    codes_of_key([row.codes for row in rows], self.tokenizer.levels),
+                    np.asarray([row.removed for row in rows], np.bool_),
+                    after,
+                )
+            if len(rows) < size:
+                return
+
+    def anchor(self, change: int) -> Anchor | None:
+        """Return a change by its number; None where its item changed again, or there is none."""
+        with self.database.reading() as connection:
+            return anchor_of(connection, self.tokenizer.number, change)
+
+    def with_prefix(
+        self, prefix: tuple[int, ...], limit: int, after: tuple[tuple[int, ...], int] | None = None
+    ) -> list[RegisteredItem]:
+        """Return up to `limit` items whose codes start with `prefix`, in the order of their IDs.
+
+        Args:
+            after: codes and suffix of the last item that was seen.
+        """
+        query = sql.select(ids).where(self._own, _live, starts_with(prefix))
+        if after is not None:
+            key = key_of(after[0])
+            same = sql.and_(ids.c.codes == key, ids.c.suffix > after[1])
+            query = query.where(sql.or_(ids.c.codes > key, same))
+        query = query.order_by(ids.c.codes, ids.c.suffix).limit(limit)
+        with self.database.reading() as connection:
+            return [RegisteredItem.of(row) for row in connection.execute(query)]
+
+    def count_with_prefix(self, prefix: tuple[int, ...]) -> int:
+        """Return how many items' codes start with `prefix`."""
+        query = (
+            sql.select(sql.func.count())
+            .select_from(ids)
+            .where(self._own, _live, starts_with(prefix))
+        )
+        with self.database.reading() as connection:
+            return connection.scalar(query) or 0
+
+    def next_codes(self, prefix: tuple[int, ...]) -> list[PrefixCount]:
+        """Return the prefixes one code longer that have items, in the order of their codes."""
+        part = first_codes(len(prefix) + 1)
+        query = (
+            sql.select(part, sql.func.count(), sql.func.min(ids.c.title))
+            .where(self._own, _live, starts_with(prefix))
+            .group_by(part)
+            .order_by(part)
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [PrefixCount(codes_of(key), items, title) for key, items, title in rows]
+
+    def search_titles(self, words: str, limit: int) -> tuple[list[RegisteredItem], int]:
+        """Return the first `limit` items whose title contains the text `words`, and their number.
+
+        ASCII letters match in either case.
+        """
+        if NUL in words:
+            return [], 0
+        found = sql.and_(self._own, _live, ids.c.title.icontains(words, autoescape=True))
+        query = sql.select(ids).where(found).order_by(ids.c.number).limit(limit)
+        total = sql.select(sql.func.count()).select_from(ids).where(found)
+        with self.database.reading() as connection:
+            items = [RegisteredItem.of(row) for row in connection.execute(query)]
+            return items, connection.scalar(total) or 0
+
+    def _rows(
+        self, connection: Connection, column: sql.Column[Any], values: Sequence[Any]
+    ) -> Iterator[sql.Row[Any]]:
+        """Yield the rows, those of removed items too, whose `column` has one of the values."""
+        for start in range(0, len(values), CHUNK):
+            query = sql.select(ids).where(self._own, column.in_(values[start : start + CHUNK]))
+            yield from connection.execute(query)
+
+
+def first_codes(number: int) -> sql.ColumnElement[bytes]:
+    """Return the key of the first codes; its length stands in the query, to be grouped by."""
+    return sql.func.substr(ids.c.codes, 1, sql.literal_column(str(2 * number))).label("part")
+
+
+def starts_with(prefix: tuple[int, ...]) -> sql.ColumnElement[bool]:
+    """Return the condition that an item's codes start with a prefix."""
+    if not prefix:
+        return sql.true()
+    low = key_of(prefix)
+    beyond = (int.from_bytes(low, "big") + 1).to_bytes(len(low) + 1, "big")
+    if beyond[0]:  # every code of the prefix is 65,535: nothing lies beyond
+        return ids.c.codes >= low
+    return sql.and_(ids.c.codes >= low, ids.c.codes < beyond[1:])

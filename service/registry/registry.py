@@ -1,0 +1,187 @@
+"""The items of one tokenizer and their IDs: given once, each write one transaction."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import sqlalchemy as sql
+from numpy.typing import NDArray
+from sqlalchemy.engine import Connection
+
+from data_prep.errors import InputError
+from data_prep.progress import Progress
+from service.registry.changes import Change, change_items, newest_change, remove_item
+from service.registry.database import Database
+from service.registry.entries import NewItem, RegisteredItem, key_of
+from service.registry.reader import CHUNK, NUL, RegistryReader, first_codes, starts_with
+from service.registry.schema import ids
+from service.registry.tokenizers import enrol
+from tokenizer.policy import TakenCodes
+from tokenizer.semantic_id import Codes, format_semantic_id
+
+__all__ = ["Reassign", "Registry"]
+
+# Given the rows of a call that are new, and what is taken: free codes (n, L) and their distortion.
+Reassign = Callable[[Sequence[int], TakenCodes], tuple[Codes, NDArray[np.float32]]]
+MOST = 2**63 - 1  # of a database's integers
+
+
+class Registry(RegistryReader):
+    """Items and IDs of one tokenizer in a database.
+
+    The database, not this process, keeps two writers from giving one ID twice: writers wait for
+    each other, and (codes, suffix) and item_id are unique. A removed item keeps its ID, which no
+    other item gets; posted again, the item has it again.
+    """
+
+    def __init__(self, database: Database, fingerprint: str, levels: int) -> None:
+        """Enrol the tokenizer, if the database does not know it; the first one is the default.
+
+        Raises:
+            InputError: the database has it with another number of levels.
+        """
+        super().__init__(database, enrol(database, fingerprint, levels))
+
+    def add(
+        self, items: Sequence[NewItem], reassign: Reassign | None = None
+    ) -> list[tuple[RegisteredItem, bool]]:
+        """Register new items; return every item's entry, in order, and whether it is new.
+
+        An item that is registered keeps its entry; one that was removed has it again, with its
+        title of now. A new item gets the next suffix of its codes; where several of the call share
+        codes, in order.
+
+        Args:
+            reassign: gives the new items codes that are free, instead of suffixes; it is called
+                while other writers wait.
+
+        Raises:
+            InputError: no codes are free; then nothing is registered.
+        """
+        with self.database.writing() as connection:
+            return self._add(connection, items, reassign)
+
+    def take_over(self, chunks: Iterable[Sequence[NewItem]], progress: Progress) -> None:
+        """Register items with the suffixes that they have, all or none; removed ones stay so.
+
+        Raises:
+            InputError: an item is registered with another ID, or another item has its ID.
+        """
+        try:
+            with self.database.writing() as connection:
+                for chunk in chunks:
+                    entries = self._add(connection, chunk, restore=False)
+                    for item, (entry, _) in zip(chunk, entries, strict=True):
+                        _check_same(item, entry)
+                    progress(len(chunk))
+        except sql.exc.IntegrityError as error:
+            raise InputError(
+                f"an ID of the table belongs to another item in the database ({error.orig}); "
+                f"use the table that belongs to the database, or a new --database"
+            ) from error
+
+    def set_titles(self, chunks: Iterable[Sequence[tuple[str, str]]], progress: Progress) -> None:
+        """Set the titles of items, pairs of item_id and title; unknown items are passed over."""
+        with self.database.writing() as connection:
+            for chunk in chunks:
+                titles = dict(chunk)
+                changed = [
+                    Change(row.number, titles[row.item_id], row.removed)
+                    for row in self._rows(connection, ids.c.item_id, list(titles))
+                    if row.title != titles[row.item_id]
+                ]
+                change_items(connection, self.tokenizer.number, changed)
+                progress(len(chunk))
+
+    def remove(self, item_id: str) -> bool:
+        """Remove an item, from every tokenizer, and say whether it was there."""
+        return NUL not in item_id and remove_item(self.database, item_id)
+
+    def _add(
+        self,
+        connection: Connection,
+        items: Sequence[NewItem],
+        reassign: Reassign | None = None,
+        *,
+        restore: bool = True,
+    ) -> list[tuple[RegisteredItem, bool]]:
+        item_ids = [item.item_id for item in items]
+        known = {row.item_id: row for row in self._rows(connection, ids.c.item_id, item_ids)}
+        new = [row for row, item in enumerate(items) if item.item_id not in known]
+        fresh = [items[row] for row in new]
+        following = self._next_suffixes(connection, fresh)
+        if reassign is not None:
+            taken = TakenCodes(following, partial(self._full_below, connection))
+            codes, distortion = reassign(new, taken)
+            given = zip(fresh, codes.tolist(), distortion.tolist(), strict=True)
+            fresh = [replace(i, codes=tuple(c), distortion=d, suffix=0) for i, c, d in given]
+        if fresh:
+            connection.execute(ids.insert(), self._new_rows(connection, fresh, following))
+        if restore:
+            titles = {item.item_id: item.title for item in items}
+            removed = [row for row in known.values() if row.removed]
+            back = [Change(r.number, titles[r.item_id] or r.title, removed=False) for r in removed]
+            change_items(connection, self.tokenizer.number, back)
+            fresh += [item for item in items if item.item_id in {row.item_id for row in removed}]
+        written = self._rows(connection, ids.c.item_id, [item.item_id for item in fresh])
+        entries = known | {row.item_id: row for row in written}
+        return [(RegisteredItem.of(entries[item_id]), item_id not in known) for item_id in item_ids]
+
+    def _new_rows(
+        self, connection: Connection, items: Sequence[NewItem], following: dict[bytes, int]
+    ) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
+        first = newest_change(connection, self.tokenizer.number) + 1
+        for change, item in enumerate(items, first):
+            key = key_of(item.codes)
+            suffix = following.get(key, 0) if item.suffix is None else item.suffix
+            following[key] = max(following.get(key, 0), suffix + 1)
+            rows.append(
+                {
+                    "tokenizer": self.tokenizer.number,
+                    "item_id": item.item_id,
+                    "codes": key,
+                    "suffix": suffix,
+                    "distortion": item.distortion,
+                    "title": item.title,
+                    "removed": False,
+                    "change": change,
+                }
+            )
+        return rows
+
+    def _next_suffixes(self, connection: Connection, items: Sequence[NewItem]) -> dict[bytes, int]:
+        keys = [key_of(item.codes) for item in items]
+        following: dict[bytes, int] = {}
+        for start in range(0, len(keys), CHUNK):
+            query = (
+                sql.select(ids.c.codes, sql.func.max(ids.c.suffix) + 1)
+                .where(self._own, ids.c.codes.in_(keys[start : start + CHUNK]))
+                .group_by(ids.c.codes)
+            )
+            following.update((bytes(key), suffix) for key, suffix in connection.execute(query))
+        return following
+
+    def _full_below(
+        self, connection: Connection, prefix: tuple[int, ...], room: int
+    ) -> list[bytes]:
+        """Return the keys one code longer than `prefix` that `room` items, also removed, share."""
+        longer = first_codes(len(prefix) + 1)
+        query = (
+            sql.select(longer)
+            .where(self._own, starts_with(prefix))
+            .group_by(longer)
+            .having(sql.func.count() >= min(room, MOST))
+        )
+        return [bytes(key) for key in connection.scalars(query)]
+
+
+def _check_same(item: NewItem, known: RegisteredItem) -> None:
+    if (item.codes, item.suffix) != (known.codes, known.suffix):
+        asked = format_semantic_id(item.codes, item.suffix or 0)
+        raise InputError(
+            f"item {item.item_id!r} has {known.semantic_id} in the database and {asked} in the "
+            f"table of IDs; an ID never changes; use the table that belongs to the database, or a "
+            f"new --database"
+        )

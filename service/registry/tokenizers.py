@@ -1,0 +1,149 @@
+"""The tokenizers whose IDs a database holds, and which of them is the default."""
+
+import secrets
+from dataclasses import dataclass
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from data_prep.errors import InputError
+from service.registry.database import Database
+from service.registry.schema import ids, promotions, tokenizers
+
+__all__ = [
+    "EnrolledTokenizer",
+    "default_tokenizer",
+    "enrol",
+    "enrol_in",
+    "enrolled_tokenizers",
+    "named_tokenizer",
+    "promote",
+]
+
+
+@dataclass(frozen=True)
+class EnrolledTokenizer:
+    """A tokenizer as a database knows it.
+
+    Attributes:
+        number: of its IDs in the database.
+        origin: drawn when it was enrolled; two databases have two.
+        default: whether requests that name no tokenizer mean it.
+    """
+
+    number: int
+    fingerprint: str
+    levels: int
+    origin: str
+    default: bool
+
+
+def enrolled_tokenizers(connection: Connection) -> list[EnrolledTokenizer]:
+    """Return all tokenizers of a database, in the order of their arrival."""
+    default = _default(connection)
+    return [
+        EnrolledTokenizer(
+            row.number, row.fingerprint, row.levels, row.origin, row.number == default
+        )
+        for row in connection.execute(sql.select(tokenizers).order_by(tokenizers.c.number))
+    ]
+
+
+def default_tokenizer(database: Database) -> EnrolledTokenizer | None:
+    """Return the tokenizer that is meant where none is named; None in a new database."""
+    with database.reading() as connection:
+        return next((one for one in enrolled_tokenizers(connection) if one.default), None)
+
+
+def named_tokenizer(connection: Connection, fingerprint: str) -> EnrolledTokenizer:
+    """Return the tokenizer with a fingerprint, or with one that starts so.
+
+    Raises:
+        InputError: no tokenizer of the database has it, or several do.
+    """
+    everyone = enrolled_tokenizers(connection)
+    found = [one for one in everyone if fingerprint and one.fingerprint.startswith(fingerprint)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(one.fingerprint[:16] for one in everyone) or "none"
+    problem = "several tokenizers start with" if found else "the database has no tokenizer"
+    raise InputError(f"{problem} {fingerprint!r}; it has {known}")
+
+
+def enrol(database: Database, fingerprint: str, levels: int) -> EnrolledTokenizer:
+    """Return the tokenizer with a fingerprint, written where it is new; the first is the default.
+
+    Raises:
+        InputError: the database has it with another number of levels.
+    """
+    with database.reading() as connection:
+        found = _with_fingerprint(connection, fingerprint)
+    if found is None:
+        with database.writing() as connection:
+            found = enrol_in(connection, fingerprint, levels)
+    if found.levels != levels:
+        raise InputError(
+            f"database {database.name} has tokenizer {fingerprint} with {found.levels} levels, not "
+            f"{levels}; give another --database"
+        )
+    return found
+
+
+def enrol_in(connection: Connection, fingerprint: str, levels: int) -> EnrolledTokenizer:
+    """Do as `enrol` in the transaction of a write, without a look at the levels."""
+    found = _with_fingerprint(connection, fingerprint)
+    if found is None:
+        row = {"fingerprint": fingerprint, "levels": levels, "origin": secrets.token_hex(16)}
+        connection.execute(tokenizers.insert(), row)
+        found = _with_fingerprint(connection, fingerprint)
+        assert found is not None
+        if _default(connection) is None:
+            connection.execute(promotions.insert(), {"tokenizer": found.number})
+    return found
+
+
+def promote(database: Database, fingerprint: str, *, incomplete: bool = False) -> EnrolledTokenizer:
+    """Make a tokenizer the default, for every process that serves the database.
+
+    Args:
+        incomplete: also where items of the default have no ID by it.
+
+    Raises:
+        InputError: the tokenizer is not known, or `incomplete` is not given and items lack.
+    """
+    with database.writing() as connection:
+        chosen = named_tokenizer(connection, fingerprint)
+        default = _default(connection)
+        lacking = 0 if default is None else _lacking(connection, default, chosen.number)
+        if lacking and not incomplete:
+            raise InputError(
+                f"{lacking:,} items of the default tokenizer have no ID by "
+                f"{chosen.fingerprint[:16]}…; post them with ?tokenizer={chosen.fingerprint[:16]}, "
+                f"or take a table over with semid serve --ids; --incomplete promotes it as it is"
+            )
+        connection.execute(promotions.insert(), {"tokenizer": chosen.number})
+    return chosen
+
+
+def _default(connection: Connection) -> int | None:
+    newest = sql.select(promotions.c.tokenizer).order_by(promotions.c.number.desc()).limit(1)
+    return connection.scalar(newest)
+
+
+def _with_fingerprint(connection: Connection, fingerprint: str) -> EnrolledTokenizer | None:
+    everyone = enrolled_tokenizers(connection)
+    return next((one for one in everyone if one.fingerprint == fingerprint), None)
+
+
+def _lacking(connection: Connection, tokenizer: int, other: int) -> int:
+    """Count the items that have an ID by one tokenizer and none by another."""
+    theirs = ids.alias()
+    has = sql.exists().where(
+        theirs.c.item_id == ids.c.item_id, theirs.c.tokenizer == other, sql.not_(theirs.c.removed)
+    )
+    query = (
+        sql.select(sql.func.count())
+        .select_from(ids)
+        .where(ids.c.tokenizer == tokenizer, sql.not_(ids.c.removed), sql.not_(has))
+    )
+    return connection.scalar(query) or 0

@@ -1,0 +1,161 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.errors import InputError
+from recsys.causal_transformer import TowerConfig
+from recsys.dataset import SequenceDataset
+from recsys.dual_encoder import DualEncoderConfig
+from recsys.item_index import ItemIndex
+from recsys.models import Shape, build_model, plain_shape, shape_of
+from recsys.recommender import Recommender, save_recommender
+from recsys.tiger_recommender import TigerRecommenderConfig
+
+TOWER = TowerConfig(width=16, layers=1, heads=2, feedforward=32, history=8)
+DUAL = DualEncoderConfig(tower=TOWER)
+TIGER = TigerRecommenderConfig(
+    width=16, heads=2, head_width=8, hidden=32, layers=1, beams=20, validation_beams=10, history=8
+)
+SHAPES: dict[str, Shape] = {"sasrec": TOWER, "dual-encoder": DUAL, "tiger": TIGER}
+
+
+@pytest.fixture(scope="module")
+def unlike(dataset: SequenceDataset) -> SequenceDataset:
+    """Return the data with suffixes that tell items with the same codes apart."""
+    assert dataset.codes is not None
+    seen: dict[bytes, int] = {}
+    suffixes = []
+    for row in dataset.codes:
+        suffixes.append(seen.get(row.tobytes(), 0))
+        seen[row.tobytes()] = suffixes[-1] + 1
+    return replace(dataset, suffixes=np.asarray(suffixes, dtype=np.uint32))
+
+
+def _saved(folder: Path, shape: Shape, dataset: SequenceDataset) -> Recommender:
+    torch.manual_seed(0)
+    model = build_model(shape, dataset).eval()
+    save_recommender(folder, shape, model, dataset, {"recall@10": 0.5})
+    return Recommender.load(folder)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_what_is_kept_recommends_as_what_was_trained(
+    kind: str, unlike: SequenceDataset, tmp_path: Path
+) -> None:
+    recommender = _saved(tmp_path / "r", SHAPES[kind], unlike)
+    torch.manual_seed(0)
+    model = build_model(SHAPES[kind], unlike).eval()
+    rows = torch.from_numpy(unlike.histories("test", 8))[:7]
+    ids = [[unlike.item_ids[item] for item in row if item >= 0] for row in rows.tolist()]
+    for exclude in (True, False):
+        answers = recommender.recommend(ids, 12, exclude_seen=exclude)
+        for history, row, answer in zip(ids, rows, answers, strict=True):
+            found = [each.item_id for each in answer]
+            assert len(set(found)) == 12
+            if exclude:
+                assert not set(found) & set(history)
+            if kind != "tiger":
+                scores = model.scores(row[row >= 0][None])[0]  # type: ignore[operator]
+                if exclude:
+                    scores[row[row >= 0]] = -torch.inf
+                best = scores.topk(12).indices.tolist()
+                assert found == [unlike.item_ids[item] for item in best]
+    assert recommender.metrics == {"recall@10": 0.5}
+    assert recommender.tokenizer == unlike.tokenizer
+
+
+def test_users_do_not_go_with_a_recommender(unlike: SequenceDataset, tmp_path: Path) -> None:
+    _saved(tmp_path / "r", DUAL, unlike)
+    kept = SequenceDataset.load(tmp_path / "r" / "catalogue.safetensors")
+    assert kept.n_users == len(kept.events) == 0
+    assert (kept.popularity == unlike.popularity).all()
+    assert kept.vectors is None
+
+
+@pytest.mark.parametrize("kind", ["dual-encoder", "tiger"])
+def test_an_item_that_came_a_second_ago_can_be_recommended_and_read(
+    kind: str, unlike: SequenceDataset, tmp_path: Path
+) -> None:
+    """The model learns nothing here: a new item with the codes of its favourite is as good."""
+    recommender = _saved(tmp_path / "r", SHAPES[kind], unlike)
+    assert unlike.codes is not None
+    assert unlike.suffixes is not None
+    history = [[unlike.item_ids[item] for item in (1, 2, 3)]]
+    best = recommender.recommend(history, 1)[0][0].item_id
+    codes = unlike.codes[[unlike.item_ids.index(best)]]
+    fresh = np.asarray([9], dtype=np.uint32)
+    assert recommender.add(["new"], codes, fresh) == 1
+    assert recommender.add(["new"], codes, fresh) == 0
+    ranked = [each.item_id for each in recommender.recommend(history, 300)[0]]
+    assert "new" in ranked
+    if kind == "tiger":
+        assert abs(ranked.index("new") - ranked.index(best)) < 10
+    assert "new" not in [each.item_id for each in recommender.recommend([["new"]], 50)[0]]
+    for beyond in (10**6,) if kind == "tiger" else ():
+        assert recommender.add(["far"], codes, np.asarray([beyond], dtype=np.uint32)) == 0
+
+
+def test_dense_ids_know_no_new_item(unlike: SequenceDataset, tmp_path: Path) -> None:
+    recommender = _saved(tmp_path / "r", TOWER, unlike)
+    assert unlike.codes is not None
+    assert recommender.add(["new"], unlike.codes[:1], np.zeros(1, dtype=np.uint32)) == 0
+
+
+def test_long_and_partly_unknown_histories_are_read(
+    unlike: SequenceDataset, tmp_path: Path
+) -> None:
+    recommender = _saved(tmp_path / "r", DUAL, unlike)
+    known = list(unlike.item_ids[:10])
+    long = ["nobody's", *(known * 1000)]
+    assert recommender.recommend([long], 5) == recommender.recommend([known], 5)
+    assert recommender.recommend([], 5) == []
+
+
+def test_what_cannot_be_is_refused(unlike: SequenceDataset, tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    recommender = _saved(folder, DUAL, unlike)
+    some = list(unlike.item_ids[:3])
+    with pytest.raises(InputError, match="histories/1 has no items"):
+        recommender.recommend([some, []])
+    with pytest.raises(InputError, match="histories/0 has no item that is known: 'x'"):
+        recommender.recommend([["x", "y"]])
+    for k in (0, unlike.n_items + 1):
+        with pytest.raises(InputError, match=f"k is {k}; it can be 1 to {unlike.n_items}"):
+            recommender.recommend([some], k)
+    with pytest.raises(InputError, match=f"tokenizer {unlike.tokenizer}, not of beef"):
+        recommender.check_tokenizer("beef")
+    with pytest.raises(InputError, match="is no recommender"):
+        Recommender.load(tmp_path)
+    with pytest.raises(InputError, match="kind 'oracle'"):
+        shape_of({"kind": "oracle"})
+    with pytest.raises(InputError, match="another field, 'depth'"):
+        shape_of({**plain_shape(TOWER), "depth": 3})
+    for name in ("weights.safetensors", "catalogue.safetensors"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:-5])
+        with pytest.raises(InputError, match=r"has changed|cannot be read|is damaged"):
+            Recommender.load(folder)
+        (folder / name).write_bytes(whole)
+    body = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(body | {"tokenizer": "beef"}))
+    with pytest.raises(InputError, match="has changed"):
+        Recommender.load(folder)
+
+
+def test_the_index_finds_what_scoring_all_items_finds() -> None:
+    draw = np.random.default_rng(0)
+    items, users = draw.normal(size=(500, 8)), draw.normal(size=(20, 8))
+    excluded = [draw.integers(0, 500, user % 5).tolist() for user in range(20)]
+    index = ItemIndex(items[:300].astype(np.float32))
+    index.add(items[300:].astype(np.float32))
+    scores = users @ items.T
+    for row, left_out in enumerate(excluded):
+        scores[row, left_out] = -np.inf
+    for row, found in enumerate(index.search(users.astype(np.float32), 10, excluded)):
+        assert [item for item, _ in found] == np.argsort(-scores[row])[:10].tolist()
+        np.testing.assert_allclose([s for _, s in found], np.sort(-scores[row])[:10] * -1, 1e-4)
+    assert len(index.search(users[:1].astype(np.float32), 900, [[]])[0]) == 500
