@@ -156,6 +156,20 @@ class Recommender:
                 f"serve that tokenizer, or train on these IDs"
             )
 
+    def check_data(self, dataset: SequenceDataset) -> None:
+        """See that a dataset has the items, in their order, that the model was trained on.
+
+        Raises:
+            InputError: it has others, or IDs of another tokenizer.
+        """
+        if dataset.tokenizer and self.tokenizer:
+            self.check_tokenizer(dataset.tokenizer)
+        if list(dataset.item_ids) != self._item_ids[: dataset.n_items]:
+            raise InputError(
+                "the data has other items than the recommender was trained on; prepare it from the "
+                "same catalogue, or train again"
+            )
+
     def add(self, item_ids: Sequence[str], codes: Codes, suffixes: Suffixes) -> int:
         """Take in items that came after training, and return how many the model can know.
 

@@ -1,6 +1,6 @@
 """The HTTP application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
 
@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.catalogue import Catalogue
 from service.headers import SecurityHeaders
+from service.held import HeldTokenizers
 from service.openapi import describe
 from service.pages import install_pages
 from service.problems import install_problems
@@ -23,15 +24,24 @@ DEFAULT_LIMITS = Limits()
 
 
 def create_app(
-    catalogue: Catalogue, access: Access = ANYBODY, limits: Limits = DEFAULT_LIMITS
+    catalogue: Catalogue,
+    access: Access = ANYBODY,
+    limits: Limits = DEFAULT_LIMITS,
+    others: Sequence[Catalogue] = (),
 ) -> FastAPI:
-    """Return the application over an open catalogue; nothing in it asks the network."""
-    tokenizing = Tokenizing(catalogue, limits)
+    """Return the application over an open catalogue; nothing in it asks the network.
+
+    Args:
+        others: catalogues of further tokenizers, in the same database.
+    """
+    held = HeldTokenizers([Tokenizing(one, limits) for one in (catalogue, *others)])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        tokenizing.close()
+        with held.refreshed():
+            yield
+        for one in held:
+            one.close()
 
     app = FastAPI(
         title="semid",
@@ -41,8 +51,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.catalogue = catalogue
-    app.state.tokenizing = tokenizing
+    app.state.held = held
     install_problems(app)
     for router in ROUTERS:
         app.include_router(router)

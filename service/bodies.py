@@ -212,6 +212,9 @@ def _check(
         if times[item.item_id] > 1:
             message = f"{item.item_id!r} is in this request more than once"
             errors.append(FieldError(path(row, "item_id"), message))
+        for field, text in (("item_id", item.item_id), ("title", item.title)):
+            if "\x00" in (text or ""):
+                errors.append(FieldError(path(row, field), "has a NUL character"))
         if item.vector is not None:
             wrong = _wrong_vector(item.vector, pipeline.config.dimension)
             errors += [FieldError(path(row, "vector"), message) for message in wrong]

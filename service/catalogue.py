@@ -1,12 +1,18 @@
 """One tokenizer, its registry and its index: what every face of the service asks."""
 
+import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
 
+from data_prep.errors import InputError
+from service.index_file import IndexContents, read_index, write_index
 from service.registry import NewItem, RegisteredItem, Registry
 from tokenizer.index import SemanticIndex
 from tokenizer.pipeline import Pipeline, Tokenized
@@ -15,6 +21,8 @@ from tokenizer.semantic_id import Codes
 
 __all__ = ["Catalogue", "Neighbour"]
 
+CHANGES, SECONDS = 10_000, 60  # after so many, or so long after one, the index is set aside
+logger = logging.getLogger("semid")
 Neighbour = tuple[RegisteredItem, float]
 
 
@@ -25,13 +33,24 @@ class Catalogue:
     by this process or another.
     """
 
-    def __init__(self, pipeline: Pipeline, registry: Registry) -> None:
+    def __init__(
+        self, pipeline: Pipeline, registry: Registry, index_file: Path | None = None
+    ) -> None:
+        """Start from the index that was set aside, where there is one of this registry.
+
+        Args:
+            index_file: where the index is set aside.
+        """
         self.pipeline = pipeline
         self.registry = registry
         self._index = SemanticIndex(pipeline.codebooks)
         self._newest = 0  # change that the index holds
         self._last = 0  # largest item number among its changes
         self._following = threading.Lock()
+        self._index_file = index_file
+        self._saved = (0, time.monotonic())  # change that the file holds, and since when
+        if index_file is not None and index_file.exists():
+            self._restore(index_file)
 
     def register(
         self, items: Sequence[tuple[str, str | None]], tokenized: Tokenized
@@ -130,6 +149,45 @@ class Catalogue:
                 self._newest = changes.newest
                 self._last = max(self._last, int(changes.numbers.max()))
             return len(self._index)
+
+    def save(self) -> None:
+        """Set the index aside, where it has changed since; a failure is logged."""
+        if self._index_file is None or self._newest == self._saved[0]:
+            return
+        with self._following:
+            newest = self._newest
+            keys, packed = self._index.contents()
+        try:
+            anchor = self.registry.anchor(newest)
+            if anchor is not None:  # else the item of that change has changed again: next time
+                known = self.pipeline.fingerprint, self.registry.tokenizer.origin
+                write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
+                self._saved = (newest, time.monotonic())
+        except (InputError, SQLAlchemyError) as error:
+            logger.warning("the index is not set aside: %s", error)
+            self._saved = (self._saved[0], time.monotonic())
+
+    def save_sometimes(self) -> None:
+        """Save after many changes, or a while after one."""
+        change, since = self._saved
+        if self._newest - change >= CHANGES or time.monotonic() - since >= SECONDS:
+            self.save()
+
+    def _restore(self, file: Path) -> None:
+        known = self.pipeline.fingerprint, self.registry.tokenizer.origin
+        try:
+            found = read_index(file, *known)
+            if self.registry.anchor(found.anchor.change) == found.anchor:
+                self._index.add_packed(found.keys, found.packed)
+            else:
+                logger.info("%s is behind the registry; the index is built anew", file)
+                return
+        except (ValueError, OSError) as error:
+            logger.warning("%s is not used: %s; the index is built anew", file, error)
+            return
+        self._newest = found.anchor.change
+        self._last = max(found.anchor.number, int(found.keys.max(initial=0)))
+        self._saved = (self._newest, time.monotonic())
 
     def _latent(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         latent: NDArray[np.float32] = self.pipeline.latents(vectors)[0]

@@ -9,9 +9,11 @@ from service.registry import RegisteredItem
 from tokenizer.policy import Policy
 
 __all__ = [
+    "IdMapPage",
     "Item",
     "ItemPage",
     "ItemToTokenize",
+    "MappedId",
     "PrefixPage",
     "SimilarAnswer",
     "SimilarItem",
@@ -137,6 +139,21 @@ class PrefixPage(BaseModel):
     prefixes: list[PrefixEntry]
 
 
+class MappedId(BaseModel):
+    """An item's ID by one tokenizer and by another."""
+
+    item_id: str
+    old: str = Field(examples=["12-240-3-77"])
+    new: str | None = Field(examples=["7-19-201-4"])
+
+
+class IdMapPage(BaseModel):
+    """Items in the order of their arrival; `next` continues as `after`."""
+
+    items: list[MappedId]
+    next: int | None
+
+
 class SimilarQuery(BaseModel):
     """An item, a text or a vector, and how many neighbours."""
 
@@ -173,6 +190,8 @@ class TokenizerDescription(BaseModel):
     """What the service tokenizes with."""
 
     fingerprint: str
+    default: bool = Field(description="whether requests that name no tokenizer mean this one")
+    held: list[str] = Field(description="fingerprints of the tokenizers that requests may name")
     quantizer: str
     levels: int
     codebook_size: int

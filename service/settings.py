@@ -1,5 +1,6 @@
 """The settings of each command: command line, then environment, then semid.toml, then defaults."""
 
+import os
 import re
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -106,9 +107,10 @@ class ServeSettings(_DatabaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid")
 
-    tokenizer: Path
-    ids: Path | None = None
+    tokenizer: Annotated[tuple[Path, ...], NoDecode, Field(min_length=1)]
+    ids: Annotated[tuple[Path, ...], NoDecode] = ()
     catalog: Path | None = None
+    index_cache: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     keys: Path | None = None
@@ -116,6 +118,13 @@ class ServeSettings(_DatabaseSettings):
     most_items: MostItems = DEFAULT.most_items
     most_text: MostText = DEFAULT.most_text
     most_body: MostBody = DEFAULT.most_body
+
+    @field_validator("tokenizer", "ids", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        if isinstance(value, str):
+            return value.split(os.pathsep)
+        return (value,) if isinstance(value, Path) else value
 
     @field_validator("cors_origins", mode="before")
     @classmethod

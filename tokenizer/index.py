@@ -47,9 +47,26 @@ class SemanticIndex:
         """Add items by number: keys (n,), codes (n, L)."""
         wanted = np.ascontiguousarray(codes, dtype=np.int32)
         packed = np.empty((len(wanted), self.bytes_per_item), dtype=np.uint8)
+        self._rq.pack_codes(len(wanted), faiss.swig_ptr(wanted), faiss.swig_ptr(packed))
+        self.add_packed(keys, packed)
+
+    def add_packed(self, keys: NDArray[np.int64], packed: NDArray[np.uint8]) -> None:
+        """Add items by number, keys (n,), with their codes as `contents` gives them.
+
+        Raises:
+            ValueError: the codes have another width.
+        """
+        if packed.shape != (len(keys), self.bytes_per_item):
+            raise ValueError(f"codes {packed.shape} are not {self.bytes_per_item} bytes an item")
         with self._lock:
-            self._rq.pack_codes(len(wanted), faiss.swig_ptr(wanted), faiss.swig_ptr(packed))
             self._index.add_sa_codes(packed, np.ascontiguousarray(keys, dtype=np.int64))
+
+    def contents(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Return the keys (n,) and the packed codes (n, bytes_per_item) of all items."""
+        with self._lock:
+            keys = faiss.vector_to_array(self._index.id_map)
+            packed = faiss.vector_to_array(self._owned.codes)
+        return keys, packed.reshape(-1, self.bytes_per_item)
 
     def remove(self, keys: NDArray[np.int64]) -> None:
         """Remove items by number, keys (n,); those that are not there are passed over."""

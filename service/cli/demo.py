@@ -40,8 +40,8 @@ def demo(
     from service.settings import ServeSettings, resolve
 
     check_writable(out / "items.parquet")
-    given = {"tokenizer": out / "tokenizer", "ids": out / "ids.parquet", "host": host, "port": port}
-    settings = resolve(ServeSettings, given)
+    files = {"tokenizer": (out / "tokenizer",), "ids": (out / "ids.parquet",)}
+    settings = resolve(ServeSettings, files | {"host": host, "port": port})
     listener = listening(settings) if serve else None
     catalogue = demo_items(items, seed)
     interactions = demo_interactions(catalogue, shoppers, seed)

@@ -19,6 +19,7 @@ from service.cli import (
     report,
     serve,
     tokenize,
+    train,
 )
 from service.cli.console import errors
 
@@ -47,6 +48,8 @@ app.add_typer(keys.app, name="keys")
 app.command()(database.promote)
 app.command()(compare.compare)
 app.command()(compare.ablate)
+app.command()(train.train)
+app.command()(train.evaluate)
 app.add_typer(benchmark.app, name="benchmark")
 app.command()(demo.demo)
 

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +11,15 @@ import typer
 
 from data_prep.errors import InputError
 from service.cli.console import bar, errors
-from service.cli.options import CategorySeparatorOption, ColumnOption, column_map
+from service.cli.options import CategorySeparatorOption, ColumnOption, DatabaseOption, column_map
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from service.registry import NewItem, Registry
+    from service.catalogue import Catalogue
+    from service.registry import Database, NewItem, Registry
     from service.settings import ServeSettings
+    from tokenizer.pipeline import Pipeline
 
 __all__ = ["listening", "run", "serve"]
 
@@ -26,16 +28,27 @@ CHUNK = 5000
 
 def serve(
     tokenizer: Annotated[
-        Path | None, typer.Option(help="Folder that semid fit wrote.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            help="Folder that semid fit wrote. May be given often: requests name one, or mean the "
+            "default of the registry, which is the first at the beginning.",
+            show_default=False,
+        ),
     ] = None,
     ids: Annotated[
-        Path | None, typer.Option(help="IDs of semid tokenize, taken over as they stand.")
+        list[Path] | None,
+        typer.Option(help="IDs of semid tokenize, taken over as they stand. May be given often."),
     ] = None,
     catalog: Annotated[
         Path | None, typer.Option(help="Catalogue that the items' titles come from.")
     ] = None,
-    database: Annotated[
-        str | None, typer.Option(help="URL of the registry.", show_default="sqlite:///semid.db")
+    database: DatabaseOption = None,
+    index_cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder where the index is set aside for the next start.",
+            show_default="beside a SQLite file",
+        ),
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
@@ -80,10 +93,11 @@ def serve(
     from service.settings import ServeSettings, resolve
 
     given = {
-        "tokenizer": tokenizer,
-        "ids": ids,
+        "tokenizer": tokenizer or None,
+        "ids": ids or None,
         "catalog": catalog,
         "database": database,
+        "index_cache": index_cache,
         "host": host,
         "port": port,
         "keys": keys,
@@ -118,10 +132,8 @@ def run(
     import uvicorn
 
     from service.app import create_app
-    from service.catalogue import Catalogue
     from service.keys import KeyRing
-    from service.registry import Registry, open_database
-    from service.registry.tokenizers import default_tokenizer
+    from service.registry import open_database
     from service.security import Access
     from tokenizer.id_table import read_ids
     from tokenizer.index import faiss_build
@@ -132,30 +144,19 @@ def run(
     with listener:
         keys = None if settings.keys is None else KeyRing(settings.keys)
         access = Access(keys, settings.limits(), settings.cors_origins)
-        pipeline = Pipeline.load(settings.tokenizer)
-        table = None
-        if settings.ids is not None:
-            table = read_ids(settings.ids, pipeline)
+        pipelines = [Pipeline.load(folder) for folder in settings.tokenizer]
+        tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
         database = open_database(settings.database)
-        default = default_tokenizer(database)
-        if default is not None and default.fingerprint != pipeline.fingerprint:
-            raise InputError(
-                f"database {database.name}: the default tokenizer is {default.fingerprint}, not "
-                f"{pipeline.fingerprint}; serve that one, or give another --database"
-            )
-        registry = Registry(database, pipeline.fingerprint, pipeline.levels)
-        if table is not None:
-            _take_over(table, registry)
-        if titles is not None:
-            _take_titles(titles, registry)
-        catalogue = Catalogue(pipeline, registry)
-        held = catalogue.follow()
+        with database.refusing():
+            catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
+            held = sum(catalogue.follow() for catalogue in catalogues)
         host, port = listener.getsockname()[:2]
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        errors.print(f"{faiss_build()}, {held:,} items, tokenizer {pipeline.fingerprint[:16]}…")
+        names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
+        errors.print(f"{faiss_build()}, {held:,} items, tokenizer {names}")
         errors.print(f"semid answers at {address}")
         opened(address)
-        app = create_app(catalogue, access)
+        app = create_app(catalogues[0], access, others=catalogues[1:])
         config = uvicorn.Config(app, log_level="warning", server_header=False)
         uvicorn.Server(config).run(sockets=[listener])
         database.close()
@@ -191,6 +192,50 @@ def listening(settings: "ServeSettings") -> socket.socket:
             f"another --port (0 takes a free one)"
         ) from error
     return listener
+
+
+def _owner(path: Path, pipelines: "Sequence[Pipeline]") -> "Pipeline":
+    """Return the tokenizer that a table of IDs is of; the first where that is none of them."""
+    import polars as pl
+
+    from data_prep.catalog import read_table
+
+    table = read_table(path)
+    named = table["tokenizer"].cast(pl.String).head(1) if "tokenizer" in table.columns else ()
+    return next((one for one in pipelines if one.fingerprint in named), pipelines[0])
+
+
+def _opened(
+    pipelines: "Sequence[Pipeline]",
+    tables: "Sequence[pl.DataFrame]",
+    titles: "pl.DataFrame | None",
+    database: "Database",
+    index_cache: Path | None,
+) -> "list[Catalogue]":
+    """Return a catalogue a tokenizer, the default first, with IDs and titles taken over."""
+    from service.catalogue import Catalogue
+    from service.registry import Registry
+    from service.registry.tokenizers import default_tokenizer
+
+    default = default_tokenizer(database)
+    if default is not None and default.fingerprint not in {one.fingerprint for one in pipelines}:
+        raise InputError(
+            f"database {database.name}: the default tokenizer is {default.fingerprint}, which is "
+            f"not served; serve it with --tokenizer, also beside another one, or give another "
+            f"--database"
+        )
+    catalogues = []
+    for pipeline in pipelines:
+        registry = Registry(database, pipeline.fingerprint, pipeline.levels)
+        for table in tables:
+            if table["tokenizer"].head(1).to_list() == [pipeline.fingerprint]:
+                _take_over(table, registry)
+        if titles is not None:
+            _take_titles(titles, registry)
+        file = database.beside(f"index-{pipeline.fingerprint[:16]}", index_cache)
+        catalogues.append(Catalogue(pipeline, registry, file))
+    first = default.fingerprint if default is not None else pipelines[0].fingerprint
+    return sorted(catalogues, key=lambda one: one.pipeline.fingerprint != first)
 
 
 def _take_over(table: "pl.DataFrame", registry: "Registry") -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from service.registry.database import Database
 from service.registry.schema import ids
 
-__all__ = ["Change", "change_items", "newest_change", "remove_item"]
+__all__ = ["Anchor", "Change", "anchor_of", "change_items", "newest_change", "remove_item"]
 
 _update = (
     ids.update()
@@ -29,6 +29,24 @@ class Change:
     number: int
     title: str | None
     removed: bool
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A change and its item: who finds it again is in the same history of the same database."""
+
+    change: int
+    number: int
+    item_id: str
+
+
+def anchor_of(connection: Connection, tokenizer: int, change: int) -> Anchor | None:
+    """Return a tokenizer's change by its number; None where its item changed again, or never."""
+    query = sql.select(ids.c.change, ids.c.number, ids.c.item_id).where(
+        ids.c.tokenizer == tokenizer, ids.c.change == change
+    )
+    row = connection.execute(query).first()
+    return None if row is None else Anchor(row.change, row.number, row.item_id)
 
 
 def newest_change(connection: Connection, tokenizer: int) -> int:

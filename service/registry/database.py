@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sql
@@ -109,6 +110,17 @@ class Database:
             raise self._newer()
         if state == "empty":
             self.upgrade()
+
+    def beside(self, name: str, folder: Path | None) -> Path | None:
+        """Return where a file that belongs to the database stands: in `folder`, or beside SQLite's.
+
+        None without a folder for a database that is no file.
+        """
+        if folder is not None:
+            return folder / f"semid.{name}"
+        if self._engine.dialect.name != "sqlite":
+            return None
+        return Path(f"{self._engine.url.database}.{name}")
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,6 +7,7 @@ import numpy as np
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from service.registry.changes import Anchor, anchor_of
 from service.registry.database import Database
 from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
 from service.registry.schema import ids
@@ -77,6 +78,11 @@ class RegistryReader:
                 )
             if len(rows) < size:
                 return
+
+    def anchor(self, change: int) -> Anchor | None:
+        """Return a change by its number; None where its item changed again, or there is none."""
+        with self.database.reading() as connection:
+            return anchor_of(connection, self.tokenizer.number, change)
 
     def with_prefix(
         self, prefix: tuple[int, ...], limit: int, after: tuple[tuple[int, ...], int] | None = None

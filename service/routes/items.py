@@ -67,6 +67,20 @@ async def get_item(item_id: str, tokenizing: TokenizingDependency) -> Response:
     return Response(orjson.dumps(Item.fields_of(found[item_id])), media_type="application/json")
 
 
+@router.delete(
+    "/items/{item_id:path}",
+    status_code=204,
+    responses=RESPONSES | {404: {"description": "Not found"}},
+)
+def remove_item(item_id: str, catalogue: CatalogueDependency) -> None:
+    """Remove an item; its IDs, by every tokenizer, never become another item's.
+
+    Posted again, it has its old ID again.
+    """
+    if not catalogue.registry.remove(item_id):
+        raise ProblemError(404, f"no item {item_id!r} is registered")
+
+
 @router.get("/prefixes", responses=RESPONSES)
 def list_prefixes(
     catalogue: CatalogueDependency,

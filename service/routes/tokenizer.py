@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from service.limits import LIMITS
-from service.routes.dependencies import CatalogueDependency
+from service.routes.dependencies import HeldDependency, TokenizingDependency
 from service.schemas import TokenizerDescription
 
 __all__ = ["router"]
@@ -12,12 +12,15 @@ router = APIRouter(prefix="/v1", tags=["tokenizer"])
 
 
 @router.get("/tokenizer")
-def describe(catalogue: CatalogueDependency) -> TokenizerDescription:
+def describe(tokenizing: TokenizingDependency, held: HeldDependency) -> TokenizerDescription:
     """Return fingerprint, sizes, limits, versions, and the figures measured when it was fitted."""
+    catalogue = tokenizing.catalogue
     pipeline = catalogue.pipeline
     config = pipeline.config
     return TokenizerDescription(
         fingerprint=pipeline.fingerprint,
+        default=held.is_default(tokenizing),
+        held=[one.catalogue.pipeline.fingerprint for one in held],
         quantizer=config.quantizer.name,
         levels=pipeline.levels,
         codebook_size=pipeline.codebook_size,

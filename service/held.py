@@ -1,0 +1,102 @@
+"""The tokenizers that a process holds, and the one that is meant where a request names none."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.problems import ProblemError
+from service.registry.tokenizers import default_tokenizer
+from service.tokenizing import Tokenizing
+
+__all__ = ["HeldTokenizers"]
+
+SECONDS = 0.5  # between two looks at the database
+logger = logging.getLogger("semid")
+
+
+class HeldTokenizers:
+    """What requests tokenize with: held tokenizers by fingerprint, one of them the default.
+
+    The registry's database says which one is the default, for all processes.
+    """
+
+    def __init__(self, held: Sequence[Tokenizing]) -> None:
+        """Hold tokenizers of one database; the first is the default until the database is asked."""
+        self._held = {one.catalogue.pipeline.fingerprint: one for one in held}
+        self._default = next(iter(self._held))
+        self._database = held[0].catalogue.registry.database
+
+    def __iter__(self) -> Iterator[Tokenizing]:
+        return iter(self._held.values())
+
+    def named(self, fingerprint: str | None) -> Tokenizing:
+        """Return the tokenizer with a fingerprint, or one that starts so; the default for None.
+
+        Raises:
+            ProblemError: 404, none that is held has it; 422, several have; 503, the default is not
+                held here.
+        """
+        if fingerprint is None:
+            if self._default not in self._held:
+                raise ProblemError(
+                    503,
+                    f"the default tokenizer is now {self._default[:16]}…, which this process does "
+                    f"not hold; start it with --tokenizer for that one too",
+                )
+            return self._held[self._default]
+        found = [name for name in self._held if fingerprint and name.startswith(fingerprint)]
+        if len(found) == 1:
+            return self._held[found[0]]
+        known = ", ".join(name[:16] for name in self._held)
+        if found:
+            raise ProblemError(422, f"tokenizer={fingerprint!r} names several of {known}")
+        raise ProblemError(404, f"no tokenizer {fingerprint!r} is held here; those held: {known}")
+
+    def is_default(self, one: Tokenizing) -> bool:
+        """Say whether requests that name no tokenizer mean this one."""
+        return one.catalogue.pipeline.fingerprint == self._default
+
+    def refresh(self) -> None:
+        """Learn from the database which tokenizer is the default, and what items have changed.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: it does not answer.
+        """
+        default = default_tokenizer(self._database)
+        if default is not None and default.fingerprint != self._default:
+            self._default = default.fingerprint
+            logger.info("the default tokenizer is %s", self._default)
+        for one in self:
+            one.catalogue.follow()
+
+    @contextmanager
+    def refreshed(self) -> Iterator[None]:
+        """Refresh twice a second, in a thread, while the block runs; the indexes are then saved."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._refresh_until, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            for one in self:
+                one.catalogue.save()
+
+    def _refresh_until(self, stop: threading.Event) -> None:
+        answers = True
+        while True:
+            try:
+                self.refresh()
+                for one in self:
+                    one.catalogue.save_sometimes()
+                answers = True
+            except SQLAlchemyError as error:
+                if answers:
+                    logger.error("database: %s", getattr(error, "orig", None) or error)  # noqa: TRY400
+                answers = False
+            if stop.wait(SECONDS):
+                return

@@ -1,0 +1,89 @@
+"""An index of a catalogue set aside in a file, so that a start need not read the whole registry."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from data_prep.files import written_aside
+from service.registry.changes import Anchor
+
+__all__ = ["IndexContents", "read_index", "write_index"]
+
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class IndexContents:
+    """What an index held after a change.
+
+    Attributes:
+        keys: (n,) int64, numbers of the items.
+        packed: (n, bytes of a code) uint8.
+        anchor: the change.
+    """
+
+    keys: NDArray[np.int64]
+    packed: NDArray[np.uint8]
+    anchor: Anchor
+
+
+def write_index(path: Path, contents: IndexContents, tokenizer: str, origin: str) -> None:
+    """Write an index beside `path` and rename it.
+
+    Args:
+        tokenizer: its fingerprint.
+        origin: of the tokenizer in its database (`service.registry.tokenizers`).
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    head = _head(tokenizer, origin, contents.anchor)
+    arrays: dict[str, NDArray[Any]] = {"keys": contents.keys, "packed": contents.packed}
+    with written_aside(path) as aside:
+        save_file(arrays, aside, head | {"digest": _digest(contents, head)})
+
+
+def read_index(path: Path, tokenizer: str, origin: str) -> IndexContents:
+    """Read what `write_index` wrote.
+
+    Raises:
+        ValueError: the file is damaged, or of another tokenizer, database or format.
+        OSError: it cannot be read.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            written: dict[str, str] = file.metadata() or {}
+            anchor = Anchor(int(written["change"]), int(written["number"]), written["item_id"])
+            contents = IndexContents(file.get_tensor("keys"), file.get_tensor("packed"), anchor)
+    except (SafetensorError, KeyError) as error:
+        raise ValueError(f"it is damaged ({error})") from error
+    head = _head(tokenizer, origin, anchor)
+    if any(written.get(name) != value for name, value in head.items()):
+        raise ValueError("it belongs to another tokenizer, database or version")
+    if written.get("digest") != _digest(contents, head):
+        raise ValueError("it is damaged")
+    return contents
+
+
+def _head(tokenizer: str, origin: str, anchor: Anchor) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "tokenizer": tokenizer,
+        "origin": origin,
+        "change": str(anchor.change),
+        "number": str(anchor.number),
+        "item_id": anchor.item_id,
+    }
+
+
+def _digest(contents: IndexContents, head: dict[str, str]) -> str:
+    digest = hashlib.blake2b(repr(sorted(head.items())).encode())
+    digest.update(np.ascontiguousarray(contents.keys).tobytes())
+    digest.update(np.ascontiguousarray(contents.packed).tobytes())
+    return digest.hexdigest()

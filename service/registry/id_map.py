@@ -1,0 +1,61 @@
+"""From the IDs of one tokenizer to those that another gave the same items."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from service.registry.entries import codes_of
+from service.registry.schema import ids
+from service.registry.tokenizers import EnrolledTokenizer
+from tokenizer.semantic_id import format_semantic_id
+
+__all__ = ["MappedItem", "mapped_ids"]
+
+_new = ids.alias("new")
+
+
+@dataclass(frozen=True)
+class MappedItem:
+    """An item, its ID by one tokenizer, and its ID by another, None where it has none."""
+
+    number: int
+    item_id: str
+    old: str
+    new: str | None
+
+
+def mapped_ids(
+    connection: Connection, old: EnrolledTokenizer, new: EnrolledTokenizer, after: int, limit: int
+) -> list[MappedItem]:
+    """Return up to `limit` items of a tokenizer, in the order of their arrival, with both IDs.
+
+    Args:
+        after: number of the last item that was seen, 0 for the first page.
+    """
+    same = sql.and_(
+        _new.c.item_id == ids.c.item_id,
+        _new.c.tokenizer == new.number,
+        sql.not_(_new.c.removed),
+    )
+    query = (
+        sql.select(
+            ids.c.number, ids.c.item_id, ids.c.codes, ids.c.suffix,
+            _new.c.codes.label("new_codes"), _new.c.suffix.label("new_suffix"),
+        )
+        .select_from(ids.outerjoin(_new, same))
+        .where(ids.c.tokenizer == old.number, sql.not_(ids.c.removed), ids.c.number > after)
+        .order_by(ids.c.number)
+        .limit(limit)
+    )  # fmt: skip
+    return [
+        MappedItem(
+            row.number,
+            row.item_id,
+            format_semantic_id(codes_of(row.codes), row.suffix),
+            None
+            if row.new_codes is None
+            else format_semantic_id(codes_of(row.new_codes), row.new_suffix),
+        )
+        for row in connection.execute(query)
+    ]
