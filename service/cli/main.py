@@ -20,6 +20,7 @@ from service.cli import (
     serve,
     tokenize,
     train,
+    transfer,
 )
 from service.cli.console import errors
 
@@ -46,6 +47,9 @@ app.command()(tokenize.tokenize)
 app.command()(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.command()(database.promote)
+app.command()(transfer.map_ids)
+app.command()(transfer.export)
+app.command("import")(transfer.import_)
 app.command()(compare.compare)
 app.command()(compare.ablate)
 app.command()(train.train)
