@@ -182,13 +182,13 @@ def run(
         catalogue = Catalogue(pipeline, registry)
         held = catalogue.follow()
         address = _address(listener)
-        errors.print(f"{faiss_build()}, {held:,} items, tokenizer {pipeline.fingerprint[:16]}…")
-        errors.print(f"semid answers at {address}")
         app = create_app(catalogue, access, settings.pace(), health_elsewhere=side is not None)
+        errors.print(f"{faiss_build()}, {held:,} items, tokenizer {pipeline.fingerprint[:16]}…")
         health = None
         if side is not None:
-            errors.print(f"health and metrics at {_address(side)}")
             health = (create_health_app(app), side)
+            errors.print(f"health and metrics at {_address(side)}")
+        errors.print(f"semid answers at {address}")
         opened(address)
         answer_until_stopped(app, listener, app.state.tokenizing.stop, health)
         database.close()

@@ -19,6 +19,7 @@ from tests.bench.decoding import decoding
 from tests.bench.ladder import ladder
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
+from tests.bench.serving import http
 from tests.bench.trie import trie
 
 RESULTS = Path("bench/results.json")
@@ -50,7 +51,7 @@ def main() -> None:
     """Measure, print and keep."""
     started = time.perf_counter()
     results: dict[str, Any] = {}
-    with bar("measuring", 7) as progress:
+    with bar("measuring", 8) as progress:
         results["sgemm"] = _sgemm()
         progress(1)
         results["training"] = training_steps()
@@ -63,12 +64,14 @@ def main() -> None:
         progress(1)
         results["decoding"] = decoding()
         progress(1)
+        results["serving"] = http()
+        progress(1)
         results["ladder"] = ladder()
         progress(1)
     results["record"] = run_record(0, "generated", time.perf_counter() - started)
     with written_aside(RESULTS) as path:
         path.write_text(json.dumps(results, indent=2) + "\n")
-    for name in ("sgemm", "training", "encoding", "embedding", "trie", "decoding"):
+    for name in ("sgemm", "training", "encoding", "embedding", "trie", "decoding", "serving"):
         for figure, value in results[name].items():
             output.print(f"{name:10} {figure:48} {value:12.4g}")
     for row in results["ladder"]:
