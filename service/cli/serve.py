@@ -205,11 +205,11 @@ def run(
         address = _address(listener)
         names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {names}")
-        errors.print(f"semid answers at {address}")
         health = None
         if side is not None:
-            errors.print(f"health and metrics at {_address(side)}")
             health = (create_health_app(app), side)
+            errors.print(f"health and metrics at {_address(side)}")
+        errors.print(f"semid answers at {address}")
         opened(address)
         answer_until_stopped(app, listener, app.state.held.stop, health)
 
