@@ -151,15 +151,17 @@ class Catalogue:
             return len(self._index)
 
     def save(self) -> None:
-        """Set the index aside, where it has changed since; a failure is logged."""
-        if self._index_file is None or self._newest == self._saved[0]:
+        """Set the index aside as of now, where it has changed since; a failure is logged."""
+        if self._index_file is None:
             return
-        with self._following:
-            newest = self._newest
-            keys, packed = self._index.contents()
         try:
+            self.follow()
+            with self._following:
+                newest = self._newest
+                keys, packed = self._index.contents()
             anchor = self.registry.anchor(newest)
-            if anchor is not None:  # else the item of that change has changed again: next time
+            # An item that changed just now has no anchor: the next time will do.
+            if anchor is not None and newest != self._saved[0]:
                 known = self.pipeline.fingerprint, self.registry.tokenizer.origin
                 write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
                 self._saved = (newest, time.monotonic())
@@ -170,7 +172,8 @@ class Catalogue:
     def save_sometimes(self) -> None:
         """Save after many changes, or a while after one."""
         change, since = self._saved
-        if self._newest - change >= CHANGES or time.monotonic() - since >= SECONDS:
+        changes = self._newest - change
+        if changes >= CHANGES or (changes and time.monotonic() - since >= SECONDS):
             self.save()
 
     def _restore(self, file: Path) -> None:

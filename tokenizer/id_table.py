@@ -9,7 +9,7 @@ from data_prep.errors import InputError
 from data_prep.tables import check_items, named_rows
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["SEMANTIC_IDS", "check_keeps", "read_ids"]
+__all__ = ["SEMANTIC_IDS", "check_keeps", "read_ids", "written_ids"]
 
 SEMANTIC_IDS: dict[str, pl.DataType] = {
     "item_id": pl.String(),
@@ -73,18 +73,17 @@ def _check_ids(frame: pl.DataFrame, path: Path, pipeline: Pipeline) -> None:
             f"{path}: a suffix in {named_rows(suffixed)}, where this tokenizer gives none (policy "
             f"reassign); use the table that semid tokenize wrote, or leave those rows out"
         )
-    written = frame.select(
-        pl.when(pl.col("suffix") > 0)
-        .then(pl.format("{}-{}", _joined_codes(), "suffix"))
-        .otherwise(_joined_codes())
-    ).to_series()
+    written = frame.select(written_ids()).to_series()
     if (written != frame["semantic_id"]).any():
         rows = named_rows(written != frame["semantic_id"])
         raise InputError(f"{path}: semantic_id is not that of codes and suffix ({rows})")
 
 
-def _joined_codes() -> pl.Expr:
-    return pl.col("codes").cast(pl.List(pl.String())).list.join("-")
+def written_ids() -> pl.Expr:
+    """Return the semantic IDs of a table's columns `codes` and `suffix`."""
+    codes = pl.col("codes").cast(pl.List(pl.String())).list.join("-")
+    suffixed = pl.format("{}-{}", codes, "suffix")
+    return pl.when(pl.col("suffix") > 0).then(suffixed).otherwise(codes)
 
 
 def check_keeps(path: Path, new: pl.DataFrame) -> None:

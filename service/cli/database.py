@@ -24,10 +24,8 @@ def upgrade(database: DatabaseOption = None) -> None:
     from service.registry.schema import VERSION
     from service.settings import database_url
 
-    opened = Database(database_url(database))
-    with opened.refusing():
+    with Database(database_url(database)) as opened, opened.refusing():
         done = opened.upgrade()
-        opened.close()
     output.print(f"{opened.name}: {'upgraded to' if done else 'has'} version {VERSION}")
 
 
@@ -42,8 +40,7 @@ def status(database: DatabaseOption = None) -> None:
     from service.registry.tokenizers import enrolled_tokenizers
     from service.settings import database_url
 
-    opened = Database(database_url(database))
-    with opened.refusing():
+    with Database(database_url(database)) as opened, opened.refusing():
         state = opened.state()
         remedy = {"older": "; run semid db upgrade", "newer": "; install the newer semid"}
         output.print(f"{opened.name}: {state}{remedy.get(state, '')}")
@@ -54,7 +51,6 @@ def status(database: DatabaseOption = None) -> None:
                 items = RegistryReader(opened, one).count()
                 mark = ", the default" if one.default else ""
                 output.print(f"tokenizer {one.fingerprint}: {items:,} items{mark}")
-        opened.close()
 
 
 def promote(
@@ -74,8 +70,6 @@ def promote(
     from service.registry.tokenizers import promote as promote_in
     from service.settings import database_url
 
-    opened = open_database(database_url(database))
-    with opened.refusing():
+    with open_database(database_url(database)) as opened, opened.refusing():
         chosen = promote_in(opened, fingerprint, incomplete=incomplete)
-        opened.close()
     output.print(f"{opened.name}: the default is {chosen.fingerprint}")

@@ -19,6 +19,8 @@ from service.cli import (
     report,
     serve,
     tokenize,
+    train,
+    transfer,
 )
 from service.cli.console import errors
 
@@ -45,8 +47,13 @@ app.command()(tokenize.tokenize)
 app.command()(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.command()(database.promote)
+app.command()(transfer.map_ids)
+app.command()(transfer.export)
+app.command("import")(transfer.import_)
 app.command()(compare.compare)
 app.command()(compare.ablate)
+app.command()(train.train)
+app.command()(train.evaluate)
 app.add_typer(benchmark.app, name="benchmark")
 app.command()(demo.demo)
 

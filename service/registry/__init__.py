@@ -1,6 +1,6 @@
 """The item registry: which item has which semantic ID, by which tokenizer, for ever."""
 
-from service.registry.database import Database, is_full, open_database
+from service.registry.database import Database, open_database
 from service.registry.entries import Changes, NewItem, PrefixCount, RegisteredItem
 from service.registry.registry import Reassign, Registry
 
@@ -12,6 +12,5 @@ __all__ = [
     "Reassign",
     "RegisteredItem",
     "Registry",
-    "is_full",
     "open_database",
 ]

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
@@ -14,7 +14,7 @@ from service.registry.postgres import postgres_engine
 from service.registry.schema import VERSION, VERSION_TABLE
 from service.registry.sqlite import VERSION_0, sqlite_engine
 
-__all__ = ["Database", "State", "is_full", "open_database"]
+__all__ = ["Database", "State", "open_database"]
 
 State = Literal["empty", "older", "current", "newer"]
 _version = sql.table(VERSION_TABLE, sql.column("version_num"))
@@ -42,10 +42,18 @@ class Database:
         with self.refusing():
             self._engine = _engine(parsed, self.name)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database."""
         with self._engine.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -147,13 +155,6 @@ def open_database(url: str) -> Database:
         database.close()
         raise
     return database
-
-
-def is_full(error: BaseException) -> bool:
-    """Say whether an error of a database means that its disk has no room."""
-    original = getattr(error, "orig", None)
-    code = getattr(original, "sqlite_errorcode", None)
-    return code == sqlite3.SQLITE_FULL or getattr(original, "sqlstate", None) == "53100"
 
 
 def _engine(url: sql.URL, name: str) -> Engine:

@@ -1,0 +1,157 @@
+"""The whole registry as one table: all tokenizers, their IDs, titles and tombstones."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sql
+from sqlalchemy.engine import Connection
+
+from data_prep.catalog import read_table
+from data_prep.errors import InputError
+from data_prep.tables import named_rows
+from service.registry.changes import newest_change
+from service.registry.database import Database
+from service.registry.entries import codes_of, key_of
+from service.registry.schema import ids, promotions, tokenizers
+from service.registry.tokenizers import enrol_in, enrolled_tokenizers
+from tokenizer.id_table import SEMANTIC_IDS, written_ids
+
+__all__ = ["export_registry", "import_registry"]
+
+CHUNK = 5000
+COLUMNS: dict[str, pl.DataType] = SEMANTIC_IDS | {
+    "distortion": pl.Float64(),
+    "title": pl.String(),
+    "removed": pl.Boolean(),
+}
+KEY = "semid_registry"  # of the file's metadata: the tokenizers, the default first
+
+
+def export_registry(database: Database, path: Path) -> int:
+    """Write the registry to a parquet file, each tokenizer's items in their order; return its rows.
+
+    The table is also one of IDs as `semid tokenize` writes it.
+    """
+    with database.reading() as connection:
+        everyone = sorted(enrolled_tokenizers(connection), key=lambda one: not one.default)
+        parts = [pl.DataFrame(schema=COLUMNS)]
+        for one in everyone:
+            query = sql.select(ids).where(ids.c.tokenizer == one.number).order_by(ids.c.number)
+            chunks = connection.execute(query).partitions(100 * CHUNK)
+            parts += [_table(rows, one.fingerprint) for rows in chunks]
+    table = pl.concat(parts)
+    known = [{"fingerprint": one.fingerprint, "levels": one.levels} for one in everyone]
+    table.write_parquet(path, metadata={KEY: json.dumps(known)})
+    return table.height
+
+
+def import_registry(database: Database, path: Path) -> int:
+    """Add what a file of `export_registry` holds and the database lacks; return the new rows.
+
+    Raises:
+        InputError: the file is none, or contradicts itself or the database; then nothing is added.
+    """
+    table, levels = _read(path)
+    added = 0
+    try:
+        with database.writing() as connection:
+            empty = not enrolled_tokenizers(connection)
+            for fingerprint, width in levels.items():
+                one = enrol_in(connection, fingerprint, width)
+                if one.levels != width:
+                    raise InputError(
+                        f"{path}: tokenizer {fingerprint} has {width} levels here and "
+                        f"{one.levels} in the database"
+                    )
+                own = table.filter(pl.col("tokenizer") == fingerprint)
+                for rows in own.iter_slices(CHUNK):
+                    added += _add(connection, one.number, rows.to_dicts(), path)
+            if empty and levels:
+                _set_default(connection, next(iter(levels)))
+    except sql.exc.IntegrityError as error:
+        raise InputError(
+            f"{path}: an ID belongs to another item in the database ({error.orig}); import into "
+            f"the database that it comes from, or an empty one"
+        ) from error
+    return added
+
+
+def _table(rows: Any, fingerprint: str) -> pl.DataFrame:
+    frame = pl.DataFrame(
+        {
+            "item_id": [row.item_id for row in rows],
+            "codes": [codes_of(row.codes) for row in rows],
+            "suffix": [row.suffix for row in rows],
+            "distortion": [row.distortion for row in rows],
+            "title": [row.title for row in rows],
+            "removed": [row.removed for row in rows],
+        },
+        schema_overrides=COLUMNS,
+    )
+    return frame.with_columns(
+        semantic_id=written_ids(), tokenizer=pl.lit(fingerprint, dtype=pl.String())
+    ).select(*COLUMNS)
+
+
+def _read(path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Return the table and the levels of its tokenizers, the default first."""
+    table = read_table(path)
+    try:
+        known = json.loads(pl.read_parquet_metadata(path)[KEY])
+        levels = {str(one["fingerprint"]): int(one["levels"]) for one in known}
+        table = table.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())
+    except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{path} is not a registry that semid export wrote") from error
+    for name in COLUMNS:
+        if name != "title" and table[name].null_count():
+            raise InputError(f"{path}: no {name!r} in {named_rows(table[name].is_null())}")
+    width = table["tokenizer"].replace_strict(levels, default=None, return_dtype=pl.Int64)
+    wrong = (table["codes"].list.len() != width).fill_null(value=True)
+    wrong |= table.select(written_ids()).to_series() != table["semantic_id"]
+    if wrong.any():
+        raise InputError(f"{path}: {named_rows(wrong)} are not IDs of the file's tokenizers")
+    for name in ("item_id", "semantic_id"):
+        twice = table.select(pl.struct("tokenizer", name).is_duplicated()).to_series()
+        if twice.any():
+            raise InputError(f"{path}: {name} is there twice ({named_rows(twice)})")
+    return table, levels
+
+
+def _add(connection: Connection, tokenizer: int, rows: list[dict[str, Any]], path: Path) -> int:
+    query = sql.select(ids).where(
+        ids.c.tokenizer == tokenizer, ids.c.item_id.in_([row["item_id"] for row in rows])
+    )
+    known = {row.item_id: row for row in connection.execute(query)}
+    fresh = []
+    for change, row in _numbered(rows, known, newest_change(connection, tokenizer)):
+        own = {name: row[name] for name in ("item_id", "suffix", "distortion", "title", "removed")}
+        own["codes"] = key_of(row["codes"])
+        there = known.get(row["item_id"])
+        if there is None:
+            fresh.append(own | {"tokenizer": tokenizer, "change": change})
+        elif differing := [name for name in own if getattr(there, name) != own[name]]:
+            raise InputError(
+                f"{path}: item {row['item_id']!r} ({row['semantic_id']}) has another "
+                f"{differing[0]} in the database; nothing was imported; import into the database "
+                f"that it comes from, or an empty one"
+            )
+    if fresh:
+        connection.execute(ids.insert(), fresh)
+    return len(fresh)
+
+
+def _numbered(
+    rows: list[dict[str, Any]], known: dict[str, Any], change: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield rows, the new ones of them with the numbers of their changes."""
+    for row in rows:
+        change += row["item_id"] not in known
+        yield change, row
+
+
+def _set_default(connection: Connection, fingerprint: str) -> None:
+    number = sql.select(tokenizers.c.number).where(tokenizers.c.fingerprint == fingerprint)
+    connection.execute(promotions.insert(), {"tokenizer": connection.scalar(number)})
