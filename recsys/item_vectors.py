@@ -12,7 +12,8 @@ from recsys.dataset import SequenceDataset
 
 __all__ = ["PARTS", "ItemVectors"]
 
-PARTS = ("dense", "codes", "content")
+PARTS = ("dense", "codes", "prefixes", "content")
+LONGEST_PREFIX = 3
 
 
 class ItemVectors(nn.Module):
@@ -24,6 +25,8 @@ class ItemVectors(nn.Module):
       the codebooks, a row is learnt beside a linear image of its codeword, so that codes that mean
       nearly the same begin nearly alike; the sum of an item's codewords is scaled to a mean length
       of 1.
+    * `prefixes`: the sum of a row for the first 2 codes and one for the first 3, where an item with
+      an event in training has them too. What no item of training shares is left to the codes.
     * `content`: a linear image of the item's content vector, scaled to length 1.
 
     Args:
@@ -39,16 +42,20 @@ class ItemVectors(nn.Module):
         if not parts or (unknown := set(parts).difference(PARTS)):
             named = ", ".join(sorted(unknown)) if parts else "none"
             raise InputError(f"item vectors of {named}; choose from {', '.join(PARTS)}")
-        self.dense = self.levels = self.meaning = self.projection = None
+        self.dense = self.levels = self.meaning = self.prefixes = self.projection = None
         if "dense" in parts:
             self.dense = nn.Parameter(torch.randn(dataset.n_items, width) * START)
             has_residual = torch.ones(dataset.n_items, 1)
             if len(set(parts)) > 1:
                 has_residual = torch.from_numpy(dataset.popularity > 0).float()[:, None]
             self.register_buffer("has_residual", has_residual, persistent=False)
+        if {"codes", "prefixes"}.intersection(parts) and dataset.codes is None:
+            raise InputError("the data has no codes; prepare it with --ids")
+        if "prefixes" in parts:
+            assert dataset.codes is not None
+            self.prefixes = _Prefixes(dataset, width)
         if "codes" in parts:
-            if dataset.codes is None:
-                raise InputError("the data has no codes; prepare it with --ids")
+            assert dataset.codes is not None
             codes, size = torch.from_numpy(dataset.codes.astype("int64")), dataset.codebook_size
             each = START / codes.shape[1] ** 0.5
             self.levels = nn.Parameter(torch.randn(codes.shape[1] * size, width) * each)
@@ -74,6 +81,8 @@ class ItemVectors(nn.Module):
             parts.append(self.dense * self.get_buffer("has_residual"))
         if self.levels is not None:
             parts.append(self._of_codes(self.levels, self.get_buffer("rows")))
+        if self.prefixes is not None:
+            parts.append(self.prefixes())
         if self.projection is not None:
             parts.append(self.projection(self.get_buffer("content")))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
@@ -86,6 +95,8 @@ class ItemVectors(nn.Module):
     @torch.no_grad()
     def extend(self, codes: Tensor) -> None:
         """Add items that have codes (n, L) int64 and nothing else: no residual, no content."""
+        if self.prefixes is not None:
+            self.prefixes.extend(codes)
         own = self.get_buffer("rows")
         assert self.levels is not None
         size = len(self.levels) // own.shape[1]
@@ -100,6 +111,45 @@ class ItemVectors(nn.Module):
         if self.meaning is not None:
             levels = levels + self.meaning(self.get_buffer("codewords"))
         return functional.embedding_bag(rows, levels, mode="sum")
+
+
+class _Prefixes(nn.Module):
+    """The sum of a row for each prefix of an item's codes that an item of training has."""
+
+    def __init__(self, dataset: SequenceDataset, width: int) -> None:
+        super().__init__()
+        assert dataset.codes is not None
+        self.size = dataset.codebook_size
+        codes = torch.from_numpy(dataset.codes.astype("int64"))
+        keys = self._keys(codes)
+        seen = torch.from_numpy(dataset.popularity > 0)
+        self.register_buffer("known", torch.unique(keys[seen]), persistent=False)
+        self.register_buffer("rows", self._rows(keys), persistent=False)
+        self.table = nn.Parameter(torch.randn(len(self.get_buffer("known")) + 1, width) * START)
+
+    def forward(self) -> Tensor:
+        nothing = len(self.table) - 1
+        return functional.embedding_bag(
+            self.get_buffer("rows"), self.table, mode="sum", padding_idx=nothing
+        )
+
+    def extend(self, codes: Tensor) -> None:
+        own = self.get_buffer("rows")
+        self.rows = torch.cat([own, self._rows(self._keys(codes.to(own.device)))])
+
+    def _keys(self, codes: Tensor) -> Tensor:
+        """Return a number for each prefix: (n, prefixes) int64, longer ones behind shorter ones."""
+        keys, key, first = [], codes[:, 0], 0
+        for length in range(2, min(LONGEST_PREFIX, codes.shape[1]) + 1):
+            key = key * self.size + codes[:, length - 1]
+            keys.append(key + first)
+            first += self.size**length
+        return torch.stack(keys, 1)
+
+    def _rows(self, keys: Tensor) -> Tensor:
+        known = self.get_buffer("known")
+        places = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
+        return torch.where(known[places] == keys, places, len(known))
 
 
 def _projection(width: int, into: int) -> nn.Linear:

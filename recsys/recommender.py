@@ -99,6 +99,7 @@ class Recommender:
         self.tokenizer = catalogue.tokenizer
         self._item_ids = list(catalogue.item_ids)
         self._numbers = {item_id: number for number, item_id in enumerate(self._item_ids)}
+        self._hidden: set[int] = set()
         self._busy = threading.Lock()
         self._index = None
         if isinstance(model, ScoringModel):
@@ -141,9 +142,6 @@ class Recommender:
     def __len__(self) -> int:
         return len(self._item_ids)
 
-    def __contains__(self, item_id: str) -> bool:
-        return item_id in self._numbers
-
     def check_tokenizer(self, fingerprint: str) -> None:
         """See that the model reads the IDs of this tokenizer, or no IDs.
 
@@ -154,6 +152,20 @@ class Recommender:
             raise InputError(
                 f"the recommender reads IDs of tokenizer {self.tokenizer}, not of {fingerprint}; "
                 f"serve that tokenizer, or train on these IDs"
+            )
+
+    def check_data(self, dataset: SequenceDataset) -> None:
+        """See that a dataset has the items, in their order, that the model was trained on.
+
+        Raises:
+            InputError: it has others, or IDs of another tokenizer.
+        """
+        if dataset.tokenizer and self.tokenizer:
+            self.check_tokenizer(dataset.tokenizer)
+        if list(dataset.item_ids) != self._item_ids[: dataset.n_items]:
+            raise InputError(
+                "the data has other items than the recommender was trained on; prepare it from the "
+                "same catalogue, or train again"
             )
 
     def add(self, item_ids: Sequence[str], codes: Codes, suffixes: Suffixes) -> int:
@@ -181,6 +193,17 @@ class Recommender:
                 self._item_ids.append(item_ids[row])
             return len(rows)
 
+    def knows(self, item_id: str) -> bool:
+        """Say whether an item can be read in a history, and be recommended unless it is hidden."""
+        return item_id in self._numbers
+
+    def hide(self, item_id: str, *, hidden: bool = True) -> None:
+        """Recommend an item no more, or again; it is still read in histories."""
+        number = self._numbers.get(item_id)
+        if number is not None:
+            with self._busy:
+                (self._hidden.add if hidden else self._hidden.discard)(number)
+
     def recommend(
         self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
     ) -> list[list[Recommendation]]:
@@ -201,7 +224,8 @@ class Recommender:
             return []
         with self._busy:
             read = [self._read(row, history) for row, history in enumerate(histories)]
-            seen = read if exclude_seen else [[] for _ in read]
+            hidden = sorted(self._hidden)
+            seen = [[*hidden, *(items if exclude_seen else ())] for items in read]
             recent = _padded([items[-self.model.history :] for items in read])
             return [
                 [Recommendation(self._item_ids[item], score) for item, score in row]

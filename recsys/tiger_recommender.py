@@ -1,6 +1,6 @@
 """TIGER over a catalogue: from item histories to tokens, and by constrained search to items."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from recsys.vocabulary import Vocabulary
 
 __all__ = ["TigerRecommender", "TigerRecommenderConfig"]
 
-ROWS_ON_CPU = 32  # of examples at once: sorted by length, they need little padding
+SHORTER = 0.75  # examples of less than this share of the longest's length are read apart
 USERS_ON_CPU, USERS_ON_GPU = 64, 512  # in a search at once
 
 
@@ -108,14 +108,11 @@ class TigerRecommender(NextItemModel):
     def loss(self, examples: Tensor) -> Tensor:
         """Return the mean cross-entropy of the targets' tokens."""
         lengths = (examples != PADDING).sum(1)
-        order = lengths.argsort(descending=True, stable=True)
-        rows = len(examples) if examples.is_cuda else ROWS_ON_CPU
         losses = []
-        for chosen in torch.split(order, rows):
+        for chosen, width in _groups(lengths, examples.shape[1]):
             part, last = examples[chosen], lengths[chosen][:, None] - 1
-            width = examples.shape[1] - 1 if examples.is_cuda else int(last[0])
             targets = part.gather(1, last)
-            inputs, user_tokens = part.scatter(1, last, PADDING)[:, :width], None
+            inputs, user_tokens = part.scatter(1, last, PADDING)[:, : width - 1], None
             if self.config.user_buckets:
                 inputs, user_tokens = inputs[:, 1:], self.users[part[:, 0]]
             history = self._read(inputs, user_tokens)
@@ -203,3 +200,21 @@ class TigerRecommender(NextItemModel):
         if user_tokens is None:
             return tokens
         return torch.cat([user_tokens[:, None], tokens], dim=1)
+
+
+def _groups(lengths: Tensor, width: int) -> Iterator[tuple[Tensor, int]]:
+    """Deal rows into groups of similar length, each with its greatest, so that little is padding.
+
+    On a GPU, which would have to be waited for and has more to do at once, all are one group.
+    """
+    order = lengths.argsort(descending=True, stable=True)
+    if lengths.is_cuda:
+        yield order, width
+        return
+    falling = lengths[order]
+    start = 0
+    while start < len(falling):
+        width = int(falling[start])
+        rows = int((falling >= SHORTER * width).sum()) - start
+        yield order[start : start + rows], width
+        start += rows

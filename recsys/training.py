@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from data_prep.errors import InputError
 from recsys.dataset import SequenceDataset, Users
-from recsys.evaluation import Evaluation, Protocol
+from recsys.evaluation import PROTOCOLS, Evaluation, Protocol
 from recsys.next_item_model import NextItemModel
 from recsys.processes import processes_for
 from recsys.schedule import SCHEDULES, learning_rate
@@ -67,12 +67,16 @@ class TrainingConfig:
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse a schedule or precision that there is not.
+        """Refuse a schedule, precision or protocol that there is not.
 
         Raises:
             InputError: names it, and those to choose from.
         """
-        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
+        for name, known in (
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+            ("protocol", PROTOCOLS),
+        ):
             if (given := getattr(self, name)) not in known:
                 raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
 
@@ -132,7 +136,7 @@ def train(
             measurement where one was made.
 
     Raises:
-        InputError: an unknown schedule, precision or metric, or nothing to train on.
+        InputError: an unknown schedule, precision, protocol or metric, or nothing to train on.
         FloatingPointError: the loss is no longer finite.
     """
     config.check()
@@ -177,6 +181,11 @@ class _Run(Generic[M]):
         self.epoch, self.step, self.seconds_before = 0, 0, 0.0
         self.losses: list[Tensor] = []
         self.started = time.perf_counter()
+        known = self._evaluate(self.users[:1]).metrics(config.protocol)
+        if config.monitor not in known:
+            raise InputError(
+                f"no metric {config.monitor!r} to choose by; there are {', '.join(known)}"
+            )
         self._restore()
 
     @property
@@ -238,12 +247,8 @@ class _Run(Generic[M]):
 
     def _measure(self) -> Measurement:
         self._check()
-        self.model.eval()
         shares = np.array_split(self.users, self.processes.count)
-        part = self.model.evaluate(
-            self.dataset, "validation", shares[self.processes.rank], coverage=(), quick=True
-        )
-        self.model.train()
+        part = self._evaluate(shares[self.processes.rank])
         found = Evaluation.joined(self.processes.gather(part))
         losses = self.processes.sum(torch.stack(self.losses)) / self.processes.count
         measured = Measurement(
@@ -254,12 +259,17 @@ class _Run(Generic[M]):
             {name: found.metrics(name) for name in found.ranks},
             self._seconds(),
         )
-        self._monitored(measured)
         self.losses.clear()
         self.history.append(measured)
         if self.best is measured:
             self.best_state = copy.deepcopy(self.model.state_dict())
         return measured
+
+    def _evaluate(self, users: Users) -> Evaluation:
+        self.model.eval()
+        found = self.model.evaluate(self.dataset, "validation", users, coverage=(), quick=True)
+        self.model.train()
+        return found
 
     def _learning_rate(self) -> float:
         config = self.config
@@ -268,12 +278,7 @@ class _Run(Generic[M]):
         )
 
     def _monitored(self, measured: Measurement) -> float:
-        metrics = measured.validation[self.config.protocol]
-        if self.config.monitor not in metrics:
-            raise InputError(
-                f"no metric {self.config.monitor!r} to choose by; there are {', '.join(metrics)}"
-            )
-        return metrics[self.config.monitor]
+        return measured.validation[self.config.protocol][self.config.monitor]
 
     def _seconds(self) -> float:
         return round(self.seconds_before + time.perf_counter() - self.started, 2)

@@ -4,44 +4,54 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import metadata
 
+from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from recsys.recommender import Recommender
 from service.catalogue import Catalogue
 from service.headers import SecurityHeaders
 from service.held import HeldTokenizers
+from service.observed import Observed
 from service.openapi import describe
+from service.pace import Pace
 from service.pages import install_pages
 from service.problems import install_problems
-from service.routes import ROUTERS
+from service.recommending import Recommending
+from service.routes import ROUTERS, health
 from service.security import Access, Guard, check_rules
-from service.tokenizing import Limits, Tokenizing
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "create_health_app"]
 
 ANYBODY = Access()
-DEFAULT_LIMITS = Limits()
+DEFAULT_PACE = Pace()
 
 
 def create_app(
     catalogue: Catalogue,
     access: Access = ANYBODY,
-    limits: Limits = DEFAULT_LIMITS,
+    pace: Pace = DEFAULT_PACE,
     others: Sequence[Catalogue] = (),
+    health_elsewhere: bool = False,
+    recommender: Recommender | None = None,
 ) -> FastAPI:
     """Return the application over an open catalogue; nothing in it asks the network.
 
     Args:
         others: catalogues of further tokenizers, in the same database.
+        health_elsewhere: leave health and metrics to `create_health_app`.
+        recommender: what answers /v1/recommend.
+
+    Raises:
+        InputError: the recommender reads the IDs of none of these tokenizers.
     """
-    held = HeldTokenizers([Tokenizing(one, limits) for one in (catalogue, *others)])
+    held = HeldTokenizers((catalogue, *others), pace)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with held.refreshed():
             yield
-        for one in held:
-            one.close()
+        held.close()
 
     app = FastAPI(
         title="semid",
@@ -52,12 +62,19 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.held = held
+    app.state.recommending = (
+        None if recommender is None else Recommending(recommender, (catalogue, *others))
+    )
     install_problems(app)
     for router in ROUTERS:
-        app.include_router(router)
+        # Not include_router, which has each of its routes matched twice a request.
+        app.router.routes.extend(router.routes)
+    if not health_elsewhere:
+        app.router.routes.extend(health.router.routes)
     install_pages(app)
-    check_rules(app)
+    check_rules([*app.routes, *(health.router.routes if health_elsewhere else ())])
     describe(app)
+    # The last one is asked first: whatever is answered below has a request's ID, and is counted.
     app.add_middleware(Guard, access=access)
     if access.cors_origins:
         app.add_middleware(
@@ -65,7 +82,19 @@ def create_app(
             allow_origins=access.cors_origins,
             allow_methods=["GET", "POST", "DELETE", "PUT"],
             allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "X-Request-ID"],
         )
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Observed, telemetry=held.telemetry)
+    app.add_middleware(CorrelationIdMiddleware)
     return app
+
+
+def create_health_app(app: FastAPI) -> FastAPI:
+    """Return an application that answers for the health and metrics of `app`, and nothing else."""
+    beside = FastAPI(title="semid", openapi_url=None)
+    beside.state.held = app.state.held
+    install_problems(beside)
+    beside.router.routes.extend(health.router.routes)
+    beside.add_middleware(SecurityHeaders)
+    return beside

@@ -1,4 +1,4 @@
-"""Micro-batches: one thread does the work of many requests, and a gate bounds how many wait."""
+"""Micro-batches: one thread does the work of many requests, and few enough are let in to wait."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from service.problems import ProblemError
 
-__all__ = ["Batcher", "Gate", "answered_within"]
+__all__ = ["Admission", "Batcher", "answered_within"]
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -30,8 +30,7 @@ class _Waiting(Generic[J, R]):
 class Batcher(Generic[J, R]):
     """Does jobs in one thread of its own, those that wait at one time together.
 
-    While a batch is done the next one gathers, so that under load no job waits for the clock. All
-    jobs come from one event loop.
+    While a batch is done the next one gathers. All jobs come from one event loop.
     """
 
     def __init__(
@@ -40,6 +39,7 @@ class Batcher(Generic[J, R]):
         work: Callable[[Sequence[J]], Sequence[R]],
         most: int,
         wait: float = 0.0,
+        start: Callable[[], object] = lambda: None,
         for_all: tuple[type[Exception], ...] = (),
         began: Callable[[Sequence[float], int], None] = lambda waited, size: None,
     ) -> None:
@@ -50,7 +50,8 @@ class Batcher(Generic[J, R]):
             work: returns one result a job. Where it raises, each job is done again alone, so that
                 an error is that of one job.
             most: size of a batch; a job that is larger makes one alone.
-            wait: seconds that an idle thread waits for more jobs after the first.
+            wait: seconds that a batch which is not full waits for more jobs.
+            start: called first in the thread.
             for_all: errors of `work` that concern every job, which are not tried alone.
             began: hears, at a batch's start, each job's seconds of waiting, and the batch's size.
         """
@@ -64,6 +65,7 @@ class Batcher(Generic[J, R]):
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"semid-{name}")
+        self._thread.submit(start).result()
 
     @property
     def waiting(self) -> int:
@@ -82,7 +84,7 @@ class Batcher(Generic[J, R]):
         self._size += size
         if not self._busy:
             self._busy = True
-            self._timer = loop.call_later(self._wait, self._start)
+            self._gather(loop)
         elif self._timer is not None and self._size >= self._most:
             self._timer.cancel()
             self._start()
@@ -91,6 +93,12 @@ class Batcher(Generic[J, R]):
     def close(self) -> None:
         """Finish the batch that is being done, and end the thread."""
         self._thread.shutdown()
+
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._size >= self._most:
+            self._start()
+        else:
+            self._timer = loop.call_later(self._wait, self._start)
 
     def _start(self) -> None:
         self._timer = None
@@ -133,10 +141,12 @@ class Batcher(Generic[J, R]):
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(result)
-        self._start()
+        self._busy = bool(self._jobs)
+        if self._busy:
+            self._gather(asyncio.get_running_loop())
 
 
-class Gate:
+class Admission:
     """Lets in as many items as may wait, and sends others away at once.
 
     Attributes:

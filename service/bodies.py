@@ -19,10 +19,12 @@ from service.schemas import ItemToTokenize, TokenizeRequest
 from service.tokenizing import ItemToRegister
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["MSGPACK", "item_of_line", "media_type", "read_items"]
+__all__ = ["MSGPACK", "MSGPACKS", "NDJSON", "NDJSONS", "item_of_line", "media_type", "read_items"]
 
 MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
+NDJSON = "application/x-ndjson"
+NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
 LARGEST = 3e38  # of a component
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=r"\S")]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
@@ -212,9 +214,6 @@ def _check(
         if times[item.item_id] > 1:
             message = f"{item.item_id!r} is in this request more than once"
             errors.append(FieldError(path(row, "item_id"), message))
-        for field, text in (("item_id", item.item_id), ("title", item.title)):
-            if "\x00" in (text or ""):
-                errors.append(FieldError(path(row, field), "has a NUL character"))
         if item.vector is not None:
             wrong = _wrong_vector(item.vector, pipeline.config.dimension)
             errors += [FieldError(path(row, "vector"), message) for message in wrong]

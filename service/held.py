@@ -7,8 +7,11 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.catalogue import Catalogue
+from service.pace import Pace
 from service.problems import ProblemError
 from service.registry.tokenizers import default_tokenizer
+from service.telemetry import Telemetry
 from service.tokenizing import Tokenizing
 
 __all__ = ["HeldTokenizers"]
@@ -21,13 +24,25 @@ class HeldTokenizers:
     """What requests tokenize with: held tokenizers by fingerprint, one of them the default.
 
     The registry's database says which one is the default, for all processes.
+
+    Attributes:
+        telemetry: the metrics of them all.
+        stopping: whether the process has been told to end.
     """
 
-    def __init__(self, held: Sequence[Tokenizing]) -> None:
-        """Hold tokenizers of one database; the first is the default until the database is asked."""
-        self._held = {one.catalogue.pipeline.fingerprint: one for one in held}
+    def __init__(self, catalogues: Sequence[Catalogue], pace: Pace) -> None:
+        """Hold tokenizers of one database; the first is the default until the database is asked.
+
+        Args:
+            pace: of each tokenizer.
+        """
+        self.telemetry = Telemetry()
+        self.stopping = False
+        self._held = {
+            one.pipeline.fingerprint: Tokenizing(one, pace, self.telemetry) for one in catalogues
+        }
         self._default = next(iter(self._held))
-        self._database = held[0].catalogue.registry.database
+        self._database = catalogues[0].registry.database
 
     def __iter__(self) -> Iterator[Tokenizing]:
         return iter(self._held.values())
@@ -71,6 +86,17 @@ class HeldTokenizers:
             logger.info("the default tokenizer is %s", self._default)
         for one in self:
             one.catalogue.follow()
+
+    def stop(self) -> None:
+        """Say that the process ends: it is not ready from now on, and takes no further lines."""
+        self.stopping = True
+        for one in self:
+            one.stopping = True
+
+    def close(self) -> None:
+        """Finish what is being done."""
+        for one in self:
+            one.close()
 
     @contextmanager
     def refreshed(self) -> Iterator[None]:

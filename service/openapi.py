@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 from service.schemas import ItemToTokenize, TokenizeRequest
 from service.security import describe_rules
 
-__all__ = ["TOKENIZE_BODY", "describe"]
+__all__ = ["BULK_ANSWER", "BULK_BODY", "TOKENIZE_BODY", "describe"]
 
 REFERENCE = "#/components/schemas/{model}"
 TOKENIZE_BODY: dict[str, Any] = {
@@ -45,6 +45,38 @@ TOKENIZE_BODY: dict[str, Any] = {
             },
         },
     }
+}
+LINE = {"line": {"type": "integer", "minimum": 1, "description": "number of the line"}}
+BULK_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "an item a line; any number of lines",
+        "content": {
+            "application/x-ndjson": {"schema": {"$ref": REFERENCE.format(model="ItemToTokenize")}}
+        },
+    }
+}
+BULK_ANSWER: dict[str, Any] = {
+    "description": "for each line, in order, the item with its ID or the line's problem",
+    "content": {
+        "application/x-ndjson": {
+            "schema": {
+                "oneOf": [
+                    {
+                        "allOf": [
+                            {"$ref": REFERENCE.format(model="TokenizedItem")},
+                            {"type": "object", "properties": LINE, "required": ["line"]},
+                        ]
+                    },
+                    {
+                        "type": "object",
+                        "properties": LINE | {"problem": {"type": "object"}},
+                        "required": ["line", "problem"],
+                    },
+                ]
+            }
+        }
+    },
 }
 
 

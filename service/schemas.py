@@ -15,6 +15,9 @@ __all__ = [
     "ItemToTokenize",
     "MappedId",
     "PrefixPage",
+    "RecommendAnswer",
+    "RecommendQuery",
+    "RecommendedItem",
     "SimilarAnswer",
     "SimilarItem",
     "SimilarQuery",
@@ -26,6 +29,7 @@ __all__ = [
 
 ItemId = Annotated[BoundedText, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
 Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
+History = Annotated[list[ItemId], Field(max_length=10_000)]
 Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
 
 
@@ -154,6 +158,45 @@ class IdMapPage(BaseModel):
     next: int | None
 
 
+class RecommendQuery(BaseModel):
+    """One history or several, oldest item first, and how many items to recommend."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"history": ["B00X1", "B00X2"], "k": 5}]}
+    )
+
+    history: History | None = None
+    histories: Annotated[list[History], Field(min_length=1, max_length=1000)] | None = None
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    exclude_seen: bool = True
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.history is None) == (self.histories is None):
+            raise ValueError("give exactly one of history and histories")
+        return self
+
+
+class RecommendedItem(BaseModel):
+    """An item that may come next; its ID and title are null where it is not registered here."""
+
+    item_id: str
+    score: float = Field(
+        description="a log-probability of TIGER, an inner product of the other models"
+    )
+    semantic_id: str | None
+    codes: list[int] | None
+    suffix: int | None
+    title: str | None
+
+
+class RecommendAnswer(BaseModel):
+    """For each history its items, best first, and the recommender's fingerprint."""
+
+    lists: list[list[RecommendedItem]]
+    recommender: str
+
+
 class SimilarQuery(BaseModel):
     """An item, a text or a vector, and how many neighbours."""
 
@@ -200,6 +243,7 @@ class TokenizerDescription(BaseModel):
     encoder: str | None
     text_fields: list[str]
     items: int = Field(description="registered items")
+    recommender: str | None = Field(description="fingerprint of what /v1/recommend asks")
     limits: RequestLimits
     versions: dict[str, str]
     metrics: dict[str, object]

@@ -1,17 +1,17 @@
 """Who may ask what: every route's scope, checked before a byte of the body is read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, compile_path
+from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import keys
-from service.bodies import MSGPACKS
+from service.bodies import MSGPACKS, NDJSONS
 from service.keys import KeyRing
 from service.limits import DEFAULT, LIMITS, RequestLimits
 from service.problems import MEDIA_TYPE, Problem, ProblemError, problem_response
@@ -50,15 +50,18 @@ OPEN = Rule(None)
 READ = Rule("read")
 RULES = {
     ("POST", "/v1/tokenize"): Rule("write", (*JSON, *MSGPACKS)),
+    ("POST", "/v1/tokenize:bulk"): Rule("write", NDJSONS, streamed=True),
     ("GET", "/v1/items"): READ,
     ("GET", "/v1/items/{item_id:path}"): READ,
     ("DELETE", "/v1/items/{item_id:path}"): Rule("admin"),
     ("GET", "/v1/prefixes"): READ,
     ("POST", "/v1/similar"): Rule("read", JSON),
+    ("POST", "/v1/recommend"): Rule("read", JSON),
     ("GET", "/v1/tokenizer"): READ,
     ("GET", "/v1/id-map"): READ,
     ("GET", "/health/live"): OPEN,
     ("GET", "/health/ready"): OPEN,
+    ("GET", "/metrics"): OPEN,
     ("GET", "/problems"): OPEN,
     ("GET", "/problems/{name}"): OPEN,
     ("GET", "/"): OPEN,
@@ -67,14 +70,14 @@ RULES = {
     ("GET", "/explorer/{path:path}"): OPEN,
     ("GET", "/static-offline-docs/{path:path}"): OPEN,
 }
-_PATTERNS = [(method, compile_path(path)[0], rule) for (method, path), rule in RULES.items()]
+_PATTERNS = [(method, compile_path(path)[0], path) for method, path in RULES]
 
 
 class Guard:
     """Lets a request in whose key has the scope of its route.
 
     A path that no rule names has nothing behind it; with keys in force it still takes one to
-    learn so.
+    learn so. The route's template is in the scope as `template` from here on, for `Observed`.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
@@ -87,7 +90,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        rule = _rule(scope["method"], scope["path"].removeprefix(scope.get("root_path", "")))
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        template = _template(method, scope["path"].removeprefix(scope.get("root_path", "")))
+        rule = None
+        if template is not None:
+            scope["template"] = template
+            rule = RULES[method, template]
         refusal = self._refusal(request, rule)
         if refusal is not None:
             await problem_response(refusal, request)(scope, receive, send)
@@ -122,17 +130,17 @@ class Guard:
         return _body_refusal(request, rule, self._limits.most_body)
 
 
-def check_rules(app: FastAPI) -> None:
-    """See that every route of an application has a rule and every rule a route.
+def check_rules(routes: Sequence[BaseRoute]) -> None:
+    """See that every route has a rule and every rule a route.
 
     Raises:
         RuntimeError: one has none.
     """
-    routes = set(_routes(app))
-    if routes != RULES.keys():
+    found = set(_addresses(routes))
+    if found != RULES.keys():
         raise RuntimeError(
             f"service/security.py needs a rule for each route and no other: without a rule "
-            f"{sorted(routes - RULES.keys())}, without a route {sorted(RULES.keys() - routes)}"
+            f"{sorted(found - RULES.keys())}, without a route {sorted(RULES.keys() - found)}"
         )
 
 
@@ -157,16 +165,15 @@ def describe_rules(document: dict[str, Any]) -> None:
             operation["security"] = [{SCHEME: [rule.scope]}]
 
 
-def _rule(method: str, path: str) -> Rule | None:
-    asked = "GET" if method == "HEAD" else method
-    for known, pattern, rule in _PATTERNS:
-        if known == asked and pattern.match(path):
-            return rule
+def _template(method: str, path: str) -> str | None:
+    for known, pattern, template in _PATTERNS:
+        if known == method and pattern.match(path):
+            return template
     return None
 
 
-def _routes(app: FastAPI) -> Iterator[tuple[str, str]]:
-    for route in iter_route_contexts(app.routes):
+def _addresses(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
+    for route in iter_route_contexts(routes):
         if isinstance(route.original_route, Mount):
             yield "GET", f"{route.path}/{{path:path}}"
         else:

@@ -20,6 +20,8 @@ from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
 from service.limits import DEFAULT, MostBody, MostItems, MostText, RequestLimits
+from service.logs import LogFormat
+from service.pace import Pace
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 from tokenizer.policy import Policy
@@ -30,6 +32,7 @@ S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
 ORIGIN = re.compile(r"https?://[^/?#\s]+")
 _fit, _quantizer, _autoencoder = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
+_pace = Pace()
 
 
 def _bounded(name: str) -> Any:
@@ -110,6 +113,7 @@ class ServeSettings(_DatabaseSettings):
     tokenizer: Annotated[tuple[Path, ...], NoDecode, Field(min_length=1)]
     ids: Annotated[tuple[Path, ...], NoDecode] = ()
     catalog: Path | None = None
+    recommender: Path | None = None
     index_cache: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
@@ -118,6 +122,12 @@ class ServeSettings(_DatabaseSettings):
     most_items: MostItems = DEFAULT.most_items
     most_text: MostText = DEFAULT.most_text
     most_body: MostBody = DEFAULT.most_body
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    log_format: LogFormat = "text"
+    queue: Annotated[int, Field(ge=1)] = _pace.queue
+    timeout: Annotated[float, Field(gt=0, le=3600)] = _pace.timeout
+    batch_texts: Annotated[int, Field(ge=1, le=1024)] = _pace.texts
+    batch_wait: Annotated[float, Field(ge=0, le=1)] = _pace.wait
 
     @field_validator("tokenizer", "ids", mode="before")
     @classmethod
@@ -142,6 +152,10 @@ class ServeSettings(_DatabaseSettings):
     def limits(self) -> RequestLimits:
         """Return how much a request may hold."""
         return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
+
+    def pace(self) -> Pace:
+        """Return how much is taken in at once, and how long it may take."""
+        return Pace(self.queue, self.timeout, self.batch_texts, self.batch_wait)
 
 
 def _listed(value: object) -> object:

@@ -6,35 +6,21 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import OperationalError
 
-from service.batching import Batcher, Gate
+from service.batching import Admission, Batcher
 from service.catalogue import Catalogue
+from service.pace import Pace
 from service.registry import RegisteredItem
+from service.telemetry import Telemetry
 
-__all__ = ["ItemToRegister", "Limits", "Tokenizing"]
+__all__ = ["ItemToRegister", "Tokenizing"]
 
 Entry = tuple[RegisteredItem, bool]
 MOST_LOOKED_UP = 500
 MOST_REGISTERED = 512
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is taken in, and how long it may take.
-
-    Attributes:
-        queue: items of all requests that may wait; more are answered 429.
-        timeout: seconds until a request is answered 503.
-        texts: a batch of the encoder.
-        wait: seconds that an idle encoder waits for a fuller batch.
-    """
-
-    queue: int = 4096
-    timeout: float = 30.0
-    texts: int = 64
-    wait: float = 0.002
 
 
 @dataclass(frozen=True)
@@ -60,20 +46,39 @@ class Tokenizing:
     (`data_prep.embed`), nor do codes (`tokenizer.pipeline`), and the registry decides.
 
     Attributes:
-        gate: counts the items of requests that tokenize.
+        admission: counts the items of requests that tokenize.
         reads: counts the items of requests that only look up.
+        stopping: whether the process has been told to end.
     """
 
-    def __init__(self, catalogue: Catalogue, limits: Limits) -> None:
+    def __init__(self, catalogue: Catalogue, pace: Pace, telemetry: Telemetry) -> None:
         self.catalogue = catalogue
-        self.limits = limits
-        self.gate = Gate(limits.queue, limits.timeout)
-        self.reads = Gate(limits.queue, limits.timeout)
-        self._reader = Batcher("registry", self._read, MOST_LOOKED_UP, for_all=(OperationalError,))
-        self._encoder = Batcher("encoder", self._embed, limits.texts, limits.wait)
+        self._timed = telemetry.timed
+        self._registered = telemetry.of_new_items(catalogue.pipeline)
+        self.stopping = False
+        self.pace = pace
+        self.admission = Admission(pace.queue, pace.timeout)
+        self.reads = Admission(pace.queue, pace.timeout)
+        began, down = telemetry.began, (OperationalError,)
+        threads = torch.get_num_threads()
+        self._reader = Batcher(
+            "registry", self._read, MOST_LOOKED_UP, pace.wait,
+            for_all=down, began=began("registry"),
+        )  # fmt: skip
+        # Blocks of the tokenizer are small, so that one thread makes them quickest; what torch is
+        # told last counts for threads to come, and the encoder gets what this process has.
         self._writer = Batcher(
-            "tokenizer", self._write, MOST_REGISTERED, for_all=(OperationalError,)
-        )
+            "tokenizer", self._write, MOST_REGISTERED, pace.wait,
+            start=lambda: torch.set_num_threads(1), for_all=down, began=began("quantize"),
+        )  # fmt: skip
+        self._encoder = Batcher(
+            "encoder", self._embed, pace.texts, pace.wait,
+            start=lambda: torch.set_num_threads(threads), began=began("encode"),
+        )  # fmt: skip
+        telemetry.depth("registry", lambda: self._reader.waiting)
+        telemetry.depth("quantize", lambda: self._writer.waiting)
+        telemetry.depth("encode", lambda: self._encoder.waiting)
+        telemetry.depth("admitted", lambda: self.admission.items)
 
     async def look_up(self, item_ids: Sequence[str]) -> dict[str, RegisteredItem]:
         """Return the items that are registered, by item_id."""
@@ -87,8 +92,8 @@ class Tokenizing:
         """
         vectors: list[NDArray[np.float32]] = []
         # One batch at a time, so that requests with many texts and with few take turns.
-        for start in range(0, len(texts), self.limits.texts):
-            part = texts[start : start + self.limits.texts]
+        for start in range(0, len(texts), self.pace.texts):
+            part = texts[start : start + self.pace.texts]
             vectors.extend(await self._encoder.do(part, len(part)))
         return vectors
 
@@ -126,18 +131,21 @@ class Tokenizing:
             stage.close()
 
     def _read(self, jobs: Sequence[Sequence[str]]) -> list[dict[str, RegisteredItem]]:
-        found = self.catalogue.registry.get(list({item_id for job in jobs for item_id in job}))
+        with self._timed("registry"):
+            found = self.catalogue.registry.get(list({item_id for job in jobs for item_id in job}))
         return [{key: found[key] for key in job if key in found} for job in jobs]
 
     def _embed(self, jobs: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-        vectors = self.catalogue.pipeline.embed([text for job in jobs for text in job])
+        with self._timed("encode"):
+            vectors = self.catalogue.pipeline.embed([text for job in jobs for text in job])
         ends = list(accumulate(len(job) for job in jobs))
         return np.split(vectors, ends[:-1])
 
     def _write(self, jobs: Sequence[Sequence[_Row]]) -> list[list[Entry]]:
         """Register the items of many requests in one transaction, each item for its first one."""
         registry, pipeline = self.catalogue.registry, self.catalogue.pipeline
-        known = registry.get(list({row.item_id for job in jobs for row in job}))
+        with self._timed("registry"):
+            known = registry.get(list({row.item_id for job in jobs for row in job}))
         entries = {item_id: (entry, False) for item_id, entry in known.items()}
         fresh: dict[str, _Row] = {}
         for job in jobs:
@@ -146,10 +154,13 @@ class Tokenizing:
                     fresh.setdefault(row.item_id, row)
         if fresh:
             vectors = np.stack([row.vector for row in fresh.values()])
-            pipeline.check(vectors, list(fresh))
-            tokenized = pipeline.tokenize(vectors)
+            with self._timed("quantize"):
+                pipeline.check(vectors, list(fresh))
+                tokenized = pipeline.tokenize(vectors)
             titled = [(row.item_id, row.title) for row in fresh.values()]
-            added = self.catalogue.register(titled, tokenized)
+            with self._timed("registry"):
+                added = self.catalogue.register(titled, tokenized)
+            self._registered([entry.distortion for entry, new in added if new])
             entries |= zip(fresh, added, strict=True)
         answers = []
         for job in jobs:

@@ -1,7 +1,7 @@
 """How large a benchmark is: which models, how trained, and the tokenizers under them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recsys.causal_transformer import TowerConfig
 from recsys.dual_encoder import DualEncoderConfig
@@ -41,52 +41,64 @@ class Preset:
     tokenizer: Mapping[str, int | float | str]
 
 
-def _models(
-    tower: TowerConfig,
-    tiger: TigerRecommenderConfig,
-    training: TrainingConfig,
-    tiger_training: TrainingConfig,
-) -> dict[str, Model]:
-    both = {
-        "dual-encoder": DualEncoderConfig(("codes",), tower=tower),
-        "dual-encoder-residual": DualEncoderConfig(("codes", "dense"), tower=tower),
-        "dual-encoder-in-batch": DualEncoderConfig(("codes",), "projected", "in_batch", tower),
-        "dual-encoder-content": DualEncoderConfig(("content", "dense"), tower=tower),
-    }
+def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
+    """Return all models by name.
+
+    Args:
+        usual: of those with a vector an item, which need much dropout.
+        coded: of those that know items by their codes alone, which have few weights.
+    """
+
+    def dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -> Model:
+        assert isinstance(like.shape, TowerConfig)
+        return Model(DualEncoderConfig(parts, outputs, loss, like.shape), like.training)
+
     return {
-        "sasrec": Model(tower, training),
-        **{name: Model(shape, training) for name, shape in both.items()},
-        "tiger": Model(tiger, tiger_training),
+        "sasrec": usual,
+        "dual-encoder": dual(coded, "codes"),
+        "dual-encoder-in-batch": dual(coded, "codes", outputs="projected", loss="in_batch"),
+        "dual-encoder-prefixes": dual(usual, "codes", "prefixes"),
+        "dual-encoder-residual": dual(usual, "codes", "dense"),
+        "dual-encoder-content": dual(usual, "content", "dense"),
+        "tiger": tiger,
     }
 
 
-_TOWER, _SMALL = TowerConfig(), TowerConfig(width=32, heads=2, feedforward=64)
-_TIGER = TigerRecommenderConfig()
-_SMALL_TIGER = TigerRecommenderConfig(
+_SMOKE_TOWER = TowerConfig(width=32, heads=2, feedforward=64)
+_SMOKE_TIGER = TigerRecommenderConfig(
     width=32, heads=2, head_width=16, hidden=64, layers=1, beams=20, validation_beams=10
 )
+_SMOKE = TrainingConfig(epochs=2, patience=2, batch_size=64, warmup_steps=5)
 _QUICK = TrainingConfig(
     epochs=10, patience=10, learning_rate=2e-3, schedule="cosine", precision="bf16"
 )
-_SMOKE = TrainingConfig(epochs=2, patience=2, batch_size=64, warmup_steps=5)
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
+_LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05)
+_LIGHT = TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-residual")
 
 PRESETS = {
     "smoke": Preset(
-        _models(_SMALL, _SMALL_TIGER, _SMOKE, _SMOKE),
+        _models(
+            Model(_SMOKE_TOWER, _SMOKE), Model(_SMOKE_TOWER, _SMOKE), Model(_SMOKE_TIGER, _SMOKE)
+        ),
         (*_USUAL, "tiger"),
         {"steps": 40, "warmup_steps": 20, "codebook_size": 16, "levels": 3},
     ),
-    "quick": Preset(_models(_TOWER, _SMALL_TIGER, _QUICK, _QUICK), _USUAL, {"steps": 1500}),
+    "quick": Preset(
+        _models(
+            Model(TowerConfig(), _QUICK),
+            Model(_LIGHT, replace(_QUICK, learning_rate=4e-3)),
+            Model(replace(_SMOKE_TIGER, width=64, hidden=128, layers=2), _QUICK),
+        ),
+        _USUAL,
+        {"steps": 1500},
+    ),
     "paper": Preset(
         _models(
-            _TOWER,
-            _TIGER,
-            _LONG,
-            TrainingConfig(
-                epochs=200, patience=10, warmup_steps=2000, weight_decay=0.05, precision="bf16"
-            ),
+            Model(TowerConfig(), _LONG),
+            Model(_LIGHT, _LONG),
+            Model(TigerRecommenderConfig(), _LONG_TIGER),
         ),
         (*_USUAL, "tiger"),
         {},

@@ -32,6 +32,10 @@ class Bar:
         """Advance by `done`."""
         self._progress.advance(self._task, done)
 
+    def goes_to(self, done: int, total: int) -> None:
+        """Stand at `done` of `total`, which may not have been known before."""
+        self._progress.update(self._task, completed=done, total=total)
+
     def note(self, text: str) -> None:
         """Show a figure beside the title."""
         self._progress.update(self._task, description=f"{self._title} {text}")

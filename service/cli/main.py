@@ -19,6 +19,7 @@ from service.cli import (
     report,
     serve,
     tokenize,
+    train,
     transfer,
 )
 from service.cli.console import errors
@@ -51,6 +52,8 @@ app.command()(transfer.export)
 app.command("import")(transfer.import_)
 app.command()(compare.compare)
 app.command()(compare.ablate)
+app.command()(train.train)
+app.command()(train.evaluate)
 app.add_typer(benchmark.app, name="benchmark")
 app.command()(demo.demo)
 

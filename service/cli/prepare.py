@@ -74,6 +74,70 @@ def amazon(
 
 
 @app.command()
+def training(
+    events: Annotated[
+        Path,
+        typer.Argument(help="sequences.parquet, or interactions (.parquet) to be split by time."),
+    ],
+    items: Annotated[Path, typer.Option(help="The catalogue, items.parquet.")],
+    out: Annotated[Path, typer.Option(help="File for semid train (.safetensors).")],
+    ids: Annotated[
+        Path | None, typer.Option(help="IDs of semid tokenize, for models that read them.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(help="The IDs' tokenizer: codes then begin as what they stand for."),
+    ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Content vectors (parquet: item_id, vector).")
+    ] = None,
+    most_unknown: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of events whose item may be unknown.")
+    ] = 0.0,
+) -> None:
+    """Bring histories and IDs into the one file that recommenders train on.
+
+    Each user's last item tests, the one before validates, the others train. An event whose item is
+    not in the catalogue is an error, or is left out where --most-unknown allows it.
+
+    Example: semid prepare training data/beauty/sequences.parquet --items data/beauty/items.parquet
+    --ids beauty-ids.parquet --tokenizer tokenizers/beauty --out data/beauty/training.safetensors
+    """
+    from data_prep.catalog import read_table, read_vectors
+    from data_prep.errors import InputError
+    from data_prep.files import written_aside
+    from data_prep.record import file_digest
+    from recsys.preparation import prepare_dataset
+    from tokenizer.pipeline import Pipeline
+
+    given = None if ids is None else read_table(ids)
+    pipeline = None if tokenizer is None else Pipeline.load(tokenizer)
+    if pipeline is not None and given is not None:
+        other = given.filter(given["tokenizer"] != pipeline.fingerprint)
+        if other.height:
+            raise InputError(
+                f"{ids} has IDs of tokenizer {other['tokenizer'][0]}, and {tokenizer} is "
+                f"{pipeline.fingerprint}; give the one that made them"
+            )
+    dataset = prepare_dataset(
+        read_table(events),
+        read_table(items),
+        given,
+        None if vectors is None else read_vectors(vectors),
+        None if pipeline is None or given is None else pipeline.codebooks,
+        0 if pipeline is None else pipeline.codebook_size,
+        most_unknown,
+        "+".join(file_digest(path) for path in (events, items)),
+    )
+    with written_aside(out) as path:
+        dataset.save(path)
+    output.print(
+        f"{out}: {dataset.n_users:,} users, {dataset.n_items:,} items, {len(dataset.events):,} "
+        f"events"
+    )
+
+
+@app.command()
 def catalog(
     source: Annotated[
         Path, typer.Argument(help="Your catalogue: .parquet, .csv or .jsonl, the last two also .gz")

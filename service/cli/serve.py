@@ -1,6 +1,5 @@
 """`semid serve`: the HTTP service."""
 
-import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -43,6 +42,9 @@ def serve(
     catalog: Annotated[
         Path | None, typer.Option(help="Catalogue that the items' titles come from.")
     ] = None,
+    recommender: Annotated[
+        Path | None, typer.Option(help="Folder that semid train wrote, for /v1/recommend.")
+    ] = None,
     database: DatabaseOption = None,
     index_cache: Annotated[
         Path | None,
@@ -79,6 +81,28 @@ def serve(
     most_body: Annotated[
         int | None, typer.Option(help="Bytes of one body.", show_default="33554432")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Answer /health and /metrics at this port instead, on the same host."),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="text, or json: one object a line.", show_default="text")
+    ] = None,
+    queue: Annotated[
+        int | None,
+        typer.Option(help="Items that may wait; more are answered 429.", show_default="4096"),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds until a request is answered 503.", show_default="30"),
+    ] = None,
+    batch_texts: Annotated[
+        int | None, typer.Option(help="Texts embedded together.", show_default="64")
+    ] = None,
+    batch_wait: Annotated[
+        float | None,
+        typer.Option(help="Seconds that a batch waits for more requests.", show_default="0.001"),
+    ] = None,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
 ) -> None:
@@ -97,6 +121,7 @@ def serve(
         "tokenizer": tokenizer or None,
         "ids": ids or None,
         "catalog": catalog,
+        "recommender": recommender,
         "database": database,
         "index_cache": index_cache,
         "host": host,
@@ -106,6 +131,12 @@ def serve(
         "most_items": most_items,
         "most_text": most_text,
         "most_body": most_body,
+        "metrics_port": metrics_port,
+        "log_format": log_format,
+        "queue": queue,
+        "timeout": timeout,
+        "batch_texts": batch_texts,
+        "batch_wait": batch_wait,
     }
     settings = resolve(ServeSettings, given)
     listener = listening(settings)
@@ -130,38 +161,57 @@ def run(
     Raises:
         InputError: one of them cannot be used; the database is then as it was.
     """
-    import uvicorn
-
-    from service.app import create_app
+    from recsys.recommender import Recommender
+    from service.app import create_app, create_health_app
     from service.keys import KeyRing
+    from service.logs import set_up_logs
     from service.registry import open_database
     from service.security import Access
+    from service.server import answer_until_stopped
     from tokenizer.id_table import read_ids
     from tokenizer.index import faiss_build
     from tokenizer.pipeline import Pipeline
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    set_up_logs(settings.log_format)
     with ExitStack() as stack:
         stack.enter_context(listener)
+        side = None
+        if settings.metrics_port is not None:
+            # No key opens it, and none is needed: it tells nothing of items.
+            side = _listening(settings.host, settings.metrics_port, "--metrics-port", guarded=True)
+            stack.enter_context(side)
         keys = None if settings.keys is None else KeyRing(settings.keys)
         access = Access(keys, settings.limits(), settings.cors_origins)
         loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
+        recommender = None
+        if settings.recommender is not None:
+            recommender = Recommender.load(settings.recommender)
+            if recommender.tokenizer not in [one.fingerprint for one in pipelines]:
+                recommender.check_tokenizer(pipelines[0].fingerprint)
         database = stack.enter_context(open_database(settings.database))
         with database.refusing():
             catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
             held = sum(catalogue.follow() for catalogue in catalogues)
-        host, port = listener.getsockname()[:2]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        app = create_app(
+            catalogues[0],
+            access,
+            settings.pace(),
+            catalogues[1:],
+            health_elsewhere=side is not None,
+            recommender=recommender,
+        )
+        address = _address(listener)
         names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {names}")
+        health = None
+        if side is not None:
+            health = (create_health_app(app), side)
+            errors.print(f"health and metrics at {_address(side)}")
         errors.print(f"semid answers at {address}")
         opened(address)
-        app = create_app(catalogues[0], access, others=catalogues[1:])
-        config = uvicorn.Config(app, log_level="warning", server_header=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        answer_until_stopped(app, listener, app.state.held.stop, health)
 
 
 def listening(settings: "ServeSettings") -> socket.socket:
@@ -170,13 +220,17 @@ def listening(settings: "ServeSettings") -> socket.socket:
     Raises:
         InputError: the address cannot be listened on, or is open to others and needs keys.
     """
-    host, port = settings.host, settings.port
+    guarded = settings.keys is not None
+    return _listening(settings.host, settings.port, "--port", guarded=guarded)
+
+
+def _listening(host: str, port: int, option: str, *, guarded: bool) -> socket.socket:
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise InputError(f"--host {host}: {error}; give an address of this machine") from error
-    if settings.keys is None and not ip_address(place[0]).is_loopback:
+    if not guarded and not ip_address(place[0]).is_loopback:
         listener.close()
         raise InputError(
             f"--host {host} can be reached from other machines, and no API keys are set: make one "
@@ -191,7 +245,7 @@ def listening(settings: "ServeSettings") -> socket.socket:
         listener.close()
         raise InputError(
             f"port {port} on {host} cannot be used: {error.strerror}; stop what uses it or give "
-            f"another --port (0 takes a free one)"
+            f"another {option} (0 takes a free one)"
         ) from error
     return listener
 
@@ -238,6 +292,11 @@ def _opened(
         catalogues.append(Catalogue(pipeline, registry, file))
     first = default.fingerprint if default is not None else pipelines[0].fingerprint
     return sorted(catalogues, key=lambda one: one.pipeline.fingerprint != first)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _take_over(table: "pl.DataFrame", registry: "Registry") -> None:

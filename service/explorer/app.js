@@ -32,7 +32,7 @@ function code(value, level) {
 }
 
 function codes(item, linked = false) {
-  const chips = item.codes.map((value, level) => {
+  const chips = (item.codes ?? []).map((value, level) => {
     const chip = code(value, level);
     if (!linked) return chip;
     const prefix = item.codes.slice(0, level + 1).join("-");
@@ -45,7 +45,7 @@ function codes(item, linked = false) {
   if (item.suffix) {
     chips.push(element("span", { className: "code suffix", textContent: item.suffix }));
   }
-  return element("span", { className: "codes", title: item.semantic_id }, ...chips);
+  return element("span", { className: "codes", title: item.semantic_id ?? "" }, ...chips);
 }
 
 function row(item, note) {
@@ -90,6 +90,7 @@ async function showItem(itemId) {
     const item = await ask(`/v1/items/${encodeURIComponent(itemId)}`);
     at("item-heading").textContent = item.title ?? item.item_id;
     at("item-id").replaceChildren(codes(item, true));
+    at("add").onclick = () => { history.push(item); recommend(); };
     at("item-facts").replaceChildren(
       element("span", { className: "dim", textContent:
         `item_id ${item.item_id} · semantic ID ${item.semantic_id} · distortion ${item.distortion.toFixed(3)}` }),
@@ -101,6 +102,26 @@ async function showItem(itemId) {
     fill("item-id", []);
     fill("item-facts", []);
     show("neighbours", problem);
+  }
+}
+
+// The history that the page asks a recommender about: items in the order in which they were added.
+const history = [];
+
+async function recommend() {
+  at("next").hidden = !history.length;
+  at("history").replaceChildren(...history.map((item, place) => {
+    const made = element("button", { className: "step", type: "button", title: "remove",
+      textContent: `${item.title ?? item.item_id} ×` });
+    made.onclick = () => { history.splice(place, 1); recommend(); };
+    return made;
+  }));
+  if (!history.length) return;
+  try {
+    const found = await ask("/v1/recommend", { history: history.map((item) => item.item_id), k: 12 });
+    fill("recommended", found.lists[0].map((item) => row(item, `score ${item.score.toFixed(2)}`)), "No other items.");
+  } catch (problem) {
+    show("recommended", problem);
   }
 }
 
@@ -148,6 +169,7 @@ async function addMembers(prefix, after) {
 
 async function summarise() {
   const tokenizer = await ask("/v1/tokenizer");
+  at("add").hidden = !tokenizer.recommender;
   at("summary").textContent =
     `${tokenizer.items.toLocaleString("en")} items · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +
     `${tokenizer.quantizer} codes · tokenizer ${tokenizer.fingerprint.slice(0, 12)}`;

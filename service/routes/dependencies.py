@@ -6,25 +6,31 @@ from fastapi import Depends, Query, Request
 
 from service.catalogue import Catalogue
 from service.held import HeldTokenizers
+from service.recommending import Recommending
 from service.tokenizing import Tokenizing
 
-__all__ = ["CatalogueDependency", "HeldDependency", "TokenizingDependency"]
+__all__ = [
+    "NAMES_TOKENIZER",
+    "CatalogueDependency",
+    "HeldDependency",
+    "TokenizingDependency",
+    "held_of",
+    "tokenizing_of",
+]
 
 Fingerprint = Annotated[
     str | None,
-    Query(
-        max_length=64,
-        description="fingerprint of the tokenizer, or how it starts; without, the default one",
-    ),
+    Query(description="fingerprint of the tokenizer, or how it starts; without, the default one"),
 ]
 
 
-async def _held(request: Request) -> HeldTokenizers:
+async def held_of(request: Request) -> HeldTokenizers:
+    """Return the tokenizers that the application holds."""
     held: HeldTokenizers = request.app.state.held
     return held
 
 
-HeldDependency = Annotated[HeldTokenizers, Depends(_held)]
+HeldDependency = Annotated[HeldTokenizers, Depends(held_of)]
 
 
 async def _tokenizing(held: HeldDependency, tokenizer: Fingerprint = None) -> Tokenizing:
@@ -32,6 +38,7 @@ async def _tokenizing(held: HeldDependency, tokenizer: Fingerprint = None) -> To
 
 
 TokenizingDependency = Annotated[Tokenizing, Depends(_tokenizing)]
+NAMES_TOKENIZER = [Depends(_tokenizing)]  # tells of it where `tokenizing_of` does it
 
 
 async def _catalogue(tokenizing: TokenizingDependency) -> Catalogue:
@@ -39,3 +46,17 @@ async def _catalogue(tokenizing: TokenizingDependency) -> Catalogue:
 
 
 CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
+
+
+def tokenizing_of(request: Request) -> Tokenizing:
+    """Return the tokenizer that a request names, for routes that read the request themselves."""
+    held: HeldTokenizers = request.app.state.held
+    return held.named(request.query_params.get("tokenizer"))
+
+
+async def _recommending(request: Request) -> Recommending | None:
+    recommending: Recommending | None = request.app.state.recommending
+    return recommending
+
+
+RecommendingDependency = Annotated[Recommending | None, Depends(_recommending)]

@@ -1,23 +1,41 @@
-"""`GET /health/live` and `/health/ready`."""
+"""`GET /health/live`, `/health/ready` and `/metrics`: what watches the service asks."""
 
-from fastapi import APIRouter
+import asyncio
 
-from service.problems import RESPONSES
-from service.routes.dependencies import CatalogueDependency
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from service.batching import answered_within
+from service.problems import RESPONSES, ProblemError
+from service.routes.dependencies import HeldDependency
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter(tags=["health"])
+TIMEOUT = 10.0
 
 
-@router.get("/live")
+@router.get("/health/live")
 async def live() -> dict[str, str]:
-    """Say that the process answers."""
+    """Say that the process answers; nothing else is asked."""
     return {"status": "live"}
 
 
-@router.get("/ready", responses=RESPONSES)
-def ready(catalogue: CatalogueDependency) -> dict[str, str]:
-    """Tokenize a text and ask the registry, then say that the service is ready."""
-    catalogue.check()
+@router.get("/health/ready", responses=RESPONSES)
+async def ready(held: HeldDependency) -> dict[str, str]:
+    """Tokenize a text by the default tokenizer and ask the registry, then say that all is ready.
+
+    It does not stand in the queue of items, so that a busy service stays ready; one that is
+    stopping is not.
+    """
+    if held.stopping:
+        raise ProblemError(503, "the service is stopping; ask another one")
+    async with answered_within(TIMEOUT):
+        await asyncio.to_thread(held.named(None).catalogue.check)
     return {"status": "ready"}
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(held: HeldDependency) -> Response:
+    """Return the metrics in Prometheus's text format."""
+    return Response(held.telemetry.expose(), media_type=CONTENT_TYPE_LATEST)

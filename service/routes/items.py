@@ -3,19 +3,21 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from data_prep.errors import InputError
 from service.batching import answered_within
 from service.problems import RESPONSES, ProblemError
-from service.routes.dependencies import CatalogueDependency, TokenizingDependency
+from service.routes.dependencies import NAMES_TOKENIZER, CatalogueDependency, tokenizing_of
+from service.routes.direct import Direct
 from service.schemas import Item, ItemPage, PrefixEntry, PrefixPage
 from tokenizer.pipeline import Pipeline
 from tokenizer.semantic_id import format_semantic_id, parse_prefix
 
-__all__ = ["router"]
+__all__ = ["direct", "router"]
 
 router = APIRouter(prefix="/v1", tags=["items"])
+direct = APIRouter(prefix="/v1", tags=["items"], route_class=Direct, dependencies=NAMES_TOKENIZER)
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
@@ -52,15 +54,16 @@ def list_items(
     )
 
 
-@router.get(
+@direct.get(
     "/items/{item_id:path}",
     response_model=Item,
     responses=RESPONSES | {404: {"description": "Not found"}},
 )
-async def get_item(item_id: str, tokenizing: TokenizingDependency) -> Response:
+async def get_item(request: Request, item_id: str) -> Response:
     """Return one item's ID."""
+    tokenizing = tokenizing_of(request)
     with tokenizing.reads.admitted(1):
-        async with answered_within(tokenizing.limits.timeout):
+        async with answered_within(tokenizing.pace.timeout):
             found = await tokenizing.look_up([item_id])
     if item_id not in found:
         raise ProblemError(404, f"no item {item_id!r} is registered; POST it to /v1/tokenize")

@@ -1,41 +1,39 @@
 """`POST /v1/tokenize`: items → frozen semantic IDs."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from service.batching import answered_within
 from service.bodies import read_items
 from service.openapi import TOKENIZE_BODY
 from service.problems import RESPONSES
-from service.routes.dependencies import TokenizingDependency
+from service.routes.dependencies import NAMES_TOKENIZER, tokenizing_of
+from service.routes.direct import Direct
 from service.schemas import TokenizeAnswer, TokenizedItem
-from service.tokenizing import ItemToRegister
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["tokenize"])
-
-
-async def _items(request: Request, tokenizing: TokenizingDependency) -> list[ItemToRegister]:
-    tokenizing.gate.check()  # before the body is read
-    return await read_items(request, tokenizing.catalogue.pipeline)
+router = APIRouter(
+    prefix="/v1", tags=["tokenize"], route_class=Direct, dependencies=NAMES_TOKENIZER
+)
 
 
 @router.post(
     "/tokenize", response_model=TokenizeAnswer, responses=RESPONSES, openapi_extra=TOKENIZE_BODY
 )
-async def tokenize(
-    items: Annotated[list[ItemToRegister], Depends(_items)], tokenizing: TokenizingDependency
-) -> Response:
+async def tokenize(request: Request) -> Response:
     """Give each item its semantic ID, by its vector, its text, or its fields.
 
     A registered item keeps the ID that it has, whatever its content is now. Either all items of the
     request are registered or, after an error, none. Many vectors are sent quickest as msgpack.
     """
-    with tokenizing.gate.admitted(len(items)):
-        async with answered_within(tokenizing.limits.timeout):
+    tokenizing = tokenizing_of(request)
+    tokenizing.admission.check()  # before the body is read
+    items = await read_items(request, tokenizing.catalogue.pipeline)
+    with tokenizing.admission.admitted(len(items)):
+        async with answered_within(tokenizing.pace.timeout):
             entries = await tokenizing.tokenize(items)
     answer: dict[str, Any] = {
         "items": [TokenizedItem.answer(entry, new) for entry, new in entries],

@@ -102,3 +102,36 @@ def test_the_fingerprint_tells_data_apart() -> None:
     assert again.fingerprint == SMALL.fingerprint
     other = dataset_of([[0, 1, 2, 3, 4, 5, 6], [6, 5], [4, 1, 2, 3, 3]], 8)
     assert other.fingerprint != SMALL.fingerprint
+
+
+def test_items_held_out_have_no_training_event(dataset: SequenceDataset) -> None:
+    held = dataset.without_training_events(0.3, seed=1)
+    gone = (held.popularity == 0) & (dataset.popularity > 0)
+    assert 0.2 * dataset.n_items < gone.sum() < 0.35 * dataset.n_items
+    place = {user: number for number, user in enumerate(dataset.user_ids)}
+    assert set(held.user_ids) <= set(place)
+    for number, user in enumerate(held.user_ids):
+        own = held.events[held.offsets[number] : held.offsets[number + 1]]
+        before = dataset.events[slice(*dataset.offsets[place[user] : place[user] + 2])]
+        assert own[-2:].tolist() == before[-2:].tolist()
+        kept = [item for item in before[:-2] if not gone[item]]
+        assert own[:-2].tolist() == kept
+        assert len(own) >= 3
+    unseen = held.popularity[held.targets("test")] == 0
+    assert unseen.any()
+    assert held.fingerprint != dataset.fingerprint
+    assert held.fingerprint == dataset.without_training_events(0.3, seed=1).fingerprint
+    for share in (0, 1, -0.1):
+        with pytest.raises(InputError, match="between 0 and 1"):
+            dataset.without_training_events(share)
+
+
+def test_a_catalogue_knows_popularity_without_users(
+    dataset: SequenceDataset, tmp_path: Path
+) -> None:
+    alone = dataset.without_users()
+    alone.save(tmp_path / "c")
+    again = SequenceDataset.load(tmp_path / "c")
+    assert again.n_users == 0
+    assert (again.popularity == dataset.popularity).all()
+    assert again.item_ids == dataset.item_ids

@@ -59,7 +59,7 @@ def test_what_cannot_be_is_refused() -> None:
     for parts, message in [
         (("codes",), "no codes"),
         (("content",), "no content vectors"),
-        (("title",), "title; choose from dense, codes, content"),
+        (("title",), "title; choose from dense, codes, prefixes, content"),
         ((), "none; choose"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -79,3 +79,27 @@ def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
     learnt.levels = vectors.levels
     expected = learnt() + vectors.meaning(sums / sums.norm(dim=1).mean())
     torch.testing.assert_close(vectors(), expected)
+
+
+def test_a_prefix_that_no_item_of_training_has_is_left_to_the_codes() -> None:
+    """Item 4 comes only in a test; it shares two codes with item 3 and three with none."""
+    codes = [[0, 1, 0], [1, 1, 0], [2, 0, 1], [1, 0, 1], [1, 0, 0]]
+    data = dataset_of([[0, 1, 2, 3, 1, 4]], 5, codes)
+    vectors = ItemVectors(data, ("prefixes",), 8)
+    assert vectors.prefixes is not None
+    table = vectors.prefixes.table
+    known = vectors.prefixes.get_buffer("known").tolist()
+    pairs, triples = [n for n in known if n < 9], [n for n in known if n >= 9]
+    assert len(pairs) == len({(c[0], c[1]) for c in codes[:4]}) == 4
+    assert len(triples) == 4
+    pair = table[known.index(1 * 3 + 0)]
+    torch.testing.assert_close(vectors()[4], pair)
+    torch.testing.assert_close(vectors()[3], pair + table[known.index(9 + 1 * 9 + 0 * 3 + 1)])
+    before = vectors()
+    both = ItemVectors(data, ("codes", "prefixes"), 8)
+    before = both()
+    both.extend(torch.tensor([[2, 2, 2], [1, 0, 1]]))
+    torch.testing.assert_close(both()[:5], before)
+    torch.testing.assert_close(both()[6], before[3])
+    assert both.levels is not None
+    torch.testing.assert_close(both()[5], both.levels[[2, 5, 8]].sum(0))

@@ -159,3 +159,19 @@ def test_the_index_finds_what_scoring_all_items_finds() -> None:
         assert [item for item, _ in found] == np.argsort(-scores[row])[:10].tolist()
         np.testing.assert_allclose([s for _, s in found], np.sort(-scores[row])[:10] * -1, 1e-4)
     assert len(index.search(users[:1].astype(np.float32), 900, [[]])[0]) == 500
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_hidden_item_is_read_and_not_recommended(
+    kind: str, unlike: SequenceDataset, tmp_path: Path
+) -> None:
+    recommender = _saved(tmp_path / "r", SHAPES[kind], unlike)
+    history = [list(unlike.item_ids[:3])]
+    best = recommender.recommend(history, 5)[0]
+    recommender.hide(best[0].item_id)
+    rest = [each.item_id for each in recommender.recommend(history, 4)[0]]
+    assert rest == [each.item_id for each in best[1:]]
+    assert recommender.recommend([[best[0].item_id]], 5)[0]
+    recommender.hide(best[0].item_id, hidden=False)
+    assert recommender.recommend(history, 5)[0] == best
+    recommender.hide("nobody's")

@@ -129,6 +129,10 @@ def test_what_cannot_be_is_refused() -> None:
         TigerRecommender(replace(TINY, validation_beams=4), data)
     with pytest.raises(InputError, match="is given twice, to items 0 and 25"):
         TigerRecommender(TINY, replace(data, suffixes=None))
+    for monitor in ("ndcg@20", "mrr"):
+        config = TrainingConfig(epochs=1, monitor=monitor)
+        with pytest.raises(InputError, match=f"no metric '{monitor}' .* recall@5, recall@10, ndcg"):
+            train(lambda: TigerRecommender(TINY, data), data, config)
     model = _model()
     for histories in (torch.tensor([[1, 2], [-1, -1]]), torch.ones(1, 5, dtype=torch.long)):
         with pytest.raises(ValueError, match="1 to 4 items"):

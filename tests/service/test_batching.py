@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.batching import Batcher, Gate, answered_within
+from service.batching import Admission, Batcher, answered_within
 from service.problems import ProblemError
 
 
@@ -122,7 +122,7 @@ def test_a_job_that_is_given_up_before_its_batch_is_not_done(work: _Work) -> Non
 
 
 def test_the_gate_counts_items_not_requests() -> None:
-    gate = Gate(10, timeout=1)
+    gate = Admission(10, timeout=1)
     with gate.admitted(9):
         gate.check(1)
         with pytest.raises(ProblemError, match="9 items wait and 10 may") as refused:
@@ -135,7 +135,7 @@ def test_the_gate_counts_items_not_requests() -> None:
 
 
 def test_who_waits_at_the_gate_goes_on_when_there_is_room() -> None:
-    gate = Gate(10, timeout=5)
+    gate = Admission(10, timeout=5)
 
     async def main() -> None:
         with gate.admitted(10):
@@ -149,7 +149,7 @@ def test_who_waits_at_the_gate_goes_on_when_there_is_room() -> None:
 
 
 def test_who_waits_too_long_at_the_gate_is_sent_away() -> None:
-    gate = Gate(10, timeout=0.02)
+    gate = Admission(10, timeout=0.02)
 
     async def main() -> None:
         with gate.admitted(10):

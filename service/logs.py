@@ -1,0 +1,65 @@
+"""The service's log: one JSON object or one line of text an event, each with its request's ID."""
+
+import logging
+import sys
+from typing import Any, Literal, get_args
+
+import orjson
+import structlog
+from asgi_correlation_id import correlation_id
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor
+
+__all__ = ["LogFormat", "set_up_logs"]
+
+LogFormat = Literal["text", "json"]
+# Loggers of libraries that tell of each of their own requests, or of each odd header.
+QUIET = {"httpx": logging.WARNING, "asgi_correlation_id": logging.ERROR}
+
+
+def set_up_logs(form: LogFormat) -> None:
+    """Send this process's log, ours and that of libraries, to standard error."""
+    shared: list[Processor] = [
+        _with_request,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    as_json = form == get_args(LogFormat)[1]
+    last: list[Processor] = [_text(sys.stderr.isatty())]
+    if as_json:
+        last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def _with_request(_logger: object, _method: str, event: EventDict) -> EventDict:
+    request = correlation_id.get()
+    if request is not None:
+        event["request_id"] = request
+    return event
+
+
+def _text(colours: bool) -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=colours, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+    )
+
+
+def _json(event: dict[str, Any], **_: object) -> str:
+    return orjson.dumps(event, default=repr).decode()

@@ -1,0 +1,22 @@
+"""How much a service takes in at once, and how long it may take."""
+
+from dataclasses import dataclass
+
+__all__ = ["Pace"]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much is taken in, and how long it may take.
+
+    Attributes:
+        queue: items of all requests that may wait; more are answered 429.
+        timeout: seconds until a request is answered 503.
+        texts: a batch of the encoder.
+        wait: seconds that a batch which is not full waits for more.
+    """
+
+    queue: int = 4096
+    timeout: float = 30.0
+    texts: int = 64
+    wait: float = 0.001

@@ -1,0 +1,87 @@
+"""The HTTP servers of a process: the interface's and, where one is wanted, that of the metrics."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+__all__ = ["answer_until_stopped"]
+
+LINGER = 0.5  # seconds in which a client that has sent a request on a kept connection is answered
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def answer_until_stopped(
+    app: FastAPI,
+    listener: socket.socket,
+    stopping: Callable[[], None],
+    side: tuple[FastAPI, socket.socket] | None = None,
+) -> None:
+    """Answer requests until SIGTERM or SIGINT; then finish those that were accepted.
+
+    From the signal on no connection is accepted. Requests that come on kept
+    connections are answered and their connections closed; then the others are closed.
+
+    Args:
+        stopping: called at the signal.
+        side: another application and its listener, which go on until the first has stopped.
+    """
+    main = _Server(_config(app), stopping)
+    with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
+        runner.run(_serve(main, listener, side))
+
+
+async def _serve(
+    main: "_Server", listener: socket.socket, side: tuple[FastAPI, socket.socket] | None
+) -> None:
+    if side is None:
+        await main.serve(sockets=[listener])
+        return
+    beside = _SideServer(_config(side[0]))
+    running = asyncio.create_task(beside.serve(sockets=[side[1]]))
+    try:
+        await main.serve(sockets=[listener])
+    finally:
+        beside.should_exit = True
+        await running
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, log_config=None, log_level="warning", access_log=False, server_header=False
+    )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        for server in self.servers:
+            server.close()
+        if self.server_state.connections:
+            self.server_state.default_headers.append((b"connection", b"close"))
+            await asyncio.sleep(LINGER)
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal, and end the process as one that did what it was told."""
+        before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _SideServer(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,77 @@
+"""Bytes between a writer and a slower reader: in memory while they are few, then in a file."""
+
+import asyncio
+import tempfile
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Spool"]
+
+IN_MEMORY = 2**20
+PIECE = 2**16
+
+
+class Spool:
+    """A queue of bytes whose memory is bounded, and whose writer does not wait for its reader.
+
+    A client may so send all of a body before it reads the answer, as most libraries do: a server
+    that waited for it to read would wait for ever.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Open; use it as a context manager.
+
+        Args:
+            most: bytes that wait to be read; from there on the writer does wait.
+        """
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed on exit
+        self._most = most
+        self._written = 0
+        self._read = 0
+        self._closed = False
+        self._changed = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    async def write(self, data: bytes) -> None:
+        """Append bytes."""
+        while self._written - self._read > self._most:
+            await self._change()
+        self._file.seek(self._written)
+        self._file.write(data)
+        self._written += len(data)
+        self._changed.set()
+
+    def end(self) -> None:
+        """Say that no more is written."""
+        self._closed = True
+        self._changed.set()
+
+    async def read(self) -> bytes:
+        """Return the next bytes, empty after the last."""
+        while self._read == self._written:
+            if self._closed:
+                return b""
+            await self._change()
+        self._file.seek(self._read)
+        data = self._file.read(PIECE)
+        self._read += len(data)
+        if self._read == self._written:
+            self._file.seek(0)
+            self._file.truncate()
+            self._read = self._written = 0
+        self._changed.set()
+        return data
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,0 +1,133 @@
+"""What a service counts and times, for Prometheus."""
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from tokenizer.pipeline import Pipeline
+
+__all__ = ["Telemetry"]
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 4.0)
+RECENT = 1000
+
+
+class Telemetry:
+    """The metrics of one application.
+
+    Labels are route templates, stages, statuses and held tokenizers, so that their number is
+    bounded whatever is asked. Stages: `registry`, `encode`, `quantize`, and `queue`, the waiting
+    for each of them; they are those of all tokenizers together.
+    """
+
+    def __init__(self) -> None:
+        self._metrics = CollectorRegistry()
+        ProcessCollector(registry=self._metrics)
+        PlatformCollector(registry=self._metrics)
+        self._requests = Counter(
+            "semid_requests", "Requests answered.", ["method", "route", "status"],
+            registry=self._metrics,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "semid_request_seconds", "Seconds until a request was answered.", ["method", "route"],
+            buckets=SECONDS, registry=self._metrics,
+        )  # fmt: skip
+        self._stages = Histogram(
+            "semid_stage_seconds", "Seconds of a micro-batch in a stage, or of a job in the queue.",
+            ["stage"], buckets=SECONDS, registry=self._metrics,
+        )  # fmt: skip
+        self._batches = Histogram(
+            "semid_batch_items", "Items of a micro-batch.", ["stage"],
+            buckets=ITEMS, registry=self._metrics,
+        )  # fmt: skip
+        self._depths = Gauge(
+            "semid_queue_items", "Items that wait for a stage, or that are admitted in all.",
+            ["stage"], registry=self._metrics,
+        )  # fmt: skip
+        self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)
+        self._distortion = Histogram(
+            "semid_new_item_distortion", "Distortion of items that got an ID here.",
+            ["tokenizer"], buckets=SHARES, registry=self._metrics,
+        )  # fmt: skip
+        self._training = Gauge(
+            "semid_training_distortion", "Mean distortion when the tokenizer was fitted.",
+            ["split", "tokenizer"], registry=self._metrics,
+        )  # fmt: skip
+        self._drift = Gauge(
+            "semid_distortion_drift",
+            f"Mean distortion of the last {RECENT} new items, by that of held-out items in "
+            f"training; well over 1: the tokenizer no longer fits what comes. 0 before any came.",
+            ["tokenizer"], registry=self._metrics,
+        )  # fmt: skip
+
+    def expose(self) -> bytes:
+        """Return the metrics in Prometheus's text format."""
+        return generate_latest(self._metrics)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        method = method if method in METHODS else "other"
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
+        """Return what hears of a stage's batches: each job's seconds in the queue, and its size."""
+        batches = self._batches.labels(stage)
+        queue = self._stages.labels("queue")
+
+        def begin(waited: Sequence[float], size: int) -> None:
+            batches.observe(size)
+            for seconds in waited:
+                queue.observe(seconds)
+
+        return begin
+
+    def depth(self, stage: str, items: Callable[[], int]) -> None:
+        """Show how many items wait for a stage, besides those that are shown already."""
+        waiting = self._waiting[stage]
+        waiting.append(items)
+        self._depths.labels(stage).set_function(lambda: sum(one() for one in waiting))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Time the block as a stage of one batch."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stages.labels(stage).observe(time.perf_counter() - started)
+
+    def of_new_items(self, pipeline: Pipeline) -> Callable[[Sequence[float]], None]:
+        """Return what hears of the distortions of items that got an ID by a tokenizer."""
+        tokenizer = pipeline.fingerprint[:16]
+        held_out = float(pipeline.metrics["held_out_error"])
+        self._training.labels("train", tokenizer).set(float(pipeline.metrics["train_error"]))
+        self._training.labels("held_out", tokenizer).set(held_out)
+        observed = self._distortion.labels(tokenizer)
+        recent: deque[float] = deque(maxlen=RECENT)
+
+        def registered(distortions: Sequence[float]) -> None:
+            for distortion in distortions:
+                observed.observe(distortion)
+            recent.extend(distortions)
+
+        def drift() -> float:
+            last = list(recent)
+            return sum(last) / len(last) / held_out if last and held_out else 0.0
+
+        self._drift.labels(tokenizer).set_function(drift)
+        return registered
