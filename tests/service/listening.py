@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 __all__ = ["listening_at"]
 
 
 @contextmanager
-def listening_at(app: FastAPI) -> Iterator[str]:
+def listening_at(app: ASGIApp) -> Iterator[str]:
     """Yield the address at which `app` answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

@@ -1,0 +1,266 @@
+"""The client against a service that listens: its examples, its batches, its patience."""
+
+import asyncio
+import doctest
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import polars as pl
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from numpy.typing import NDArray
+from starlette.types import Receive, Scope, Send
+
+from service import client as client_module
+from service.client import AsyncSemid, ItemProblem, Semid, SemidError
+from service.keys import KeyRing, add_key
+from service.limits import RequestLimits
+from service.problems import ProblemError, problem_response
+from service.schemas import Item, TokenizedItem
+from service.security import Access
+from tests.service.listening import listening_at
+
+Make = Callable[[Access], FastAPI]
+LIMITS = RequestLimits(most_items=40, most_body=8192)
+BULK = "/v1/tokenize:bulk"
+
+
+class Counted:
+    """An application that keeps the bodies that came, and refuses the first so many requests."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self.sizes: list[tuple[str, int]] = []
+        self.refusals: list[ProblemError] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            length = dict(scope["headers"]).get(b"content-length", b"0")
+            self.sizes.append((scope["path"], int(length)))
+            if self.refusals and scope["path"] in {"/v1/tokenize", BULK}:
+                answer: JSONResponse = problem_response(self.refusals.pop(0), Request(scope))
+                await answer(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def counted(application: Make) -> Counted:
+    return Counted(application(Access(limits=LIMITS)))
+
+
+@pytest.fixture(scope="module")
+def address(counted: Counted) -> Iterator[str]:
+    with listening_at(counted) as address:
+        yield address
+
+
+@pytest.fixture
+def semid(address: str) -> Iterator[Semid]:
+    with Semid(address) as semid:
+        yield semid
+
+
+def test_the_examples_are_true(application: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening_at(application(Access())) as address:
+        monkeypatch.setenv("SEMID_URL", address)
+        tried = doctest.testmod(client_module)
+    assert tried.attempted >= 9
+    assert tried.failed == 0
+
+
+def test_big_batches_are_split_by_the_services_own_limits(
+    semid: Semid, counted: Counted, items: pl.DataFrame
+) -> None:
+    rows = items.head(100).to_dicts()
+    del counted.sizes[:]
+    answers = semid.tokenize(iter(rows))
+    assert [answer.item_id for answer in answers] == [row["item_id"] for row in rows]
+    assert {answer.status for answer in answers} == {"created"}
+    posted = [size for path, size in counted.sizes if path == "/v1/tokenize"]
+    assert len(posted) >= 3
+    assert max(posted) <= LIMITS.most_body
+    assert semid.tokenize([]) == []
+
+
+def test_vectors_go_in_binary_and_mean_the_same(
+    semid: Semid, counted: Counted, vectors: NDArray[np.float32]
+) -> None:
+    some = vectors[:60]
+    named = [f"json-{row}" for row in range(60)]
+    plain = semid.tokenize(
+        {"item_id": name, "vector": vector} for name, vector in zip(named, some, strict=True)
+    )
+    del counted.sizes[:]
+    packed = semid.tokenize_vectors([f"bin-{row}" for row in range(60)], some, ["Title"] * 60)
+    assert [item.codes for item in packed] == [item.codes for item in plain]
+    assert {item.title for item in packed} == {"Title"}
+    posted = [size for path, size in counted.sizes if path == "/v1/tokenize"]
+    assert len(posted) > 1
+    assert max(posted) <= LIMITS.most_body
+    with pytest.raises(ValueError, match="2 item_ids and 60 vectors"):
+        semid.tokenize_vectors(["a", "b"], some)
+
+
+def test_what_is_registered_is_read(semid: Semid, items: pl.DataFrame) -> None:
+    [first] = semid.tokenize(items.head(1).to_dicts())
+    assert semid.item(first.item_id) == Item(**first.model_dump(exclude={"status"}))
+    semid.tokenize([{"item_id": "a/b?c#d é", "title": "Copper kettle"}])
+    odd = semid.item("a/b?c#d é")
+    assert odd is not None
+    assert odd.title == "Copper kettle"
+    prefix = str(first.codes[0])
+    under = list(semid.items(prefix))
+    assert first.item_id in {item.item_id for item in under}
+    assert sum(entry.items for entry in semid.prefixes(prefix)) == len(under)
+    assert [item.item_id for item in semid.items(search="opper kettl")].count("a/b?c#d é") == 1
+    near = semid.similar(item_id=first.item_id, k=3)
+    assert len(near) == 3
+    with pytest.raises(SemidError) as refused:
+        semid.similar(text="x", item_id="y")
+    assert refused.value.status == 422
+    with pytest.raises(SemidError, match="no item has an ID that starts with 31-31-31"):
+        list(semid.items("31-31-31"))
+
+
+def test_refusals_for_now_are_waited_out(semid: Semid, counted: Counted) -> None:
+    counted.refusals = [
+        ProblemError(429, "full", headers={"Retry-After": "1"}),
+        ProblemError(503, "starting"),
+    ]
+    del counted.sizes[:]
+    [item] = semid.tokenize([{"item_id": "patient", "title": "Copper kettle"}])
+    assert item.item_id == "patient"
+    assert len([path for path, _ in counted.sizes if path == "/v1/tokenize"]) == 3
+
+
+def test_patience_ends_and_other_refusals_are_told_at_once(address: str, counted: Counted) -> None:
+    item = {"item_id": "late", "title": "Copper kettle"}
+    with Semid(address, retries=1) as hasty:
+        hasty.tokenizer()
+        counted.refusals = [ProblemError(503, "starting") for _ in range(3)]
+        with pytest.raises(SemidError) as refused:
+            hasty.tokenize([item])
+        assert refused.value.status == 503
+        assert len(counted.refusals) == 1
+        counted.refusals = [ProblemError(507, "full"), ProblemError(507, "full")]
+        with pytest.raises(SemidError, match="507 Storage full: full"):
+            hasty.tokenize([item])
+        assert len(counted.refusals) == 1
+        counted.refusals = []
+        with pytest.raises(SemidError) as refused:
+            hasty.tokenize([{"item_id": "x"}])
+        assert refused.value.problem.errors[0]["path"] == "items/0"
+    with Semid("http://127.0.0.1:9", retries=1) as nobody, pytest.raises(httpx.ConnectError):
+        nobody.tokenizer()
+
+
+def test_a_key_opens_and_a_wrong_one_does_not(
+    application: Make, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path_factory.mktemp("keys") / "keys.json"
+    key = add_key(file, "client", ["read"])
+    with listening_at(application(Access(KeyRing(file)))) as address:
+        with Semid(address, key) as semid:
+            assert semid.tokenizer().levels == 3
+            with pytest.raises(SemidError, match="403 The key does not allow this"):
+                semid.tokenize([{"item_id": "a", "title": "b"}])
+        with Semid(address, f"{key}x") as semid, pytest.raises(SemidError, match="401"):
+            semid.tokenizer()
+        monkeypatch.setenv("SEMID_KEY", key)
+        with Semid(address) as semid:
+            assert semid.tokenizer().levels == 3
+
+
+def test_an_event_loop_has_the_same_methods(address: str, items: pl.DataFrame) -> None:
+    for name in dir(Semid):
+        assert name.startswith("_") or hasattr(AsyncSemid, name), name
+    rows = items.slice(100, 90).to_dicts()
+
+    async def ask() -> None:
+        async with AsyncSemid(address) as semid:
+            answers = await semid.tokenize(rows)
+            assert [answer.item_id for answer in answers] == [row["item_id"] for row in rows]
+            vectors = np.eye(2, (await semid.tokenizer()).dimension, dtype=np.float32)
+            assert len(await semid.tokenize_vectors(["e0", "e1"], vectors)) == 2
+            assert (await semid.item("e0")) is not None
+            assert (await semid.item("none")) is None
+            prefix = str(answers[0].codes[0])
+            under = [item async for item in semid.items(prefix)]
+            assert sum(entry.items for entry in await semid.prefixes(prefix)) == len(under)
+            assert len(await semid.similar(vector=vectors[0], k=2)) == 2
+
+    asyncio.run(ask())
+
+
+def test_a_bulk_gives_every_item_an_answer_in_order(
+    semid: Semid, address: str, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.client_calls.PART_ITEMS", 100)
+    rows: list[dict[str, Any]] = [
+        {"item_id": f"bulk-{row}", "title": f"Kettle {row % 7}"} for row in range(250)
+    ]
+    rows[120] = {"item_id": "bulk-120"}
+    read = 0
+
+    def lazily() -> Iterator[dict[str, Any]]:
+        nonlocal read
+        for row in rows:
+            read += 1
+            yield row
+
+    counted.refusals = [ProblemError(429, "full", headers={"Retry-After": "1"})]
+    answers = semid.bulk(lazily())
+    first = next(answers)
+    assert isinstance(first, TokenizedItem)
+    assert read <= 102
+    found = [first, *answers]
+    assert [getattr(answer, "item_id", None) for answer in found] == [
+        None if row == 120 else f"bulk-{row}" for row in range(250)
+    ]
+    wrong = found[120]
+    assert isinstance(wrong, ItemProblem)
+    assert (wrong.index, wrong.problem.status) == (120, 422)
+
+    async def again() -> list[TokenizedItem | ItemProblem]:
+        async with AsyncSemid(address) as other:
+            return [answer async for answer in other.bulk(rows)]
+
+    statuses = [getattr(answer, "status", None) for answer in asyncio.run(again())]
+    assert statuses == [None if row == 120 else "known" for row in range(250)]
+
+
+def test_lines_that_a_stopping_service_left_are_asked_again() -> None:
+    from service.client_calls import bulk_parts
+
+    [part] = bulk_parts({"item_id": name} for name in "abc")
+    assert part.body() == b'{"item_id":"a"}\n{"item_id":"b"}\n{"item_id":"c"}\n'
+
+    def answer(line: int, item_id: str) -> str:
+        item = {"item_id": item_id, "title": None, "semantic_id": "1", "codes": [1], "suffix": 0}
+        return json.dumps(item | {"line": line, "distortion": 0.1, "status": "created"})
+
+    def problem(line: int, status: int) -> str:
+        told = {
+            "type": "about:blank",
+            "title": "t",
+            "status": status,
+            "detail": "d",
+            "instance": "/",
+        }
+        return json.dumps({"line": line, "problem": told})
+
+    part.take(answer(1, "a"))
+    part.take(problem(2, 503))
+    assert part.body() == b'{"item_id":"b"}\n{"item_id":"c"}\n'
+    with pytest.raises(SemidError, match="items from 2 on have no answer"):
+        part.answers()
+    part.take(problem(1, 422))
+    part.take(answer(2, "c"))
+    part.take(problem(3, 503))
+    assert part.body() == b""
+    assert [getattr(found, "item_id", None) for found in part.answers()] == ["a", None, "c"]
