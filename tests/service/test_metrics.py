@@ -32,8 +32,8 @@ def make(pipeline: Pipeline, reassigning: Pipeline, tmp_path: Path) -> Iterator[
         for each in (pipeline, reassigning)
     )
 
-    def made(access: Access = Access(), **options: bool) -> FastAPI:  # noqa: B008
-        return create_app(one, access, others=[other], **options)
+    def made(access: Access = Access(), *, health_elsewhere: bool = False) -> FastAPI:  # noqa: B008
+        return create_app(one, access, others=[other], health_elsewhere=health_elsewhere)
 
     yield made
     database.close()
