@@ -49,6 +49,7 @@ format: install
 
 bench: install  ## measurements on this machine, kept as JSON under bench/
 	$(BIN)/python -m tests.bench
+	SEMID_FIGURES=bench/durability.json $(BIN)/pytest -m slow tests/e2e/test_durability.py
 
 clean:
 	rm -rf .venv .venv-* demo build *.egg-info

@@ -8,6 +8,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from recsys.recommender import Recommender
 from service.catalogue import Catalogue
 from service.headers import SecurityHeaders
 from service.held import HeldTokenizers
@@ -16,6 +17,7 @@ from service.openapi import describe
 from service.pace import Pace
 from service.pages import install_pages
 from service.problems import install_problems
+from service.recommending import Recommending
 from service.routes import ROUTERS, health
 from service.security import Access, Guard, check_rules
 
@@ -31,12 +33,17 @@ def create_app(
     pace: Pace = DEFAULT_PACE,
     others: Sequence[Catalogue] = (),
     health_elsewhere: bool = False,
+    recommender: Recommender | None = None,
 ) -> FastAPI:
     """Return the application over an open catalogue; nothing in it asks the network.
 
     Args:
         others: catalogues of further tokenizers, in the same database.
         health_elsewhere: leave health and metrics to `create_health_app`.
+        recommender: what answers /v1/recommend.
+
+    Raises:
+        InputError: the recommender reads the IDs of none of these tokenizers.
     """
     held = HeldTokenizers((catalogue, *others), pace)
 
@@ -55,6 +62,9 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.held = held
+    app.state.recommending = (
+        None if recommender is None else Recommending(recommender, (catalogue, *others))
+    )
     install_problems(app)
     for router in ROUTERS:
         # Not include_router, which has each of its routes matched twice a request.

@@ -243,6 +243,7 @@ class TokenizerDescription(BaseModel):
     encoder: str | None
     text_fields: list[str]
     items: int = Field(description="registered items")
+    recommender: str | None = Field(description="fingerprint of what /v1/recommend asks")
     limits: RequestLimits
     versions: dict[str, str]
     metrics: dict[str, object]

@@ -56,6 +56,7 @@ RULES = {
     ("DELETE", "/v1/items/{item_id:path}"): Rule("admin"),
     ("GET", "/v1/prefixes"): READ,
     ("POST", "/v1/similar"): Rule("read", JSON),
+    ("POST", "/v1/recommend"): Rule("read", JSON),
     ("GET", "/v1/tokenizer"): READ,
     ("GET", "/v1/id-map"): READ,
     ("GET", "/health/live"): OPEN,

@@ -113,6 +113,7 @@ class ServeSettings(_DatabaseSettings):
     tokenizer: Annotated[tuple[Path, ...], NoDecode, Field(min_length=1)]
     ids: Annotated[tuple[Path, ...], NoDecode] = ()
     catalog: Path | None = None
+    recommender: Path | None = None
     index_cache: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000

@@ -70,6 +70,6 @@ def promote(
     from service.registry.tokenizers import promote as promote_in
     from service.settings import database_url
 
-    with open_database(database_url(database)) as opened, opened.refusing():
+    with open_database(database_url(database), new=False) as opened, opened.refusing():
         chosen = promote_in(opened, fingerprint, incomplete=incomplete)
     output.print(f"{opened.name}: the default is {chosen.fingerprint}")

@@ -30,7 +30,7 @@ def demo(
     host: str = "127.0.0.1",
     port: int = 8000,
 ) -> None:
-    """Generate a catalogue, make its vectors, fit a tokenizer, give IDs, and serve them.
+    """Generate a catalogue, embed it, fit a tokenizer, give IDs, train a recommender, serve.
 
     What stands in --out from an earlier run is used again.
     """
@@ -53,9 +53,11 @@ def demo(
     )
     _fit(catalogue, out, encoder, TrainingConfig(steps=steps, seed=seed))
     fingerprint = _tokenize(catalogue, out)
+    recommender = _train(out)
     if listener is not None:
         database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
-        settings = settings.model_copy(update={"database": database})
+        more = {"database": database, "recommender": recommender}
+        settings = settings.model_copy(update=more)
         show = webbrowser.open if browser and _has_screen() else lambda address: None
         run(settings, catalogue, listener, show)
 
@@ -109,6 +111,54 @@ def _tokenize(items: "pl.DataFrame", out: Path) -> str:
         ids.write_parquet(path)
     output.print(f"{out / 'ids.parquet'}: {ids.height:,} IDs, as {ids['semantic_id'][0]}")
     return pipeline.fingerprint
+
+
+def _train(out: Path) -> Path | None:
+    """Train a small recommender, unless it is there or the shoppers are too few."""
+    import polars as pl
+
+    from data_prep.errors import InputError
+    from recsys.benchmarks.presets import PRESETS
+    from recsys.models import build_model
+    from recsys.preparation import prepare_dataset
+    from recsys.recommender import Recommender, save_recommender
+    from recsys.training import train
+    from tokenizer.pipeline import Pipeline
+
+    folder = out / "recommender"
+    pipeline = Pipeline.load(out / "tokenizer")
+    events, items, ids = (
+        pl.read_parquet(out / f"{name}.parquet") for name in ("interactions", "items", "ids")
+    )
+    model = PRESETS["smoke"].models["dual-encoder-residual"]
+    try:
+        dataset = prepare_dataset(
+            events,
+            items,
+            ids,
+            codebooks=pipeline.codebooks,
+            codebook_size=pipeline.codebook_size,
+        )
+        dataset.training_windows(1)
+    except InputError as error:
+        output.print(f"no recommender: {error}")
+        return None
+    with suppress(InputError):
+        if Recommender.load(folder).metrics.get("data") == dataset.fingerprint:
+            output.print(f"{folder}: used again")
+            return folder
+    with bar("training a recommender", 0) as progress:
+        result = train(
+            lambda: build_model(model.shape, dataset),
+            dataset,
+            model.training,
+            progress=lambda step, total, measured: progress.goes_to(step, total),
+        )
+    found = result.model.evaluate(dataset, "test").metrics("without_history")
+    metrics = {"data": dataset.fingerprint, "test": found}
+    save_recommender(folder, model.shape, result.model, dataset, metrics)
+    output.print(f"{folder}: the next item is among the first ten for {found['recall@10']:.0%}")
+    return folder
 
 
 def _has_screen() -> bool:

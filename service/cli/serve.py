@@ -42,6 +42,9 @@ def serve(
     catalog: Annotated[
         Path | None, typer.Option(help="Catalogue that the items' titles come from.")
     ] = None,
+    recommender: Annotated[
+        Path | None, typer.Option(help="Folder that semid train wrote, for /v1/recommend.")
+    ] = None,
     database: DatabaseOption = None,
     index_cache: Annotated[
         Path | None,
@@ -118,6 +121,7 @@ def serve(
         "tokenizer": tokenizer or None,
         "ids": ids or None,
         "catalog": catalog,
+        "recommender": recommender,
         "database": database,
         "index_cache": index_cache,
         "host": host,
@@ -157,6 +161,7 @@ def run(
     Raises:
         InputError: one of them cannot be used; the database is then as it was.
     """
+    from recsys.recommender import Recommender
     from service.app import create_app, create_health_app
     from service.keys import KeyRing
     from service.logs import set_up_logs
@@ -180,6 +185,11 @@ def run(
         loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
+        recommender = None
+        if settings.recommender is not None:
+            recommender = Recommender.load(settings.recommender)
+            if recommender.tokenizer not in [one.fingerprint for one in pipelines]:
+                recommender.check_tokenizer(pipelines[0].fingerprint)
         database = stack.enter_context(open_database(settings.database))
         with database.refusing():
             catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
@@ -190,15 +200,16 @@ def run(
             settings.pace(),
             catalogues[1:],
             health_elsewhere=side is not None,
+            recommender=recommender,
         )
         address = _address(listener)
         names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {names}")
-        errors.print(f"semid answers at {address}")
         health = None
         if side is not None:
-            errors.print(f"health and metrics at {_address(side)}")
             health = (create_health_app(app), side)
+            errors.print(f"health and metrics at {_address(side)}")
+        errors.print(f"semid answers at {address}")
         opened(address)
         answer_until_stopped(app, listener, app.state.held.stop, health)
 

@@ -37,7 +37,7 @@ def map_ids(
     schema = {"item_id": pl.String(), "old": pl.String(), "new": pl.String()}
     parts = [pl.DataFrame(schema=schema)]
     with (
-        open_database(database_url(database)) as opened,
+        open_database(database_url(database), new=False) as opened,
         opened.refusing(),
         opened.reading() as connection,
     ):
@@ -68,7 +68,7 @@ def export(
 
     check_writable(out)
     url = database_url(database)
-    with open_database(url) as opened, opened.refusing(), written_aside(out) as path:
+    with open_database(url, new=False) as opened, opened.refusing(), written_aside(out) as path:
         rows = export_registry(opened, path)
     output.print(f"{out}: {rows:,} IDs")
 

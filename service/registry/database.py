@@ -81,7 +81,10 @@ class Database:
             ) from error
 
     def state(self) -> State:
-        """Compare the database's schema with this program's."""
+        """Compare the database's schema with this program's; a file that lacks is not made."""
+        file = self._engine.url.database
+        if self._engine.dialect.name == "sqlite" and not Path(str(file)).exists():
+            return "empty"
         with self.reading() as connection:
             return _state(connection)
 
@@ -102,11 +105,15 @@ class Database:
             migrate(connection)
             return True
 
-    def check(self) -> None:
-        """See that the database is this program's, making the tables in an empty one.
+    def check(self, *, new: bool) -> None:
+        """See that the database is this program's.
+
+        Args:
+            new: make the tables in an empty one.
 
         Raises:
-            InputError: its schema is older or newer; names the remedy.
+            InputError: its schema is older or newer, or it is empty and not to be new; names the
+                remedy.
         """
         state = self.state()
         if state == "older":
@@ -117,6 +124,11 @@ class Database:
         if state == "newer":
             raise self._newer()
         if state == "empty":
+            if not new:
+                raise InputError(
+                    f"database {self.name} holds no registry; give the --database that semid serve "
+                    f"has, or make one by semid db upgrade"
+                )
             self.upgrade()
 
     def beside(self, name: str, folder: Path | None) -> Path | None:
@@ -141,16 +153,19 @@ class Database:
         )
 
 
-def open_database(url: str) -> Database:
-    """Open a registry; an empty database becomes a new one.
+def open_database(url: str, *, new: bool = True) -> Database:
+    """Open a registry.
+
+    Args:
+        new: whether an empty database becomes a registry.
 
     Raises:
-        InputError: the database cannot be used, or its schema is another version's.
+        InputError: the database cannot be used, its schema is another version's, or it is empty.
     """
     database = Database(url)
     try:
         with database.refusing():
-            database.check()
+            database.check(new=new)
     except InputError:
         database.close()
         raise

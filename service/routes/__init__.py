@@ -1,6 +1,6 @@
 """One router a noun; that of health may answer elsewhere."""
 
-from service.routes import bulk, health, id_map, items, similar, tokenize, tokenizer
+from service.routes import bulk, health, id_map, items, recommend, similar, tokenize, tokenizer
 
 __all__ = ["ROUTERS", "health"]
 
@@ -10,6 +10,7 @@ ROUTERS = (
     bulk.router,
     items.router,
     similar.router,
+    recommend.router,
     tokenizer.router,
     id_map.router,
 )

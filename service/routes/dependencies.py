@@ -6,6 +6,7 @@ from fastapi import Depends, Query, Request
 
 from service.catalogue import Catalogue
 from service.held import HeldTokenizers
+from service.recommending import Recommending
 from service.tokenizing import Tokenizing
 
 __all__ = [
@@ -51,3 +52,11 @@ def tokenizing_of(request: Request) -> Tokenizing:
     """Return the tokenizer that a request names, for routes that read the request themselves."""
     held: HeldTokenizers = request.app.state.held
     return held.named(request.query_params.get("tokenizer"))
+
+
+async def _recommending(request: Request) -> Recommending | None:
+    recommending: Recommending | None = request.app.state.recommending
+    return recommending
+
+
+RecommendingDependency = Annotated[Recommending | None, Depends(_recommending)]

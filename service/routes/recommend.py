@@ -1,11 +1,9 @@
 """`POST /v1/recommend`: what comes after a history."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
 from service.problems import RESPONSES, FieldError, ProblemError
-from service.recommending import Recommending
+from service.routes.dependencies import RecommendingDependency
 from service.schemas import RecommendAnswer, RecommendedItem, RecommendQuery
 
 __all__ = ["router"]
@@ -13,25 +11,18 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1", tags=["recommend"])
 
 
-def _recommending(request: Request) -> Recommending:
-    recommending: Recommending | None = request.app.state.recommending
-    if recommending is None:
-        raise ProblemError(
-            404, "this service has no recommender; start semid serve with --recommender"
-        )
-    return recommending
-
-
 @router.post("/recommend", responses=RESPONSES | {404: {"description": "Not found"}})
-def recommend(
-    query: RecommendQuery, recommending: Annotated[Recommending, Depends(_recommending)]
-) -> RecommendAnswer:
+def recommend(query: RecommendQuery, recommending: RecommendingDependency) -> RecommendAnswer:
     """Rank the items of the catalogue as the next one after each history.
 
     Of a history the last items that the recommender knows are read; it knows the items that it was
     trained with and, by their IDs, those that were registered since. Scores are comparable within
     one list.
     """
+    if recommending is None:
+        raise ProblemError(
+            404, "this service has no recommender; start semid serve with --recommender"
+        )
     recommending.follow()
     single = query.history is not None
     histories = [query.history] if query.history is not None else query.histories or []

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from service.limits import LIMITS
-from service.routes.dependencies import HeldDependency, TokenizingDependency
+from service.routes.dependencies import HeldDependency, RecommendingDependency, TokenizingDependency
 from service.schemas import TokenizerDescription
 
 __all__ = ["router"]
@@ -12,7 +12,11 @@ router = APIRouter(prefix="/v1", tags=["tokenizer"])
 
 
 @router.get("/tokenizer")
-def describe(tokenizing: TokenizingDependency, held: HeldDependency) -> TokenizerDescription:
+def describe(
+    tokenizing: TokenizingDependency,
+    held: HeldDependency,
+    recommending: RecommendingDependency,
+) -> TokenizerDescription:
     """Return fingerprint, sizes, limits, versions, and the figures measured when it was fitted."""
     catalogue = tokenizing.catalogue
     pipeline = catalogue.pipeline
@@ -29,6 +33,7 @@ def describe(tokenizing: TokenizingDependency, held: HeldDependency) -> Tokenize
         encoder=config.encoder.name if config.encoder else None,
         text_fields=list(config.text.fields),
         items=catalogue.registry.count(),
+        recommender=None if recommending is None else recommending.recommender.fingerprint,
         limits=LIMITS.get(),
         versions=config.versions,
         metrics=pipeline.metrics,

@@ -19,6 +19,7 @@ from tests.bench.decoding import decoding
 from tests.bench.ladder import ladder
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
+from tests.bench.serving import http
 from tests.bench.tiger_training import tiger_training
 from tests.bench.trie import trie
 
@@ -51,7 +52,7 @@ def main() -> None:
     """Measure, print and keep."""
     started = time.perf_counter()
     results: dict[str, Any] = {}
-    with bar("measuring", 8) as progress:
+    with bar("measuring", 9) as progress:
         results["sgemm"] = _sgemm()
         progress(1)
         results["training"] = training_steps()
@@ -66,6 +67,8 @@ def main() -> None:
         progress(1)
         results["generative"] = tiger_training()
         progress(1)
+        results["serving"] = http()
+        progress(1)
         results["ladder"] = ladder()
         progress(1)
     results["record"] = run_record(0, "generated", time.perf_counter() - started)
@@ -78,7 +81,8 @@ def main() -> None:
         "embedding",
         "trie",
         "decoding",
-        "tiger_training",
+        "generative",
+        "serving",
     ):
         for figure, value in results[name].items():
             output.print(f"{name:14} {figure:48} {value:12.4g}")

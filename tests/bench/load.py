@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import uvloop
 
-__all__ = ["Load", "Requests", "get_requests", "post_requests", "put_under_load"]
+__all__ = ["NUMBER", "Load", "Requests", "get_requests", "post_requests", "put_under_load"]
 
 # Makes the requests, as bytes on the wire, of one run; spawned processes import it.
+NUMBER = b"########"
 LAST_ANSWER = 120  # seconds
 Requests = Callable[..., Iterator[bytes]]
 
@@ -184,11 +185,10 @@ def get_requests(paths: list[str]) -> Iterator[bytes]:
 
 
 def post_requests(
-    path: str, prefix: str, bodies: list[tuple[bytes, bytes]], media: str = "application/json"
+    path: str, bodies: list[bytes], first: int, media: str = "application/json"
 ) -> Iterator[bytes]:
-    """Yield POST requests, over and over; between the halves of a body stands a new item_id."""
-    for number in count():
-        first, last = bodies[number % len(bodies)]
-        body = first + f"{prefix}{number:08}".encode() + last
+    """Yield POST requests of bodies, over and over, `NUMBER` in them replaced by first and on."""
+    for number in count(first):
+        body = bodies[number % len(bodies)].replace(NUMBER, f"{number:08}".encode())
         head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {media}\r\n"
         yield f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     run_semid(
         "demo", "--no-serve", "--out", folder, "--encoder", "hashing", "--items", 600,
-        "--shoppers", 10, "--steps", 100,
+        "--shoppers", 100, "--steps", 100,
     )  # fmt: skip
     return folder
 
@@ -34,7 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _served(folder: Path) -> tuple[object, ...]:
     return (
         "--tokenizer", folder / "tokenizer", "--ids", folder / "ids.parquet",
-        "--catalog", folder / "items.parquet", "--database", f"sqlite:///{folder / 'semid.db'}",
+        "--catalog", folder / "items.parquet", "--recommender", folder / "recommender",
+        "--database", f"sqlite:///{folder / 'semid.db'}",
     )  # fmt: skip
 
 
@@ -137,3 +138,21 @@ def test_the_page_asks_for_a_key_where_one_is_needed(folder: Path) -> None:
         expect(field).to_be_hidden()
         assert page.evaluate("Object.keys(localStorage).length + document.cookie.length") == 0
     assert key not in log.read_text()
+
+
+def test_what_comes_next_follows_the_history(page: Page) -> None:
+    page.get_by_role("searchbox").fill("coffee")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("#next")).to_be_hidden()
+    for place in (0, 1):
+        page.locator("#results .row").nth(place).click()
+        page.get_by_role("button", name="Add to history").click()
+        expect(page.locator("#history .step")).to_have_count(place + 1)
+        expect(page.locator("#recommended .row")).to_have_count(12)
+    chosen = page.locator("#results .row").nth(0).get_attribute("data-item-id")
+    shown = page.locator("#recommended .row")
+    assert chosen not in [row.get_attribute("data-item-id") for row in shown.all()]
+    page.locator("#history .step").first.click()
+    expect(page.locator("#history .step")).to_have_count(1)
+    page.locator("#history .step").first.click()
+    expect(page.locator("#next")).to_be_hidden()

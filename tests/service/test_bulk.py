@@ -93,7 +93,7 @@ def test_a_bad_line_answers_as_a_problem_and_the_rest_goes_on(
 def test_another_media_type_is_refused_and_so_is_a_full_queue(client: TestClient) -> None:
     body = b'{"item_id": "a", "title": "Soap"}'
     assert client.post("/v1/tokenize:bulk", content=body).status_code == 415
-    with client.app.state.tokenizing.admission.admitted(300):  # type: ignore[attr-defined]
+    with client.app.state.held.named(None).admission.admitted(300):  # type: ignore[attr-defined]
         refused = client.post("/v1/tokenize:bulk", content=body, headers=NDJSON)
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1
@@ -105,14 +105,13 @@ def _parts(pieces: list[bytes]) -> list[list[tuple[int, bytes | None]]]:
             yield piece
 
     async def main() -> list[list[tuple[int, bytes | None]]]:
-        return [part async for part in bulk._parts(body())]
+        return [part async for part in bulk._parts(body(), longest=10)]
 
     return asyncio.run(main())
 
 
 def test_lines_are_the_same_however_the_body_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line beyond the limit is None, and what is held of it stays within the limit."""
-    monkeypatch.setattr(bulk, "LONGEST_LINE", 10)
     monkeypatch.setattr(bulk, "AT_ONCE", 2)
     body = b"one\n\ntwo\r\n" + b"x" * 25 + b"\nthree\n" + b"y" * 12 + b"\n" + b"z" * 11
     expected = [(1, b"one"), (3, b"two\r"), (4, None), (5, b"three"), (6, None), (7, None)]

@@ -119,6 +119,16 @@ def test_the_command_moves_a_registry_and_maps_its_ids(
     assert semid("promote", "f", "--database", url).code == 0
 
 
+def test_commands_that_only_use_a_registry_make_none(semid: Command) -> None:
+    for command in (("export", "--out", "r.parquet"), ("promote", "f")):
+        refused(semid(*command, "--database", "sqlite:///typo.db"), "holds no registry")
+    assert "empty" in semid("db", "status", "--database", "sqlite:///typo.db").output
+    assert not list(Path().glob("*typo*"))
+    assert "upgraded" in semid("db", "upgrade", "--database", "sqlite:///typo.db").output
+    assert "current" in semid("db", "status", "--database", "sqlite:///typo.db").output
+    assert "has version" in semid("db", "upgrade", "--database", "sqlite:///typo.db").output
+
+
 def test_files_that_are_no_registry_are_refused(semid: Command, filled: Registry) -> None:
     pl.DataFrame({"item_id": ["a"]}).write_parquet("t.parquet")
     refused(semid("import", "t.parquet"), "not a registry that semid export wrote")

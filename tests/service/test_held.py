@@ -167,7 +167,7 @@ def test_text_that_no_database_holds_is_refused(replicas: Both) -> None:
         assert "NUL" in answer.json()["detail"]
     assert client.get("/v1/items/a%00").status_code == 400
     assert client.delete("/v1/items/a%00").status_code == 400
-    assert client.get("/v1/items", params={"search": "a\x00"}).json()["total"] == 0
+    assert client.get("/v1/items", params={"search": "a\x00"}).status_code == 400
     lone = b'{"items": [{"item_id": "\\ud800", "title": "x"}]}'
     headers = {"content-type": "application/json"}
     assert client.post("/v1/tokenize", content=lone, headers=headers).status_code == 422

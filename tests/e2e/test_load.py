@@ -1,0 +1,155 @@
+"""A real process: metrics beside it, a stop under load, a bulk beyond all buffers."""
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.server import SEMID, STARTED, serving
+
+CLIENTS = 16
+
+
+def _arguments(tokenizer_folder: Path, folder: Path, *more: object) -> list[object]:
+    database = f"sqlite:///{folder / 'semid.db'}"
+    return ["--tokenizer", tokenizer_folder, "--database", database, *more]
+
+
+def _post(client: httpx.Client, items: list[dict[str, Any]]) -> httpx.Response:
+    return client.post("/v1/tokenize", json={"items": items})
+
+
+def test_metrics_and_health_may_have_a_port_of_their_own(
+    tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    arguments = _arguments(tokenizer_folder, tmp_path, "--metrics-port", 0, "--log-format", "json")
+    with serving(log, *arguments) as address:
+        beside = log.read_text().partition("health and metrics at ")[2].split()[0]
+        item = {"item_id": "a", "title": "Soap"}
+        sent = {"x-request-id": "0123456789abcdef0123456789abcdef"}
+        answer = httpx.post(f"{address}/v1/tokenize", json={"items": [item]}, headers=sent)
+        assert httpx.get(f"{address}/v1/items/a?key=a-secret").status_code == 200
+        for path in ("/metrics", "/health/ready", "/health/live"):
+            assert httpx.get(f"{address}{path}").status_code == 404
+            assert httpx.get(f"{beside}{path}").status_code == 200
+        assert httpx.get(f"{beside}/v1/items/a").status_code == 404
+        metrics = httpx.get(f"{beside}/metrics").text
+    labels = 'method="GET",route="/v1/items/{item_id:path}"'
+    assert _metric(metrics, f'semid_requests_total{{{labels},status="200"}}') == "1.0"
+    for stage in ("queue", "encode", "quantize", "registry"):
+        assert float(_metric(metrics, f'semid_stage_seconds_count{{stage="{stage}"}}')) >= 1
+    own = f'{{tokenizer="{answer.json()["tokenizer"][:16]}"}}'
+    assert float(_metric(metrics, f"semid_new_item_distortion_count{own}")) == 1
+    assert float(_metric(metrics, f"semid_distortion_drift{own}")) > 0
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    asked = [line for line in lines if line["event"] == "request"]
+    assert [line["status"] for line in asked if "/v1" in line["route"]] == [200, 200]
+    assert asked[0]["request_id"] == sent["x-request-id"]
+    assert "a-secret" not in log.read_text()
+
+
+def test_a_stop_under_load_answers_every_request_that_was_accepted(
+    tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    """SIGTERM while sixteen clients post; what is answered is there after a restart."""
+    arguments = [*map(str, _arguments(tokenizer_folder, tmp_path))]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*SEMID, "serve", "--port", "0", *arguments], stdout=file, stderr=subprocess.STDOUT
+        )
+    try:
+        address = _started(log)
+        answered: dict[str, str] = {}
+        broken: list[str] = []
+        stopping = threading.Event()
+
+        def post(client_number: int) -> None:
+            with httpx.Client(base_url=address, timeout=60) as client:
+                for number in range(100_000):
+                    item_id = f"{client_number}-{number}"
+                    try:
+                        answer = _post(client, [{"item_id": item_id, "title": f"Soap {number}"}])
+                    except httpx.ConnectError:  # never accepted
+                        return
+                    except httpx.TransportError as error:
+                        broken.append(f"{item_id}: {error!r}")
+                        return
+                    assert answer.status_code == 200, answer.text
+                    answered[item_id] = answer.json()["items"][0]["semantic_id"]
+                    if stopping.is_set() and answer.headers.get("connection") == "close":
+                        return
+
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            jobs = [pool.submit(post, number) for number in range(CLIENTS)]
+            while len(answered) < 100:
+                time.sleep(0.05)
+            stopping.set()
+            process.send_signal(signal.SIGTERM)
+            for job in jobs:
+                job.result()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert not broken
+    assert "Traceback" not in log.read_text()
+    with (
+        serving(tmp_path / "again", *arguments) as address,
+        httpx.Client(base_url=address) as client,
+    ):
+        for item_id, semantic_id in answered.items():
+            assert client.get(f"/v1/items/{item_id}").json()["semantic_id"] == semantic_id
+
+
+@pytest.mark.slow
+def test_a_bulk_longer_than_all_buffers_is_answered_to_a_client_that_only_sends(
+    tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    """60,000 lines, from a client that reads nothing before it has sent all; memory stays flat."""
+    lines = 60_000
+
+    def body() -> Iterator[bytes]:
+        for number in range(lines):
+            bad = number % 1000 == 7
+            item = {"item_id": f"i{number}"} | ({} if bad else {"title": f"Kettle {number}"})
+            yield json.dumps(item).encode() + b"\n"
+
+    with serving(tmp_path / "log", *_arguments(tokenizer_folder, tmp_path)) as address:
+        before = _resident(address)
+        answer = httpx.post(
+            f"{address}/v1/tokenize:bulk", content=body(), timeout=600,
+            headers={"content-type": "application/x-ndjson"},
+        )  # fmt: skip
+        grown = _resident(address) - before
+    answers = [json.loads(line) for line in answer.content.splitlines()]
+    assert [line["line"] for line in answers] == list(range(1, lines + 1))
+    assert [line["line"] for line in answers if "problem" in line] == list(range(8, lines, 1000))
+    assert len({line["semantic_id"] for line in answers if "problem" not in line}) == lines * 0.999
+    assert grown < 64 * 2**20
+
+
+def _resident(address: str) -> float:
+    return float(_metric(httpx.get(f"{address}/metrics").text, "process_resident_memory_bytes"))
+
+
+def _metric(metrics: str, name: str) -> str:
+    [line] = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
+    return line.rpartition(" ")[2]
+
+
+def _started(log: Path) -> str:
+    for _ in range(1200):
+        if found := STARTED.search(log.read_text()):
+            return found[1]
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
