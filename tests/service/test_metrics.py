@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -32,7 +33,7 @@ def make(pipeline: Pipeline, reassigning: Pipeline, tmp_path: Path) -> Iterator[
         for each in (pipeline, reassigning)
     )
 
-    def made(access: Access = Access(), **options: bool) -> FastAPI:  # noqa: B008
+    def made(access: Access = Access(), **options: Any) -> FastAPI:  # noqa: B008
         return create_app(one, access, others=[other], **options)
 
     yield made
