@@ -3,6 +3,8 @@
 
 ACCELERATOR ?= cpu
 PYTHON ?= python3
+# What is installed beside the program; DEV= leaves the tools of development out.
+DEV ?= ,dev
 VENV := .venv$(if $(filter-out cpu,$(ACCELERATOR)),-$(ACCELERATOR))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -19,10 +21,10 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifeq ($(ACCELERATOR),cpu)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu$(DEV)]'
 else
 	grep --invert-match '^torch==' constraints.txt > $(VENV)/constraints.txt
-	$(BIN)/pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[$(ACCELERATOR),dev]'
+	$(BIN)/pip install --quiet --constraint $(VENV)/constraints.txt --editable '.[$(ACCELERATOR)$(DEV)]'
 endif
 	touch $@
 
@@ -32,11 +34,14 @@ test: install  ## the tests, under 10 minutes on two cores
 test-slow: install  ## longer proofs on real data; SEMID_DATA names its folder
 	$(BIN)/pytest -m slow
 
-check: install  ## style, types, and whether the installed packages fit together
+check: install  ## style, types, images, whether the installed packages fit together, and their known faults
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/Dockerfile docker/Dockerfile.gpu
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	$(BIN)/pip check
+	$(BIN)/python -m tests.audit
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -11,15 +11,18 @@ __all__ = [
     "LIMITS",
     "BoundedText",
     "MostBody",
+    "MostHistory",
     "MostItems",
     "MostText",
     "RequestLimits",
+    "bounded_history",
     "bounded_items",
     "items_fault",
     "text_fault",
 ]
 
 MostItems = Annotated[int, Field(ge=1, le=100_000, description="items of a request")]
+MostHistory = Annotated[int, Field(ge=1, le=1_000_000, description="items of a history")]
 MostText = Annotated[int, Field(ge=1, le=10_000_000, description="characters of a text")]
 MostBody = Annotated[int, Field(ge=1024, le=2**40, description="bytes of a body")]
 
@@ -30,6 +33,7 @@ class RequestLimits(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     most_items: MostItems = 1000
+    most_history: MostHistory = 10_000
     most_text: MostText = 100_000
     most_body: MostBody = 32 * 2**20
 
@@ -67,5 +71,14 @@ def _items(value: object) -> object:
     return value
 
 
+def _history(value: object) -> object:
+    most = LIMITS.get().most_history
+    if isinstance(value, list) and len(value) > most:
+        fault = f"holds {len(value)} items; at most {most} of a history are taken"
+        raise PydanticCustomError("history", "{fault}", {"fault": fault})
+    return value
+
+
 BoundedText = Annotated[str, AfterValidator(_text)]
 bounded_items = BeforeValidator(_items)
+bounded_history = BeforeValidator(_history)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from service.limits import BoundedText, RequestLimits, bounded_items
+from service.limits import BoundedText, RequestLimits, bounded_history, bounded_items
 from service.registry import RegisteredItem
 from tokenizer.policy import Policy
 
@@ -29,7 +29,7 @@ __all__ = [
 
 ItemId = Annotated[BoundedText, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
 Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
-History = Annotated[list[ItemId], Field(max_length=10_000)]
+History = Annotated[list[ItemId], bounded_history]
 Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
 
 

@@ -19,7 +19,7 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
-from service.limits import DEFAULT, MostBody, MostItems, MostText, RequestLimits
+from service.limits import DEFAULT, MostBody, MostHistory, MostItems, MostText, RequestLimits
 from service.logs import LogFormat
 from service.pace import Pace
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
@@ -120,6 +120,7 @@ class ServeSettings(_DatabaseSettings):
     keys: Path | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     most_items: MostItems = DEFAULT.most_items
+    most_history: MostHistory = DEFAULT.most_history
     most_text: MostText = DEFAULT.most_text
     most_body: MostBody = DEFAULT.most_body
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None

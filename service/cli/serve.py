@@ -75,6 +75,9 @@ def serve(
     most_items: Annotated[
         int | None, typer.Option(help="Items of one request.", show_default="1000")
     ] = None,
+    most_history: Annotated[
+        int | None, typer.Option(help="Items of one history.", show_default="10000")
+    ] = None,
     most_text: Annotated[
         int | None, typer.Option(help="Characters of one text.", show_default="100000")
     ] = None,
@@ -129,6 +132,7 @@ def serve(
         "keys": keys,
         "cors_origins": cors_origin,
         "most_items": most_items,
+        "most_history": most_history,
         "most_text": most_text,
         "most_body": most_body,
         "metrics_port": metrics_port,

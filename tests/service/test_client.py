@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from service import client as client_module
 from service.client import AsyncSemid, ItemProblem, Semid, SemidError
@@ -66,7 +67,7 @@ def semid(address: str) -> Iterator[Semid]:
 
 
 def test_the_examples_are_true(application: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    with listening_at(application(Access())) as address:
+    with capture_logs(), listening_at(application(Access())) as address:
         monkeypatch.setenv("SEMID_URL", address)
         tried = doctest.testmod(client_module)
     assert tried.attempted >= 9

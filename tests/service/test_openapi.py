@@ -1,5 +1,6 @@
 """schemathesis: nothing that the OpenAPI document allows, or forbids, fells the service."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,18 @@ OPERATIONS = [(method, path) for method, path in RULES if path.startswith(("/v1"
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 MODES = list(GenerationMode)
 QUICK, LONG = 15, 1000  # examples of an operation in a mode; the long proof has 10,000 and more
+
+
+@schemathesis.serializer("application/x-ndjson")
+def _line(_: Any, value: Any) -> bytes:
+    """Return a body of one line."""
+    return json.dumps(value).encode() + b"\n"
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def _first_line(_: Any, response: Any) -> Any:
+    lines = response.content.splitlines()
+    return json.loads(lines[0]) if lines else None
 
 
 @pytest.fixture(scope="module")

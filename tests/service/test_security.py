@@ -186,7 +186,7 @@ def test_the_interface_tells_each_scope(client: TestClient) -> None:
 
 
 def test_limits_are_told_and_kept(application: Make) -> None:
-    limits = RequestLimits(most_items=2, most_text=10, most_body=2048)
+    limits = RequestLimits(most_items=2, most_history=3, most_text=10, most_body=2048)
     client = TestClient(application(Access(limits=limits)), raise_server_exceptions=False)
     assert client.get("/v1/tokenizer").json()["limits"] == limits.model_dump()
     other = TestClient(application(Access()))
@@ -207,6 +207,13 @@ def test_limits_are_told_and_kept(application: Make) -> None:
     ]
     wrong = problem_of(client.post("/v1/similar", json={"text": "0123456789x"}), 422)
     assert wrong["errors"][0]["path"] == "text"
+    for body, path in (
+        ({"history": ["a"] * 4}, "history"),
+        ({"histories": [["a"], ["a"] * 4]}, "histories/1"),
+    ):
+        [error] = problem_of(client.post("/v1/recommend", json=body), 422)["errors"]
+        told = "holds 4 items; at most 3 of a history are taken"
+        assert error == {"path": path, "message": told}
     assert "2,048 bytes" in problem_of(post([item | {"more": "x" * 2048}]), 413)["detail"]
     assert other.post("/v1/similar", json={"text": "0123456789x"}).status_code == 200
 
