@@ -74,7 +74,7 @@ def create_app(
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed, telemetry=tokenizing.telemetry)
-    app.add_middleware(CorrelationIdMiddleware)
+    app.add_middleware(CorrelationIdMiddleware, update_request_header=False)
     return app
 
 
