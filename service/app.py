@@ -86,7 +86,7 @@ def create_app(
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Observed, telemetry=held.telemetry)
-    app.add_middleware(CorrelationIdMiddleware)
+    app.add_middleware(CorrelationIdMiddleware, update_request_header=False)
     return app
 
 

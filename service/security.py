@@ -123,7 +123,7 @@ class Guard:
                         f'Bearer realm="semid", error="insufficient_scope", scope="{rule.scope}"'
                     },
                 )  # fmt: skip
-        if "\0" in request.url.path or b"%00" in request.scope["query_string"]:
+        if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
             return ProblemError(400, "the address holds the character NUL, which nothing has")
         if rule is None:
             return None

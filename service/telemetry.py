@@ -46,6 +46,7 @@ class Telemetry:
             "semid_request_seconds", "Seconds until a request was answered.", ["method", "route"],
             buckets=SECONDS, registry=self._metrics,
         )  # fmt: skip
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._stages = Histogram(
             "semid_stage_seconds", "Seconds of a micro-batch in a stage, or of a job in the queue.",
             ["stage"], buckets=SECONDS, registry=self._metrics,
@@ -80,9 +81,16 @@ class Telemetry:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        method = method if method in METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        key = (method if method in METHODS else "other", route, status)
+        found = self._answers.get(key)
+        if found is None:
+            found = (
+                self._requests.labels(key[0], route, str(status)),
+                self._seconds.labels(key[0], route),
+            )
+            self._answers[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
         """Return what hears of a stage's batches: each job's seconds in the queue, and its size."""

@@ -26,7 +26,7 @@ from tests.e2e.server import serving
 from tokenizer.config import TrainingConfig
 from tokenizer.fitting import fit
 
-__all__ = ["http", "small_service"]
+__all__ = ["http", "requests_of", "small_service"]
 
 ITEMS = 512
 BATCH = 64
@@ -44,15 +44,18 @@ class _Kind(NamedTuple):
     requests: list[Any]
     media: str = ""
 
-    def load(self, address: str, numbers: Iterator[int], **how: Any) -> Load:
+    def arguments(self, first: int) -> tuple[Any, ...]:
+        """Return what `put_under_load` takes: items are numbered from `first`."""
         if not self.media:
-            return _all_answered(put_under_load(address, get_requests, self.requests, **how))
+            return (get_requests, self.requests)
+        return (post_requests, TOKENIZE, self.requests, first, self.media)
+
+    def load(self, address: str, numbers: Iterator[int], **how: Any) -> Load:
         first = next(numbers) * 1_000_000
-        return _all_answered(
-            put_under_load(
-                address, post_requests, TOKENIZE, self.requests, first, self.media, **how
-            )
-        )
+        load = put_under_load(address, *self.arguments(first), **how)
+        if set(load.statuses) != {200} or load.failed:
+            raise RuntimeError(f"answers by status {load.statuses}, without one {load.failed}")
+        return load
 
 
 @contextmanager
@@ -87,7 +90,7 @@ def http() -> dict[str, float]:
     """
     numbers = count(1)
     with small_service() as (ours, texts), empty_service() as empty:
-        kinds = _kinds(texts)
+        kinds = requests_of(texts)
         kinds["vector"].load(ours, iter([0]), seconds=SECONDS, clients=CLIENTS)
         figures: dict[str, float] = {}
         for name in ("look_up", "vector", "vectors_64"):
@@ -134,7 +137,8 @@ def _beside(name: str, what: str, peer: str, rates: list[list[float]]) -> dict[s
     }
 
 
-def _kinds(texts: list[str]) -> dict[str, _Kind]:
+def requests_of(texts: list[str]) -> dict[str, _Kind]:
+    """Return each kind of request, of new items but for the look-ups."""
     vectors = np.random.default_rng(0).normal(scale=0.05, size=(ITEMS, 384)).astype("<f4")
     number = NUMBER.decode()
     rows = [
@@ -162,12 +166,6 @@ def _kinds(texts: list[str]) -> dict[str, _Kind]:
             [orjson.dumps({"items": [{"item_id": f"t{number}", "text": t}]}) for t in texts], JSON
         ),
     }
-
-
-def _all_answered(load: Load) -> Load:
-    if set(load.statuses) != {200} or load.failed:
-        raise RuntimeError(f"answers by status {load.statuses}, without answer {load.failed}")
-    return load
 
 
 if __name__ == "__main__":  # these figures alone, and not kept

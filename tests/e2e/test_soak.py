@@ -1,0 +1,54 @@
+"""Five minutes of mixed load on a real process: nothing but answers and 429, and flat memory."""
+
+import os
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from tests.bench.load import Load, put_under_load
+from tests.bench.serving import requests_of, small_service
+
+SECONDS = float(os.environ.get("SEMID_SOAK_SECONDS", "300"))
+WARM_UP = 0.2  # of the time
+MOST_GROWTH = 48 * 2**20  # bytes, the registry's page caches included
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_mixed_load_ends_in_nothing_but_answers_and_429_and_memory_stays_flat() -> None:
+    """Look-ups, vectors one by one and in batches, msgpack and texts, more than can be answered."""
+    with small_service("--queue", 1000) as (address, texts):
+        kinds = requests_of(texts)
+        # Registers the items that are looked up.
+        kinds["vector"].load(address, iter([0]), clients=32, seconds=SECONDS * WARM_UP / 4)
+        resident: list[float] = []
+        with ThreadPoolExecutor(len(kinds)) as pool:
+            jobs = [
+                pool.submit(
+                    put_under_load, address, *kind.arguments(1_000_000),
+                    clients=32, seconds=SECONDS,
+                )
+                for kind in kinds.values()
+            ]  # fmt: skip
+            while not all(job.done() for job in jobs):
+                resident.append(_resident(address))
+                time.sleep(SECONDS / 60)
+            loads: list[Load] = [job.result() for job in jobs]
+        ready = httpx.get(f"{address}/health/ready", timeout=60).status_code
+    statuses = sum((load.statuses for load in loads), Counter[int]())
+    assert ready == 200
+    assert set(statuses) <= {200, 429}, statuses
+    assert not sum(load.failed for load in loads)
+    assert all(load.statuses[200] for load in loads)
+    warm = resident[int(len(resident) * WARM_UP) :]
+    assert max(warm) - warm[0] < MOST_GROWTH, [f"{b - a:+,.0f}" for a, b in pairwise(resident)]
+
+
+def _resident(address: str) -> float:
+    metrics = httpx.get(f"{address}/metrics", timeout=60).text
+    [line] = [m for m in metrics.splitlines() if m.startswith("process_resident_memory_bytes ")]
+    return float(line.rpartition(" ")[2])
