@@ -1,8 +1,9 @@
 """The service's log: one JSON object or one line of text an event, each with its request's ID."""
 
+import io
 import logging
 import sys
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TextIO, cast, get_args
 
 import orjson
 import structlog
@@ -15,6 +16,19 @@ __all__ = ["LogFormat", "set_up_logs"]
 LogFormat = Literal["text", "json"]
 # Loggers of libraries that tell of each of their own requests, or of each odd header.
 QUIET = {"httpx": logging.WARNING, "asgi_correlation_id": logging.ERROR}
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error as it is at each write: who started the process may have exchanged it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+STANDARD_ERROR = cast("TextIO", _StandardError())
 
 
 def set_up_logs(form: LogFormat) -> None:
@@ -31,10 +45,10 @@ def set_up_logs(form: LogFormat) -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(STANDARD_ERROR),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(STANDARD_ERROR)
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

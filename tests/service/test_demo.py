@@ -12,5 +12,5 @@ def test_a_demo_is_used_again_and_one_of_another_version_is_made_anew(semid: Com
     config.write_text(json.dumps(json.loads(config.read_text()) | {"format": 1}))
     told = semid(*demo)
     assert told.code == 0, told.errors
-    assert "used again" not in told.output
+    assert "tokenizer: used again" not in told.output
     assert json.loads(config.read_text())["format"] == 2
