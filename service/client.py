@@ -16,7 +16,14 @@ from pydantic import BaseModel
 from service import client_calls as calls
 from service.client_calls import Call, ItemProblem, SemidError, SendableItem
 from service.limits import RequestLimits
-from service.schemas import Item, PrefixEntry, SimilarItem, TokenizedItem, TokenizerDescription
+from service.schemas import (
+    Item,
+    PrefixEntry,
+    RecommendedItem,
+    SimilarItem,
+    TokenizedItem,
+    TokenizerDescription,
+)
 
 __all__ = ["AsyncSemid", "ItemProblem", "Semid", "SemidError"]
 
@@ -191,6 +198,27 @@ class Semid:
         """
         return self._send(calls.similar_items(item_id, text, vector, k)).items
 
+    def remove(self, item_id: str) -> bool:
+        """Remove an item, and return whether it was registered; the key needs the scope admin."""
+        try:
+            self._send(calls.remove_item(item_id))
+        except SemidError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def recommend(
+        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+    ) -> list[list[RecommendedItem]]:
+        """Return for each history, item ids with the oldest first, up to k items that come next.
+
+        Raises:
+            SemidError: a history has no item that the recommender knows, or there is none.
+        """
+        call = calls.recommended(histories, k, exclude_seen=exclude_seen)
+        return self._send(call).lists
+
     def _most(self) -> RequestLimits:
         if self._limits is None:
             self._limits = self.tokenizer().limits
@@ -311,6 +339,23 @@ class AsyncSemid:
     ) -> list[SimilarItem]:
         """Return the k nearest items, as `Semid.similar`."""
         return (await self._send(calls.similar_items(item_id, text, vector, k))).items
+
+    async def remove(self, item_id: str) -> bool:
+        """Remove an item, as `Semid.remove`."""
+        try:
+            await self._send(calls.remove_item(item_id))
+        except SemidError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    async def recommend(
+        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+    ) -> list[list[RecommendedItem]]:
+        """Return for each history the items that come next, as `Semid.recommend`."""
+        call = calls.recommended(histories, k, exclude_seen=exclude_seen)
+        return (await self._send(call)).lists
 
     async def _most(self) -> RequestLimits:
         if self._limits is None:

@@ -21,6 +21,7 @@ from service.schemas import (
     ItemPage,
     ItemToTokenize,
     PrefixPage,
+    RecommendAnswer,
     SimilarAnswer,
     TokenizeAnswer,
     TokenizedItem,
@@ -38,6 +39,8 @@ __all__ = [
     "item_page",
     "patience",
     "prefix_page",
+    "recommended",
+    "remove_item",
     "similar_items",
     "tokenize_items",
     "tokenize_vectors",
@@ -68,6 +71,10 @@ class ItemProblem:
     problem: Problem
 
 
+class Nothing(BaseModel):
+    """An answer without a body."""
+
+
 @dataclass(frozen=True)
 class Call(Generic[M]):
     """A request, and what its answer is."""
@@ -93,7 +100,7 @@ class Call(Generic[M]):
             SemidError: it is a problem.
         """
         check(response)
-        return self.answer.model_validate_json(response.content)
+        return self.answer.model_validate_json(response.content or b"{}")
 
 
 def check(response: httpx.Response) -> None:
@@ -147,6 +154,19 @@ def describe() -> Call[TokenizerDescription]:
 def get_item(item_id: str) -> Call[Item]:
     """Ask for one item."""
     return Call(Item, "GET", f"/v1/items/{quote(item_id, safe='')}")
+
+
+def remove_item(item_id: str) -> Call[Nothing]:
+    """Ask that an item be removed."""
+    return Call(Nothing, "DELETE", f"/v1/items/{quote(item_id, safe='')}")
+
+
+def recommended(
+    histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
+) -> Call[RecommendAnswer]:
+    """Ask what comes next."""
+    query = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    return Call(RecommendAnswer, "POST", "/v1/recommend", body=_json(query))
 
 
 def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage]:

@@ -124,6 +124,11 @@ def test_what_is_registered_is_read(semid: Semid, items: pl.DataFrame) -> None:
     with pytest.raises(SemidError) as refused:
         semid.similar(text="x", item_id="y")
     assert refused.value.status == 422
+    assert semid.remove("a/b?c#d é")
+    assert semid.item("a/b?c#d é") is None
+    assert not semid.remove("a/b?c#d é")
+    with pytest.raises(SemidError, match="has no recommender"):
+        semid.recommend([[first.item_id]])
     with pytest.raises(SemidError, match="no item has an ID that starts with 31-31-31"):
         list(semid.items("31-31-31"))
 

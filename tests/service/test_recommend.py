@@ -21,8 +21,10 @@ from recsys.recommender import Recommender, save_recommender
 from recsys.tiger_recommender import TigerRecommenderConfig
 from service.app import create_app
 from service.catalogue import Catalogue
+from service.client import Semid
 from service.registry import Registry, open_database
 from tests.service.databases import sqlite_url
+from tests.service.listening import listening_at
 from tokenizer.batch import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
 
@@ -101,6 +103,16 @@ def test_recommended_items_are_of_the_catalogue_and_new(
     if kind != "tiger":  # whose list ends with its beams
         assert {item["item_id"] for item in everything} == set(ids)
     assert client.get("/v1/tokenizer").json()["recommender"]
+
+
+def test_the_client_gets_what_http_gives(serve: Serve, items: pl.DataFrame) -> None:
+    over_http = serve("dual-encoder")
+    ids = items["item_id"].to_list()
+    histories = [ids[:3], ids[5:9]]
+    with listening_at(over_http.app) as address, Semid(address) as semid:
+        found = semid.recommend(histories, k=7)
+    asked = _ask(over_http, histories=histories, k=7)
+    assert [[item.model_dump() for item in row] for row in found] == asked
 
 
 @pytest.mark.parametrize("kind", ["dual-encoder", "tiger"])
