@@ -32,8 +32,8 @@ class Recommending:
             recommender.check_tokenizer(catalogues[0].pipeline.fingerprint)
         self.recommender, self.registry = recommender, own[0].registry
         self._newest = 0
-        self._item_ids: dict[int, str] = {}
         self._following = threading.Lock()
+        self.follow()
 
     def recommend(
         self, histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
@@ -51,17 +51,16 @@ class Recommending:
         """Take in what the registry has learnt since."""
         with self._following:
             for changes in self.registry.changes(self._newest):
-                here = self.registry.by_number(changes.numbers[~changes.removed].tolist())
-                items = list(here.values())
+                here = changes.numbers[~changes.removed].tolist()
+                items = list(self.registry.by_number(here).values())
                 self.recommender.add(
                     [item.item_id for item in items],
                     np.asarray([item.codes for item in items], np.uint16),
                     np.asarray([item.suffix for item in items], np.uint32),
                 )
-                for number, item in here.items():
-                    self._item_ids[number] = item.item_id
+                for item in items:
                     self.recommender.hide(item.item_id, hidden=False)
-                for number in changes.numbers[changes.removed].tolist():
-                    if number in self._item_ids:
-                        self.recommender.hide(self._item_ids[number])
+                gone = self.registry.item_ids(changes.numbers[changes.removed].tolist())
+                for item_id in gone.values():
+                    self.recommender.hide(item_id)
                 self._newest = changes.newest

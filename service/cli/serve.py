@@ -198,14 +198,14 @@ def run(
         with database.refusing():
             catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
             held = sum(catalogue.follow() for catalogue in catalogues)
-        app = create_app(
-            catalogues[0],
-            access,
-            settings.pace(),
-            catalogues[1:],
-            health_elsewhere=side is not None,
-            recommender=recommender,
-        )
+            app = create_app(
+                catalogues[0],
+                access,
+                settings.pace(),
+                catalogues[1:],
+                health_elsewhere=side is not None,
+                recommender=recommender,
+            )
         address = _address(listener)
         names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
         errors.print(f"{faiss_build()}, {held:,} items, tokenizer {names}")

@@ -53,6 +53,13 @@ class RegistryReader:
             rows = self._rows(connection, ids.c.number, numbers)
             return {row.number: RegisteredItem.of(row) for row in rows if not row.removed}
 
+    def item_ids(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Return item_ids by number, those of removed items too."""
+        with self.database.reading() as connection:
+            return {
+                row.number: row.item_id for row in self._rows(connection, ids.c.number, numbers)
+            }
+
     def changes(self, after: int) -> Iterator[Changes]:
         """Yield, in parts, the items that changed after change number `after`.
 

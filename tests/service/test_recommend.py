@@ -131,6 +131,24 @@ def test_an_item_tokenized_a_second_ago_is_recommended_until_it_is_removed(
     assert "fresh" not in shown
 
 
+def test_an_item_removed_before_the_start_is_not_recommended(
+    serve: Serve, items: pl.DataFrame
+) -> None:
+    """Though the recommender was trained with it; posted again, it is recommended again."""
+    first = serve("dual-encoder")
+    ids = items["item_id"].to_list()
+    best = _ask(first, history=[ids[0]], k=1)[0][0]["item_id"]
+    first.delete(f"/v1/items/{best}").raise_for_status()
+    catalogue = first.app.state.held.named(None).catalogue  # type: ignore[attr-defined]
+    recommender = first.app.state.recommending.recommender  # type: ignore[attr-defined]
+    recommender.hide(best, hidden=False)  # as one that has just been loaded
+    again = TestClient(create_app(catalogue, recommender=recommender))
+    assert best not in [item["item_id"] for item in _ask(again, history=[ids[0]], k=150)[0]]
+    back = items.filter(items["item_id"] == best).to_dicts()
+    again.post("/v1/tokenize", json={"items": back}).raise_for_status()
+    assert _ask(again, history=[ids[0]], k=1)[0][0]["item_id"] == best
+
+
 def test_what_cannot_be_is_a_problem(
     serve: Serve, items: pl.DataFrame, pipeline: Pipeline, tmp_path: Path
 ) -> None:
