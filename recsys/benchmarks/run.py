@@ -20,6 +20,7 @@ from recsys.benchmarks.amazon import (
 )
 from recsys.benchmarks.cells import BASELINES, Cell, run_cell
 from recsys.benchmarks.presets import PRESETS
+from recsys.benchmarks.summary import NOTES
 from recsys.dataset import SequenceDataset
 from recsys.training import Measurement
 from tokenizer.config import TrainingConfig
@@ -118,6 +119,8 @@ def run_plan(
         stem = "-".join(part for part in (category_name, tokenizer) if part)
         dataset.save(folder / "datasets" / f"{stem}.safetensors")
         (folder / "datasets" / f"{stem}.json").write_text(json.dumps(said))
+    notes = {category.name: dict(category.notes) for category in categories}
+    (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n")
     records = []
     for cell in plan.cells if train else ():
         teller.begins(cell.name)
@@ -125,7 +128,7 @@ def run_plan(
         heard = _hearing(teller)
         records.append(run_cell(folder, cell, plan.preset, dataset, said, plan.device, heard))
         teller.ends()
-    return records, {category.name: dict(category.notes) for category in categories}
+    return records, notes
 
 
 def _coded(

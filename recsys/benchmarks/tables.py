@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.errors import InputError
 from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED
 from recsys.evaluation import PROTOCOLS, Protocol
@@ -143,7 +144,10 @@ def _systems(
     """Return each system's metrics of every user, means over the seeds."""
     seeds: dict[str, list[Any]] = {}
     for cell in cells:
-        with np.load(folder / "ranks" / f"{Cell(**cell).name}.npz") as file:
+        path = folder / "ranks" / f"{Cell(**cell).name}.npz"
+        if not path.is_file():
+            raise InputError(f"{path}, the ranks of every user, is missing; run the cell again")
+        with np.load(path) as file:
             values = per_user(file[protocol])
         seeds.setdefault(_label(cell), []).append(values)
     return {
@@ -186,13 +190,14 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def _main_table(
     rows: Sequence[Mapping[str, Any]], categories: Sequence[str], protocol: Protocol
 ) -> str:
-    head = ["model", "tokenizer"]
+    head = ["model", "tokenizer", "seeds"]
     head += [f"{category} {name}" for category in categories for name in ("R@10", "N@10")]
     lines = []
     for row in rows:
         if row["cold"]:
             continue
-        line = [row["model"], row["tokenizer"] or "–"]
+        seeds = sorted({figures["seeds"] for figures in row["figures"].values()})
+        line = [row["model"], row["tokenizer"] or "–", "–".join(map(str, seeds))]
         for category in categories:
             line += _cell(row["figures"].get(category), "metrics", protocol)
         lines.append(line)

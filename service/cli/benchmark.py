@@ -1,6 +1,5 @@
 """`semid benchmark`: recommenders on public data, beside the published figures."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,13 +75,12 @@ def amazon(
     from data_prep.embed import embed
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.files import check_writable, written_aside
+    from data_prep.files import check_writable
     from data_prep.text import TextTemplate
     from recsys.benchmarks.amazon import categories_in
-    from recsys.benchmarks.pictures import draw_rows
     from recsys.benchmarks.presets import PRESETS
     from recsys.benchmarks.run import Plan, run_plan
-    from recsys.benchmarks.tables import SHOWN, markdown, rows_of, significance_of
+    from recsys.benchmarks.summary import write_summary
     from service.cli.catalogue import open_cache
     from tokenizer.config import TrainingConfig
     from tokenizer.names import check_name
@@ -130,17 +128,21 @@ def amazon(
     if prepare_only:
         output.print(f"datasets are in {out / 'datasets'}")
         return
-    rows = rows_of(records)
-    tests = significance_of(out, records)
-    text = markdown(rows, tests, notes)
-    summary = {"preset": preset, "rows": rows, "significance": tests, "data": notes}
-    for name, content in (("summary.json", json.dumps(summary, indent=2)), ("summary.md", text)):
-        with written_aside(out / name) as path:
-            path.write_text(content)
-    for metric in SHOWN:
-        draw_rows(rows, out / f"{metric}.png", metric)
-    output.print(text)
+    output.print(write_summary(out, records, notes))
     output.print(f"kept in {out}")
+
+
+@app.command()
+def tables(
+    folder: Annotated[Path, typer.Argument(help="Folder of a benchmark, with its records.")],
+) -> None:
+    """Write tables and pictures of all records that a folder holds, and train nothing.
+
+    Example: semid benchmark tables bench/beauty
+    """
+    from recsys.benchmarks.summary import kept_records, write_summary
+
+    output.print(write_summary(folder, *kept_records(folder)))
 
 
 class _Telling:

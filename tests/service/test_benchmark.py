@@ -86,6 +86,10 @@ def test_tables_say_what_the_records_say(raw: Path, semid: Command, tmp_path: Pa
     assert test["difference"] == pytest.approx((values[0] - values[1]).mean())
     assert test["p_t"] == pytest.approx(paired_t(*values))
     assert test["p_t"] <= test["p_holm"] <= 1
+    shown = semid("benchmark", "tables", out)
+    assert shown.code == 0, shown.errors
+    assert json.loads((out / "summary.json").read_text())["data"] == summary["data"]
+    assert set(shown.output.splitlines()) - {""} <= set(text.splitlines()) | {""}
     for picture in ("recall@10.png", "ndcg@10.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
 
@@ -143,6 +147,7 @@ def test_what_cannot_be_is_refused(raw: Path, semid: Command) -> None:
         (("--levels", "many"), "levels"),
     ]:
         refused(semid(*start, *wrong), said)
+    refused(semid("benchmark", "tables", raw), "no records")
     refused(semid("benchmark", "amazon", raw / "none", "--out", "out"), "is not a folder")
     refused(semid("benchmark", "amazon", raw.parent / "cache", "--out", "o"), "cache")
 

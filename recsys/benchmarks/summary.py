@@ -1,0 +1,66 @@
+"""A benchmark's tables and pictures, from its records."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import InputError
+from data_prep.files import written_aside
+from recsys.benchmarks.cells import BASELINES
+from recsys.benchmarks.pictures import draw_rows
+from recsys.benchmarks.presets import MODELS
+from recsys.benchmarks.tables import SHOWN, markdown, rows_of, significance_of
+
+__all__ = ["NOTES", "kept_records", "write_summary"]
+
+NOTES = "data.json"
+ORDER = (*BASELINES, *MODELS)
+
+
+def kept_records(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return all records of a benchmark's folder, and what is said of its categories.
+
+    Tokenizers of GRIT-VQ come first, so that the others are tested against them.
+
+    Raises:
+        InputError: there are none.
+    """
+    paths = sorted((folder / "records").glob("*.json"))
+    if not paths or not (folder / NOTES).is_file():
+        raise InputError(f"{folder} holds no records of a benchmark; semid benchmark makes them")
+    records: list[dict[str, Any]] = [json.loads(path.read_text()) for path in paths]
+    return sorted(records, key=_place), json.loads((folder / NOTES).read_text())
+
+
+def write_summary(
+    folder: Path, records: Sequence[Mapping[str, Any]], notes: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Write summary.json, summary.md and a picture a metric; return the Markdown.
+
+    Raises:
+        InputError: a record's file of ranks is missing.
+    """
+    rows = rows_of(records)
+    tests = significance_of(folder, records)
+    text = markdown(rows, tests, notes)
+    summary = {"rows": rows, "significance": tests, "data": notes}
+    for name, content in (("summary.json", json.dumps(summary, indent=2)), ("summary.md", text)):
+        with written_aside(folder / name) as path:
+            path.write_text(content)
+    for metric in SHOWN:
+        draw_rows(rows, folder / f"{metric}.png", metric)
+    return text
+
+
+def _place(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    cell = record["cell"]
+    tokenizer = cell["tokenizer"]
+    return (
+        cell["category"],
+        cell["cold"],
+        ORDER.index(cell["model"]) if cell["model"] in ORDER else len(ORDER),
+        not tokenizer.startswith("grit"),
+        tokenizer,
+        cell["seed"],
+    )
