@@ -1,7 +1,9 @@
 """`make bench`: speeds of this machine, written to bench/results.json and printed."""
 
+import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,49 +50,45 @@ def _embedding() -> dict[str, Any]:
     return {"texts_per_second": ours, "sentence_transformers": peer, "ratio": ours / peer}
 
 
+SECTIONS: dict[str, Callable[[], Any]] = {
+    "sgemm": _sgemm,
+    "training": training_steps,
+    "encoding": lambda: encoding(_sgemm()["gflops"]),
+    "embedding": _embedding,
+    "trie": trie,
+    "decoding": decoding,
+    "generative": tiger_training,
+    "serving": http,
+    "ladder": ladder,
+}
+
+
 def main() -> None:
-    """Measure, print and keep."""
-    started = time.perf_counter()
-    results: dict[str, Any] = {}
-    with bar("measuring", 9) as progress:
-        results["sgemm"] = _sgemm()
-        progress(1)
-        results["training"] = training_steps()
-        progress(1)
-        results["encoding"] = encoding(results["sgemm"]["gflops"])
-        progress(1)
-        results["embedding"] = _embedding()
-        progress(1)
-        results["trie"] = trie()
-        progress(1)
-        results["decoding"] = decoding()
-        progress(1)
-        results["generative"] = tiger_training()
-        progress(1)
-        results["serving"] = http()
-        progress(1)
-        results["ladder"] = ladder()
-        progress(1)
-    results["record"] = run_record(0, "generated", time.perf_counter() - started)
-    with written_aside(RESULTS) as path:
-        path.write_text(json.dumps(results, indent=2) + "\n")
-    for name in (
-        "sgemm",
-        "training",
-        "encoding",
-        "embedding",
-        "trie",
-        "decoding",
-        "generative",
-        "serving",
-    ):
-        for figure, value in results[name].items():
-            output.print(f"{name:14} {figure:48} {value:12.4g}")
-    for row in results["ladder"]:
-        output.print(
-            "ladder         " + "  ".join(f"{key} {value:,.0f}" for key, value in row.items())
-        )
+    """Measure the sections that are named, or all; print and keep them beside the others."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
+    chosen = parser.parse_args().sections or list(SECTIONS)
+    if unknown := set(chosen).difference(SECTIONS):
+        parser.error(f"no section {min(unknown)!r}; there are {', '.join(SECTIONS)}")
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    with bar("measuring", len(chosen)) as progress:
+        for name in chosen:
+            started = time.perf_counter()
+            figures = SECTIONS[name]()
+            record = run_record(0, "generated", time.perf_counter() - started)
+            results[name] = {"figures": figures, "record": record}
+            with written_aside(RESULTS) as path:
+                path.write_text(json.dumps(results, indent=2) + "\n")
+            _show(name, figures)
+            progress(1)
     output.print(f"kept in {RESULTS}")
+
+
+def _show(name: str, figures: Any) -> None:
+    rows = figures if isinstance(figures, list) else [figures]
+    for row in rows:
+        for figure, value in row.items():
+            output.print(f"{name:10} {figure:48} {value:12,.4g}")
 
 
 if __name__ == "__main__":  # spawned processes import this
