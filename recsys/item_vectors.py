@@ -119,6 +119,8 @@ class _Prefixes(nn.Module):
     def __init__(self, dataset: SequenceDataset, width: int) -> None:
         super().__init__()
         assert dataset.codes is not None
+        if dataset.codes.shape[1] < 2:
+            raise InputError("prefixes need IDs of two codes or more; these have one")
         self.size = dataset.codebook_size
         codes = torch.from_numpy(dataset.codes.astype("int64"))
         keys = self._keys(codes)

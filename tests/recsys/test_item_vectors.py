@@ -64,6 +64,8 @@ def test_what_cannot_be_is_refused() -> None:
     ]:
         with pytest.raises(InputError, match=message):
             ItemVectors(bare, parts, 8)
+    with pytest.raises(InputError, match="two codes or more"):
+        ItemVectors(dataset_of([[0, 1, 2, 3]], 4, [[0], [1], [2], [3]]), ("prefixes",), 8)
 
 
 def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
