@@ -73,7 +73,7 @@ _QUICK = TrainingConfig(
     epochs=10, patience=10, learning_rate=2e-3, schedule="cosine", precision="bf16"
 )
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
-_LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05)
+_LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_users=5000)
 _LIGHT = TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-residual")
 
