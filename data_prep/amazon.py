@@ -15,9 +15,25 @@ import polars as pl
 
 from data_prep.catalog import json_lines
 from data_prep.errors import InputError
+from data_prep.sequences import in_time_order, k_core
 from data_prep.tables import INTERACTIONS, ITEMS, check_interactions, check_items
 
-__all__ = ["read_metadata", "read_reviews"]
+__all__ = ["read_category", "read_metadata", "read_reviews"]
+
+
+def read_category(
+    reviews: Path, metadata: Path, least: int = 5
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read a category: interactions in time order, and the items that they speak of.
+
+    Args:
+        least: interactions of every user and item that stays.
+
+    Raises:
+        InputError: as `read_reviews` and `read_metadata`.
+    """
+    interactions = in_time_order(k_core(read_reviews(reviews), least))
+    return interactions, read_metadata(metadata, keep=set(interactions["item_id"]))
 
 
 def read_reviews(path: Path) -> pl.DataFrame:

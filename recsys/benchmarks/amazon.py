@@ -9,21 +9,23 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
-from data_prep.amazon import read_metadata, read_reviews
+from data_prep.amazon import read_category
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.record import file_digest
-from data_prep.sequences import in_time_order, k_core, leave_one_out
+from data_prep.sequences import leave_one_out
 from data_prep.text import TextTemplate
 from recsys.dataset import SequenceDataset
 from recsys.preparation import prepare_dataset
+from tokenizer.batch import tokenize_catalogue
 from tokenizer.config import TrainingConfig
 from tokenizer.fitting import fit
+from tokenizer.health import unique_share
 from tokenizer.pipeline import Pipeline
-from tokenizer.semantic_id import assign_suffixes
 
 __all__ = [
     "Category",
@@ -95,10 +97,9 @@ def prepare_category(
     said = {"source": source}
     kept = folder / "source.json"
     if not kept.is_file() or json.loads(kept.read_text()) != said:
-        interactions = in_time_order(k_core(read_reviews(files[0]), 5))
-        wanted = interactions["item_id"].unique(maintain_order=True)
-        known = read_metadata(files[1], keep=set(wanted))
-        missing = pl.DataFrame({"item_id": wanted}).join(known, on="item_id", how="anti")
+        interactions, known = read_category(*files)
+        wanted = interactions.select(pl.col("item_id").unique(maintain_order=True))
+        missing = wanted.join(known, on="item_id", how="anti")
         with written_aside(folder, TABLES) as aside:
             pl.concat([known, missing], how="diagonal").write_parquet(aside / "items.parquet")
             leave_one_out(interactions).write_parquet(aside / "sequences.parquet")
@@ -155,16 +156,8 @@ def tokenized(
         pipeline = Pipeline.load(folder)
     metrics = pipeline.metrics
     for category in categories:
-        found = pipeline.tokenize(category.vectors)
-        ids = pl.DataFrame(
-            {
-                "item_id": category.items["item_id"],
-                "codes": found.codes.tolist(),
-                "suffix": assign_suffixes(found.codes, {}),
-                "tokenizer": pipeline.fingerprint,
-            },
-            schema_overrides={"codes": pl.List(pl.UInt16)},
-        )
+        given = category.items.select("item_id").with_columns(vector=category.vectors)
+        ids = tokenize_catalogue(category.items, pipeline, vectors=given)
         coded = prepare_dataset(
             category.sequences,
             category.items,
@@ -181,10 +174,7 @@ def tokenized(
                     "fingerprint": pipeline.fingerprint,
                     "fitted_to": [each.name for each in categories],
                     "held_out_error": metrics["held_out_error"],
-                    "unique_share": float(
-                        (np.unique(found.codes, axis=0, return_counts=True)[1] == 1).sum()
-                        / len(found.codes)
-                    ),
+                    "unique_share": unique_share(torch.tensor(ids["codes"].to_list())),
                     "training_seconds": metrics["training_seconds"],
                     "config": json.loads(json.dumps(asdict(config))),
                 }

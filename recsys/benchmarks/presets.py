@@ -45,8 +45,8 @@ def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
     """Return all models by name.
 
     Args:
-        usual: of those with a vector an item, which need much dropout.
-        coded: of those that know items by their codes alone, which have few weights.
+        usual: of those with rows for items or prefixes.
+        coded: of those that sum the codes' rows alone, and have far fewer weights.
     """
 
     def dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -> Model:

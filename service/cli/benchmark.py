@@ -9,7 +9,14 @@ import typer
 
 from data_prep.encoders import DEFAULT_ENCODER
 from service.cli.console import Bar, bar, errors, output
-from service.cli.options import CacheOption, EncoderOption, SetOption, option_map
+from service.cli.options import (
+    CacheOption,
+    DeviceOption,
+    EncoderOption,
+    SetOption,
+    check_device,
+    option_map,
+)
 
 __all__ = ["app"]
 
@@ -56,7 +63,7 @@ def amazon(
             "--prepare-only", help="Stop before training; see python -m recsys.benchmarks."
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+    device: DeviceOption = "cpu",
     options: SetOption = None,
     encoder: EncoderOption = DEFAULT_ENCODER,
     cache: CacheOption = None,
@@ -70,11 +77,8 @@ def amazon(
     Example: semid benchmark amazon data/amazon --categories Beauty --quantizers grit,rqvae
     --seeds 3 --out bench/beauty
     """
-    import torch
-
     from data_prep.embed import embed
     from data_prep.encoders import load_encoder
-    from data_prep.errors import InputError
     from data_prep.files import check_writable
     from data_prep.text import TextTemplate
     from recsys.benchmarks.amazon import categories_in
@@ -100,8 +104,7 @@ def amazon(
             config = fitted_to_size(with_options(TrainingConfig(), changes))
             check_training(config)
             configs.append(config)
-    if device != "cpu" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: torch sees no accelerator here; leave it out")
+    check_device(device)
     plan = Plan(
         preset,
         categories_in(data, _names(categories)),

@@ -13,8 +13,10 @@ __all__ = [
     "CategorySeparatorOption",
     "ColumnOption",
     "DatabaseOption",
+    "DeviceOption",
     "EncoderOption",
     "SetOption",
+    "check_device",
     "column_map",
     "option_map",
 ]
@@ -48,6 +50,7 @@ DatabaseOption = Annotated[
         show_default="sqlite:///semid.db",
     ),
 ]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -57,6 +60,18 @@ SetOption = Annotated[
         metavar="NAME=VALUE",
     ),
 ]
+
+
+def check_device(device: str) -> None:
+    """See that torch has the device.
+
+    Raises:
+        InputError: it has no accelerator.
+    """
+    import torch
+
+    if device != "cpu" and not torch.cuda.is_available():
+        raise InputError(f"--device {device}: torch sees no accelerator here; leave it out")
 
 
 def column_map(columns: Sequence[str] | None) -> dict[str, str]:

@@ -38,18 +38,15 @@ def amazon(
     """
     import polars as pl
 
-    from data_prep.amazon import read_metadata, read_reviews
+    from data_prep.amazon import read_category
     from data_prep.files import check_writable, written_aside
     from data_prep.record import file_digest, run_record
-    from data_prep.sequences import in_time_order, leave_one_out
-    from data_prep.sequences import k_core as keep_core
+    from data_prep.sequences import leave_one_out
 
     started = time.perf_counter()
     check_writable(out, TABLES)
-    with output.status("reading reviews"):
-        interactions = in_time_order(keep_core(read_reviews(reviews), k_core))
-    with output.status("reading metadata"):
-        items = read_metadata(metadata, keep=set(interactions["item_id"]))
+    with output.status("reading reviews and metadata"):
+        interactions, items = read_category(reviews, metadata, k_core)
     described = interactions.filter(pl.col("item_id").is_in(items["item_id"].implode()))
     without = interactions["item_id"].n_unique() - described["item_id"].n_unique()
     counts = {

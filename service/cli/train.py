@@ -9,7 +9,7 @@ import typer
 
 from data_prep.errors import InputError
 from service.cli.console import bar, output
-from service.cli.options import SetOption, option_map
+from service.cli.options import DeviceOption, SetOption, check_device, option_map
 
 if TYPE_CHECKING:
     from recsys.evaluation import Evaluation
@@ -19,7 +19,6 @@ __all__ = ["evaluate", "train"]
 DataArgument = Annotated[
     Path, typer.Argument(help="File that semid prepare training wrote (.safetensors).")
 ]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")]
 
 
 def train(
@@ -63,7 +62,7 @@ def train(
     check_name("model", model, PRESETS[preset].models)
     chosen = PRESETS[preset].models[model]
     training = replace(_changed(chosen.training, option_map(options)), seed=seed)
-    _check_device(device)
+    check_device(device)
     dataset = SequenceDataset.load(data)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists; choose another --out, or pass --overwrite to replace it")
@@ -120,7 +119,7 @@ def evaluate(
     from recsys.dataset import SequenceDataset
     from recsys.recommender import Recommender
 
-    _check_device(device)
+    check_device(device)
     dataset = SequenceDataset.load(data)
     loaded = Recommender.load(recommender)
     loaded.check_data(dataset)
@@ -152,13 +151,6 @@ def _changed(training: Any, given: dict[str, str]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"--set {first['loc'][0]}: {first['msg']}") from error
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    if device != "cpu" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: torch sees no accelerator here; leave it out")
 
 
 def _told(found: "Evaluation") -> dict[str, dict[str, float]]:
