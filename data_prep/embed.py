@@ -47,8 +47,8 @@ def embed(
         missing = [text for text in missing if text not in known]
     if progress is not None:
         progress(len(texts) - sum(len(rows[text]) for text in missing))
-    for batch in _equal_length_batches(missing, encoder):
-        encoded = encoder.encode(batch)
+    for length, batch in _batches(missing, encoder):
+        encoded = encoder.encode(batch, length)
         for text, vector in zip(batch, encoded, strict=True):
             vectors[rows[text]] = vector
         if cache is not None:
@@ -58,17 +58,17 @@ def embed(
     return vectors
 
 
-def _equal_length_batches(texts: Sequence[str], encoder: Encoder) -> Iterator[list[str]]:
-    """Cut texts, longest first, into batches of one token count each: nothing is padded."""
+def _batches(texts: Sequence[str], encoder: Encoder) -> Iterator[tuple[int, list[str]]]:
+    """Cut texts, longest first, into batches of one length each."""
     if not texts:
         return
     groups: dict[int, list[str]] = {}
-    for text, count in zip(texts, encoder.token_counts(texts), strict=True):
-        groups.setdefault(count, []).append(text)
-    for count in sorted(groups, reverse=True):
-        group = groups[count]
+    for text, length in zip(texts, encoder.lengths(texts), strict=True):
+        groups.setdefault(length, []).append(text)
+    for length in sorted(groups, reverse=True):
+        group = groups[length]
         for start in range(0, len(group), BATCH):
-            yield group[start : start + BATCH]
+            yield length, group[start : start + BATCH]
 
 
 def default_cache_folder() -> Path:

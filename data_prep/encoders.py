@@ -1,9 +1,9 @@
 """Text encoders by name: content text → a float32 vector.
 
 Every encoder gives one text the same vector, bit for bit, whatever else is in the batch. A
-Transformer does so when a batch holds texts of one token count, so that nothing is padded: measured
-for MiniLM on the CPU over batches of 1 to 64; padded batches move the vectors by 2e-7, in bf16 by
-2e-3.
+Transformer does so when a text is always padded to one length, and the batch holds texts of that
+length alone: measured for MiniLM on the CPU over batches of 1 to 64; to pad to the longest text of
+the batch moves the vectors by 2e-7, in bf16 by 2e-3.
 """
 
 import hashlib
@@ -22,6 +22,8 @@ from data_prep.errors import InputError
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
 
 DEFAULT_ENCODER = "minilm"
+NO_LIMIT = 2**20  # tokens of a text, where the model has no limit
+PADDED_TO = 8  # tokens: a few lengths, so that many texts share one, for little padding
 PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # tells tokenizers apart
 MINILM_SHA256 = "2c705a5e3279febcd4b210fc95a6231ced10be71e400e863ab41b623d5799508"
 
@@ -39,11 +41,11 @@ class Encoder(Protocol):
     revision: str
     dimension: int
 
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text; `encode` takes texts of one count."""
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return for each text a length; texts of one length are encoded together."""
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return (n, dimension) vectors of n texts that all have the same token count."""
+    def encode(self, texts: Sequence[str], length: int) -> NDArray[np.float32]:
+        """Return (n, dimension) vectors of n texts that all have that length."""
 
 
 class SentenceEncoder:
@@ -68,20 +70,34 @@ class SentenceEncoder:
         self.name = name
         self.weights = _weights_digest(self._model)
         self.revision = _revision(self._model, self.weights)
+        self._longest = int(self._model.max_seq_length or NO_LIMIT)
         self._lock = threading.Lock()
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        with self._lock:
-            tokenized = self._model.tokenizer(
-                list(texts), truncation=True, max_length=self._model.max_seq_length
-            )
-        return [len(tokens) for tokens in tokenized["input_ids"]]
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return lengths in tokens with padding, of which a text has 1 to `PADDED_TO`.
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        So every text of a batch has some, and attention is masked, or none has: texts that fill the
+        model's length are set apart by one more.
+        """
+        most = self._longest
+        with self._lock:
+            tokenized = self._model.tokenizer(list(texts), truncation=True, max_length=most)
+        counts = [len(tokens) for tokens in tokenized["input_ids"]]
+        return [
+            most + 1 if count >= most else min((count // PADDED_TO + 1) * PADDED_TO, most)
+            for count in counts
+        ]
+
+    def encode(self, texts: Sequence[str], length: int) -> NDArray[np.float32]:
+        padded = {"padding": "max_length", "max_length": min(length, self._longest)}
         with self._lock:
             vectors = self._model.encode(
-                list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+                list(texts),
+                batch_size=len(texts),
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                processing_kwargs={"text": padded},
             )
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
@@ -107,10 +123,11 @@ class HashingEncoder:
             (buckets, self.dimension), dtype=np.float32
         )
 
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
+    def lengths(self, texts: Sequence[str]) -> list[int]:
         return [1] * len(texts)
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], length: int) -> NDArray[np.float32]:
+        del length
         vectors = np.asarray(self._words.transform(texts) @ self._projection, dtype=np.float32)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         scaled: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
@@ -150,6 +167,7 @@ def _revision(model: Any, weights: str) -> str:
         [type(module).__name__ for module in model],
         [str(getattr(module, "pooling_mode", "")) for module in model],
         model.max_seq_length,
+        PADDED_TO,
         model.tokenizer(PROBE)["input_ids"],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -79,7 +79,7 @@ class Batcher(Generic[J, R]):
             Exception: what `work` raises for this job.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting[J, R](job, size, loop.create_future(), time.perf_counter())
+        waiting: _Waiting[J, R] = _Waiting(job, size, loop.create_future(), time.perf_counter())
         self._jobs.append(waiting)
         self._size += size
         if not self._busy:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import InputError
 from service.index_file import IndexContents, read_index, write_index
+from service.known_items import KnownItems
 from service.registry import NewItem, RegisteredItem, Registry
 from tokenizer.index import SemanticIndex
 from tokenizer.pipeline import Pipeline, Tokenized
@@ -31,6 +32,9 @@ class Catalogue:
 
     The index follows the registry: before each search it takes in what has been registered since,
     by this process or another.
+
+    Attributes:
+        known: items that were looked up, which the same following keeps true.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Catalogue:
         """
         self.pipeline = pipeline
         self.registry = registry
+        self.known = KnownItems()
         self._index = SemanticIndex(pipeline.codebooks)
         self._newest = 0  # change that the index holds
         self._last = 0  # largest item number among its changes
@@ -140,14 +145,17 @@ class Catalogue:
         self.pipeline.tokenize(vectors)
 
     def follow(self) -> int:
-        """Take newly registered items into the index and return how many it holds."""
+        """Take in what has changed in the registry and return how many items the index holds."""
         with self._following:
+            began = time.monotonic()
             for changes in self.registry.changes(self._newest):
+                self.known.changed(changes.numbers, changes.newest)
                 self._index.remove(changes.numbers[changes.numbers <= self._last])
                 here = np.logical_not(changes.removed)
                 self._index.add(changes.numbers[here], changes.codes[here])
                 self._newest = changes.newest
                 self._last = max(self._last, int(changes.numbers.max()))
+            self.known.followed(began)
             return len(self._index)
 
     def save(self) -> None:

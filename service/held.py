@@ -87,6 +87,16 @@ class HeldTokenizers:
         for one in self:
             one.catalogue.follow()
 
+    def remove(self, item_id: str) -> bool:
+        """Remove an item, from every tokenizer, and say whether it was there.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        removed = next(iter(self)).catalogue.registry.remove(item_id)
+        self.refresh()
+        return removed
+
     def stop(self) -> None:
         """Say that the process ends: it is not ready from now on, and takes no further lines."""
         self.stopping = True

@@ -1,6 +1,7 @@
 """The HTTP servers of a process: the interface's and, where one is wanted, that of the metrics."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -30,6 +31,9 @@ def answer_until_stopped(
         stopping: called at the signal.
         side: another application and its listener, which go on until the first has stopped.
     """
+    # What is loaded by now stays: the collector of garbage need not look at it, for 0.1 s, again.
+    gc.collect()
+    gc.freeze()
     main = _Server(_config(app), stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve(main, listener, side))

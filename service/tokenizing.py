@@ -82,7 +82,11 @@ class Tokenizing:
 
     async def look_up(self, item_ids: Sequence[str]) -> dict[str, RegisteredItem]:
         """Return the items that are registered, by item_id."""
-        return await self._reader.do(item_ids, len(item_ids))
+        known = self.catalogue.known
+        newest = known.newest
+        found = await self._reader.do(item_ids, len(item_ids))
+        known.put(found.values(), newest)
+        return found
 
     async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         """Return the vector (D,) of each text.

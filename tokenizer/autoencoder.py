@@ -14,7 +14,7 @@ from tokenizer.residual import ResidualQuantizer
 __all__ = ["Autoencoder", "AutoencoderOutput"]
 
 # Rows a product: one shape each, large enough for speed, small enough for one item.
-BLOCK = 128
+BLOCK = 64
 CODING_BLOCK = 512
 
 

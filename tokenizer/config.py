@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["CATALOGUE_BATCH", "AutoencoderConfig", "QuantizerConfig", "TrainingConfig"]
 
-# Items tokenized at once; texts of one token count are encoded together, so more fill the groups.
+# Items tokenized at once; texts of one length are encoded together, so more fill the groups.
 CATALOGUE_BATCH = 8192
 
 

@@ -26,6 +26,7 @@ __all__ = ["Reassign", "Registry"]
 # Given the rows of a call that are new, and what is taken: free codes (n, L) and their distortion.
 Reassign = Callable[[Sequence[int], TakenCodes], tuple[Codes, NDArray[np.float32]]]
 MOST = 2**63 - 1  # of a database's integers
+_insert = ids.insert().returning(ids.c.item_id, ids.c.number)
 
 
 class Registry(RegistryReader):
@@ -117,32 +118,27 @@ class Registry(RegistryReader):
             codes, distortion = reassign(new, taken)
             given = zip(fresh, codes.tolist(), distortion.tolist(), strict=True)
             fresh = [replace(i, codes=tuple(c), distortion=d, suffix=0) for i, c, d in given]
-        if fresh:
-            connection.execute(ids.insert(), self._new_rows(connection, fresh, following))
+        entries = {item_id: RegisteredItem.of(row) for item_id, row in known.items()}
+        entries |= self._insert(connection, fresh, following)
         if restore:
             removed = {item_id: row for item_id, row in known.items() if row.removed}
             again = [item for item in items if item.item_id in removed]
-            self._restore(connection, [(item, removed[item.item_id]) for item in again])
-            fresh += again
-        written = self._rows(connection, ids.c.item_id, [item.item_id for item in fresh])
-        entries = known | {row.item_id: row for row in written}
-        return [(RegisteredItem.of(entries[item_id]), item_id not in known) for item_id in item_ids]
+            entries |= self._restore(connection, [(item, removed[item.item_id]) for item in again])
+        return [(entries[item_id], item_id not in known) for item_id in item_ids]
 
-    def _restore(
-        self, connection: Connection, items: Sequence[tuple[NewItem, sql.Row[Any]]]
-    ) -> None:
-        back = [Change(r.number, item.title or r.title, removed=False) for item, r in items]
-        change_items(connection, self.tokenizer.number, back)
-
-    def _new_rows(
+    def _insert(
         self, connection: Connection, items: Sequence[NewItem], following: dict[bytes, int]
-    ) -> list[dict[str, object]]:
+    ) -> dict[str, RegisteredItem]:
+        if not items:
+            return {}
+        suffixes: list[int] = []
         rows: list[dict[str, object]] = []
         first = newest_change(connection, self.tokenizer.number) + 1
         for change, item in enumerate(items, first):
             key = key_of(item.codes)
             suffix = following.get(key, 0) if item.suffix is None else item.suffix
             following[key] = max(following.get(key, 0), suffix + 1)
+            suffixes.append(suffix)
             rows.append(
                 {
                     "tokenizer": self.tokenizer.number,
@@ -155,7 +151,22 @@ class Registry(RegistryReader):
                     "change": change,
                 }
             )
-        return rows
+        numbers = {row.item_id: row.number for row in connection.execute(_insert, rows)}
+        return {
+            item.item_id: RegisteredItem(
+                numbers[item.item_id], item.item_id, item.codes, suffix, item.distortion, item.title
+            )
+            for item, suffix in zip(items, suffixes, strict=True)
+        }
+
+    def _restore(
+        self, connection: Connection, items: Sequence[tuple[NewItem, sql.Row[Any]]]
+    ) -> dict[str, RegisteredItem]:
+        """Let removed items, with their rows, be there again; a title that is given is theirs."""
+        back = [(r, item.title or r.title) for item, r in items]
+        changes = [Change(r.number, title, removed=False) for r, title in back]
+        change_items(connection, self.tokenizer.number, changes)
+        return {r.item_id: replace(RegisteredItem.of(r), title=title) for r, title in back}
 
     def _next_suffixes(self, connection: Connection, items: Sequence[NewItem]) -> dict[bytes, int]:
         keys = [key_of(item.codes) for item in items]

@@ -51,7 +51,8 @@ CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
 def tokenizing_of(request: Request) -> Tokenizing:
     """Return the tokenizer that a request names, for routes that read the request themselves."""
     held: HeldTokenizers = request.app.state.held
-    return held.named(request.query_params.get("tokenizer"))
+    asked = request.scope["query_string"]  # most often nothing
+    return held.named(request.query_params.get("tokenizer") if asked else None)
 
 
 async def _recommending(request: Request) -> Recommending | None:

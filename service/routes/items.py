@@ -8,7 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from data_prep.errors import InputError
 from service.batching import answered_within
 from service.problems import RESPONSES, ProblemError
-from service.routes.dependencies import NAMES_TOKENIZER, CatalogueDependency, tokenizing_of
+from service.routes.dependencies import (
+    NAMES_TOKENIZER,
+    CatalogueDependency,
+    HeldDependency,
+    tokenizing_of,
+)
 from service.routes.direct import Direct
 from service.schemas import Item, ItemPage, PrefixEntry, PrefixPage
 from tokenizer.pipeline import Pipeline
@@ -62,12 +67,14 @@ def list_items(
 async def get_item(request: Request, item_id: str) -> Response:
     """Return one item's ID."""
     tokenizing = tokenizing_of(request)
-    with tokenizing.reads.admitted(1):
-        async with answered_within(tokenizing.pace.timeout):
-            found = await tokenizing.look_up([item_id])
-    if item_id not in found:
+    item = tokenizing.catalogue.known.get(item_id)
+    if item is None:
+        with tokenizing.reads.admitted(1):
+            async with answered_within(tokenizing.pace.timeout):
+                item = (await tokenizing.look_up([item_id])).get(item_id)
+    if item is None:
         raise ProblemError(404, f"no item {item_id!r} is registered; POST it to /v1/tokenize")
-    return Response(orjson.dumps(Item.fields_of(found[item_id])), media_type="application/json")
+    return Response(orjson.dumps(Item.fields_of(item)), media_type="application/json")
 
 
 @router.delete(
@@ -75,12 +82,12 @@ async def get_item(request: Request, item_id: str) -> Response:
     status_code=204,
     responses=RESPONSES | {404: {"description": "Not found"}},
 )
-def remove_item(item_id: str, catalogue: CatalogueDependency) -> None:
+def remove_item(item_id: str, held: HeldDependency) -> None:
     """Remove an item; its IDs, by every tokenizer, never become another item's.
 
     Posted again, it has its old ID again.
     """
-    if not catalogue.registry.remove(item_id):
+    if not held.remove(item_id):
         raise ProblemError(404, f"no item {item_id!r} is registered")
 
 

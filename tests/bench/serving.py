@@ -30,7 +30,8 @@ __all__ = ["http", "requests_of", "small_service"]
 
 ITEMS = 512
 BATCH = 64
-CLIENTS = 64
+CLIENTS = 256
+TEXT_CLIENTS = 64
 ROUNDS = 5
 SECONDS = 3.0
 TEXT_SECONDS = 15.0
@@ -50,8 +51,7 @@ class _Kind(NamedTuple):
             return (get_requests, self.requests)
         return (post_requests, TOKENIZE, self.requests, first, self.media)
 
-    def load(self, address: str, numbers: Iterator[int], **how: Any) -> Load:
-        first = next(numbers) * 1_000_000
+    def load(self, address: str, first: int, **how: Any) -> Load:
         load = put_under_load(address, *self.arguments(first), **how)
         if set(load.statuses) != {200} or load.failed:
             raise RuntimeError(f"answers by status {load.statuses}, without one {load.failed}")
@@ -82,33 +82,46 @@ def small_service(*options: object) -> Iterator[tuple[str, list[str]]]:
 
 
 def http() -> dict[str, float]:
-    """Measure look-ups, vectors and texts with 64 clients, new items each time.
+    """Measure look-ups, vectors and texts, new items each time.
 
     Ratios are the median over rounds in which both sides take turns. The empty service answers the
     same shapes and is FastAPI alone; what is beside the texts is the raw model with its own
-    batches, on the same texts.
+    batches, on the same texts. `look_up` asks for the same few items, `look_up_first` for each item
+    once, which only the database knows.
     """
-    numbers = count(1)
+    numbers = count(1_000_000, 1_000_000)
     with small_service() as (ours, texts), empty_service() as empty:
         kinds = requests_of(texts)
-        kinds["vector"].load(ours, iter([0]), seconds=SECONDS, clients=CLIENTS)
+        kinds["vector"].load(ours, 0, seconds=SECONDS, clients=CLIENTS)
         figures: dict[str, float] = {}
-        for name in ("look_up", "vector", "vectors_64"):
-            rates = [
-                [
-                    kinds[name].load(address, numbers, seconds=SECONDS, clients=CLIENTS).rate
-                    for address in (ours, empty)
-                ]
-                for _ in range(ROUNDS)
-            ]
+        new: list[list[str]] = []  # paths of the items that each round registered
+
+        def round_of(name: str, *, clients: int, seconds: float = SECONDS) -> list[float]:
+            rates = []
+            for address in (ours, empty):
+                first = next(numbers)
+                load = kinds[name].load(address, first, seconds=seconds, clients=clients)
+                rates.append(load.rate)
+                if name == "vector" and address == ours:
+                    last = first + len(load.latencies)
+                    new.append([f"/v1/items/v{number:08}" for number in range(first, last)])
+            return rates
+
+        for name, clients in (("look_up", CLIENTS), ("vector", CLIENTS), ("vectors_64", BATCH)):
+            rates = [round_of(name, clients=clients) for _ in range(ROUNDS)]
             figures |= _beside(name, "requests", "empty", rates)
-        packed = kinds["msgpack_64"].load(ours, numbers, seconds=SECONDS, clients=CLIENTS)
+        firsts = []
+        for paths in new:
+            kinds["look_up_first"] = _Kind(paths)
+            firsts.append(round_of("look_up_first", clients=CLIENTS, seconds=1.0))
+        figures |= _beside("look_up_first", "requests", "empty", firsts)
+        packed = kinds["msgpack_64"].load(ours, next(numbers), seconds=SECONDS, clients=BATCH)
         figures["msgpack_64_requests_per_second"] = packed.rate
         figures |= _texts(ours, texts, kinds["text"], numbers)
         for name in ("look_up", "vector", "text"):
             half = figures[f"{name}_{'texts' if name == 'text' else 'requests'}_per_second"] / 2
             load = kinds[name].load(
-                ours, numbers, seconds=2 * SECONDS, clients=4 * CLIENTS, rate=half
+                ours, next(numbers), seconds=2 * SECONDS, clients=CLIENTS, rate=half
             )
             figures[f"{name}_p50_milliseconds_at_half_load"] = load.percentile(0.5)
             figures[f"{name}_p99_milliseconds_at_half_load"] = load.percentile(0.99)
@@ -122,10 +135,10 @@ def _texts(address: str, texts: list[str], kind: _Kind, numbers: Iterator[int]) 
     raw.encode(texts[:BATCH], batch_size=BATCH, show_progress_bar=False)
     rates = []
     for _ in range(ROUNDS - 2):
-        mine = kind.load(address, numbers, seconds=TEXT_SECONDS, clients=CLIENTS).rate
+        load = kind.load(address, next(numbers), seconds=TEXT_SECONDS, clients=TEXT_CLIENTS)
         started = time.perf_counter()
         raw.encode(texts, batch_size=BATCH, show_progress_bar=False)
-        rates.append([mine, len(texts) / (time.perf_counter() - started)])
+        rates.append([load.rate, len(texts) / (time.perf_counter() - started)])
     return _beside("text", "texts", "raw_encoder", rates)
 
 

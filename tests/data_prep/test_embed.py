@@ -20,14 +20,14 @@ class CountingEncoder:
         self.inner, self.name, self.revision = inner, inner.name, inner.revision
         self.dimension, self.encoded, self.fail_after = inner.dimension, 0, fail_after
 
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        return self.inner.token_counts(texts)
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        return self.inner.lengths(texts)
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], length: int) -> NDArray[np.float32]:
         if self.fail_after is not None and self.encoded >= self.fail_after:
             raise KeyboardInterrupt
         self.encoded += len(texts)
-        return self.inner.encode(texts)
+        return self.inner.encode(texts, length)
 
 
 def test_a_second_run_embeds_nothing(tmp_path: Path, encoder: Encoder) -> None:
@@ -87,6 +87,19 @@ def test_minilm_gives_a_text_one_vector_whatever_else_is_in_the_batch() -> None:
     for size in (1, 7):
         parts = [embed(texts[row : row + size], minilm) for row in range(0, 35, size)]
         assert np.array_equal(np.concatenate(parts), together[:35])
+
+
+def test_texts_of_any_number_of_tokens_get_vectors_of_their_own() -> None:
+    """Around each multiple of the padding, and up to and beyond the model's 256 tokens."""
+    counts = [*range(1, 20), *range(244, 258), 400]
+    texts = [" ".join(["soap"] * count) for count in counts]
+    minilm = load_encoder("minilm")
+    assert isinstance(minilm, encoders.SentenceEncoder)
+    together = embed(texts, minilm)
+    alone = np.concatenate([embed([text], minilm) for text in texts])
+    assert np.array_equal(together, alone)
+    raw = minilm._model.encode(texts, show_progress_bar=False)
+    assert np.allclose(together, raw, atol=1e-6)
 
 
 def test_an_unknown_encoder_is_named() -> None:

@@ -24,7 +24,7 @@ def test_mixed_load_ends_in_nothing_but_answers_and_429_and_memory_stays_flat() 
     with small_service("--queue", 1000) as (address, texts):
         kinds = requests_of(texts)
         # Registers the items that are looked up.
-        kinds["vector"].load(address, iter([0]), clients=32, seconds=SECONDS * WARM_UP / 4)
+        kinds["vector"].load(address, 0, clients=32, seconds=SECONDS * WARM_UP / 4)
         resident: list[float] = []
         with ThreadPoolExecutor(len(kinds)) as pool:
             jobs = [

@@ -122,7 +122,11 @@ def test_what_one_replica_adds_or_removes_the_other_finds_or_not(replicas: Both)
 
     semantic_id = _post(one, kettle)[0]["semantic_id"]
     assert _until(lambda: nearest(two) == ["k"]) < 2
+    for client in (one, two) * 2:  # the second time from memory
+        assert client.get("/v1/items/k").json()["semantic_id"] == semantic_id
     assert one.delete("/v1/items/k").status_code == 204
+    assert one.get("/v1/items/k").status_code == 404
+    assert _until(lambda: two.get("/v1/items/k").status_code == 404) < 2
     assert nearest(one) == []
     assert _until(lambda: nearest(two) == []) < 2
     for client in replicas:
