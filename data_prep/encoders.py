@@ -70,7 +70,8 @@ class SentenceEncoder:
         self.name = name
         self.weights = _weights_digest(self._model)
         self.revision = _revision(self._model, self.weights)
-        self._longest = int(self._model.max_seq_length or NO_LIMIT)
+        self._longest = int(min(self._model.max_seq_length or NO_LIMIT, NO_LIMIT))
+        self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
         self._lock = threading.Lock()
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
@@ -82,7 +83,9 @@ class SentenceEncoder:
         """
         most = self._longest
         with self._lock:
-            tokenized = self._model.tokenizer(list(texts), truncation=True, max_length=most)
+            tokenized = self._model.tokenizer(
+                [self._prompt + text for text in texts], truncation=True, max_length=most
+            )
         counts = [len(tokens) for tokens in tokenized["input_ids"]]
         return [
             most + 1 if count >= most else min((count // PADDED_TO + 1) * PADDED_TO, most)

@@ -12,7 +12,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from data_prep.errors import InputError
 
@@ -197,7 +197,7 @@ class SequenceDataset:
     def save(self, path: Path) -> None:
         """Write all of it to one `.safetensors` file."""
         notes = {"fingerprint": self.fingerprint, **self._notes()}
-        save_file(self._arrays(), path, {name: str(value) for name, value in notes.items()})
+        path.write_bytes(save(self._arrays(), {name: str(value) for name, value in notes.items()}))
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -238,7 +238,9 @@ def _wrong_text(item: ItemToRegister, pipeline: Pipeline) -> list[str]:
         return [f"give text, or {fields}, not both"]
     if not given and not rendered:
         return [f"item {item.item_id!r} has no vector, text, {fields}"]
-    return []
+    further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
+    faults = ((name, text_fault(str(item.fields.get(name, "")))) for name in further)
+    return [f"{name} {fault}" for name, fault in faults if fault]
 
 
 def _wrong_vector(vector: NDArray[np.float32], dimension: int) -> list[str]:

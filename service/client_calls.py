@@ -138,7 +138,7 @@ def patience(retries: int) -> Retry:
     """
     return _Patience(
         total=retries,
-        allowed_methods=("GET", "POST", "PUT", "DELETE"),
+        allowed_methods=("GET", "POST", "DELETE"),
         status_forcelist=sorted(AGAIN),
         retry_on_exceptions=(httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError),
         backoff_factor=FIRST_WAIT,

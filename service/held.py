@@ -91,10 +91,14 @@ class HeldTokenizers:
         """Remove an item, from every tokenizer, and say whether it was there.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer; nothing is removed.
         """
         removed = next(iter(self)).catalogue.registry.remove(item_id)
-        self.refresh()
+        try:
+            for one in self:
+                one.catalogue.follow()
+        except SQLAlchemyError as error:  # those who follow twice a second will see it
+            logger.warning("a removal is not followed yet: %s", error)
         return removed
 
     def stop(self) -> None:
@@ -134,5 +138,7 @@ class HeldTokenizers:
                 if answers:
                     logger.error("database: %s", getattr(error, "orig", None) or error)  # noqa: TRY400
                 answers = False
+            except Exception:
+                logger.exception("the registry is followed again in %s s", SECONDS)
             if stop.wait(SECONDS):
                 return

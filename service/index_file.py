@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from data_prep.files import written_aside
 from service.registry.changes import Anchor
@@ -46,7 +46,7 @@ def write_index(path: Path, contents: IndexContents, tokenizer: str, origin: str
     head = _head(tokenizer, origin, contents.anchor)
     arrays: dict[str, NDArray[Any]] = {"keys": contents.keys, "packed": contents.packed}
     with written_aside(path) as aside:
-        save_file(arrays, aside, head | {"digest": _digest(contents, head)})
+        aside.write_bytes(save(arrays, head | {"digest": _digest(contents, head)}))
 
 
 def read_index(path: Path, tokenizer: str, origin: str) -> IndexContents:

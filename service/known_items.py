@@ -12,7 +12,8 @@ from service.registry import RegisteredItem
 
 __all__ = ["KnownItems"]
 
-MOST = 50_000  # about 40 MB
+MOST = 50_000  # some 40 MB, at most 100
+LONGEST_TITLE = 1000  # characters; an item with a longer one is read each time
 LONGEST = 2.0  # seconds since other processes' changes were last taken in
 
 
@@ -51,6 +52,8 @@ class KnownItems:
             if newest != self.newest:
                 return
             for item in items:
+                if len(item.title or "") > LONGEST_TITLE:
+                    continue
                 self._items[item.item_id] = item
                 self._names[item.number] = item.item_id
             while len(self._items) > MOST:

@@ -1,5 +1,6 @@
 """How much one request may hold."""
 
+import re
 from contextvars import ContextVar
 from typing import Annotated
 
@@ -38,6 +39,7 @@ class RequestLimits(BaseModel):
     most_body: MostBody = 32 * 2**20
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 DEFAULT = RequestLimits()
 # The limits of the service that the request in hand came to: validators are told of nothing else.
 LIMITS: ContextVar[RequestLimits] = ContextVar("LIMITS", default=DEFAULT)
@@ -50,6 +52,8 @@ def text_fault(text: str) -> str | None:
         return f"has {len(text)} characters; at most {most} are taken"
     if "\0" in text:
         return "holds the character NUL, which no text needs"
+    if not text.isascii() and _SURROGATE.search(text):
+        return "holds half of a surrogate pair, which is no character"
     return None
 
 

@@ -11,7 +11,7 @@ class Pace:
 
     Attributes:
         queue: items of all requests that may wait; more are answered 429.
-        timeout: seconds until a request is answered 503.
+        timeout: seconds until a request that tokenizes, or looks an item up, is answered 503.
         texts: a batch of the encoder.
         wait: seconds that a batch which is not full waits for more.
     """

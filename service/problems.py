@@ -108,10 +108,6 @@ PROBLEMS = {
         "The service starts, stops, or its database does not answer. Send the request again later; "
         "an item that was registered keeps its ID.",
     ),
-    504: ProblemType(
-        "timeout", "Took too long",
-        "The answer was not ready in time. Send the request again, with fewer items.",
-    ),
     507: ProblemType(
         "storage-full", "Storage full",
         "The registry's disk is full, and nothing was registered. Reading goes on; the service's "

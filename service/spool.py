@@ -44,7 +44,7 @@ class Spool:
 
     async def write(self, data: bytes) -> None:
         """Append bytes."""
-        while self._written - self._read > self._most:
+        while self._written > self._most:  # until all is read, and the file is empty again
             await self._change()
         self._file.seek(self._written)
         self._file.write(data)

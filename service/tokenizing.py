@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from service.batching import Admission, Batcher
 from service.catalogue import Catalogue
@@ -59,7 +60,7 @@ class Tokenizing:
         self.pace = pace
         self.admission = Admission(pace.queue, pace.timeout)
         self.reads = Admission(pace.queue, pace.timeout)
-        began, down = telemetry.began, (OperationalError,)
+        began, down = telemetry.began, (OperationalError, NoConnectionError)
         threads = torch.get_num_threads()
         self._reader = Batcher(
             "registry", self._read, MOST_LOOKED_UP, pace.wait,

@@ -68,7 +68,8 @@ class Pipeline:
             if self._encoder.revision != reference.revision:
                 raise InputError(
                     f"encoder {reference.name!r} here has revision {self._encoder.revision}, but "
-                    f"the tokenizer was fitted with {reference.revision}; install that one"
+                    f"the tokenizer was fitted with {reference.revision}; install that one, or "
+                    f"fit again"
                 )
 
     @classmethod

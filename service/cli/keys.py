@@ -25,7 +25,7 @@ def add(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="read (look up, find similar), write (tokenize) or admin (remove, promote). "
+            help="read (look up, find similar), write (tokenize) or admin (remove). "
             "May be given often; none includes another.",
             show_default="read",
         ),

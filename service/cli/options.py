@@ -66,12 +66,16 @@ def check_device(device: str) -> None:
     """See that torch has the device.
 
     Raises:
-        InputError: it has no accelerator.
+        InputError: it has not, or there is no such kind of device.
     """
     import torch
 
-    if device != "cpu" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: torch sees no accelerator here; leave it out")
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not (number.isascii() and number.isdigit())):
+        raise InputError(f"--device {device}: give cpu, cuda, or one of several as cuda:1")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        seen = torch.cuda.device_count()
+        raise InputError(f"--device {device}: torch sees {seen} accelerators here; leave it out")
 
 
 def column_map(columns: Sequence[str] | None) -> dict[str, str]:

@@ -97,7 +97,9 @@ def serve(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds until a request is answered 503.", show_default="30"),
+        typer.Option(
+            help="Seconds until tokenizing, or a look-up, is answered 503.", show_default="30"
+        ),
     ] = None,
     batch_texts: Annotated[
         int | None, typer.Option(help="Texts embedded together.", show_default="64")

@@ -19,8 +19,8 @@ Fingerprint = Annotated[str, Query(min_length=1, max_length=64)]
 @router.get("/id-map", responses=RESPONSES)
 def id_map(
     catalogue: CatalogueDependency,
-    old: Annotated[str, Query(alias="from", min_length=1, max_length=64)],
-    new: Annotated[str, Query(alias="to", min_length=1, max_length=64)],
+    old: Annotated[Fingerprint, Query(alias="from")],
+    new: Annotated[Fingerprint, Query(alias="to")],
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
 ) -> IdMapPage:

@@ -13,7 +13,7 @@ from tests.bench.load import Load, put_under_load
 from tests.bench.serving import requests_of, small_service
 
 SECONDS = float(os.environ.get("SEMID_SOAK_SECONDS", "300"))
-WARM_UP = 0.2  # of the time
+WARM_UP = 0.4  # of the time
 MOST_GROWTH = 48 * 2**20  # bytes, the registry's page caches included
 
 
@@ -24,7 +24,7 @@ def test_mixed_load_ends_in_nothing_but_answers_and_429_and_memory_stays_flat() 
     with small_service("--queue", 1000) as (address, texts):
         kinds = requests_of(texts)
         # Registers the items that are looked up.
-        kinds["vector"].load(address, 0, clients=32, seconds=SECONDS * WARM_UP / 4)
+        kinds["vector"].load(address, 0, clients=32, seconds=SECONDS / 20)
         resident: list[float] = []
         with ThreadPoolExecutor(len(kinds)) as pool:
             jobs = [

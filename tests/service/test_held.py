@@ -1,5 +1,6 @@
 """Several tokenizers in one service, the default promoted, removals and the index of replicas."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -163,6 +164,21 @@ def test_ids_are_mapped_page_by_page(
     assert client.get("/v1/id-map", params=query | {"to": "x", "after": 0}).status_code == 422
 
 
+def test_an_item_that_was_looked_up_is_answered_from_memory(
+    replicas: Both, items: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, other = replicas
+    [posted] = _post(client, items.head(1))
+    client.post("/v1/similar", json={"item_id": posted["item_id"]})  # follows the registry
+    path = f"/v1/items/{posted['item_id']}"
+    first = client.get(path).json()
+    with monkeypatch.context() as without_registry:
+        without_registry.setattr(Registry, "get", None)
+        assert client.get(path).json() == first
+    other.delete(path)
+    _until(lambda: client.get(path).status_code == 404)
+
+
 def test_text_that_no_database_holds_is_refused(replicas: Both) -> None:
     client, _ = replicas
     for item in ({"item_id": "a\x00", "title": "x"}, {"item_id": "a", "title": "x\x00"}):
@@ -172,9 +188,15 @@ def test_text_that_no_database_holds_is_refused(replicas: Both) -> None:
     assert client.get("/v1/items/a%00").status_code == 400
     assert client.delete("/v1/items/a%00").status_code == 400
     assert client.get("/v1/items", params={"search": "a\x00"}).status_code == 400
-    lone = b'{"items": [{"item_id": "\\ud800", "title": "x"}]}'
     headers = {"content-type": "application/json"}
-    assert client.post("/v1/tokenize", content=lone, headers=headers).status_code == 422
+    for fields in (
+        {"item_id": "\ud800", "title": "x"},
+        {"item_id": "a", "title": "soap \ud800"},
+        {"item_id": "a", "title": "x\udc00", "vector": [0.1] * 256},
+    ):
+        lone = json.dumps({"items": [fields]})
+        answer = client.post("/v1/tokenize", content=lone, headers=headers)
+        assert answer.status_code == 422, answer.text
 
 
 @pytest.fixture
