@@ -245,5 +245,7 @@ class TokenizerDescription(BaseModel):
     items: int = Field(description="registered items")
     recommender: str | None = Field(description="fingerprint of what /v1/recommend asks")
     limits: RequestLimits
+    queue: int = Field(description="items of all requests that may wait; more are answered 429")
+    timeout: float = Field(description="seconds until tokenizing, or a look-up, is answered 503")
     versions: dict[str, str]
     metrics: dict[str, object]

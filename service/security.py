@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import keys
-from service.bodies import MSGPACKS, NDJSONS
+from service.bodies import MSGPACKS, NDJSONS, media_type
 from service.keys import KeyRing
 from service.limits import DEFAULT, LIMITS, RequestLimits
 from service.problems import MEDIA_TYPE, Problem, ProblemError, problem_response
@@ -185,7 +185,7 @@ def _addresses(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
 def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | None:
     if not rule.media:
         return None
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = media_type(request)
     known = "application/json" if media.endswith("+json") else media
     if known not in rule.media:
         given = f"is {media!r}" if media else "is not named"

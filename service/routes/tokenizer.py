@@ -35,6 +35,8 @@ def describe(
         items=catalogue.registry.count(),
         recommender=None if recommending is None else recommending.recommender.fingerprint,
         limits=LIMITS.get(),
+        queue=tokenizing.pace.queue,
+        timeout=tokenizing.pace.timeout,
         versions=config.versions,
         metrics=pipeline.metrics,
     )

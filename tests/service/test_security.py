@@ -190,7 +190,8 @@ def test_limits_are_told_and_kept(application: Make) -> None:
     client = TestClient(application(Access(limits=limits)), raise_server_exceptions=False)
     assert client.get("/v1/tokenizer").json()["limits"] == limits.model_dump()
     other = TestClient(application(Access()))
-    assert other.get("/v1/tokenizer").json()["limits"]["most_items"] == 1000
+    told = other.get("/v1/tokenizer").json()
+    assert (told["limits"]["most_items"], told["queue"], told["timeout"]) == (1000, 4096, 30)
 
     def post(items: list[dict[str, Any]]) -> Any:
         return client.post("/v1/tokenize", json={"items": items})
