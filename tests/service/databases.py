@@ -52,10 +52,20 @@ class Postgres:
         with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
             connection.execute(statement.encode())
 
-    def new(self) -> str:
-        """Make an empty database and return its URL."""
+    def new(self, folder: Path | None = None) -> str:
+        """Make an empty database and return its URL.
+
+        Args:
+            folder: where its tables lie; the server's own without.
+        """
         name = f"semid{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name}")
+        place = ""
+        if folder is not None:
+            owner = self._folder.stat()
+            os.chown(folder, owner.st_uid, owner.st_gid)
+            self.run(f"CREATE TABLESPACE of_{name} LOCATION '{folder}'")
+            place = f"TABLESPACE of_{name}"
+        self.run(f"CREATE DATABASE {name} {place}")
         host = quote(str(self._server.get_postmaster_info().socket_dir))
         return f"postgresql+psycopg://postgres@/{name}?host={host}"
 
