@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def significance_of(
 ) -> list[dict[str, Any]]:
     """Test each model's first tokenizer against its others, and each model against SASRec.
 
+    Tokenizers are tested against others of the same shape, and the first of each shape against the
+    first of another.
     Each user's value is the mean over the seeds. Holm's correction is over the whole table.
 
     Args:
@@ -88,10 +91,10 @@ def significance_of(
         ]
         for protocol in PROTOCOLS:
             systems = _systems(folder, own, protocol, metrics)
-            first: dict[str, str] = {}
+            first: dict[tuple[str, str], str] = {}
             for cell in own:
                 if cell["tokenizer"]:
-                    first.setdefault(cell["model"], _label(cell))
+                    first.setdefault((cell["model"], _shape(cell["tokenizer"])), _label(cell))
             for system, baseline in _pairs(systems, first):
                 pair = {name: systems[name] for name in (system, baseline)}
                 found += [
@@ -156,12 +159,24 @@ def _systems(
     }
 
 
-def _pairs(systems: Mapping[str, Any], first: Mapping[str, str]) -> list[tuple[str, str]]:
+def _shape(tokenizer: str) -> str:
+    """Return levels and codebook size, as 8x256, of a tokenizer's name."""
+    return tokenizer.rpartition("-")[2]
+
+
+def _pairs(
+    systems: Mapping[str, Any], first: Mapping[tuple[str, str], str]
+) -> list[tuple[str, str]]:
     pairs = [
         (reference, other)
-        for model, reference in first.items()
+        for (model, shape), reference in first.items()
         for other in systems
-        if other.startswith(f"{model} · ") and other != reference
+        if other.startswith(f"{model} · ") and _shape(other) == shape and other != reference
+    ]
+    pairs += [
+        (later, reference)
+        for ((model, _), reference), ((same, _), later) in combinations(first.items(), 2)
+        if model == same
     ]
     if "sasrec" in systems:
         pairs += [(reference, "sasrec") for reference in first.values()]
