@@ -49,7 +49,7 @@ class Encoder(Protocol):
 
 
 class SentenceEncoder:
-    """Any sentence-transformers model, in float32 on the CPU, one batch at a time.
+    """Any sentence-transformers model, in float32 on the CPU; threads may encode side by side.
 
     Attributes:
         weights: SHA-256 of the weights; `revision` covers the tokenizer and the modules too.
@@ -93,16 +93,16 @@ class SentenceEncoder:
         ]
 
     def encode(self, texts: Sequence[str], length: int) -> NDArray[np.float32]:
+        import torch
+
         padded = {"padding": "max_length", "max_length": min(length, self._longest)}
         with self._lock:
-            vectors = self._model.encode(
-                list(texts),
-                batch_size=len(texts),
-                show_progress_bar=False,
-                convert_to_numpy=True,
-                processing_kwargs={"text": padded},
+            tokens = self._model.preprocess(
+                list(texts), prompt=self._prompt or None, processing_kwargs={"text": padded}
             )
-        return np.ascontiguousarray(vectors, dtype=np.float32)
+        with torch.inference_mode():
+            vectors = self._model(tokens)["sentence_embedding"]
+        return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
 
 
 class HashingEncoder:

@@ -1,7 +1,8 @@
-"""Micro-batches: one thread does the work of many requests, and few enough are let in to wait."""
+"""Micro-batches: a thread does the work of many requests, and few enough are let in to wait."""
 
 import asyncio
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -28,9 +29,9 @@ class _Waiting(Generic[J, R]):
 
 
 class Batcher(Generic[J, R]):
-    """Does jobs in one thread of its own, those that wait at one time together.
+    """Does jobs in threads of its own, those that wait at one time together.
 
-    While a batch is done the next one gathers. All jobs come from one event loop.
+    While all threads do a batch the next one gathers. All jobs come from one event loop.
     """
 
     def __init__(
@@ -42,18 +43,20 @@ class Batcher(Generic[J, R]):
         start: Callable[[], object] = lambda: None,
         for_all: tuple[type[Exception], ...] = (),
         began: Callable[[Sequence[float], int], None] = lambda waited, size: None,
+        threads: int = 1,
     ) -> None:
         """Start idle.
 
         Args:
-            name: of the thread.
+            name: of the threads.
             work: returns one result a job. Where it raises, each job is done again alone, so that
                 an error is that of one job.
             most: size of a batch; a job that is larger makes one alone.
             wait: seconds that a batch which is not full waits for more jobs.
-            start: called first in the thread.
+            start: called first in each thread.
             for_all: errors of `work` that concern every job, which are not tried alone.
             began: hears, at a batch's start, each job's seconds of waiting, and the batch's size.
+            threads: how many batches are done at a time.
         """
         self._work = work
         self._most = most
@@ -62,10 +65,12 @@ class Batcher(Generic[J, R]):
         self._began = began
         self._jobs: deque[_Waiting[J, R]] = deque()
         self._size = 0
-        self._busy = False
+        self._free = threads
         self._timer: asyncio.TimerHandle | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"semid-{name}")
-        self._thread.submit(start).result()
+        self._threads = ThreadPoolExecutor(threads, f"semid-{name}", initializer=start)
+        all_there = threading.Barrier(threads)
+        for started in [self._threads.submit(all_there.wait) for _ in range(threads)]:
+            started.result()
 
     @property
     def waiting(self) -> int:
@@ -82,37 +87,38 @@ class Batcher(Generic[J, R]):
         waiting: _Waiting[J, R] = _Waiting(job, size, loop.create_future(), time.perf_counter())
         self._jobs.append(waiting)
         self._size += size
-        if not self._busy:
-            self._busy = True
-            self._gather(loop)
-        elif self._timer is not None and self._size >= self._most:
-            self._timer.cancel()
-            self._start()
+        self._gather(loop)
         return await waiting.future
 
     def close(self) -> None:
-        """Finish the batch that is being done, and end the thread."""
-        self._thread.shutdown()
+        """Finish the batches that are being done, and end the threads."""
+        self._threads.shutdown()
 
     def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start a batch where a thread is free: a full one now, another after the wait."""
+        if not self._free or not self._jobs:
+            return
         if self._size >= self._most:
+            if self._timer is not None:
+                self._timer.cancel()
             self._start()
-        else:
+        elif self._timer is None:
             self._timer = loop.call_later(self._wait, self._start)
 
     def _start(self) -> None:
         self._timer = None
         batch = self._take()
         if not batch:
-            self._busy = False
             return
+        self._free -= 1
         now = time.perf_counter()
         self._began([now - waiting.since for waiting in batch], sum(w.size for w in batch))
         loop = asyncio.get_running_loop()
-        done = self._thread.submit(self._done, [waiting.job for waiting in batch])
+        done = self._threads.submit(self._done, [waiting.job for waiting in batch])
         done.add_done_callback(
             lambda done: loop.call_soon_threadsafe(self._finish, batch, done.result())
         )
+        self._gather(loop)
 
     def _take(self) -> list[_Waiting[J, R]]:
         batch: list[_Waiting[J, R]] = []
@@ -141,9 +147,8 @@ class Batcher(Generic[J, R]):
                 waiting.future.set_exception(result)
             else:
                 waiting.future.set_result(result)
-        self._busy = bool(self._jobs)
-        if self._busy:
-            self._gather(asyncio.get_running_loop())
+        self._free += 1
+        self._gather(asyncio.get_running_loop())
 
 
 class Admission:

@@ -1,5 +1,6 @@
 """Items → IDs for many requests at once: look up, embed, quantize, register, in micro-batches."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -61,21 +62,23 @@ class Tokenizing:
         self.admission = Admission(pace.queue, pace.timeout)
         self.reads = Admission(pace.queue, pace.timeout)
         began, down = telemetry.began, (OperationalError, NoConnectionError)
-        threads = torch.get_num_threads()
+        cores = torch.get_num_threads()
+        self._part = max(1, pace.texts // cores)
         self._reader = Batcher(
             "registry", self._read, MOST_LOOKED_UP, pace.wait,
             for_all=down, began=began("registry"),
         )  # fmt: skip
-        # Blocks of the tokenizer are small, so that one thread makes them quickest; what torch is
-        # told last counts for threads to come, and the encoder gets what this process has.
+        # Each thread of ours is one of torch's: blocks of the tokenizer are small, and texts are
+        # encoded quicker side by side than by threads that wait for each other.
         self._writer = Batcher(
             "tokenizer", self._write, MOST_REGISTERED, pace.wait,
             start=lambda: torch.set_num_threads(1), for_all=down, began=began("quantize"),
         )  # fmt: skip
         self._encoder = Batcher(
-            "encoder", self._embed, pace.texts, pace.wait,
-            start=lambda: torch.set_num_threads(threads), began=began("encode"),
+            "encoder", self._embed, self._part, pace.wait,
+            start=lambda: torch.set_num_threads(1), began=began("encode"), threads=cores,
         )  # fmt: skip
+        torch.set_num_threads(cores)  # what torch is told last counts for threads to come
         telemetry.depth("registry", lambda: self._reader.waiting)
         telemetry.depth("quantize", lambda: self._writer.waiting)
         telemetry.depth("encode", lambda: self._encoder.waiting)
@@ -96,10 +99,12 @@ class Tokenizing:
             InputError: the tokenizer has no text encoder.
         """
         vectors: list[NDArray[np.float32]] = []
-        # One batch at a time, so that requests with many texts and with few take turns.
-        for start in range(0, len(texts), self.pace.texts):
-            part = texts[start : start + self.pace.texts]
-            vectors.extend(await self._encoder.do(part, len(part)))
+        # So many at a time, that requests with many texts and with few take turns.
+        for first in range(0, len(texts), self.pace.texts):
+            some = texts[first : first + self.pace.texts]
+            parts = [some[at : at + self._part] for at in range(0, len(some), self._part)]
+            done = await asyncio.gather(*(self._encoder.do(part, len(part)) for part in parts))
+            vectors.extend(vector for part in done for vector in part)
         return vectors
 
     async def tokenize(self, items: Sequence[ItemToRegister]) -> list[Entry]:
