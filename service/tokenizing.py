@@ -78,7 +78,6 @@ class Tokenizing:
             "encoder", self._embed, self._part, pace.wait,
             start=lambda: torch.set_num_threads(1), began=began("encode"), threads=cores,
         )  # fmt: skip
-        torch.set_num_threads(cores)  # what torch is told last counts for threads to come
         telemetry.depth("registry", lambda: self._reader.waiting)
         telemetry.depth("quantize", lambda: self._writer.waiting)
         telemetry.depth("encode", lambda: self._encoder.waiting)
