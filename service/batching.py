@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -31,7 +31,8 @@ class _Waiting(Generic[J, R]):
 class Batcher(Generic[J, R]):
     """Does jobs in threads of its own, those that wait at one time together.
 
-    While all threads do a batch the next one gathers. All jobs come from one event loop.
+    While all threads do a batch the next one gathers. Jobs are answered in the order in which they
+    came. All come from one event loop.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Batcher(Generic[J, R]):
         self._jobs: deque[_Waiting[J, R]] = deque()
         self._size = 0
         self._free = threads
+        self._begun: deque[tuple[list[_Waiting[J, R]], Future[Sequence[R | Exception]]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._threads = ThreadPoolExecutor(threads, f"semid-{name}", initializer=start)
         all_there = threading.Barrier(threads)
@@ -115,9 +117,8 @@ class Batcher(Generic[J, R]):
         self._began([now - waiting.since for waiting in batch], sum(w.size for w in batch))
         loop = asyncio.get_running_loop()
         done = self._threads.submit(self._done, [waiting.job for waiting in batch])
-        done.add_done_callback(
-            lambda done: loop.call_soon_threadsafe(self._finish, batch, done.result())
-        )
+        self._begun.append((batch, done))
+        done.add_done_callback(lambda _: loop.call_soon_threadsafe(self._finish, loop))
         self._gather(loop)
 
     def _take(self) -> list[_Waiting[J, R]]:
@@ -139,16 +140,19 @@ class Batcher(Generic[J, R]):
                 return [error] * len(jobs)
         return [self._done([job])[0] for job in jobs]
 
-    def _finish(self, batch: list[_Waiting[J, R]], results: Sequence[R | Exception]) -> None:
-        for waiting, result in zip(batch, results, strict=True):
-            if waiting.future.done():
-                continue
-            if isinstance(result, Exception):
-                waiting.future.set_exception(result)
-            else:
-                waiting.future.set_result(result)
+    def _finish(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer the batches that are done, in the order in which they began."""
         self._free += 1
-        self._gather(asyncio.get_running_loop())
+        while self._begun and self._begun[0][1].done():
+            batch, done = self._begun.popleft()
+            for waiting, result in zip(batch, done.result(), strict=True):
+                if waiting.future.done():
+                    continue
+                if isinstance(result, Exception):
+                    waiting.future.set_exception(result)
+                else:
+                    waiting.future.set_result(result)
+        self._gather(loop)
 
 
 class Admission:

@@ -12,7 +12,7 @@ class Pace:
     Attributes:
         queue: items of all requests that may wait; more are answered 429.
         timeout: seconds until a request that tokenizes, or looks an item up, is answered 503.
-        texts: a batch of the encoder.
+        texts: that are encoded at a time, shared by the encoder's threads.
         wait: seconds that a batch which is not full waits for more.
     """
 

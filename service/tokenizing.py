@@ -42,7 +42,7 @@ class _Row(NamedTuple):
 
 
 class Tokenizing:
-    """What requests await: each stage is one thread that serves all of them.
+    """What requests await: each stage is one thread, the encoder one a core, that serves them all.
 
     An item's answer is the same whatever is tokenized beside it: vectors do not depend on the batch
     (`data_prep.embed`), nor do codes (`tokenizer.pipeline`), and the registry decides.

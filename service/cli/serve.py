@@ -102,7 +102,7 @@ def serve(
         ),
     ] = None,
     batch_texts: Annotated[
-        int | None, typer.Option(help="Texts embedded together.", show_default="64")
+        int | None, typer.Option(help="Texts encoded at a time, by all cores.", show_default="64")
     ] = None,
     batch_wait: Annotated[
         float | None,

@@ -158,3 +158,26 @@ def test_who_waits_too_long_at_the_gate_is_sent_away() -> None:
                 gate.check(5)
 
     asyncio.run(main())
+
+
+def test_batches_done_side_by_side_are_answered_in_order() -> None:
+    began: list[float] = []
+
+    def work(seconds: Sequence[float]) -> list[float]:
+        began.append(time.perf_counter())
+        time.sleep(seconds[0])
+        return list(seconds)
+
+    async def main() -> list[float]:
+        batcher = Batcher[float, float]("test", work, 1, threads=2)
+        answered: list[float] = []
+
+        async def ask(seconds: float) -> None:
+            answered.append(await batcher.do(seconds))
+
+        await asyncio.gather(*(ask(seconds) for seconds in (0.2, 0.0, 0.1)))
+        batcher.close()
+        return answered
+
+    assert asyncio.run(main()) == [0.2, 0.0, 0.1]
+    assert began[1] - began[0] < 0.1
