@@ -25,6 +25,8 @@ class TowerConfig:
         feedforward: hidden width of each layer's feed-forward network.
         dropout: of inputs, attention weights and sublayers.
         history: the last items that the tower reads.
+        repeats: whether what the tower read has a learnt number added to its score, as
+            `recsys.repeats`.
     """
 
     width: int = 128
@@ -33,6 +35,7 @@ class TowerConfig:
     feedforward: int = 256
     dropout: float = 0.5
     history: int = 20
+    repeats: bool = False
 
 
 class CausalTransformer(nn.Module):

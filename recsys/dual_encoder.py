@@ -18,6 +18,7 @@ from recsys.causal_transformer import CausalTransformer, TowerConfig
 from recsys.dataset import PADDING, SequenceDataset
 from recsys.item_vectors import ItemVectors
 from recsys.next_item_model import Codes, ScoringModel, Suffixes, check_histories, last_of_each
+from recsys.repeats import RepeatScore, items_until
 from recsys.softmax_loss import full_softmax_loss, sampled_softmax_loss
 
 __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
@@ -70,6 +71,7 @@ class DualEncoder(ScoringModel):
         self.projection = nn.Linear(width, width) if config.outputs == "projected" else None
         self.query = nn.Linear(config.query_width, width) if config.query_width else None
         self.tower = CausalTransformer(config.tower, self.history + bool(config.query_width))
+        self.repeats = RepeatScore(width) if config.tower.repeats else None
         popularity = torch.from_numpy(dataset.popularity)
         seen = popularity.nonzero().squeeze(1)
         place = torch.full((dataset.n_items,), -1).index_copy(0, seen, torch.arange(len(seen)))
@@ -85,7 +87,7 @@ class DualEncoder(ScoringModel):
         predicts = nexts != PADDING
         embeddings = self.items()
         states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)
-        return self._loss(states, nexts[predicts], embeddings)
+        return self._loss(states, items_until(inputs, predicts), nexts[predicts], embeddings)
 
     def query_loss(self, queries: Tensor, histories: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of the items that were chosen for queries.
@@ -96,7 +98,8 @@ class DualEncoder(ScoringModel):
             targets: (B,) int64, items with an event in training.
         """
         embeddings = self.items()
-        return self._loss(self._users(histories, queries, embeddings), targets, embeddings)
+        users = self._users(histories, queries, embeddings)
+        return self._loss(users, histories, targets, embeddings)
 
     def user_vectors(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
         """Return (B, d) for histories (B, T) int64, and queries (B, query_width) where given.
@@ -147,9 +150,15 @@ class DualEncoder(ScoringModel):
         x = x.masked_scatter(~is_query[:, None], items)
         return last_of_each(self.tower(x, both), both)
 
-    def _loss(self, states: Tensor, targets: Tensor, embeddings: Tensor) -> Tensor:
-        outputs = self._outputs(embeddings)
+    def _loss(self, states: Tensor, before: Tensor, targets: Tensor, embeddings: Tensor) -> Tensor:
+        outputs, repeats = self._outputs(embeddings), self.repeated(before)
         if self.config.loss == "in_batch":
-            return sampled_softmax_loss(states, outputs, targets, self.get_buffer("log_share"))
-        seen = functional.embedding(self.get_buffer("seen"), outputs)
-        return full_softmax_loss(states, seen, self.get_buffer("place")[targets])
+            shares = self.get_buffer("log_share")
+            return sampled_softmax_loss(states, outputs, targets, shares, repeats)
+        seen = self.get_buffer("seen")
+        return full_softmax_loss(
+            states,
+            functional.embedding(seen, outputs),
+            self.get_buffer("place")[targets],
+            repeats and repeats.among(seen),
+        )

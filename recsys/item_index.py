@@ -1,6 +1,6 @@
 """FAISS's inner-product index over item vectors: retrieval for the dual encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import faiss
 import numpy as np
@@ -25,25 +25,36 @@ class ItemIndex:
         self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
     def search(
-        self, users: NDArray[np.float32], k: int, excluded: Sequence[Sequence[int]]
+        self,
+        users: NDArray[np.float32],
+        k: int,
+        excluded: Sequence[Sequence[int]],
+        added: Sequence[Mapping[int, float]] = (),
     ) -> list[list[tuple[int, float]]]:
-        """Return each user's k items of the highest inner product, best first, with it.
+        """Return each user's k items of the highest score, best first, with it.
 
         Args:
             users: (B, d).
             excluded: for each user, item numbers that are not to be among them.
+            added: for each user, what is added to items' inner products to make their scores;
+                nothing for the other items.
         """
-        most = k + max(len(set(items)) for items in excluded)
-        scores, items = self._index.search(
-            np.ascontiguousarray(users, dtype=np.float32), min(most, len(self))
-        )
-        return [
-            [
+        users = np.ascontiguousarray(users, dtype=np.float32)
+        more = list(added) or [{} for _ in users]
+        apart = [set(items).union(own) for items, own in zip(excluded, more, strict=True)]
+        scores, items = self._index.search(users, min(k + max(map(len, apart)), len(self)))
+        found = []
+        for user, row, values, left_out, own, set_apart in zip(
+            users, items.tolist(), scores.tolist(), excluded, more, apart, strict=True
+        ):
+            ranked = [
                 (item, score)
                 for item, score in zip(row, values, strict=True)
-                if item >= 0 and item not in left_out
-            ][:k]
-            for row, values, left_out in zip(
-                items.tolist(), scores.tolist(), map(set, excluded), strict=True
-            )
-        ]
+                if item >= 0 and item not in set_apart
+            ]
+            ranked += [
+                (item, float(user @ self._index.reconstruct(item)) + own[item])
+                for item in set(own).difference(left_out)
+            ]
+            found.append(sorted(ranked, key=lambda pair: -pair[1])[:k])
+        return found

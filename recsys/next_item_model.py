@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recsys.dataset import PADDING, SequenceDataset, Split, Users
 from recsys.evaluation import Evaluation, evaluate
 from recsys.metrics import CUTOFFS
+from recsys.repeats import Repeats, RepeatScore
 
 __all__ = [
     "Codes",
@@ -103,11 +104,16 @@ class ScoringModel(NextItemModel):
     """Scores every item of the catalogue as the next one, and learns from all positions at once.
 
     Histories and windows hold item numbers, oldest first, padded with -1 behind.
+
+    Attributes:
+        repeats: what is added to the scores of the items of the history; nothing where None.
     """
+
+    repeats: RepeatScore | None
 
     @abstractmethod
     def user_vectors(self, histories: Tensor) -> Tensor:
-        """Return (B, d), whose products with the items' vectors are the scores.
+        """Return (B, d), whose products with the items' vectors are the scores without repeats.
 
         Args:
             histories: (B, T) int64; T at most `history`.
@@ -126,7 +132,15 @@ class ScoringModel(NextItemModel):
         Raises:
             ValueError: as `user_vectors`.
         """
-        return self.user_vectors(histories) @ self.item_vectors().T
+        return self._scores(histories, self.item_vectors())
+
+    def repeated(self, before: Tensor) -> Repeats | None:
+        """Return what is added to the scores of items (B, T) int64 that were there before."""
+        return None if self.repeats is None else self.repeats(before)
+
+    def _scores(self, histories: Tensor, items: Tensor) -> Tensor:
+        scores, repeats = self.user_vectors(histories) @ items.T, self.repeated(histories)
+        return scores if repeats is None else repeats.added(scores)
 
     def examples(self, dataset: SequenceDataset) -> Tensor:
         return torch.from_numpy(dataset.training_windows(self.history))
@@ -147,7 +161,7 @@ class ScoringModel(NextItemModel):
         with torch.no_grad():
             items = self.item_vectors()
         return evaluate(
-            lambda histories: self.user_vectors(histories) @ items.T,
+            lambda histories: self._scores(histories, items),
             dataset,
             split,
             self.history,

@@ -245,7 +245,8 @@ class Recommender:
     ) -> list[list[tuple[int, float]]]:
         if isinstance(self.model, ScoringModel):
             assert self._index is not None
-            return self._index.search(self.model.user_vectors(recent).numpy(), k, seen)
+            users, repeats = self.model.user_vectors(recent), self.model.repeated(recent)
+            return self._index.search(users.numpy(), k, seen, repeats.by_item() if repeats else ())
         assert isinstance(self.model, TigerRecommender)
         excluded = _padded(seen) if any(seen) else None
         found = self.model.recommend(recent, k, excluded)

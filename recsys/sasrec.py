@@ -14,6 +14,7 @@ from data_prep.errors import InputError
 from recsys.causal_transformer import START, CausalTransformer, TowerConfig
 from recsys.dataset import PADDING, SequenceDataset
 from recsys.next_item_model import Codes, ScoringModel, Suffixes, check_histories, last_of_each
+from recsys.repeats import RepeatScore, items_until
 from recsys.softmax_loss import full_softmax_loss
 
 __all__ = ["Sasrec"]
@@ -27,6 +28,7 @@ class Sasrec(ScoringModel):
         self.config, self.history = config, config.history
         self.items = nn.Parameter(torch.randn(dataset.n_items, config.width) * START)
         self.tower = CausalTransformer(config, config.history)
+        self.repeats = RepeatScore(config.width) if config.repeats else None
 
     def extra_repr(self) -> str:
         return repr(self.config)
@@ -35,7 +37,8 @@ class Sasrec(ScoringModel):
         inputs, nexts = examples[:, :-1], examples[:, 1:]
         predicts = nexts != PADDING
         states = self.tower(functional.embedding(inputs[predicts], self.items), predicts)
-        return full_softmax_loss(states, self.items, nexts[predicts])
+        repeats = self.repeated(items_until(inputs, predicts))
+        return full_softmax_loss(states, self.items, nexts[predicts], repeats)
 
     def user_vectors(self, histories: Tensor) -> Tensor:
         present = check_histories(histories, self.history)

@@ -42,13 +42,26 @@ class Preset:
 
 
 def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
-    """Return all models by name.
+    """Return all models by name; those that end in -repeats learn whether people come back.
 
     Args:
         usual: of those with rows for items or prefixes.
         coded: of those that sum the codes' rows alone, and have far fewer weights.
     """
+    again = _scoring(_with_repeats(usual), _with_repeats(coded))
+    return {
+        **_scoring(usual, coded),
+        **{f"{name}-repeats": model for name, model in again.items()},
+        "tiger": tiger,
+    }
 
+
+def _with_repeats(model: Model) -> Model:
+    assert isinstance(model.shape, TowerConfig)
+    return replace(model, shape=replace(model.shape, repeats=True))
+
+
+def _scoring(usual: Model, coded: Model) -> dict[str, Model]:
     def dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -> Model:
         assert isinstance(like.shape, TowerConfig)
         return Model(DualEncoderConfig(parts, outputs, loss, like.shape), like.training)
@@ -60,7 +73,6 @@ def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
         "dual-encoder-prefixes": dual(usual, "codes", "prefixes"),
         "dual-encoder-residual": dual(usual, "codes", "dense"),
         "dual-encoder-content": dual(usual, "content", "dense"),
-        "tiger": tiger,
     }
 
 

@@ -21,20 +21,25 @@ PARTS = [("dense",), ("codes",), ("content",), ("codes", "dense"), ("codes", "de
 
 def _model(dataset: SequenceDataset, config: DualEncoderConfig = TINY) -> DualEncoder:
     torch.manual_seed(0)
-    return DualEncoder(config, dataset).eval()
+    model = DualEncoder(config, dataset).eval()
+    if model.repeats is not None:
+        torch.nn.init.constant_(model.repeats.weight, -0.7)
+    return model
 
 
 def _batch(dataset: SequenceDataset) -> Tensor:
     return torch.from_numpy(dataset.histories("test", TOWER.history))[:32]
 
 
+@pytest.mark.parametrize("repeats", [False, True])
 @pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize("parts", PARTS)
 def test_the_loss_is_cross_entropy_over_the_items_seen_in_training(
-    dataset: SequenceDataset, parts: tuple[str, ...], outputs: str
+    dataset: SequenceDataset, parts: tuple[str, ...], outputs: str, repeats: bool
 ) -> None:
     """Each prefix of each window, scored on its own, and the mean over all of them."""
-    model = _model(dataset, replace(TINY, parts=parts, outputs=outputs))
+    tower = replace(TOWER, repeats=repeats)
+    model = _model(dataset, replace(TINY, parts=parts, outputs=outputs, tower=tower))
     unseen = torch.from_numpy(dataset.popularity == 0)
     assert unseen.any()
     windows = torch.from_numpy(dataset.training_windows(TOWER.history))[:6]
@@ -51,6 +56,19 @@ def test_the_loss_is_cross_entropy_over_the_items_seen_in_training(
 def test_scores_are_the_products_of_the_towers(dataset: SequenceDataset, outputs: str) -> None:
     model, histories = _model(dataset, replace(TINY, outputs=outputs)), _batch(dataset)
     products = model.user_vectors(histories) @ model.item_vectors().T
+    torch.testing.assert_close(model.scores(histories), products)
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS)
+def test_what_a_history_has_is_scored_apart(dataset: SequenceDataset, outputs: str) -> None:
+    tower = replace(TOWER, repeats=True)
+    model, histories = (
+        _model(dataset, replace(TINY, outputs=outputs, tower=tower)),
+        _batch(dataset),
+    )
+    products = model.user_vectors(histories) @ model.item_vectors().T
+    for row, history in enumerate(histories):
+        products[row, history[history >= 0].unique()] -= 0.7 * 16**0.5
     torch.testing.assert_close(model.scores(histories), products)
 
 

@@ -12,6 +12,7 @@ from recsys.dataset import SequenceDataset
 from recsys.dual_encoder import DualEncoderConfig
 from recsys.item_index import ItemIndex
 from recsys.models import Shape, build_model, plain_shape, shape_of
+from recsys.next_item_model import NextItemModel, ScoringModel
 from recsys.recommender import Recommender, save_recommender
 from recsys.tiger_recommender import TigerRecommenderConfig
 
@@ -20,7 +21,12 @@ DUAL = DualEncoderConfig(tower=TOWER)
 TIGER = TigerRecommenderConfig(
     width=16, heads=2, head_width=8, hidden=32, layers=1, beams=20, validation_beams=10, history=8
 )
-SHAPES: dict[str, Shape] = {"sasrec": TOWER, "dual-encoder": DUAL, "tiger": TIGER}
+SHAPES: dict[str, Shape] = {
+    "sasrec": TOWER,
+    "sasrec-repeats": replace(TOWER, repeats=True),
+    "dual-encoder": DUAL,
+    "tiger": TIGER,
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +41,30 @@ def unlike(dataset: SequenceDataset) -> SequenceDataset:
     return replace(dataset, suffixes=np.asarray(suffixes, dtype=np.uint32))
 
 
-def _saved(folder: Path, shape: Shape, dataset: SequenceDataset) -> Recommender:
+def _model(shape: Shape, dataset: SequenceDataset, repeats: float = 0.02) -> NextItemModel:
     torch.manual_seed(0)
     model = build_model(shape, dataset).eval()
+    if isinstance(model, ScoringModel) and model.repeats is not None:
+        torch.nn.init.constant_(model.repeats.weight, repeats)
+    return model
+
+
+def _saved(
+    folder: Path, shape: Shape, dataset: SequenceDataset, repeats: float = 0.02
+) -> Recommender:
+    model = _model(shape, dataset, repeats)
     save_recommender(folder, shape, model, dataset, {"recall@10": 0.5})
     return Recommender.load(folder)
 
 
-@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize(
+    ("kind", "repeats"), [*((kind, 0.02) for kind in SHAPES), ("sasrec-repeats", -0.02)]
+)
 def test_what_is_kept_recommends_as_what_was_trained(
-    kind: str, unlike: SequenceDataset, tmp_path: Path
+    kind: str, repeats: float, unlike: SequenceDataset, tmp_path: Path
 ) -> None:
-    recommender = _saved(tmp_path / "r", SHAPES[kind], unlike)
-    torch.manual_seed(0)
-    model = build_model(SHAPES[kind], unlike).eval()
+    recommender = _saved(tmp_path / "r", SHAPES[kind], unlike, repeats)
+    model = _model(SHAPES[kind], unlike, repeats)
     rows = torch.from_numpy(unlike.histories("test", 8))[:7]
     ids = [[unlike.item_ids[item] for item in row if item >= 0] for row in rows.tolist()]
     for exclude in (True, False):
@@ -58,12 +74,14 @@ def test_what_is_kept_recommends_as_what_was_trained(
             assert len(set(found)) == 12
             if exclude:
                 assert not set(found) & set(history)
-            if kind != "tiger":
-                scores = model.scores(row[row >= 0][None])[0]  # type: ignore[operator]
+            if isinstance(model, ScoringModel):
+                scores = model.scores(row[row >= 0][None])[0]
                 if exclude:
                     scores[row[row >= 0]] = -torch.inf
                 best = scores.topk(12).indices.tolist()
                 assert found == [unlike.item_ids[item] for item in best]
+                values = [each.score for each in answer]
+                assert values == pytest.approx(scores[best].tolist(), abs=1e-6)
     assert recommender.metrics == {"recall@10": 0.5}
     assert recommender.tokenizer == unlike.tokenizer
 

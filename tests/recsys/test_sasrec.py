@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -48,10 +50,15 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(
         torch.testing.assert_close(alone[0], scores[row], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("repeats", [False, True])
 def test_the_loss_is_cross_entropy_at_every_position(
-    dataset: SequenceDataset, model: Sasrec
+    dataset: SequenceDataset, repeats: bool
 ) -> None:
     """Each prefix of each window, scored on its own, and the mean over all of them."""
+    torch.manual_seed(0)
+    model = Sasrec(replace(TINY, repeats=repeats), dataset).eval()
+    if model.repeats is not None:
+        torch.nn.init.constant_(model.repeats.weight, -0.7)
     windows = torch.from_numpy(dataset.training_windows(TINY.history))[:6]
     losses = []
     for window in windows:

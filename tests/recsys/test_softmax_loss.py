@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recsys.repeats import Repeats, distinct_items
 from recsys.softmax_loss import full_softmax_loss, sampled_softmax_loss
 from tests.tokenizer.autograd import gradient
 
@@ -25,6 +26,32 @@ def test_the_blocked_softmax_is_torchs(rows: int) -> None:
         return [loss.detach(), gradient(h), gradient(e)]
 
     torch.testing.assert_close(results(full_softmax_loss), results(plain))
+
+
+@pytest.mark.parametrize("rows", [1, 300])
+def test_what_is_added_for_repeats_is_learnt_too(rows: int) -> None:
+    """For every item that was there before, once, also where it is the target."""
+    torch.manual_seed(1)
+    hidden, items = torch.randn(rows, 12).double(), torch.randn(70, 12).double()
+    before = torch.randint(-1, 12, (rows, 9))  # some more than once
+    targets = torch.randint(20, (rows,))
+    was_there = torch.zeros(rows, 70, dtype=torch.bool)
+    for row, items_before in enumerate(before):
+        was_there[row, items_before[items_before >= 0]] = True
+    found = []
+    for blocked in (True, False):
+        h, e = hidden.clone().requires_grad_(), items.clone().requires_grad_()
+        score = torch.tensor(-1.5).double().requires_grad_()
+        if blocked:
+            ordered, first = distinct_items(before)
+            repeats = Repeats(score, ordered.clamp(min=0), first.double())
+            loss = full_softmax_loss(h, e, targets, repeats)
+        else:
+            loss = functional.cross_entropy(h @ e.T + was_there * score, targets)
+        (loss * 3).backward()
+        found.append([loss.detach(), gradient(h), gradient(e), gradient(score)])
+    torch.testing.assert_close(*found)
+    assert found[0][3].abs() > 1e-3
 
 
 def test_the_blocked_softmax_bears_large_logits() -> None:
@@ -59,5 +86,13 @@ def test_the_sampled_softmax_ranks_among_the_targets_of_the_batch() -> None:
     shares = torch.tensor([0.1, 0.2, 0.3, 0.05, 0.05, 0.1, 0.1, 0.05, 0.05])
     found = sampled_softmax_loss(hidden, items, targets, shares.log())
     among = (hidden @ items[[0, 2, 5, 7]].T).exp() / shares[[0, 2, 5, 7]]
+    chosen = among[torch.arange(6), torch.tensor([3, 1, 1, 2, 3, 0])] / among.sum(1)
+    torch.testing.assert_close(found, -chosen.log().mean())
+    before = torch.tensor([[7, 7, 3], [0, 1, 8], [-1, -1, -1], [8, -1, -1], [0, 2, 5], [0, -1, -1]])
+    ordered, first = distinct_items(before)
+    repeats = Repeats(torch.tensor(-2.0), ordered.clamp(min=0), first.float())
+    found = sampled_softmax_loss(hidden, items, targets, shares.log(), repeats)
+    for row, column in [(0, 3), (1, 0), (4, 0), (4, 1), (4, 2), (5, 0)]:
+        among[row, column] *= torch.tensor(-2.0).exp()
     chosen = among[torch.arange(6), torch.tensor([3, 1, 1, 2, 3, 0])] / among.sum(1)
     torch.testing.assert_close(found, -chosen.log().mean())
