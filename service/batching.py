@@ -167,7 +167,7 @@ class Admission:
 
         Args:
             most: items; a request with more is let in where nothing else waits.
-            timeout: seconds that `wait_for` waits.
+            timeout: seconds that `wait_for` waits, and that `answering` gives.
         """
         self.most = most
         self.items = 0
@@ -207,6 +207,17 @@ class Admission:
             self.items -= items
             self._took = time.perf_counter() - started
             self._left.set()
+
+    @asynccontextmanager
+    async def answering(self, items: int) -> AsyncIterator[None]:
+        """Count items in while the block runs, and give it the seconds of the timeout.
+
+        Raises:
+            ProblemError: 429 as `check`; 503, where they do not suffice.
+        """
+        with self.admitted(items):
+            async with answered_within(self._timeout):
+                yield
 
     async def wait_for(self, items: int) -> None:
         """Wait until there is room, as long as the timeout; `admitted` then decides."""

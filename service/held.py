@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.batching import Admission
 from service.catalogue import Catalogue
 from service.pace import Pace
 from service.problems import ProblemError
@@ -27,6 +28,7 @@ class HeldTokenizers:
 
     Attributes:
         telemetry: the metrics of them all.
+        threads: counts the requests that are answered in a thread of the pool.
         stopping: whether the process has been told to end.
     """
 
@@ -38,6 +40,8 @@ class HeldTokenizers:
         """
         self.telemetry = Telemetry()
         self.stopping = False
+        self.threads = Admission(pace.queue, pace.timeout)
+        self.telemetry.depth("threads", lambda: self.threads.items)
         self._held = {
             one.pipeline.fingerprint: Tokenizing(one, pace, self.telemetry) for one in catalogues
         }

@@ -8,11 +8,12 @@ from service.problems import RESPONSES
 from service.registry.id_map import mapped_ids
 from service.registry.tokenizers import named_tokenizer
 from service.routes.dependencies import CatalogueDependency
+from service.routes.threaded import Threaded
 from service.schemas import IdMapPage, MappedId
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["tokenizer"])
+router = APIRouter(prefix="/v1", tags=["tokenizer"], route_class=Threaded)
 Fingerprint = Annotated[str, Query(min_length=1, max_length=64)]
 
 

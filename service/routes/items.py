@@ -6,7 +6,6 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from data_prep.errors import InputError
-from service.batching import answered_within
 from service.problems import RESPONSES, ProblemError
 from service.routes.dependencies import (
     NAMES_TOKENIZER,
@@ -15,13 +14,14 @@ from service.routes.dependencies import (
     tokenizing_of,
 )
 from service.routes.direct import Direct
+from service.routes.threaded import Threaded
 from service.schemas import Item, ItemPage, PrefixEntry, PrefixPage
 from tokenizer.pipeline import Pipeline
 from tokenizer.semantic_id import format_semantic_id, parse_prefix
 
 __all__ = ["direct", "router"]
 
-router = APIRouter(prefix="/v1", tags=["items"])
+router = APIRouter(prefix="/v1", tags=["items"], route_class=Threaded)
 direct = APIRouter(prefix="/v1", tags=["items"], route_class=Direct, dependencies=NAMES_TOKENIZER)
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -69,9 +69,8 @@ async def get_item(request: Request, item_id: str) -> Response:
     tokenizing = tokenizing_of(request)
     item = tokenizing.catalogue.known.get(item_id)
     if item is None:
-        with tokenizing.reads.admitted(1):
-            async with answered_within(tokenizing.pace.timeout):
-                item = (await tokenizing.look_up([item_id])).get(item_id)
+        async with tokenizing.reads.answering(1):
+            item = (await tokenizing.look_up([item_id])).get(item_id)
     if item is None:
         raise ProblemError(404, f"no item {item_id!r} is registered; POST it to /v1/tokenize")
     return Response(orjson.dumps(Item.fields_of(item)), media_type="application/json")

@@ -4,11 +4,12 @@ from fastapi import APIRouter
 
 from service.problems import RESPONSES, FieldError, ProblemError
 from service.routes.dependencies import RecommendingDependency
+from service.routes.threaded import Threaded
 from service.schemas import RecommendAnswer, RecommendedItem, RecommendQuery
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["recommend"])
+router = APIRouter(prefix="/v1", tags=["recommend"], route_class=Threaded)
 
 
 @router.post("/recommend", responses=RESPONSES | {404: {"description": "Not found"}})

@@ -8,11 +8,12 @@ from data_prep.errors import InputError
 from service.catalogue import Catalogue
 from service.problems import RESPONSES, FieldError, ProblemError
 from service.routes.dependencies import CatalogueDependency
+from service.routes.threaded import Threaded
 from service.schemas import SimilarAnswer, SimilarItem, SimilarQuery
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["similar"])
+router = APIRouter(prefix="/v1", tags=["similar"], route_class=Threaded)
 
 
 @router.post("/similar", responses=RESPONSES | {404: {"description": "Not found"}})

@@ -5,7 +5,6 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from service.batching import answered_within
 from service.bodies import read_items
 from service.openapi import TOKENIZE_BODY
 from service.problems import RESPONSES
@@ -32,9 +31,8 @@ async def tokenize(request: Request) -> Response:
     tokenizing = tokenizing_of(request)
     tokenizing.admission.check()  # before the body is read
     items = await read_items(request, tokenizing.catalogue.pipeline)
-    with tokenizing.admission.admitted(len(items)):
-        async with answered_within(tokenizing.pace.timeout):
-            entries = await tokenizing.tokenize(items)
+    async with tokenizing.admission.answering(len(items)):
+        entries = await tokenizing.tokenize(items)
     answer: dict[str, Any] = {
         "items": [TokenizedItem.answer(entry, new) for entry, new in entries],
         "tokenizer": tokenizing.catalogue.pipeline.fingerprint,
