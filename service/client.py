@@ -18,6 +18,7 @@ from service.client_calls import Call, ItemProblem, SemidError, SendableItem
 from service.limits import RequestLimits
 from service.schemas import (
     Item,
+    MappedId,
     PrefixEntry,
     RecommendedItem,
     SimilarItem,
@@ -183,6 +184,22 @@ class Semid:
         """
         return self._send(calls.prefix_page(prefix)).prefixes
 
+    def id_map(self, old: str, new: str) -> Iterator[MappedId]:
+        """Yield each item's ID by one tokenizer and by another, None where it has none there yet.
+
+        Args:
+            old: fingerprint of a tokenizer that the registry knows, or how it starts.
+            new: of another.
+
+        Raises:
+            SemidError: there is no such tokenizer.
+        """
+        after: int | None = 0
+        while after is not None:
+            page = self._send(calls.id_map_page(old, new, after, PAGE))
+            yield from page.items
+            after = page.next
+
     def similar(
         self,
         *,
@@ -328,6 +345,15 @@ class AsyncSemid:
     async def prefixes(self, prefix: str = "") -> list[PrefixEntry]:
         """Return the prefixes one code longer that have items, as `Semid.prefixes`."""
         return (await self._send(calls.prefix_page(prefix))).prefixes
+
+    async def id_map(self, old: str, new: str) -> AsyncIterator[MappedId]:
+        """Yield each item's ID by one tokenizer and by another, as `Semid.id_map`."""
+        after: int | None = 0
+        while after is not None:
+            page = await self._send(calls.id_map_page(old, new, after, PAGE))
+            for item in page.items:
+                yield item
+            after = page.next
 
     async def similar(
         self,

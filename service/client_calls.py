@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from service.limits import RequestLimits
 from service.problems import Problem
 from service.schemas import (
+    IdMapPage,
     Item,
     ItemPage,
     ItemToTokenize,
@@ -36,6 +37,7 @@ __all__ = [
     "bulk_parts",
     "describe",
     "get_item",
+    "id_map_page",
     "item_page",
     "patience",
     "prefix_page",
@@ -179,6 +181,12 @@ def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage
 def prefix_page(prefix: str) -> Call[PrefixPage]:
     """Ask for the prefixes below a prefix."""
     return Call(PrefixPage, "GET", "/v1/prefixes", {"prefix": prefix})
+
+
+def id_map_page(old: str, new: str, after: int, limit: int) -> Call[IdMapPage]:
+    """Ask for a page of the map from one tokenizer's IDs to another's."""
+    params: dict[str, str | int] = {"from": old, "to": new, "after": after, "limit": limit}
+    return Call(IdMapPage, "GET", "/v1/id-map", params)
 
 
 def similar_items(

@@ -107,7 +107,10 @@ def test_vectors_go_in_binary_and_mean_the_same(
         semid.tokenize_vectors(["a", "b"], some)
 
 
-def test_what_is_registered_is_read(semid: Semid, items: pl.DataFrame) -> None:
+def test_what_is_registered_is_read(
+    semid: Semid, items: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "PAGE", 7)
     [first] = semid.tokenize(items.head(1).to_dicts())
     assert semid.item(first.item_id) == Item(**first.model_dump(exclude={"status"}))
     semid.tokenize([{"item_id": "a/b?c#d é", "title": "Copper kettle"}])
@@ -119,6 +122,12 @@ def test_what_is_registered_is_read(semid: Semid, items: pl.DataFrame) -> None:
     assert first.item_id in {item.item_id for item in under}
     assert sum(entry.items for entry in semid.prefixes(prefix)) == len(under)
     assert [item.item_id for item in semid.items(search="opper kettl")].count("a/b?c#d é") == 1
+    own = semid.tokenizer().fingerprint
+    mapped = {each.item_id: (each.old, each.new) for each in semid.id_map(own, own[:8])}
+    assert mapped[first.item_id] == (first.semantic_id, first.semantic_id)
+    assert len(mapped) == sum(entry.items for entry in semid.prefixes())
+    with pytest.raises(SemidError, match="no tokenizer"):
+        list(semid.id_map(own, "f" * 64))
     near = semid.similar(item_id=first.item_id, k=3)
     assert len(near) == 3
     with pytest.raises(SemidError) as refused:
@@ -198,6 +207,8 @@ def test_an_event_loop_has_the_same_methods(address: str, items: pl.DataFrame) -
             prefix = str(answers[0].codes[0])
             under = [item async for item in semid.items(prefix)]
             assert sum(entry.items for entry in await semid.prefixes(prefix)) == len(under)
+            own = (await semid.tokenizer()).fingerprint
+            assert "e0" in {each.item_id async for each in semid.id_map(own, own)}
             assert len(await semid.similar(vector=vectors[0], k=2)) == 2
 
     asyncio.run(ask())
