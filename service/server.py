@@ -13,6 +13,9 @@ from fastapi import FastAPI
 __all__ = ["answer_until_stopped"]
 
 LINGER = 0.5  # seconds in which a client that has sent a request on a kept connection is answered
+# Seconds that an idle connection is kept: longer than proxies keep theirs (Caddy 120), so that none
+# sends a request into a connection that is being closed here.
+KEPT = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -56,7 +59,12 @@ async def _serve(
 
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        app, log_config=None, log_level="warning", access_log=False, server_header=False
+        app,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEPT,
     )
 
 

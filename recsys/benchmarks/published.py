@@ -30,6 +30,7 @@ PUBLISHED: dict[str, dict[str, Figures]] = {
 # The published row that is made in the way of a model, or of a quantizer under TIGER.
 COMPARABLE = {
     "sasrec": "SASRec, full cross-entropy",
+    "sasrec-repeats": "SASRec, full cross-entropy",
     "lsh": "GRIT-VQ paper: LSH",
     "kmeans": "GRIT-VQ paper: k-means + STE",
     "ste": "GRIT-VQ paper: VQ-VAE",
