@@ -84,10 +84,10 @@ def small_service(*options: object) -> Iterator[tuple[str, list[str]]]:
 def http() -> dict[str, float]:
     """Measure look-ups, vectors and texts, new items each time.
 
-    Ratios are the median over rounds in which both sides take turns, and latencies that of rounds. The empty service answers the
-    same shapes and is FastAPI alone; what is beside the texts is the raw model with its own
-    batches, on the same texts. `look_up` asks for the same few items, `look_up_first` for each item
-    once, which only the database knows.
+    All are medians over rounds, in which both sides take turns. The empty service answers the same
+    shapes and is FastAPI alone; what is beside the texts is the raw model with its own batches, on
+    the same texts. `look_up` asks for the same few items, `look_up_first` for each item once, which
+    only the database knows.
     """
     numbers = count(1_000_000, 1_000_000)
     with small_service() as (ours, texts), empty_service() as empty:
