@@ -24,6 +24,7 @@ __all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
 DEFAULT_ENCODER = "minilm"
 NO_LIMIT = 2**20  # tokens of a text, where the model has no limit
 PADDED_TO = 8  # tokens: a few lengths, so that many texts share one, for little padding
+LETTERS = 32  # characters a token, beyond which a text is not read: to tokenize all takes too long
 PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # tells tokenizers apart
 MINILM_SHA256 = "2c705a5e3279febcd4b210fc95a6231ced10be71e400e863ab41b623d5799508"
 
@@ -69,9 +70,9 @@ class SentenceEncoder:
         self._model = self._model.float().eval()
         self.name = name
         self.weights = _weights_digest(self._model)
-        self.revision = _revision(self._model, self.weights)
         self._longest = int(min(self._model.max_seq_length or NO_LIMIT, NO_LIMIT))
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
+        self.revision = _revision(self._model, self.weights, self._prompt)
         self._lock = threading.Lock()
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
@@ -84,7 +85,9 @@ class SentenceEncoder:
         most = self._longest
         with self._lock:
             tokenized = self._model.tokenizer(
-                [self._prompt + text for text in texts], truncation=True, max_length=most
+                [self._prompt + text for text in self._read(texts)],
+                truncation=True,
+                max_length=most,
             )
         counts = [len(tokens) for tokens in tokenized["input_ids"]]
         return [
@@ -98,11 +101,14 @@ class SentenceEncoder:
         padded = {"padding": "max_length", "max_length": min(length, self._longest)}
         with self._lock:
             tokens = self._model.preprocess(
-                list(texts), prompt=self._prompt or None, processing_kwargs={"text": padded}
+                self._read(texts), prompt=self._prompt or None, processing_kwargs={"text": padded}
             )
         with torch.inference_mode():
             vectors = self._model(tokens)["sentence_embedding"]
         return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
+
+    def _read(self, texts: Sequence[str]) -> list[str]:
+        return [text[: LETTERS * self._longest] for text in texts]
 
 
 class HashingEncoder:
@@ -163,14 +169,15 @@ def load_encoder(name: str = DEFAULT_ENCODER) -> Encoder:
     return encoder
 
 
-def _revision(model: Any, weights: str) -> str:
+def _revision(model: Any, weights: str, prompt: str) -> str:
     """Digest what decides a vector: weights, modules, pooling, length limit, and tokenization."""
     parts = [
         weights,
         [type(module).__name__ for module in model],
         [str(getattr(module, "pooling_mode", "")) for module in model],
         model.max_seq_length,
-        PADDED_TO,
+        [PADDED_TO, LETTERS],
+        prompt,
         model.tokenizer(PROBE)["input_ids"],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.errors import InputError
 
-__all__ = ["DEFAULT_FIELDS", "TextTemplate"]
+__all__ = ["DEFAULT_FIELDS", "TextTemplate", "as_text"]
 
 DEFAULT_FIELDS = ("title", "brand", "categories", "description")
 
@@ -27,7 +27,7 @@ class TextTemplate(BaseModel):
         """Return the content text of one item; empty where none of the fields has text."""
         parts = []
         for position, name in enumerate(self.fields):
-            text = _as_text(item.get(name))
+            text = as_text(item.get(name))
             if text:
                 parts.append(text if position == 0 else f"{name.capitalize()}: {text}")
         return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts)
@@ -64,11 +64,18 @@ class TextTemplate(BaseModel):
         )
 
 
-def _as_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return " ".join(value.split())
-    if isinstance(value, Sequence):
-        return " > ".join(filter(None, (_as_text(part) for part in value)))
-    return str(value)
+def as_text(value: object) -> str:
+    """Return the text of a field: of a list, or a struct, the texts in it, joined by " > "."""
+    texts: list[str] = []
+    left = [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            texts.append(" ".join(part.split()))
+        elif isinstance(part, Mapping):
+            left.extend(reversed(list(part.values())))
+        elif isinstance(part, Sequence):
+            left.extend(reversed(part))
+        elif part is not None:
+            texts.append(str(part))
+    return " > ".join(filter(None, texts))

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -32,7 +32,8 @@ class Batcher(Generic[J, R]):
     """Does jobs in threads of its own, those that wait at one time together.
 
     While all threads do a batch the next one gathers. Jobs are answered in the order in which they
-    came. All come from one event loop.
+    came, so that items of one bulk that share codes have suffixes in the order of its lines,
+    however many threads encode them. All come from one event loop.
     """
 
     def __init__(
@@ -167,7 +168,7 @@ class Admission:
 
         Args:
             most: items; a request with more is let in where nothing else waits.
-            timeout: seconds that `wait_for` waits, and that `answering` gives.
+            timeout: seconds that `wait_for` waits, and that `answering` and `in_time` give.
         """
         self.most = most
         self.items = 0
@@ -216,8 +217,12 @@ class Admission:
             ProblemError: 429 as `check`; 503, where they do not suffice.
         """
         with self.admitted(items):
-            async with answered_within(self._timeout):
+            async with self.in_time():
                 yield
+
+    def in_time(self) -> AbstractAsyncContextManager[None]:
+        """Give the block the seconds of the timeout, as `answered_within`."""
+        return answered_within(self._timeout)
 
     async def wait_for(self, items: int) -> None:
         """Wait until there is room, as long as the timeout; `admitted` then decides."""

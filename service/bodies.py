@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
+from data_prep.text import as_text
 from service.limits import items_fault, text_fault
 from service.problems import FieldError, ProblemError
 from service.schemas import ItemToTokenize, TokenizeRequest
@@ -239,7 +240,7 @@ def _wrong_text(item: ItemToRegister, pipeline: Pipeline) -> list[str]:
     if not given and not rendered:
         return [f"item {item.item_id!r} has no vector, text, {fields}"]
     further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
-    faults = ((name, text_fault(str(item.fields.get(name, "")))) for name in further)
+    faults = ((name, text_fault(as_text(item.fields.get(name)))) for name in further)
     return [f"{name} {fault}" for name, fault in faults if fault]
 
 

@@ -46,6 +46,7 @@ class HeldTokenizers:
             one.pipeline.fingerprint: Tokenizing(one, pace, self.telemetry) for one in catalogues
         }
         self._default = next(iter(self._held))
+        self._failing: set[str] = set()
         self._database = catalogues[0].registry.database
 
     def __iter__(self) -> Iterator[Tokenizing]:
@@ -88,8 +89,7 @@ class HeldTokenizers:
         if default is not None and default.fingerprint != self._default:
             self._default = default.fingerprint
             logger.info("the default tokenizer is %s", self._default)
-        for one in self:
-            one.catalogue.follow()
+        self._follow()
 
     def remove(self, item_id: str) -> bool:
         """Remove an item, from every tokenizer, and say whether it was there.
@@ -99,8 +99,7 @@ class HeldTokenizers:
         """
         removed = next(iter(self)).catalogue.registry.remove(item_id)
         try:
-            for one in self:
-                one.catalogue.follow()
+            self._follow()
         except SQLAlchemyError as error:  # those who follow twice a second will see it
             logger.warning("a removal is not followed yet: %s", error)
         return removed
@@ -115,6 +114,24 @@ class HeldTokenizers:
         """Finish what is being done."""
         for one in self:
             one.close()
+
+    def _follow(self) -> None:
+        """Have every catalogue follow; one that cannot is told of once, and keeps none back.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        for fingerprint, one in self._held.items():
+            try:
+                one.catalogue.follow()
+            except SQLAlchemyError:
+                raise
+            except Exception:
+                if fingerprint not in self._failing:
+                    logger.exception("tokenizer %s: new items are not followed", fingerprint)
+                self._failing.add(fingerprint)
+            else:
+                self._failing.discard(fingerprint)
 
     @contextmanager
     def refreshed(self) -> Iterator[None]:

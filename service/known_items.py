@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
+from sys import getsizeof
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from service.registry import RegisteredItem
 
 __all__ = ["KnownItems"]
 
-MOST = 50_000  # some 40 MB, at most 100
-LONGEST_TITLE = 1000  # characters; an item with a longer one is read each time
+MOST = 50_000  # of a tokenizer: some 40 MB, at most 90
+LARGEST = 1000  # bytes of item_id and title; a larger item is read each time
 LONGEST = 2.0  # seconds since other processes' changes were last taken in
 
 
@@ -52,7 +53,7 @@ class KnownItems:
             if newest != self.newest:
                 return
             for item in items:
-                if len(item.title or "") > LONGEST_TITLE:
+                if getsizeof(item.item_id) + getsizeof(item.title) > LARGEST:
                     continue
                 self._items[item.item_id] = item
                 self._names[item.number] = item.item_id

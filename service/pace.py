@@ -14,9 +14,11 @@ class Pace:
         timeout: seconds until a request that tokenizes, or looks an item up, is answered 503.
         texts: that are encoded at a time, shared by the encoder's threads.
         wait: seconds that a batch which is not full waits for more.
+        threads: that encode texts, each on one core; 0 for as many as torch finds cores.
     """
 
     queue: int = 4096
     timeout: float = 30.0
     texts: int = 64
     wait: float = 0.001
+    threads: int = 0

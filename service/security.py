@@ -14,6 +14,7 @@ from service import keys
 from service.bodies import MSGPACKS, NDJSONS, media_type
 from service.keys import KeyRing
 from service.limits import DEFAULT, LIMITS, RequestLimits
+from service.paths import ITEM
 from service.problems import MEDIA_TYPE, Problem, ProblemError, problem_response
 
 __all__ = ["RULES", "Access", "Guard", "Rule", "check_rules", "describe_rules"]
@@ -52,8 +53,8 @@ RULES = {
     ("POST", "/v1/tokenize"): Rule("write", (*JSON, *MSGPACKS)),
     ("POST", "/v1/tokenize:bulk"): Rule("write", NDJSONS, streamed=True),
     ("GET", "/v1/items"): READ,
-    ("GET", "/v1/items/{item_id:path}"): READ,
-    ("DELETE", "/v1/items/{item_id:path}"): Rule("admin"),
+    ("GET", f"/v1{ITEM}"): READ,
+    ("DELETE", f"/v1{ITEM}"): Rule("admin"),
     ("GET", "/v1/prefixes"): READ,
     ("POST", "/v1/similar"): Rule("read", JSON),
     ("POST", "/v1/recommend"): Rule("read", JSON),
@@ -157,7 +158,7 @@ def describe_rules(document: dict[str, Any]) -> None:
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     for (method, path), rule in RULES.items():
-        operation = document["paths"].get(path.replace(":path}", "}"), {}).get(method.lower())
+        operation = document["paths"].get(compile_path(path)[1], {}).get(method.lower())
         if operation is None:
             continue
         operation["responses"]["default"] = refusal

@@ -129,6 +129,7 @@ class ServeSettings(_DatabaseSettings):
     timeout: Annotated[float, Field(gt=0, le=3600)] = _pace.timeout
     batch_texts: Annotated[int, Field(ge=1, le=1024)] = _pace.texts
     batch_wait: Annotated[float, Field(ge=0, le=1)] = _pace.wait
+    threads: Annotated[int, Field(ge=0, le=256)] = _pace.threads
 
     @field_validator("tokenizer", "ids", mode="before")
     @classmethod
@@ -156,7 +157,7 @@ class ServeSettings(_DatabaseSettings):
 
     def pace(self) -> Pace:
         """Return how much is taken in at once, and how long it may take."""
-        return Pace(self.queue, self.timeout, self.batch_texts, self.batch_wait)
+        return Pace(self.queue, self.timeout, self.batch_texts, self.batch_wait, self.threads)
 
 
 def _listed(value: object) -> object:

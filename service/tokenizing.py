@@ -62,21 +62,22 @@ class Tokenizing:
         self.admission = Admission(pace.queue, pace.timeout)
         self.reads = Admission(pace.queue, pace.timeout)
         began, down = telemetry.began, (OperationalError, NoConnectionError)
-        cores = torch.get_num_threads()
-        self._part = max(1, pace.texts // cores)
+        threads = pace.threads or torch.get_num_threads()
+        self._part = max(1, pace.texts // threads)
         self._reader = Batcher(
             "registry", self._read, MOST_LOOKED_UP, pace.wait,
             for_all=down, began=began("registry"),
         )  # fmt: skip
-        # Each thread of ours is one of torch's: blocks of the tokenizer are small, and texts are
-        # encoded quicker side by side than by threads that wait for each other.
+        # Each thread of ours is one of torch's, and so are those that the process makes later:
+        # blocks of the tokenizer are small, and texts are encoded quicker side by side than by
+        # threads that wait for each other.
         self._writer = Batcher(
             "tokenizer", self._write, MOST_REGISTERED, pace.wait,
             start=lambda: torch.set_num_threads(1), for_all=down, began=began("quantize"),
         )  # fmt: skip
         self._encoder = Batcher(
             "encoder", self._embed, self._part, pace.wait,
-            start=lambda: torch.set_num_threads(1), began=began("encode"), threads=cores,
+            start=lambda: torch.set_num_threads(1), began=began("encode"), threads=threads,
         )  # fmt: skip
         telemetry.depth("registry", lambda: self._reader.waiting)
         telemetry.depth("quantize", lambda: self._writer.waiting)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -70,12 +71,13 @@ def check_device(device: str) -> None:
     """
     import torch
 
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not (number.isascii() and number.isdigit())):
+    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", device)
+    if found is None:
         raise InputError(f"--device {device}: give cpu, cuda, or one of several as cuda:1")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        seen = torch.cuda.device_count()
-        raise InputError(f"--device {device}: torch sees {seen} accelerators here; leave it out")
+    seen = torch.cuda.device_count()
+    if device != "cpu" and int(found[1] or 0) >= seen:
+        there = f"there are cuda:0 to cuda:{seen - 1}" if seen else "leave it out"
+        raise InputError(f"--device {device}: torch sees {seen} accelerators here; {there}")
 
 
 def column_map(columns: Sequence[str] | None) -> dict[str, str]:

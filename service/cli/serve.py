@@ -108,6 +108,14 @@ def serve(
         float | None,
         typer.Option(help="Seconds that a batch waits for more requests.", show_default="0.001"),
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that encode texts, each on one core; say so where a container may use "
+            "fewer cores than the machine has.",
+            show_default="the machine's cores",
+        ),
+    ] = None,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
 ) -> None:
@@ -143,6 +151,7 @@ def serve(
         "timeout": timeout,
         "batch_texts": batch_texts,
         "batch_wait": batch_wait,
+        "threads": threads,
     }
     settings = resolve(ServeSettings, given)
     listener = listening(settings)

@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from data_prep.errors import InputError
+from service.paths import ITEM
 from service.problems import RESPONSES, ProblemError
 from service.routes.dependencies import (
     NAMES_TOKENIZER,
@@ -60,7 +61,7 @@ def list_items(
 
 
 @direct.get(
-    "/items/{item_id:path}",
+    ITEM,
     response_model=Item,
     responses=RESPONSES | {404: {"description": "Not found"}},
 )
@@ -77,7 +78,7 @@ async def get_item(request: Request, item_id: str) -> Response:
 
 
 @router.delete(
-    "/items/{item_id:path}",
+    ITEM,
     status_code=204,
     responses=RESPONSES | {404: {"description": "Not found"}},
 )

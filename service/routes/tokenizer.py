@@ -4,11 +4,12 @@ from fastapi import APIRouter
 
 from service.limits import LIMITS
 from service.routes.dependencies import HeldDependency, RecommendingDependency, TokenizingDependency
+from service.routes.threaded import Threaded
 from service.schemas import TokenizerDescription
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/v1", tags=["tokenizer"])
+router = APIRouter(prefix="/v1", tags=["tokenizer"], route_class=Threaded)
 
 
 @router.get("/tokenizer")

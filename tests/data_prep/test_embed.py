@@ -1,8 +1,10 @@
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from data_prep import encoders
@@ -89,6 +91,30 @@ def test_minilm_gives_a_text_one_vector_whatever_else_is_in_the_batch() -> None:
         assert np.array_equal(np.concatenate(parts), together[:35])
 
 
+def test_minilm_gives_threads_side_by_side_the_same_vectors() -> None:
+    texts = TextTemplate().render_all(demo_items(60).iter_rows(named=True))
+    minilm = load_encoder("minilm")
+    together = embed(texts, minilm)
+    draw = np.random.default_rng(0)
+    parts = [draw.permutation(60)[:12] for _ in range(16)]
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(4, initializer=lambda: torch.set_num_threads(1)) as threads:
+            found = threads.map(lambda part: embed([texts[row] for row in part], minilm), parts)
+            for part, vectors in zip(parts, found, strict=True):
+                assert np.array_equal(vectors, together[part])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_of_an_endless_text_the_beginning_is_read() -> None:
+    """32 characters for each of the 256 tokens: what comes after is not looked at."""
+    minilm = load_encoder("minilm")
+    near, far = (embed([" " * spaces + "soap"], minilm) for spaces in (8188, 8192))
+    assert np.array_equal(near, embed(["soap"], minilm))
+    assert np.array_equal(far, embed([""], minilm))
+
+
 def test_texts_of_any_number_of_tokens_get_vectors_of_their_own() -> None:
     """Around each multiple of the padding, and up to and beyond the model's 256 tokens."""
     counts = [*range(1, 20), *range(244, 258), 400]
@@ -118,5 +144,7 @@ def test_a_revision_covers_more_than_the_weights() -> None:
 
     first = encoders.SentenceEncoder("minilm", str(get_model_path()))
     assert first.revision == load_encoder("minilm").revision
+    assert encoders._revision(first._model, first.weights, "") == first.revision
+    assert encoders._revision(first._model, first.weights, "query: ") != first.revision
     first._model.max_seq_length = 16
-    assert encoders._revision(first._model, first.weights) != first.revision
+    assert encoders._revision(first._model, first.weights, "") != first.revision

@@ -11,6 +11,16 @@ def test_fields_stand_in_order_and_empty_ones_leave_nothing() -> None:
     assert TextTemplate(fields=("price",)).render({"price": 2.5}) == "2.5."
 
 
+def test_lists_and_structs_are_the_texts_in_them() -> None:
+    template = TextTemplate(fields=("tags",))
+    nested = {"for": ["hands ", None, ["face"]], "with": {"scent": "rose", "price": 3}}
+    assert template.render({"tags": nested}) == "hands > face > rose > 3."
+    deep: object = "soap"
+    for _ in range(10_000):
+        deep = [deep, {"more": deep}] if deep == "soap" else [deep]
+    assert template.render({"tags": deep}) == "soap > soap."
+
+
 def test_items_without_text_are_named() -> None:
     items = [{"item_id": "a", "title": "x"}, {"item_id": "b", "title": " "}, {"item_id": "c"}]
     with pytest.raises(InputError, match="2 items: b, c"):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -123,7 +124,7 @@ def test_what_one_replica_adds_or_removes_the_other_finds_or_not(replicas: Both)
 
     semantic_id = _post(one, kettle)[0]["semantic_id"]
     assert _until(lambda: nearest(two) == ["k"]) < 2
-    for client in (one, two) * 2:  # the second time from memory
+    for client in (one, two) * 2:
         assert client.get("/v1/items/k").json()["semantic_id"] == semantic_id
     assert one.delete("/v1/items/k").status_code == 204
     assert one.get("/v1/items/k").status_code == 404
@@ -193,10 +194,45 @@ def test_text_that_no_database_holds_is_refused(replicas: Both) -> None:
         {"item_id": "\ud800", "title": "x"},
         {"item_id": "a", "title": "soap \ud800"},
         {"item_id": "a", "title": "x\udc00", "vector": [0.1] * 256},
+        {"item_id": "a", "categories": ["soap", "\udc00"]},
     ):
         lone = json.dumps({"items": [fields]})
         answer = client.post("/v1/tokenize", content=lone, headers=headers)
         assert answer.status_code == 422, answer.text
+
+
+def test_an_item_whose_name_ends_a_line_is_another_item(replicas: Both) -> None:
+    client, _ = replicas
+    named = ["x", "x\n", "p\nq", "\r\nx/\u2028"]
+    _post(client, pl.DataFrame({"item_id": named, "title": ["Soap"] * 4}))
+    at = {name: f"/v1/items/{quote(name, safe='')}" for name in named}
+    for name in named:
+        assert client.get(at[name]).json()["item_id"] == name
+    assert client.delete(at["x\n"]).status_code == 204
+    assert [client.get(at[name]).status_code for name in named] == [200, 404, 200, 200]
+
+
+def test_one_catalogue_that_cannot_follow_keeps_no_other_back(
+    url: str, pipeline: Pipeline, reassigning: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, sound = _catalogues(url, [pipeline, reassigning])
+
+    def fail() -> int:
+        raise RuntimeError("no room in the index")
+
+    broken.follow = fail  # type: ignore[method-assign]
+    with caplog.at_level("ERROR"), TestClient(create_app(broken, others=[sound])) as client:
+        body = {"items": [{"item_id": "k", "title": "Copper kettle"}]}
+        named = {"tokenizer": reassigning.fingerprint}
+        assert client.post("/v1/tokenize", json=body, params=named).status_code == 200
+        query = {"text": "Copper kettle", "k": 1}
+        assert _until(lambda: client.post("/v1/similar", json=query, params=named).json()["items"])
+        sleep(1.2)
+        assert client.delete("/v1/items/k").status_code == 204
+    told = [record for record in caplog.records if "are not followed" in record.message]
+    assert len(told) == 1
+    assert "no room in the index" in str(told[0].exc_info)
+    broken.registry.database.close()
 
 
 @pytest.fixture

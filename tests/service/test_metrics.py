@@ -101,8 +101,8 @@ def test_what_is_refused_is_counted_under_its_route(make: Make, tmp_path: Path) 
         problem_of(full, 429)
         counted = _values(client, "semid_requests_total")
     assert counted == {
-        ("GET", "/v1/items/{item_id:path}", "401"): 2,
-        ("GET", "/v1/items/{item_id:path}", "403"): 1,
+        ("GET", "/v1/items/{item_id:any}", "401"): 2,
+        ("GET", "/v1/items/{item_id:any}", "403"): 1,
         ("GET", "unmatched", "401"): 1,
         ("POST", "/v1/tokenize:bulk", "429"): 1,
     }

@@ -48,7 +48,7 @@ def interface(application: Make) -> Iterator[Any]:
 
 def _asked(interface: Any, method: str, path: str, mode: GenerationMode, examples: int) -> int:
     """Send what schemathesis makes of an operation's description; return how many were sent."""
-    operation = interface[path.replace(":path}", "}")][method]
+    operation = interface[path.replace(":any}", "}")][method]
     if mode == GenerationMode.NEGATIVE and not (
         operation.body or list(operation.iter_parameters())
     ):

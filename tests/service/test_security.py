@@ -67,7 +67,7 @@ def _bearer(key: str) -> dict[str, str]:
 
 
 def _ask(client: TestClient, method: str, template: str, headers: dict[str, str]) -> Any:
-    path = template.replace("{item_id:path}", "a").replace("{path:path}", "style.css")
+    path = template.replace("{item_id:any}", "a").replace("{path:path}", "style.css")
     path = path.replace("{name}", "not-found")
     body = json.dumps(ITEM if "tokenize" in path else {"text": "kettle"})
     media = "application/x-ndjson" if path.endswith(":bulk") else "application/json"

@@ -1,0 +1,22 @@
+"""The path of an item: any item_id, with slashes and line breaks."""
+
+from starlette.convertors import Convertor, register_url_convertor
+
+__all__ = ["ITEM"]
+
+ITEM = "/items/{item_id:any}"
+
+
+class _Any(Convertor[str]):
+    """All that follows; Starlette's `path` ends before a line break."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("any", _Any())
