@@ -151,6 +151,12 @@ class SequenceDataset:
         end = first[user] + number + 2
         return user, self._rows(np.maximum(first[user], end - length - 1), end)
 
+    def without_codes(self) -> Self:
+        """Return the same without IDs, and without what is known of their tokenizer."""
+        return replace(
+            self, codes=None, suffixes=None, codebooks=None, codebook_size=0, tokenizer=""
+        )
+
     def without_users(self) -> Self:
         """Return the catalogue alone, with each item's popularity: what a trained model needs."""
         return replace(

@@ -56,7 +56,7 @@ class DualEncoder(ScoringModel):
     items taught it.
 
     Raises:
-        InputError: an unknown loss or output; as `ItemVectors`.
+        InputError: an unknown loss or output; loss in_batch with repeats; as `ItemVectors`.
     """
 
     def __init__(self, config: DualEncoderConfig, dataset: SequenceDataset) -> None:
@@ -64,8 +64,11 @@ class DualEncoder(ScoringModel):
         for name, known in (("loss", LOSSES), ("outputs", OUTPUTS)):
             if (given := getattr(config, name)) not in known:
                 raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
+        if config.tower.repeats and config.loss == "in_batch":
+            # A window's own items are always candidates, whatever else is in the batch.
+            raise InputError("repeats cannot be learnt by loss in_batch; take loss full")
         self.config, self.history = config, config.tower.history
-        width = config.tower.width
+        width, self.codebook_size = config.tower.width, dataset.codebook_size
         self.items = ItemVectors(dataset, config.parts, width)
         self.own = ItemVectors(dataset, config.parts, width) if config.outputs == "untied" else None
         self.projection = nn.Linear(width, width) if config.outputs == "projected" else None
@@ -113,14 +116,26 @@ class DualEncoder(ScoringModel):
         """Return (n_items, d), whose products with users' vectors are the scores."""
         return self._outputs(self.items())
 
+    def scores(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
+        """Return (B, n_items) scores, higher is better, after histories and queries.
+
+        Raises:
+            ValueError: as `user_vectors`.
+        """
+        return self.scored(self.user_vectors(histories, queries), histories, self.item_vectors())
+
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes
-        return np.full(len(codes), "codes" in self.config.parts and not self.items.needs_content)
+        if "codes" not in self.config.parts or self.items.needs_content:
+            return np.zeros(len(codes), dtype=bool)
+        return np.asarray((codes < self.codebook_size).all(1))
 
     def extend(self, codes: Codes, suffixes: Suffixes) -> None:
         """Give items that came after training the vectors that their codes make, no residual."""
         if not self.accepts(codes, suffixes).all():
-            raise InputError("a model that reads no codes cannot know an item by them")
+            raise InputError(
+                "only a model that reads codes, and has these, can know an item by them"
+            )
         for table in (self.items, self.own):
             if table is not None:
                 table.extend(torch.from_numpy(codes.astype(np.int64)))
@@ -135,10 +150,9 @@ class DualEncoder(ScoringModel):
         return projected
 
     def _users(self, histories: Tensor, queries: Tensor | None, embeddings: Tensor) -> Tensor:
-        present = histories != PADDING
+        present = check_histories(histories, self.history, empty=queries is not None)
         items = functional.embedding(histories[present], embeddings)
         if queries is None:
-            check_histories(histories, self.history)
             return last_of_each(self.tower(items, present), present)
         if self.query is None:
             raise ValueError("a model with query_width is needed to read queries")
@@ -151,11 +165,10 @@ class DualEncoder(ScoringModel):
         return last_of_each(self.tower(x, both), both)
 
     def _loss(self, states: Tensor, before: Tensor, targets: Tensor, embeddings: Tensor) -> Tensor:
-        outputs, repeats = self._outputs(embeddings), self.repeated(before)
+        outputs = self._outputs(embeddings)
         if self.config.loss == "in_batch":
-            shares = self.get_buffer("log_share")
-            return sampled_softmax_loss(states, outputs, targets, shares, repeats)
-        seen = self.get_buffer("seen")
+            return sampled_softmax_loss(states, outputs, targets, self.get_buffer("log_share"))
+        seen, repeats = self.get_buffer("seen"), self.repeated(before)
         return full_softmax_loss(
             states,
             functional.embedding(seen, outputs),

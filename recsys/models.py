@@ -12,7 +12,7 @@ from recsys.next_item_model import NextItemModel
 from recsys.sasrec import Sasrec
 from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
 
-__all__ = ["Shape", "build_model", "plain_shape", "shape_of"]
+__all__ = ["Shape", "build_model", "plain_shape", "reads_codes", "shape_of"]
 
 Shape = TowerConfig | DualEncoderConfig | TigerRecommenderConfig
 KINDS: dict[str, type[Shape]] = {
@@ -35,6 +35,13 @@ def build_model(shape: Shape, dataset: SequenceDataset) -> NextItemModel:
     return Sasrec(shape, dataset)
 
 
+def reads_codes(shape: Shape) -> bool:
+    """Say whether such a model reads semantic IDs, so that each tokenizer makes another one."""
+    if isinstance(shape, DualEncoderConfig):
+        return not {"codes", "prefixes"}.isdisjoint(shape.parts)
+    return isinstance(shape, TigerRecommenderConfig)
+
+
 def plain_shape(shape: Shape) -> dict[str, Any]:
     """Return a shape as JSON has it."""
     kind = next(name for name, each in KINDS.items() if type(shape) is each)
@@ -43,7 +50,7 @@ def plain_shape(shape: Shape) -> dict[str, Any]:
 
 
 def shape_of(plain: dict[str, Any]) -> Shape:
-    """Return the shape that `plain_shape` wrote.
+    """Return the shape that `plain_shape` wrote; a field that it had not yet has its default.
 
     Raises:
         InputError: another kind or field than this version has.
@@ -52,9 +59,15 @@ def shape_of(plain: dict[str, Any]) -> Shape:
     kind = KINDS.get(given.pop("kind", ""))
     if kind is None:
         raise InputError(f"a model of kind {plain.get('kind')!r}; there are {', '.join(KINDS)}")
-    unknown = set(given).symmetric_difference(field.name for field in fields(kind))
+    if kind is DualEncoderConfig:
+        tower = _made(TowerConfig, given.get("tower", {}))
+        given |= {"parts": tuple(given.get("parts", ())), "tower": tower}
+    shape: Shape = _made(kind, given)
+    return shape
+
+
+def _made(kind: type[Any], given: dict[str, Any]) -> Any:
+    unknown = set(given).difference(field.name for field in fields(kind))
     if unknown:
         raise InputError(f"the model's shape has another field, {min(unknown)!r}; train it again")
-    if kind is DualEncoderConfig:
-        given |= {"parts": tuple(given["parts"]), "tower": TowerConfig(**given["tower"])}
     return kind(**given)

@@ -132,14 +132,15 @@ class ScoringModel(NextItemModel):
         Raises:
             ValueError: as `user_vectors`.
         """
-        return self._scores(histories, self.item_vectors())
+        return self.scored(self.user_vectors(histories), histories, self.item_vectors())
 
     def repeated(self, before: Tensor) -> Repeats | None:
         """Return what is added to the scores of items (B, T) int64 that were there before."""
         return None if self.repeats is None else self.repeats(before)
 
-    def _scores(self, histories: Tensor, items: Tensor) -> Tensor:
-        scores, repeats = self.user_vectors(histories) @ items.T, self.repeated(histories)
+    def scored(self, users: Tensor, histories: Tensor, items: Tensor) -> Tensor:
+        """Return (B, n_items), the scores of vectors of users (B, d) and items (n_items, d)."""
+        scores, repeats = users @ items.T, self.repeated(histories)
         return scores if repeats is None else repeats.added(scores)
 
     def examples(self, dataset: SequenceDataset) -> Tensor:
@@ -161,7 +162,7 @@ class ScoringModel(NextItemModel):
         with torch.no_grad():
             items = self.item_vectors()
         return evaluate(
-            lambda histories: self._scores(histories, items),
+            lambda histories: self.scored(self.user_vectors(histories), histories, items),
             dataset,
             split,
             self.history,
@@ -171,15 +172,18 @@ class ScoringModel(NextItemModel):
         )
 
 
-def check_histories(histories: Tensor, longest: int) -> Tensor:
+def check_histories(histories: Tensor, longest: int, *, empty: bool = False) -> Tensor:
     """Return where histories (B, T) have items, (B, T) bool.
+
+    Args:
+        empty: whether one may be.
 
     Raises:
         ValueError: one is empty, or longer than `longest`.
     """
     present = histories != PADDING
-    if not present.any(1).all() or histories.shape[1] > longest:
-        raise ValueError(f"histories of 1 to {longest} items are needed")
+    if not (empty or present.any(1).all()) or histories.shape[1] > longest:
+        raise ValueError(f"histories of {0 if empty else 1} to {longest} items are needed")
     return present
 
 

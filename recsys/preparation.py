@@ -40,6 +40,8 @@ def prepare_dataset(
         InputError: more unknown items; no user left; an item of the catalogue without codes or
             vector; codes of several tokenizers or lengths; a column or value missing.
     """
+    if "item_id" not in items.columns:
+        raise InputError(f"items: no column 'item_id'; it has {', '.join(items.columns)}")
     catalogue = check_items(items.select("item_id"), "items")
     sequences = _sequences(events)
     numbered = catalogue.with_row_index("number")
@@ -125,8 +127,18 @@ def _codes(
             f"ids: no column {min(missing)!r}; a table that semid tokenize wrote is needed"
         )
     check_items(ids.select("item_id"), "ids")
+    for name, dtype in (("codes", pl.List(pl.UInt16())), ("suffix", pl.UInt32())):
+        try:
+            ids = ids.with_columns(pl.col(name).cast(dtype))
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"ids: {name} of another type ({reason}); a table that semid tokenize wrote is "
+                f"needed"
+            ) from error
     joined = catalogue.join(ids, on="item_id", how="left", maintain_order="left")
-    without = joined.filter(pl.col("codes").is_null() | pl.col("suffix").is_null())
+    lacks = pl.col("codes").is_null() | pl.col("codes").list.contains(None, nulls_equal=True)
+    without = joined.filter(lacks | pl.col("suffix").is_null())
     if without.height:
         raise InputError(
             f"{without.height} of {joined.height} items have no codes, the first is "
@@ -138,9 +150,8 @@ def _codes(
     levels = joined["codes"].list.len()
     if levels.n_unique() > 1 or not levels[0]:
         raise InputError("ids: items have different numbers of codes, or none")
-    codes = joined["codes"].cast(pl.List(pl.UInt16())).list.to_array(int(levels[0]))
-    suffixes = joined["suffix"].cast(pl.UInt32()).to_numpy(writable=True)
-    return codes.to_numpy(writable=True), suffixes, str(makers[0] or "")
+    codes = joined["codes"].list.to_array(int(levels[0])).to_numpy(writable=True)
+    return codes, joined["suffix"].to_numpy(writable=True), str(makers[0] or "")
 
 
 def _vectors(catalogue: pl.DataFrame, vectors: pl.DataFrame) -> NDArray[np.float32]:

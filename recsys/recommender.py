@@ -21,13 +21,14 @@ from data_prep.record import library_versions
 from recsys.dataset import PADDING, SequenceDataset
 from recsys.dual_encoder import DualEncoderConfig
 from recsys.item_index import ItemIndex
-from recsys.models import Shape, build_model, plain_shape, shape_of
+from recsys.models import Shape, build_model, plain_shape, reads_codes, shape_of
 from recsys.next_item_model import Codes, NextItemModel, ScoringModel, Suffixes
 from recsys.tiger_recommender import TigerRecommender
 
 __all__ = ["FILES", "Recommendation", "Recommender", "save_recommender"]
 
 FORMAT = 1
+TOGETHER = 32  # histories that are ranked at once
 CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
     "config.json",
     "weights.safetensors",
@@ -53,7 +54,8 @@ def save_recommender(
 ) -> str:
     """Write a recommender and return its fingerprint; the folder appears whole or not at all.
 
-    The catalogue goes with it, without users and events. The fingerprint is the SHA-256 of shape,
+    The catalogue goes with it, without users and events, and without codes where the model reads
+    none. The fingerprint is the SHA-256 of shape,
     weights and catalogue.
 
     Raises:
@@ -63,10 +65,12 @@ def save_recommender(
     catalogue = dataset.without_users()
     if not (isinstance(shape, DualEncoderConfig) and "content" in shape.parts):
         catalogue = replace(catalogue, vectors=None)
+    if not reads_codes(shape):
+        catalogue = catalogue.without_codes()
     body = {
         "format": FORMAT,
         "shape": plain_shape(shape),
-        "tokenizer": dataset.tokenizer,
+        "tokenizer": catalogue.tokenizer,
         "catalogue": catalogue.fingerprint,
         "versions": library_versions(),
     }
@@ -97,7 +101,7 @@ class Recommender:
     ) -> None:
         self.model, self.fingerprint, self.metrics = model.eval(), fingerprint, metrics
         self.tokenizer = catalogue.tokenizer
-        self._item_ids = list(catalogue.item_ids)
+        self._item_ids, self._trained = list(catalogue.item_ids), catalogue.n_items
         self._numbers = {item_id: number for number, item_id in enumerate(self._item_ids)}
         self._hidden: set[int] = set()
         self._busy = threading.Lock()
@@ -162,7 +166,7 @@ class Recommender:
         """
         if dataset.tokenizer and self.tokenizer:
             self.check_tokenizer(dataset.tokenizer)
-        if list(dataset.item_ids) != self._item_ids[: dataset.n_items]:
+        if list(dataset.item_ids) != self._item_ids[: self._trained]:
             raise InputError(
                 "the data has other items than the recommender was trained on; prepare it from the "
                 "same catalogue, or train again"
@@ -178,6 +182,8 @@ class Recommender:
             codes: (n, L), of the tokenizer that the model was trained with.
             suffixes: (n,).
         """
+        if not item_ids:
+            return 0
         with self._busy:
             known = self.model.accepts(codes, suffixes)
             known &= np.asarray([item_id not in self._numbers for item_id in item_ids], dtype=bool)
@@ -224,12 +230,10 @@ class Recommender:
             return []
         with self._busy:
             read = [self._read(row, history) for row, history in enumerate(histories)]
-            hidden = sorted(self._hidden)
-            seen = [[*hidden, *(items if exclude_seen else ())] for items in read]
-            recent = _padded([items[-self.model.history :] for items in read])
             return [
                 [Recommendation(self._item_ids[item], score) for item, score in row]
-                for row in self._ranked(recent, k, seen)
+                for start in range(0, len(read), TOGETHER)
+                for row in self._ranked(read[start : start + TOGETHER], k, exclude_seen)
             ]
 
     def _read(self, row: int, history: Sequence[str]) -> list[int]:
@@ -241,14 +245,18 @@ class Recommender:
 
     @torch.no_grad()
     def _ranked(
-        self, recent: Tensor, k: int, seen: Sequence[Sequence[int]]
+        self, read: Sequence[Sequence[int]], k: int, exclude_seen: bool
     ) -> list[list[tuple[int, float]]]:
+        recent = _padded([items[-self.model.history :] for items in read])
+        seen = [set(items) if exclude_seen else set[int]() for items in read]
         if isinstance(self.model, ScoringModel):
             assert self._index is not None
             users, repeats = self.model.user_vectors(recent), self.model.repeated(recent)
-            return self._index.search(users.numpy(), k, seen, repeats.by_item() if repeats else ())
+            added = repeats.by_item() if repeats else ()
+            return self._index.search(users.numpy(), k, seen, added, self._hidden)
         assert isinstance(self.model, TigerRecommender)
-        excluded = _padded(seen) if any(seen) else None
+        left_out = [[*items, *self._hidden] for items in seen]
+        excluded = _padded(left_out) if any(left_out) else None
         found = self.model.recommend(recent, k, excluded)
         return [
             [(item, score) for item, score in zip(*row, strict=True) if item != PADDING]

@@ -51,7 +51,7 @@ class Repeats:
 
     def added(self, scores: Tensor) -> Tensor:
         """Return scores (B, n_items) with it."""
-        return scores.scatter_add(1, self.items, self.counted * self.score)
+        return scores.scatter_add(1, self.items, (self.counted * self.score).to(scores.dtype))
 
 
 class RepeatScore(nn.Module):

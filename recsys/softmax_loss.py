@@ -36,11 +36,7 @@ def full_softmax_loss(
 
 
 def sampled_softmax_loss(
-    hidden: Tensor,
-    items: Tensor,
-    targets: Tensor,
-    log_share: Tensor,
-    repeats: Repeats | None = None,
+    hidden: Tensor, items: Tensor, targets: Tensor, log_share: Tensor
 ) -> Tensor:
     """Return the mean loss among the distinct targets of the batch, corrected by log-frequency.
 
@@ -52,14 +48,10 @@ def sampled_softmax_loss(
         items: (n_items, d).
         targets: (P,) int64.
         log_share: (n_items,) the log of each item's share of the events that train.
-        repeats: what is added for items that were there before.
     """
     candidates, places = torch.unique(targets, return_inverse=True)
     logits = hidden @ functional.embedding(candidates, items).T - log_share[candidates]
-    logits = logits.float()
-    if repeats is not None:
-        logits = repeats.among(candidates).added(logits)
-    return functional.cross_entropy(logits, places)
+    return functional.cross_entropy(logits.float(), places)
 
 
 class _FullSoftmax(torch.autograd.Function):
@@ -91,7 +83,7 @@ class _FullSoftmax(torch.autograd.Function):
         blocks = (torch.split(x, rows) for x in arrays)
         for h, target, had, once, loss, gradient in zip(*blocks, strict=True):
             logits = torch.mm(h.to(precision), factor.T).to(h.dtype)
-            logits.scatter_add_(1, had, once * again)
+            logits.scatter_add_(1, had, (once * again).to(logits.dtype))
             at_target = logits.gather(1, target[:, None])
             highest = logits.amax(1, keepdim=True)
             exponents = logits.sub_(highest).exp_()

@@ -121,9 +121,15 @@ class TigerRecommender(NextItemModel):
         return torch.stack(losses).sum() / len(examples)
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
-        """Tell which items have tokens: the rooms for suffixes are as many as the headroom says."""
-        del codes
-        return suffixes < max(1, self.vocabulary.suffixes)
+        """Tell which items have tokens that no item has.
+
+        The rooms for suffixes are as many as the headroom says.
+        """
+        size, rooms = self.vocabulary.codebook_size, max(1, self.vocabulary.suffixes)
+        known: NDArray[np.bool_] = (codes < size).all(1) & (suffixes < rooms)
+        tokens = torch.from_numpy(self.vocabulary.encode(codes[known], suffixes[known]))
+        known[known] = (self.trie.find(tokens.to(self.trie.device)) < 0).cpu().numpy()
+        return known
 
     def extend(self, codes: Codes, suffixes: Suffixes) -> None:
         tokens = self.vocabulary.encode(codes, suffixes)
@@ -175,11 +181,12 @@ class TigerRecommender(NextItemModel):
         quick: bool = False,
     ) -> Evaluation:
         depth = self.config.validation_beams if quick else self.config.beams
+        everyone = None
+        if self.config.user_buckets:
+            everyone = torch.from_numpy(self.vocabulary.user_tokens(dataset.user_ids))
 
         def listed(chosen: Users, histories: Tensor, excluded: Tensor | None) -> Tensor:
-            tokens = None
-            if self.config.user_buckets:
-                tokens = self.users[torch.from_numpy(chosen).to(self.device)]
+            tokens = None if everyone is None else everyone[chosen].to(self.device)
             return self.recommend(histories, depth, excluded, tokens, depth).items
 
         return evaluate_lists(

@@ -26,6 +26,18 @@ from tokenizer.randomness import deterministic, random_state, restore_random_sta
 __all__ = ["Measurement", "TrainingConfig", "TrainingResult", "train"]
 
 PRECISIONS = ("fp32", "bf16")
+LEAST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "learning_rate": 0,
+    "warmup_steps": 0,
+    "weight_decay": 0,
+    "evaluate_every": 1,
+    "validation_users": 0,
+    "patience": 1,
+    "checkpoint_every": 0,
+    "seed": 0,
+}
 CHECK_EVERY = 20  # steps between two looks at the losses, for which a GPU has to be waited for
 
 
@@ -67,11 +79,16 @@ class TrainingConfig:
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse a schedule, precision or protocol that there is not.
+        """Refuse a number that cannot be, and a schedule, precision or protocol that there is not.
 
         Raises:
-            InputError: names it, and those to choose from.
+            InputError: names it, and what to choose from.
         """
+        for name, least in LEAST.items():
+            if not least <= (number := getattr(self, name)) < math.inf:
+                raise InputError(f"{name} is {number:g}; it is {least} or more")
+        if not self.learning_rate:
+            raise InputError("learning_rate is 0; it is above 0")
         for name, known in (
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
@@ -136,7 +153,7 @@ def train(
             measurement where one was made.
 
     Raises:
-        InputError: an unknown schedule, precision, protocol or metric, or nothing to train on.
+        InputError: as `TrainingConfig.check`; an unknown metric; nothing to train on.
         FloatingPointError: the loss is no longer finite.
     """
     config.check()

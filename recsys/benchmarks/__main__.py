@@ -32,12 +32,18 @@ def main() -> None:
     for path in given.datasets:
         dataset = SequenceDataset.load(path)
         category, _, tokenizer = path.stem.partition("-")
+        notes = path.with_suffix(".json")
+        said = json.loads(notes.read_text()) if notes.is_file() else {}
         for model in given.model:
             for seed in range(given.seeds):
                 quantized = model in PRESETS[given.preset].models
                 quantized = quantized and PRESETS[given.preset].models[model].quantized
+                if tokenizer and not quantized:
+                    raise InputError(
+                        f"{model} reads no codes: train it on {category}.safetensors, whose record "
+                        f"belongs beside the others"
+                    )
                 cell = Cell(category, model, tokenizer if quantized else "", seed, given.cold)
-                said = json.loads(path.with_suffix(".json").read_text())
                 record = run_cell(
                     given.out, cell, given.preset, dataset, said, given.device, _told(cell)
                 )

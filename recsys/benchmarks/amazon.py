@@ -147,8 +147,9 @@ def tokenized(
     """
     items = pl.concat([category.items.select("item_id") for category in categories])
     vectors = np.concatenate([category.vectors for category in categories])
-    first = ~items["item_id"].is_duplicated() | items["item_id"].is_first_distinct()
-    vectors = vectors[first.to_numpy()]  # some items are in two categories
+    vectors = vectors[
+        items["item_id"].is_first_distinct().to_numpy()
+    ]  # some items are in two categories
     digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
     pipeline = _kept(folder, config, digest)
     if pipeline is None:

@@ -21,8 +21,8 @@ from recsys.baselines import CoOccurrence, Popularity
 from recsys.benchmarks.presets import PRESETS
 from recsys.dataset import SequenceDataset
 from recsys.evaluation import PROTOCOLS, Evaluation, evaluate
-from recsys.models import build_model, plain_shape
-from recsys.training import Measurement, train
+from recsys.models import build_model, plain_shape, shape_of
+from recsys.training import Measurement, TrainingConfig, train
 
 __all__ = ["BASELINES", "Cell", "run_cell"]
 
@@ -129,8 +129,19 @@ def _kept(
     if not path.is_file() or not (folder / "ranks" / f"{cell.name}.npz").is_file():
         return None
     record: dict[str, Any] = json.loads(path.read_text())
-    same = record.get("config") == config and record.get("data") == dataset.fingerprint
+    same = _in_full(record.get("config")) == config and record.get("data") == dataset.fingerprint
     return record if same else None
+
+
+def _in_full(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a configuration with those fields, too, that came after it was kept."""
+    if not config:
+        return config
+    try:
+        shape = plain_shape(shape_of(config["shape"]))
+    except (InputError, TypeError, KeyError):
+        return None
+    return {"shape": shape, "training": asdict(TrainingConfig()) | config["training"]}
 
 
 def _measure(

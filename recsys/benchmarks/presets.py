@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from recsys.causal_transformer import TowerConfig
 from recsys.dual_encoder import DualEncoderConfig
-from recsys.models import Shape
+from recsys.models import Shape, reads_codes
 from recsys.tiger_recommender import TigerRecommenderConfig
 from recsys.training import TrainingConfig
 
@@ -22,9 +22,7 @@ class Model:
     @property
     def quantized(self) -> bool:
         """Whether it reads semantic IDs, so that each quantizer makes another one."""
-        if isinstance(self.shape, DualEncoderConfig):
-            return "codes" in self.shape.parts
-        return isinstance(self.shape, TigerRecommenderConfig)
+        return reads_codes(self.shape)
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
     return {
         **_scoring(usual, coded),
         **{f"{name}-repeats": model for name, model in again.items()},
+        "dual-encoder-in-batch": _dual(coded, "codes", outputs="projected", loss="in_batch"),
         "tiger": tiger,
     }
 
@@ -62,18 +61,18 @@ def _with_repeats(model: Model) -> Model:
 
 
 def _scoring(usual: Model, coded: Model) -> dict[str, Model]:
-    def dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -> Model:
-        assert isinstance(like.shape, TowerConfig)
-        return Model(DualEncoderConfig(parts, outputs, loss, like.shape), like.training)
-
     return {
         "sasrec": usual,
-        "dual-encoder": dual(coded, "codes"),
-        "dual-encoder-in-batch": dual(coded, "codes", outputs="projected", loss="in_batch"),
-        "dual-encoder-prefixes": dual(usual, "codes", "prefixes"),
-        "dual-encoder-residual": dual(usual, "codes", "dense"),
-        "dual-encoder-content": dual(usual, "content", "dense"),
+        "dual-encoder": _dual(coded, "codes"),
+        "dual-encoder-prefixes": _dual(usual, "codes", "prefixes"),
+        "dual-encoder-residual": _dual(usual, "codes", "dense"),
+        "dual-encoder-content": _dual(usual, "content", "dense"),
     }
+
+
+def _dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -> Model:
+    assert isinstance(like.shape, TowerConfig)
+    return Model(DualEncoderConfig(parts, outputs, loss, like.shape), like.training)
 
 
 _SMOKE_TOWER = TowerConfig(width=32, heads=2, feedforward=64)

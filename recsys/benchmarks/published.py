@@ -33,7 +33,6 @@ COMPARABLE = {
     "sasrec-repeats": "SASRec, full cross-entropy",
     "lsh": "GRIT-VQ paper: LSH",
     "kmeans": "GRIT-VQ paper: k-means + STE",
-    "ste": "GRIT-VQ paper: VQ-VAE",
     "rqvae": "GRIT-VQ paper: RQ-VAE",
     "simvq": "GRIT-VQ paper: SimpleVQ",
     "nsvq": "GRIT-VQ paper: NSVQ / DiVeQ",

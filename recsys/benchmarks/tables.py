@@ -1,5 +1,6 @@
 """The tables of a benchmark: every row by both protocols, beside the published figures."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import InputError
-from recsys.benchmarks.cells import Cell
+from recsys.benchmarks.cells import BASELINES, Cell
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED
 from recsys.evaluation import PROTOCOLS, Protocol
 from recsys.metrics import per_user
@@ -18,6 +19,7 @@ from recsys.significance import compare, holm
 
 __all__ = ["markdown", "rows_of", "significance_of"]
 
+TOKENIZED, REPEATS = " · ", "-repeats"
 SHOWN = ("recall@10", "ndcg@10")
 RESAMPLES = 2000
 HEADINGS = {"all": "all items ranked", "without_history": "the user's history left out"}
@@ -71,10 +73,11 @@ def rows_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def significance_of(
     folder: Path, records: Sequence[Mapping[str, Any]], metrics: Sequence[str] = SHOWN
 ) -> list[dict[str, Any]]:
-    """Test each model's first tokenizer against its others, and each model against SASRec.
+    """Test each model's first tokenizer against its others, and each model against baselines.
 
     Tokenizers are tested against others of the same shape, and the first of each shape against the
-    first of another.
+    first of another. What learns repeats is tested against the same without, and against SASRec
+    that learns them; the others against SASRec; all against co-occurrence.
     Each user's value is the mean over the seeds. Holm's correction is over the whole table.
 
     Args:
@@ -138,7 +141,7 @@ def _spread(metrics: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float
 
 
 def _label(cell: Mapping[str, Any]) -> str:
-    return " · ".join(part for part in (cell["model"], cell["tokenizer"]) if part)
+    return TOKENIZED.join(part for part in (cell["model"], cell["tokenizer"]) if part)
 
 
 def _systems(
@@ -160,8 +163,9 @@ def _systems(
 
 
 def _shape(tokenizer: str) -> str:
-    """Return levels and codebook size, as 8x256, of a tokenizer's name."""
-    return tokenizer.rpartition("-")[2]
+    """Return levels and codebook size, as 8x256, of a tokenizer's name or a system's."""
+    found = re.search(r"\d+x\d+", tokenizer)
+    return found[0] if found else ""
 
 
 def _pairs(
@@ -171,18 +175,21 @@ def _pairs(
         (reference, other)
         for (model, shape), reference in first.items()
         for other in systems
-        if other.startswith(f"{model} · ") and _shape(other) == shape and other != reference
+        if other.startswith(model + TOKENIZED) and _shape(other) == shape and other != reference
     ]
     pairs += [
         (later, reference)
         for ((model, _), reference), ((same, _), later) in combinations(first.items(), 2)
         if model == same
     ]
-    if "sasrec" in systems:
-        pairs += [(reference, "sasrec") for reference in first.values()]
-    if "co-occurrence" in systems:
-        learnt = [name for name in ("sasrec", *first.values()) if name in systems]
-        pairs += [(name, "co-occurrence") for name in learnt]
+    bare = [name for name in systems if TOKENIZED not in name and name not in BASELINES]
+    learnt = [*bare, *first.values()]
+    for name in learnt:
+        model, *tokenizer = name.split(TOKENIZED)
+        dense = "sasrec" + REPEATS * model.endswith(REPEATS)
+        plain = TOKENIZED.join([model.removesuffix(REPEATS), *tokenizer])
+        others = dict.fromkeys((plain, dense, "co-occurrence"))
+        pairs += [(name, other) for other in others if other in systems and other != name]
     return pairs
 
 
@@ -236,7 +243,8 @@ def _unseen_table(rows: Sequence[Mapping[str, Any]], categories: Sequence[str]) 
         return ""
     return (
         "### Items held out of training altogether\n\n"
-        "Users whose test item is one of them; all items ranked. The tokenizers knew the items' "
+        "Users whose test item has no event in training: those held out, and the few that have "
+        "none anyway; all items ranked. The tokenizers knew the items' "
         f"content, as they know every item's.\n\n{_table(head, lines)}"
     )
 

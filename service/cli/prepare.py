@@ -109,7 +109,7 @@ def training(
 
     given = None if ids is None else read_table(ids)
     pipeline = None if tokenizer is None else Pipeline.load(tokenizer)
-    if pipeline is not None and given is not None:
+    if pipeline is not None and given is not None and "tokenizer" in given.columns:
         other = given.filter(given["tokenizer"] != pipeline.fingerprint)
         if other.height:
             raise InputError(

@@ -141,6 +141,8 @@ def _changed(training: Any, given: dict[str, str]) -> Any:
 
     from pydantic import TypeAdapter, ValidationError
 
+    if "seed" in given:
+        raise InputError("--set seed: give --seed instead")
     unknown = sorted(set(given).difference(asdict(training)))
     if unknown:
         raise InputError(

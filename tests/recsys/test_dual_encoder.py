@@ -83,15 +83,29 @@ def test_an_item_that_came_later_is_scored_by_its_codes(
     before = model.item_vectors()
     model.extend(dataset.codes[unseen], np.ones(len(unseen), dtype=np.uint32))
     torch.testing.assert_close(model.item_vectors(), torch.cat([before, before[unseen]]))
+    beyond = np.full((1, 3), dataset.codebook_size, dtype=np.uint16)
+    assert not model.accepts(beyond, np.zeros(1, dtype=np.uint32)).any()
+    with pytest.raises(InputError, match="has these"):
+        model.extend(beyond, np.zeros(1, dtype=np.uint32))
     content = _model(dataset, replace(TINY, parts=("content", "codes"), outputs=outputs))
     assert not content.accepts(dataset.codes, np.zeros(dataset.n_items, dtype=np.uint32)).any()
-    with pytest.raises(InputError, match="reads no codes"):
+    with pytest.raises(InputError, match="a model that reads codes"):
         content.extend(dataset.codes, np.zeros(dataset.n_items, dtype=np.uint32))
 
 
 def test_a_query_stands_before_the_history(dataset: SequenceDataset) -> None:
     model, histories = _model(dataset, replace(TINY, query_width=5)), _batch(dataset)
     queries = torch.randn(32, 5)
+    again = _model(dataset, replace(TINY, query_width=5, tower=replace(TOWER, repeats=True)))
+    targets = torch.from_numpy(dataset.training_windows(8))[:32, 0]
+    unseen = torch.from_numpy(dataset.popularity == 0)
+    for each in (model, again):
+        scores = each.scores(histories, queries).masked_fill(unseen, -torch.inf)
+        expected = functional.cross_entropy(scores, targets)
+        torch.testing.assert_close(each.query_loss(queries, histories, targets), expected)
+    assert (model.scores(histories, queries) != again.scores(histories, queries)).any(1).all()
+    with pytest.raises(ValueError, match="0 to 8 items"):
+        model.scores(torch.ones(32, 9, dtype=torch.long), queries)
     users = model.user_vectors(histories, queries)
     for row, history in enumerate(histories):
         alone = model.user_vectors(history[history >= 0][None], queries[row : row + 1])
@@ -101,11 +115,6 @@ def test_a_query_stands_before_the_history(dataset: SequenceDataset) -> None:
     empty = torch.full((32, 3), -1)
     alike = model.user_vectors(empty, queries)
     torch.testing.assert_close(model.user_vectors(empty[:, :0], 7 * queries), alike)
-    targets = torch.from_numpy(dataset.training_windows(8))[:32, 0]
-    scores = users @ model.item_vectors().T
-    unseen = torch.from_numpy(dataset.popularity == 0)
-    expected = functional.cross_entropy(scores.masked_fill(unseen, -torch.inf), targets)
-    torch.testing.assert_close(model.query_loss(queries, histories, targets), expected)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -138,6 +147,10 @@ def test_what_neighbouring_codes_do_is_learnt_by_codes_alone(loss: str) -> None:
 
 def test_what_cannot_be_is_refused(dataset: SequenceDataset) -> None:
     for wrong, message in [
+        (
+            replace(TINY, loss="in_batch", tower=replace(TOWER, repeats=True)),
+            "repeats cannot be learnt by loss in_batch",
+        ),
         (replace(TINY, loss="hinge"), "loss 'hinge'; choose from full, in_batch"),
         (replace(TINY, outputs="shared"), "outputs 'shared'; choose from tied, projected, untied"),
     ]:

@@ -94,6 +94,10 @@ def test_within_the_threshold_unknown_events_are_left_out() -> None:
             IDS.with_columns(codes=pl.Series([[1], [1, 2], [1], [1]])),
             "different numbers of codes",
         ),
+        (SEQUENCES[:1], IDS.with_columns(codes=pl.lit([-1, 2])), "codes of another type"),
+        (SEQUENCES[:1], IDS.with_columns(codes=pl.lit("1-2")), "codes of another type"),
+        (SEQUENCES[:1], IDS.with_columns(suffix=-1), "suffix of another type"),
+        (SEQUENCES[:1], IDS.with_columns(codes=pl.lit([1, None])), "4 of 4 items have no codes"),
     ],
 )
 def test_unusable_tables_are_refused(
@@ -101,6 +105,11 @@ def test_unusable_tables_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         prepare_dataset(events, ITEMS, ids)
+
+
+def test_a_catalogue_without_item_ids_is_refused() -> None:
+    with pytest.raises(InputError, match="items: no column 'item_id'; it has name"):
+        prepare_dataset(SEQUENCES[:1], ITEMS.rename({"item_id": "name"}))
 
 
 def test_a_code_beyond_the_codebook_is_refused() -> None:

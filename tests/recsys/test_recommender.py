@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from data_prep.errors import InputError
+from recsys import item_index
 from recsys.causal_transformer import TowerConfig
 from recsys.dataset import SequenceDataset
 from recsys.dual_encoder import DualEncoderConfig
@@ -83,7 +84,10 @@ def test_what_is_kept_recommends_as_what_was_trained(
                 values = [each.score for each in answer]
                 assert values == pytest.approx(scores[best].tolist(), abs=1e-6)
     assert recommender.metrics == {"recall@10": 0.5}
-    assert recommender.tokenizer == unlike.tokenizer
+    dense = kind.startswith("sasrec")
+    assert recommender.tokenizer == ("" if dense else unlike.tokenizer)
+    if dense:
+        recommender.check_tokenizer("that of any IDs")
 
 
 def test_users_do_not_go_with_a_recommender(unlike: SequenceDataset, tmp_path: Path) -> None:
@@ -113,8 +117,14 @@ def test_an_item_that_came_a_second_ago_can_be_recommended_and_read(
     if kind == "tiger":
         assert abs(ranked.index("new") - ranked.index(best)) < 10
     assert "new" not in [each.item_id for each in recommender.recommend([["new"]], 50)[0]]
-    for beyond in (10**6,) if kind == "tiger" else ():
-        assert recommender.add(["far"], codes, np.asarray([beyond], dtype=np.uint32)) == 0
+    size = unlike.codebook_size
+    for beyond in ([size, 0, 0], [0, 0, size]):  # such as a tokenizer with larger codebooks gives
+        assert recommender.add(["far"], np.asarray([beyond], dtype=np.uint16), fresh) == 0
+    if kind == "tiger":
+        assert recommender.add(["far"], codes, np.asarray([10**6], dtype=np.uint32)) == 0
+        # The ID of an item of training, registered as another item.
+        assert recommender.add(["twin"], unlike.codes[:1], unlike.suffixes[:1]) == 0
+    assert recommender.recommend(history, 5)[0]
 
 
 def test_dense_ids_know_no_new_item(unlike: SequenceDataset, tmp_path: Path) -> None:
@@ -150,8 +160,17 @@ def test_what_cannot_be_is_refused(unlike: SequenceDataset, tmp_path: Path) -> N
         Recommender.load(tmp_path)
     with pytest.raises(InputError, match="kind 'oracle'"):
         shape_of({"kind": "oracle"})
+    for shape in (TOWER, DUAL):
+        with pytest.raises(InputError, match="another field, 'depth'"):
+            shape_of({**plain_shape(shape), "depth": 3})
+    plain = plain_shape(DUAL)
     with pytest.raises(InputError, match="another field, 'depth'"):
-        shape_of({**plain_shape(TOWER), "depth": 3})
+        shape_of({**plain, "tower": {**plain["tower"], "depth": 3}})
+    del plain["tower"]["repeats"], plain["loss"]  # as an earlier version wrote it
+    assert shape_of(plain) == DUAL
+    fewer = replace(unlike, item_ids=unlike.item_ids[:-1])
+    with pytest.raises(InputError, match="has other items"):
+        recommender.check_data(fewer)
     for name in ("weights.safetensors", "catalogue.safetensors"):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[:-5])
@@ -164,7 +183,8 @@ def test_what_cannot_be_is_refused(unlike: SequenceDataset, tmp_path: Path) -> N
         Recommender.load(folder)
 
 
-def test_the_index_finds_what_scoring_all_items_finds() -> None:
+def test_the_index_finds_what_scoring_all_items_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item_index, "TOGETHER", 6)
     draw = np.random.default_rng(0)
     items, users = draw.normal(size=(500, 8)), draw.normal(size=(20, 8))
     excluded = [draw.integers(0, 500, user % 5).tolist() for user in range(20)]
@@ -173,7 +193,13 @@ def test_the_index_finds_what_scoring_all_items_finds() -> None:
     scores = users @ items.T
     for row, left_out in enumerate(excluded):
         scores[row, left_out] = -np.inf
-    for row, found in enumerate(index.search(users.astype(np.float32), 10, excluded)):
+    hidden = {7, 499, *np.argsort(-scores[3])[:4].tolist()}
+    scores[:, list(hidden)] = -np.inf
+    added = [{int(item): 0.5 for item in draw.integers(0, 500, user % 3)} for user in range(20)]
+    for row, more in enumerate(added):
+        scores[row, list(more)] += 0.5
+    asked = users.astype(np.float32)
+    for row, found in enumerate(index.search(asked, 10, excluded, added, hidden)):
         assert [item for item, _ in found] == np.argsort(-scores[row])[:10].tolist()
         np.testing.assert_allclose([s for _, s in found], np.sort(-scores[row])[:10] * -1, 1e-4)
     assert len(index.search(users[:1].astype(np.float32), 900, [[]])[0]) == 500
@@ -189,7 +215,10 @@ def test_a_hidden_item_is_read_and_not_recommended(
     recommender.hide(best[0].item_id)
     rest = [each.item_id for each in recommender.recommend(history, 4)[0]]
     assert rest == [each.item_id for each in best[1:]]
-    assert recommender.recommend([[best[0].item_id]], 5)[0]
+    for exclude in (True, False):
+        alone = recommender.recommend([[best[0].item_id]], 5, exclude_seen=exclude)[0]
+        assert len(alone) == 5
+        assert best[0].item_id not in [each.item_id for each in alone]
     recommender.hide(best[0].item_id, hidden=False)
     assert recommender.recommend(history, 5)[0] == best
     recommender.hide("nobody's")

@@ -6,6 +6,7 @@ import torch
 
 from data_prep.errors import InputError
 from recsys.baselines import Popularity
+from recsys.dataset import SequenceDataset
 from recsys.evaluation import PROTOCOLS, evaluate, target_ranks
 from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
 from recsys.training import TrainingConfig, train
@@ -18,9 +19,11 @@ TINY = TigerRecommenderConfig(
 )  # fmt: skip
 
 
-def _model(config: TigerRecommenderConfig = TINY) -> TigerRecommender:
+def _model(
+    config: TigerRecommenderConfig = TINY, data: SequenceDataset | None = None
+) -> TigerRecommender:
     torch.manual_seed(0)
-    return TigerRecommender(config, in_order())
+    return TigerRecommender(config, in_order() if data is None else data)
 
 
 def test_the_loss_is_the_mean_over_every_prefix_by_itself() -> None:
@@ -102,6 +105,11 @@ def test_a_users_list_does_not_depend_on_the_batch() -> None:
         alone = model.evaluate(data, "test", np.array([user]))
         for name in PROTOCOLS:
             assert alone.ranks[name] == whole.ranks[name][user]
+    kept = _model(replace(TINY, user_buckets=7), data.without_users()).eval()  # as it is loaded
+    kept.load_state_dict(model.state_dict())
+    again = kept.evaluate(data, "test")
+    for name in PROTOCOLS:
+        assert np.array_equal(again.ranks[name], whole.ranks[name])
 
 
 def test_users_differ_by_their_tokens() -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -223,6 +224,14 @@ def test_what_cannot_be_trained_is_refused(dataset: SequenceDataset) -> None:
         _train(dataset, replace(SHORT, schedule="linear"))
     with pytest.raises(InputError, match=r"no metric 'ndcg@7' .* recall@5"):
         _train(dataset, replace(SHORT, monitor="ndcg@7"))
+    wrong: list[tuple[str, Any]] = [
+        ("epochs", 0), ("patience", 0), ("batch_size", -5), ("evaluate_every", 0),
+        ("learning_rate", -1.0), ("learning_rate", math.nan), ("learning_rate", 0.0),
+        ("weight_decay", math.inf), ("checkpoint_every", -1),
+    ]  # fmt: skip
+    for name, number in wrong:
+        with pytest.raises(InputError, match=rf"{name} is {number:g}; it is"):
+            _train(dataset, replace(SHORT, **{name: number}))
 
 
 class Broken(Sasrec):

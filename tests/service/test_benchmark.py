@@ -117,18 +117,26 @@ def test_prepared_files_are_trained_on_with_torch_alone(
     _run(semid, raw, "--models", "dual-encoder", "--prepare-only")
     assert not (tmp_path / "out" / "records").exists()
     prepared = tmp_path / "out" / "datasets" / "Toys_and_Games-grit-3x16.safetensors"
-    program = (
-        "import runpy, sys\n"
-        "for name in ('faiss', 'polars', 'pydantic', 'sentence_transformers', 'sklearn'):\n"
-        "    sys.modules[name] = None\n"
-        f"sys.argv = ['x', {str(prepared)!r}, '--model', 'dual-encoder', '--preset', 'smoke',\n"
-        "    '--seeds', '1', '--device', 'cpu', '--out', 'out']\n"
-        "runpy.run_module('recsys.benchmarks', run_name='__main__')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+
+    def train(model: str) -> subprocess.CompletedProcess[str]:
+        program = (
+            "import runpy, sys\n"
+            "for name in ('faiss', 'polars', 'pydantic', 'sentence_transformers', 'sklearn'):\n"
+            "    sys.modules[name] = None\n"
+            f"sys.argv = ['x', {str(prepared)!r}, '--model', {model!r}, '--preset', 'smoke',\n"
+            "    '--seeds', '1', '--device', 'cpu', '--out', 'out']\n"
+            "runpy.run_module('recsys.benchmarks', run_name='__main__')\n"
+        )
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = train("dual-encoder")
     assert done.returncode == 0, done.stderr
+    refusal = train("sasrec")
+    assert refusal.returncode == 1
+    assert refusal.stderr.endswith(
+        "train it on Toys_and_Games.safetensors, whose record belongs beside the others\n"
+    )
     record = tmp_path / "out" / "records" / "Toys_and_Games-dual-encoder-grit-3x16-seed0.json"
     written = record.stat().st_mtime_ns
     assert json.loads(record.read_text())["tokenizer"]["fitted_to"] == ["Toys_and_Games"]
