@@ -20,7 +20,7 @@ def run_record(seed: int | None, data_fingerprint: str, seconds: float) -> dict[
         "seed": seed,
         "versions": library_versions(),
         "data_fingerprint": data_fingerprint,
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join([_program(), *sys.argv[1:]]),
         "wall_seconds": round(seconds, 2),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -48,6 +48,14 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _program() -> str:
+    name = Path(sys.argv[0]).name
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    if name != "__main__.py" or module is None:
+        return name
+    return f"python -m {module.name.removesuffix('.__main__')}"
 
 
 def _processor() -> str:

@@ -1,8 +1,6 @@
 """A client of the service for Python programs: typed, patient, and for batches of any size."""
 
 import asyncio
-import os
-import random
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Self, TypeVar
@@ -68,8 +66,8 @@ class Semid:
         self._retries = retries
         self._limits: RequestLimits | None = None
         self._client = httpx.Client(
-            base_url=_address(address),
-            headers=_headers(key),
+            base_url=calls.address_of(address),
+            headers=calls.headers_of(key),
             timeout=timeout,
             transport=RetryTransport(httpx.HTTPTransport(), calls.patience(retries)),
         )
@@ -138,8 +136,10 @@ class Semid:
                 if not (body := part.body()):
                     break
                 if attempt:
-                    time.sleep(_wait(attempt))
-                with self._client.stream("POST", BULK, content=body, headers=_NDJSON) as response:
+                    time.sleep(calls.wait_before(attempt))
+                with self._client.stream(
+                    "POST", BULK, content=body, headers=calls.NDJSON
+                ) as response:
                     if response.is_error:
                         response.read()
                         calls.check(response)
@@ -154,12 +154,7 @@ class Semid:
         ...     print(semid.item("no such item"))
         None
         """
-        try:
-            return self._send(calls.get_item(item_id))
-        except SemidError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._found(calls.get_item(item_id))
 
     def items(self, prefix: str = "", search: str = "") -> Iterator[Item]:
         """Yield the items under a prefix, such as 12-240, in the order of their IDs.
@@ -217,13 +212,7 @@ class Semid:
 
     def remove(self, item_id: str) -> bool:
         """Remove an item, and return whether it was registered; the key needs the scope admin."""
-        try:
-            self._send(calls.remove_item(item_id))
-        except SemidError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
+        return self._found(calls.remove_item(item_id)) is not None
 
     def recommend(
         self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
@@ -240,6 +229,15 @@ class Semid:
         if self._limits is None:
             self._limits = self.tokenizer().limits
         return self._limits
+
+    def _found(self, call: Call[M]) -> M | None:
+        """Return the answer, or None where it is a 404."""
+        try:
+            return self._send(call)
+        except SemidError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def _send(self, call: Call[M]) -> M:
         return call.read(self._client.send(call.request(self._client)))
@@ -268,8 +266,8 @@ class AsyncSemid:
         self._retries = retries
         self._limits: RequestLimits | None = None
         self._client = httpx.AsyncClient(
-            base_url=_address(address),
-            headers=_headers(key),
+            base_url=calls.address_of(address),
+            headers=calls.headers_of(key),
             timeout=timeout,
             transport=RetryTransport(httpx.AsyncHTTPTransport(), calls.patience(retries)),
         )
@@ -312,9 +310,9 @@ class AsyncSemid:
                 if not (body := part.body()):
                     break
                 if attempt:
-                    await asyncio.sleep(_wait(attempt))
+                    await asyncio.sleep(calls.wait_before(attempt))
                 async with self._client.stream(
-                    "POST", BULK, content=body, headers=_NDJSON
+                    "POST", BULK, content=body, headers=calls.NDJSON
                 ) as response:
                     if response.is_error:
                         await response.aread()
@@ -326,12 +324,7 @@ class AsyncSemid:
 
     async def item(self, item_id: str) -> Item | None:
         """Return one registered item, or None."""
-        try:
-            return await self._send(calls.get_item(item_id))
-        except SemidError as error:
-            if error.status == 404:
-                return None
-            raise
+        return await self._found(calls.get_item(item_id))
 
     async def items(self, prefix: str = "", search: str = "") -> AsyncIterator[Item]:
         """Yield items, as `Semid.items`."""
@@ -368,13 +361,7 @@ class AsyncSemid:
 
     async def remove(self, item_id: str) -> bool:
         """Remove an item, as `Semid.remove`."""
-        try:
-            await self._send(calls.remove_item(item_id))
-        except SemidError as error:
-            if error.status == 404:
-                return False
-            raise
-        return True
+        return await self._found(calls.remove_item(item_id)) is not None
 
     async def recommend(
         self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
@@ -388,22 +375,14 @@ class AsyncSemid:
             self._limits = (await self.tokenizer()).limits
         return self._limits
 
+    async def _found(self, call: Call[M]) -> M | None:
+        """Return the answer, or None where it is a 404."""
+        try:
+            return await self._send(call)
+        except SemidError as error:
+            if error.status == 404:
+                return None
+            raise
+
     async def _send(self, call: Call[M]) -> M:
         return call.read(await self._client.send(call.request(self._client)))
-
-
-_NDJSON = {"Content-Type": "application/x-ndjson"}
-
-
-def _address(given: str | None) -> str:
-    return given or os.environ.get("SEMID_URL") or "http://127.0.0.1:8000"
-
-
-def _headers(key: str | None) -> dict[str, str]:
-    key = key or os.environ.get("SEMID_KEY")
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
-def _wait(attempt: int) -> float:
-    """Return seconds before a bulk's lines are sent again."""
-    return min(calls.FIRST_WAIT * 2.0**attempt, 30.0) * random.uniform(0.5, 1)  # noqa: S311

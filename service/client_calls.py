@@ -1,5 +1,6 @@
 """What both clients send and read: no connection is made here."""
 
+import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,13 +31,16 @@ from service.schemas import (
 )
 
 __all__ = [
+    "NDJSON",
     "BulkPart",
     "Call",
     "ItemProblem",
     "SemidError",
+    "address_of",
     "bulk_parts",
     "describe",
     "get_item",
+    "headers_of",
     "id_map_page",
     "item_page",
     "patience",
@@ -46,11 +50,13 @@ __all__ = [
     "similar_items",
     "tokenize_items",
     "tokenize_vectors",
+    "wait_before",
 ]
 
 M = TypeVar("M", bound=BaseModel)
 SendableItem = ItemToTokenize | Mapping[str, Any]
 AGAIN = frozenset({429, 502, 503})
+NDJSON = {"Content-Type": "application/x-ndjson"}
 FIRST_WAIT = 0.2  # seconds
 PART_ITEMS, PART_BYTES = 10_000, 8 * 2**20
 FRAME = 1024  # bytes of a body beside its items, and more
@@ -146,6 +152,22 @@ def patience(retries: int) -> Retry:
         backoff_factor=FIRST_WAIT,
         max_backoff_wait=30,
     )
+
+
+def wait_before(attempt: int) -> float:
+    """Return seconds before a bulk's lines are sent again."""
+    return min(FIRST_WAIT * 2.0**attempt, 30.0) * random.uniform(0.5, 1)  # noqa: S311
+
+
+def address_of(given: str | None) -> str:
+    """Return where the service is: as given, by $SEMID_URL, or on this machine."""
+    return given or os.environ.get("SEMID_URL") or "http://127.0.0.1:8000"
+
+
+def headers_of(key: str | None) -> dict[str, str]:
+    """Return the headers of every request, with the key that is given or $SEMID_KEY."""
+    key = key or os.environ.get("SEMID_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def describe() -> Call[TokenizerDescription]:

@@ -86,7 +86,12 @@ _QUICK = TrainingConfig(
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
 _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_users=5000)
 _LIGHT = TowerConfig(dropout=0.2)
-_USUAL = ("sasrec", "dual-encoder", "dual-encoder-residual")
+_USUAL = (
+    "sasrec",
+    "sasrec-repeats",
+    "dual-encoder-repeats",
+    "dual-encoder-prefixes-repeats",
+)
 
 PRESETS = {
     "smoke": Preset(

@@ -26,7 +26,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the recommender.")],
     model: Annotated[
         str, typer.Option(help="sasrec, tiger, or a dual encoder; a wrong name lists them all.")
-    ] = "dual-encoder-residual",
+    ] = "dual-encoder-prefixes-repeats",
     preset: Annotated[
         str, typer.Option(help="Size of model and training: smoke, quick or paper.")
     ] = "quick",
@@ -37,10 +37,12 @@ def train(
 ) -> None:
     """Train a recommender, keep its best state by validation, and test it.
 
-    sasrec knows items by dense IDs; dual-encoder by their codes; dual-encoder-residual by codes and
-    a vector of their own; tiger writes the next item's ID. --set changes the training: epochs,
-    batch_size, learning_rate, patience, precision… A training that was stopped goes on where it
-    was, from --out.training. Several processes train together under torchrun or accelerate launch.
+    sasrec knows items by dense IDs; dual-encoder by their codes; dual-encoder-prefixes also by rows
+    for their first codes; dual-encoder-residual by a vector of their own; with -repeats they learn
+    whether people come back to an item; tiger writes the next item's ID. --set changes the
+    training: epochs, batch_size, learning_rate, patience, precision… A training that was stopped
+    goes on where it was, from --out.training. Several processes train together under torchrun or
+    accelerate launch.
 
     Example: semid train data/beauty/training.safetensors --model tiger --out recommenders/beauty
     """

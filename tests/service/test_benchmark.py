@@ -139,7 +139,9 @@ def test_prepared_files_are_trained_on_with_torch_alone(
     )
     record = tmp_path / "out" / "records" / "Toys_and_Games-dual-encoder-grit-3x16-seed0.json"
     written = record.stat().st_mtime_ns
-    assert json.loads(record.read_text())["tokenizer"]["fitted_to"] == ["Toys_and_Games"]
+    kept = json.loads(record.read_text())
+    assert kept["tokenizer"]["fitted_to"] == ["Toys_and_Games"]
+    assert kept["record"]["command"].endswith("--device cpu --out out")
     _run(semid, raw, "--models", "dual-encoder")
     assert record.stat().st_mtime_ns == written
 
