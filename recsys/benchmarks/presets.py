@@ -86,12 +86,7 @@ _QUICK = TrainingConfig(
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
 _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_users=5000)
 _LIGHT = TowerConfig(dropout=0.2)
-_USUAL = (
-    "sasrec",
-    "sasrec-repeats",
-    "dual-encoder-repeats",
-    "dual-encoder-prefixes-repeats",
-)
+_USUAL = ("sasrec", "dual-encoder", "dual-encoder-prefixes", "dual-encoder-prefixes-repeats")
 
 PRESETS = {
     "smoke": Preset(

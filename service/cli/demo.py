@@ -130,7 +130,7 @@ def _train(out: Path) -> Path | None:
     events, items, ids = (
         pl.read_parquet(out / f"{name}.parquet") for name in ("interactions", "items", "ids")
     )
-    model = PRESETS["smoke"].models["dual-encoder-prefixes-repeats"]
+    model = PRESETS["smoke"].models["dual-encoder-prefixes"]
     try:
         dataset = prepare_dataset(
             events,

@@ -26,7 +26,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the recommender.")],
     model: Annotated[
         str, typer.Option(help="sasrec, tiger, or a dual encoder; a wrong name lists them all.")
-    ] = "dual-encoder-prefixes-repeats",
+    ] = "dual-encoder-prefixes",
     preset: Annotated[
         str, typer.Option(help="Size of model and training: smoke, quick or paper.")
     ] = "quick",
