@@ -66,6 +66,7 @@ def _scoring(usual: Model, coded: Model) -> dict[str, Model]:
         "dual-encoder": _dual(coded, "codes"),
         "dual-encoder-prefixes": _dual(usual, "codes", "prefixes"),
         "dual-encoder-residual": _dual(usual, "codes", "dense"),
+        "dual-encoder-prefixes-residual": _dual(usual, "codes", "prefixes", "dense"),
         "dual-encoder-content": _dual(usual, "content", "dense"),
     }
 
