@@ -15,7 +15,11 @@ __all__ = ["LogFormat", "set_up_logs"]
 
 LogFormat = Literal["text", "json"]
 # Loggers of libraries that tell of each of their own requests, or of each odd header.
-QUIET = {"httpx": logging.WARNING, "asgi_correlation_id": logging.ERROR}
+QUIET = {
+    "alembic": logging.WARNING,
+    "asgi_correlation_id": logging.ERROR,
+    "httpx": logging.WARNING,
+}
 
 
 class _StandardError(io.TextIOBase):

@@ -1,6 +1,5 @@
 """The registry's schema, version by version: alembic migrations that travel in the package."""
 
-import logging
 from pathlib import Path
 
 from alembic import command
@@ -13,7 +12,6 @@ __all__ = ["migrate", "versions"]
 
 def migrate(connection: Connection) -> None:
     """Run the migrations that a database lacks, in the connection's transaction."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
