@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recsys.dataset import PADDING, SequenceDataset, Split, Users
 from recsys.metrics import CUTOFFS, means, per_user
+from recsys.repeats import distinct_items
 
 __all__ = ["PROTOCOLS", "Evaluation", "Places", "Protocol", "Ties", "evaluate", "target_ranks"]
 
@@ -94,11 +95,9 @@ def target_ranks(
     reference = scores.gather(1, own)
     weight = 1.0 if ties == "behind" else 0.5
     ahead = _ahead(scores, reference, weight) - weight  # the target itself is level
-    left_out = _left_out(histories, own).sort(1).values
-    first = torch.ones_like(left_out, dtype=torch.bool)
-    first[:, 1:] = left_out[:, 1:] != left_out[:, :-1]
+    left_out, first = distinct_items(histories)
     counted = first & (left_out != own)
-    lost = _ahead(scores.gather(1, left_out), reference, weight, counted)
+    lost = _ahead(scores.gather(1, left_out.clamp(min=0)), reference, weight, counted)
     return {"all": 1 + ahead, "without_history": 1 + ahead - lost}
 
 

@@ -11,7 +11,7 @@ class Pace:
 
     Attributes:
         queue: items of all requests that may wait; more are answered 429.
-        timeout: seconds until a request that tokenizes, or looks an item up, is answered 503.
+        timeout: seconds until a request is answered 503.
         texts: that are encoded at a time, shared by the encoder's threads.
         wait: seconds that a batch which is not full waits for more.
         threads: that encode texts, each on one core; 0 for as many as torch finds cores.

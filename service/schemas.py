@@ -246,6 +246,6 @@ class TokenizerDescription(BaseModel):
     recommender: str | None = Field(description="fingerprint of what /v1/recommend asks")
     limits: RequestLimits
     queue: int = Field(description="items of all requests that may wait; more are answered 429")
-    timeout: float = Field(description="seconds until tokenizing, or a look-up, is answered 503")
+    timeout: float = Field(description="seconds until a request is answered 503")
     versions: dict[str, str]
     metrics: dict[str, object]

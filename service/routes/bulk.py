@@ -10,7 +10,6 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from service.batching import answered_within
 from service.bodies import NDJSON, item_of_line
 from service.limits import LIMITS
 from service.openapi import BULK_ANSWER, BULK_BODY
@@ -110,7 +109,7 @@ class _Answers(Response):
             return self._problem(number, long)
         try:
             item = item_of_line(line, self._tokenizing.catalogue.pipeline)
-            async with answered_within(self._tokenizing.pace.timeout):
+            async with self._tokenizing.admission.in_time():
                 [(entry, new)] = await self._tokenizing.tokenize([item])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
             return self._problem(number, error)
