@@ -1,23 +1,18 @@
-"""Micro-batches: a thread does the work of many requests, and few enough are let in to wait."""
+"""Micro-batches: a thread does the work of many requests."""
 
 import asyncio
-import math
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from service.problems import ProblemError
-
-__all__ = ["Admission", "Batcher", "answered_within"]
+__all__ = ["Batcher"]
 
 J = TypeVar("J")
 R = TypeVar("R")
-LONGEST_RETRY = 60
 
 
 @dataclass(frozen=True)
@@ -154,103 +149,3 @@ class Batcher(Generic[J, R]):
                 else:
                     waiting.future.set_result(result)
         self._gather(loop)
-
-
-class Admission:
-    """Lets in as many items as may wait, and sends others away at once.
-
-    Attributes:
-        items: let in and not answered.
-    """
-
-    def __init__(self, most: int, timeout: float) -> None:
-        """Open.
-
-        Args:
-            most: items; a request with more is let in where nothing else waits.
-            timeout: seconds that `wait_for` waits, and that `answering` and `in_time` give.
-        """
-        self.most = most
-        self.items = 0
-        self._timeout = timeout
-        self._took = 1.0
-        self._left = asyncio.Event()
-
-    def check(self, items: int = 1) -> None:
-        """See that there is room.
-
-        Raises:
-            ProblemError: 429; Retry-After is how long the last answer took, which is how long a
-                queue of this length lasts.
-        """
-        if not self._has_room(items):
-            seconds = min(max(math.ceil(self._took), 1), LONGEST_RETRY)
-            raise ProblemError(
-                429,
-                f"{self.items} items wait and {self.most} may; send these {items} again in "
-                f"{seconds} s",
-                headers={"Retry-After": str(seconds)},
-            )
-
-    @contextmanager
-    def admitted(self, items: int) -> Iterator[None]:
-        """Count items in while the block runs.
-
-        Raises:
-            ProblemError: as `check`.
-        """
-        self.check(items)
-        started = time.perf_counter()
-        self.items += items
-        try:
-            yield
-        finally:
-            self.items -= items
-            self._took = time.perf_counter() - started
-            self._left.set()
-
-    @asynccontextmanager
-    async def answering(self, items: int) -> AsyncIterator[None]:
-        """Count items in while the block runs, and give it the seconds of the timeout.
-
-        Raises:
-            ProblemError: 429 as `check`; 503, where they do not suffice.
-        """
-        with self.admitted(items):
-            async with self.in_time():
-                yield
-
-    def in_time(self) -> AbstractAsyncContextManager[None]:
-        """Give the block the seconds of the timeout, as `answered_within`."""
-        return answered_within(self._timeout)
-
-    async def wait_for(self, items: int) -> None:
-        """Wait until there is room, as long as the timeout; `admitted` then decides."""
-        end = time.perf_counter() + self._timeout
-        while not self._has_room(items) and (left := end - time.perf_counter()) > 0:
-            self._left.clear()
-            try:
-                await asyncio.wait_for(self._left.wait(), left)
-            except TimeoutError:
-                return
-
-    def _has_room(self, items: int) -> bool:
-        return not self.items or self.items + items <= self.most
-
-
-@asynccontextmanager
-async def answered_within(seconds: float) -> AsyncIterator[None]:
-    """Give the block some seconds.
-
-    Raises:
-        ProblemError: 503, where they do not suffice.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise ProblemError(
-            503,
-            f"no answer within {seconds:g} s; send the request again: what it registered stays",
-            headers={"Retry-After": "1"},
-        ) from error

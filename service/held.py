@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.batching import Admission
+from service.admission import Admission
 from service.catalogue import Catalogue
 from service.pace import Pace
 from service.problems import ProblemError

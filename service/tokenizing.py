@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from service.batching import Admission, Batcher
+from service.admission import Admission
+from service.batching import Batcher
 from service.catalogue import Catalogue
 from service.pace import Pace
 from service.registry import RegisteredItem

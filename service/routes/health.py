@@ -5,9 +5,9 @@ import asyncio
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.batching import answered_within
 from service.problems import RESPONSES, ProblemError
 from service.routes.dependencies import HeldDependency
+from service.time_limit import TimeLimit
 
 __all__ = ["router"]
 
@@ -30,7 +30,7 @@ async def ready(held: HeldDependency) -> dict[str, str]:
     """
     if held.stopping:
         raise ProblemError(503, "the service is stopping; ask another one")
-    async with answered_within(TIMEOUT):
+    async with TimeLimit(TIMEOUT)():
         await asyncio.to_thread(held.named(None).catalogue.check)
     return {"status": "ready"}
 

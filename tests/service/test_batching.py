@@ -1,4 +1,4 @@
-"""Micro-batches and the gate."""
+"""Micro-batches."""
 
 import asyncio
 import threading
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.batching import Admission, Batcher, answered_within
+from service.batching import Batcher
 from service.problems import ProblemError
+from service.time_limit import TimeLimit
 
 
 class _Work:
@@ -109,7 +110,7 @@ def test_a_job_that_is_given_up_before_its_batch_is_not_done(work: _Work) -> Non
         first = asyncio.ensure_future(batcher.do(1))
         await asyncio.sleep(0.05)
         with pytest.raises(ProblemError, match=r"no answer within 0.05 s") as late:
-            async with answered_within(0.05):
+            async with TimeLimit(0.05)():
                 await batcher.do(2)
         assert late.value.status == 503
         last = asyncio.ensure_future(batcher.do(3))
@@ -120,45 +121,6 @@ def test_a_job_that_is_given_up_before_its_batch_is_not_done(work: _Work) -> Non
     asyncio.run(main())
     assert work.batches == [[1], [3]]
     batcher.close()
-
-
-def test_the_gate_counts_items_not_requests() -> None:
-    gate = Admission(10, timeout=1)
-    with gate.admitted(9):
-        gate.check(1)
-        with pytest.raises(ProblemError, match="9 items wait and 10 may") as refused:
-            gate.check(2)
-        assert refused.value.status == 429
-        assert refused.value.headers == {"Retry-After": "1"}
-    with gate.admitted(11), pytest.raises(ProblemError), gate.admitted(1):
-        pass
-    assert gate.items == 0
-
-
-def test_who_waits_at_the_gate_goes_on_when_there_is_room() -> None:
-    gate = Admission(10, timeout=5)
-
-    async def main() -> None:
-        with gate.admitted(10):
-            waiting = asyncio.ensure_future(gate.wait_for(5))
-            await asyncio.sleep(0.02)
-            assert not waiting.done()
-        await asyncio.wait_for(waiting, 1)
-        gate.check(5)
-
-    asyncio.run(main())
-
-
-def test_who_waits_too_long_at_the_gate_is_sent_away() -> None:
-    gate = Admission(10, timeout=0.02)
-
-    async def main() -> None:
-        with gate.admitted(10):
-            await gate.wait_for(5)
-            with pytest.raises(ProblemError):
-                gate.check(5)
-
-    asyncio.run(main())
 
 
 def test_batches_done_side_by_side_are_answered_in_order() -> None:
