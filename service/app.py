@@ -7,6 +7,7 @@ from random import getrandbits
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys.recommender import Recommender
@@ -26,6 +27,8 @@ __all__ = ["create_app", "create_health_app"]
 
 ANYBODY = Access()
 DEFAULT_PACE = Pace()
+# FastAPI's own looks, at each request, for somebody who collects it; ours is `service.telemetry`.
+NO_TRACES = TelemetryConfig(tracing=False, metrics=False, logs=False)
 
 
 def create_app(
@@ -61,6 +64,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry=NO_TRACES,
     )
     app.state.held = held
     app.state.recommending = (

@@ -1,11 +1,12 @@
 """Routes that are asked most: their endpoints read the request themselves."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 __all__ = ["Direct"]
 
@@ -17,11 +18,11 @@ class Direct(APIRoute):
     its dependencies, checks and serialization take longer than the work of one item.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        endpoint = self.endpoint
+    def __init__(self, path: str, endpoint: Callable[..., Awaitable[Response]], **how: Any) -> None:
+        super().__init__(path, endpoint, **how)
 
-        async def handler(request: Request) -> Response:
-            response: Response = await endpoint(request, **request.path_params)
-            return response
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            response = await endpoint(Request(scope, receive, send), **scope["path_params"])
+            await response(scope, receive, send)
 
-        return handler
+        self.app = app
