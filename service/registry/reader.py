@@ -19,6 +19,13 @@ __all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
 CHUNK = 500  # values of a query
 NUL = "\x00"  # PostgreSQL's text has none
 _live = sql.not_(ids.c.removed)
+_having = {
+    column: sql.select(ids).where(
+        ids.c.tokenizer == sql.bindparam("tokenizer"),
+        column.in_(sql.bindparam("values", expanding=True)),
+    )
+    for column in (ids.c.item_id, ids.c.number)
+}
 
 
 class RegistryReader:
@@ -150,8 +157,8 @@ class RegistryReader:
     ) -> Iterator[sql.Row[Any]]:
         """Yield the rows, those of removed items too, whose `column` has one of the values."""
         for start in range(0, len(values), CHUNK):
-            query = sql.select(ids).where(self._own, column.in_(values[start : start + CHUNK]))
-            yield from connection.execute(query)
+            asked = {"tokenizer": self.tokenizer.number, "values": values[start : start + CHUNK]}
+            yield from connection.execute(_having[column], asked)
 
 
 def first_codes(number: int) -> sql.ColumnElement[bytes]:

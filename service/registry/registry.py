@@ -27,6 +27,14 @@ __all__ = ["Reassign", "Registry"]
 Reassign = Callable[[Sequence[int], TakenCodes], tuple[Codes, NDArray[np.float32]]]
 MOST = 2**63 - 1  # of a database's integers
 _insert = ids.insert().returning(ids.c.item_id, ids.c.number)
+_following = (
+    sql.select(ids.c.codes, sql.func.max(ids.c.suffix) + 1)
+    .where(
+        ids.c.tokenizer == sql.bindparam("tokenizer"),
+        ids.c.codes.in_(sql.bindparam("codes", expanding=True)),
+    )
+    .group_by(ids.c.codes)
+)
 
 
 class Registry(RegistryReader):
@@ -172,12 +180,9 @@ class Registry(RegistryReader):
         keys = [key_of(item.codes) for item in items]
         following: dict[bytes, int] = {}
         for start in range(0, len(keys), CHUNK):
-            query = (
-                sql.select(ids.c.codes, sql.func.max(ids.c.suffix) + 1)
-                .where(self._own, ids.c.codes.in_(keys[start : start + CHUNK]))
-                .group_by(ids.c.codes)
-            )
-            following.update((bytes(key), suffix) for key, suffix in connection.execute(query))
+            asked = {"tokenizer": self.tokenizer.number, "codes": keys[start : start + CHUNK]}
+            found = connection.execute(_following, asked)
+            following.update((bytes(key), suffix) for key, suffix in found)
         return following
 
     def _full_below(
