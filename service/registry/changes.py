@@ -20,6 +20,9 @@ _update = (
         change=sql.bindparam("_change"),
     )
 )
+_newest = sql.select(sql.func.max(ids.c.change)).where(
+    ids.c.tokenizer == sql.bindparam("tokenizer")
+)
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,7 @@ def anchor_of(connection: Connection, tokenizer: int, change: int) -> Anchor | N
 
 def newest_change(connection: Connection, tokenizer: int) -> int:
     """Return the number of a tokenizer's last change, 0 before the first."""
-    query = sql.select(sql.func.max(ids.c.change)).where(ids.c.tokenizer == tokenizer)
-    return connection.scalar(query) or 0
+    return connection.scalar(_newest, {"tokenizer": tokenizer}) or 0
 
 
 def change_items(connection: Connection, tokenizer: int, changes: Sequence[Change]) -> None:
