@@ -74,7 +74,7 @@ class Tokenizing:
         # threads that wait for each other.
         self._writer = Batcher(
             "tokenizer", self._write, MOST_REGISTERED, pace.wait,
-            start=lambda: torch.set_num_threads(1), for_all=down, began=began("quantize"),
+            start=self._begin_to_write, for_all=down, began=began("quantize"),
         )  # fmt: skip
         self._encoder = Batcher(
             "encoder", self._embed, self._part, pace.wait,
@@ -140,6 +140,12 @@ class Tokenizing:
         """Finish what is being done."""
         for stage in (self._reader, self._encoder, self._writer):
             stage.close()
+
+    def _begin_to_write(self) -> None:
+        torch.set_num_threads(1)
+        pipeline = self.catalogue.pipeline
+        # What a first call prepares is not for a request to wait for.
+        pipeline.tokenize(np.ones((1, pipeline.config.dimension), dtype=np.float32))
 
     def _read(self, jobs: Sequence[Sequence[str]]) -> list[dict[str, RegisteredItem]]:
         with self._timed("registry"):

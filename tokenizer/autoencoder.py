@@ -1,11 +1,12 @@
 """Content vector → latent → residual codes → reconstructed vector."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from tokenizer.blocks import alike, blockwise
 from tokenizer.config import AutoencoderConfig, QuantizerConfig
 from tokenizer.networks import NETWORKS
 from tokenizer.quantizers import QUANTIZERS
@@ -13,9 +14,10 @@ from tokenizer.residual import ResidualQuantizer
 
 __all__ = ["Autoencoder", "AutoencoderOutput"]
 
-# Rows a product: one shape each, large enough for speed, small enough for one item.
-BLOCK = 64
-CODING_BLOCK = 512
+# Rows a product: large enough for speed, and smaller for the last few where that changes nothing.
+BLOCKS = (64, 32, 16, 8)
+CODING_BLOCKS = (512, 128, 32, 8)
+NOISE = 512  # rows on which sizes are compared
 
 
 @dataclass
@@ -33,6 +35,14 @@ class AutoencoderOutput:
     latent: Tensor
     quantized: Tensor
     loss: Tensor
+
+
+class _Sizes(NamedTuple):
+    """Sizes of the blocks in which latents are made, coded, and decoded."""
+
+    latents: tuple[int, ...]
+    codes: tuple[int, ...]
+    decoded: tuple[int, ...]
 
 
 class Autoencoder(nn.Module):
@@ -61,6 +71,7 @@ class Autoencoder(nn.Module):
         self.quantizer = ResidualQuantizer(
             [level(quantizer, self.network.latent) for _ in range(quantizer.levels)]
         )
+        self._seen: dict[tuple[torch.device, int], _Sizes] = {}
 
     @property
     def encoder(self) -> nn.Module:
@@ -98,17 +109,13 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def latents(self, vectors: Tensor) -> Tensor:
-        """Return the latents (n, d) of raw vectors (n, D).
-
-        Rows go through in blocks of one shape, the last one padded, so that a vector's latent is
-        the same, bit for bit, in any batch.
-        """
-        return _blockwise(lambda block: self.encoder((block - self.mean) / self.scale), vectors)
+        """Return the latents (n, d) of raw vectors (n, D), the same, bit for bit, in any batch."""
+        return blockwise(self._latents, vectors, self._sizes().latents)
 
     @torch.no_grad()
     def encode_latents(self, latents: Tensor) -> Tensor:
         """Return the codes (n, L) of latents (n, d), the same in any batch."""
-        return _blockwise(self.quantizer.encode, latents, CODING_BLOCK)
+        return blockwise(self.quantizer.encode, latents, self._sizes().codes)
 
     @torch.no_grad()
     def encode(self, vectors: Tensor) -> Tensor:
@@ -117,16 +124,37 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Return the reconstructed raw vectors (n, D) of codes (n, L)."""
-        return _blockwise(
-            lambda block: self.decoder(self.quantizer.decode(block)) * self.scale + self.mean, codes
+        """Return the reconstructed raw vectors (n, D) of codes (n, L), the same in any batch."""
+        return blockwise(self._decoded, codes, self._sizes().decoded)
+
+    def _latents(self, vectors: Tensor) -> Tensor:
+        latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
+        return latents
+
+    def _decoded(self, codes: Tensor) -> Tensor:
+        decoded: Tensor = self.decoder(self.quantizer.decode(codes))
+        return decoded * self.scale + self.mean
+
+    def _sizes(self) -> _Sizes:
+        """Return the sizes of blocks that give a row the same bits on this machine, seen once."""
+        if self.training:
+            return _Sizes(BLOCKS[:1], CODING_BLOCKS[:1], BLOCKS[:1])
+        place = (self.mean.device, torch.get_num_threads())
+        if place not in self._seen:
+            self._seen[place] = self._alike()
+        return self._seen[place]
+
+    def _alike(self) -> _Sizes:
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(NOISE, self.dimension, generator=generator).to(self.mean.device)
+        vectors = noise * self.scale + self.mean
+        latents = blockwise(self._latents, vectors, BLOCKS[:1])
+        codes = blockwise(self.quantizer.encode, latents, CODING_BLOCKS[:1])
+        coding: tuple[int, ...] = CODING_BLOCKS[:1]
+        if self.quantizer.nearest_alone:
+            coding = CODING_BLOCKS
+            for level in self.quantizer.stages:
+                coding = alike(level.half_distances, latents, coding)
+        return _Sizes(
+            alike(self._latents, vectors, BLOCKS), coding, alike(self._decoded, codes, BLOCKS)
         )
-
-
-def _blockwise(
-    function: Callable[[Tensor], Tensor], rows: Tensor, block_size: int = BLOCK
-) -> Tensor:
-    """Apply `function` to blocks of exactly `block_size` rows, of which there is at least one."""
-    padding = -len(rows) % block_size if len(rows) else block_size
-    padded = torch.cat([rows, rows.new_zeros((padding, *rows.shape[1:]))]) if padding else rows
-    return torch.cat([function(block) for block in torch.split(padded, block_size)])[: len(rows)]

@@ -5,18 +5,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["beam_search", "extend_paths", "nearest", "nearest_codes"]
+__all__ = ["beam_search", "extend_paths", "half_distances", "nearest", "nearest_codes"]
 
 CHUNK = 4096
 MOST_SCORES = 1 << 25  # held at once by a beam; 128 MiB in float32
 
 
+def half_distances(vectors: Tensor, codewords: Tensor, half_norms: Tensor) -> Tensor:
+    """Return ‖z − c‖²/2 − ‖z‖²/2 = ‖c‖²/2 − z·c, (n, K), of vectors (n, d) and codewords (K, d).
+
+    Args:
+        half_norms: (K,), ‖c‖²/2.
+    """
+    return torch.addmm(half_norms, vectors, codewords.T, alpha=-1)
+
+
 def nearest_codes(vectors: Tensor, codewords: Tensor, half_norms: Tensor) -> Tensor:
     """Return the number (n,) of the codeword (K, d) nearest to each of the vectors (n, d).
 
-    argmin ‖z − c‖² = argmin ‖c‖²/2 − z·c; `half_norms` (K,) are ‖c‖²/2.
+    Args:
+        half_norms: (K,), as `half_distances`.
     """
-    return _argmin(torch.addmm(half_norms, vectors, codewords.T, alpha=-1))
+    return _argmin(half_distances(vectors, codewords, half_norms))
 
 
 def nearest(vectors: Tensor, codewords: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,9 +34,9 @@ def nearest(vectors: Tensor, codewords: Tensor) -> tuple[Tensor, Tensor]:
     codes, distances = [], []
     half_norms = codewords.square().sum(1) / 2
     for chunk in torch.split(vectors, CHUNK):
-        scores = torch.addmm(half_norms, chunk, codewords.T, alpha=-1)
-        index = _argmin(scores)
-        best = scores.gather(1, index.unsqueeze(1)).squeeze(1)
+        gaps = half_distances(chunk, codewords, half_norms)
+        index = _argmin(gaps)
+        best = gaps.gather(1, index.unsqueeze(1)).squeeze(1)
         codes.append(index)
         distances.append((2 * best + chunk.square().sum(1)).clamp(min=0))
     if not codes:

@@ -91,7 +91,7 @@ def test_a_default_is_promoted_and_taken_back_while_both_answer(
 
     def look_up(address: str) -> list[int]:
         """Return the number of codes of each answer, in order."""
-        levels = []
+        levels: list[int] = []
         with httpx.Client(base_url=address) as client:
             while not stop.is_set():
                 answer = client.get(f"/v1/items/D{len(levels) % 50:05}")

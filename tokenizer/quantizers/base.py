@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tokenizer.config import QuantizerConfig
 from tokenizer.kmeans import kmeans
-from tokenizer.search import CHUNK, extend_paths, nearest_codes
+from tokenizer.search import CHUNK, extend_paths, half_distances, nearest_codes
 
 __all__ = ["Quantizer", "QuantizerOutput", "mean_square"]
 
@@ -183,6 +183,12 @@ class Quantizer(nn.Module):
         """Return the index of the nearest codeword, (n,) int64."""
         codewords = self.searched()
         return nearest_codes(z, codewords, self._half_norms)
+
+    @torch.no_grad()
+    def half_distances(self, z: Tensor) -> Tensor:
+        """Return what `encode` takes the least of, (n, K), where codes are `by_distance`."""
+        codewords = self.searched()
+        return half_distances(z, codewords, self._half_norms)
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
