@@ -102,7 +102,7 @@ def _request_id() -> str:
 
 def create_health_app(app: FastAPI) -> FastAPI:
     """Return an application that answers for the health and metrics of `app`, and nothing else."""
-    beside = FastAPI(title="semid", openapi_url=None)
+    beside = FastAPI(title="semid", openapi_url=None, telemetry=NO_TRACES)
     beside.state.held = app.state.held
     install_problems(beside)
     beside.router.routes.extend(health.router.routes)

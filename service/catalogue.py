@@ -138,8 +138,7 @@ class Catalogue:
             Exception: one of them fails.
         """
         self.registry.check()
-        width = self.pipeline.config.dimension
-        vectors = np.ones((1, width), dtype=np.float32)
+        vectors = self.pipeline.any_vector()[None, :]
         if self.pipeline.config.encoder is not None:
             vectors = self.pipeline.embed(["ready"])
         self.pipeline.tokenize(vectors)

@@ -13,7 +13,8 @@ class TimeLimit:
     """Gives blocks some seconds each; a block is ended by a 503 where they do not suffice.
 
     As all have as long, they run out in the order in which they began, and only the first one needs
-    a timer: to set one a request, as `asyncio.timeout` does, takes longer than many an answer.
+    a timer: to set one a request, as `asyncio.timeout` does, takes longer than many an answer. All
+    come from one event loop at a time.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -61,12 +62,12 @@ class Timed:
 
     def __init__(self, limit: TimeLimit) -> None:
         self._limit = limit
-        self._ran_out = False
 
     async def __aenter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
+        self._ran_out = False
         self._cancelling = task.cancelling()
         self._limit.begin(self)
 

@@ -143,9 +143,8 @@ class Tokenizing:
 
     def _begin_to_write(self) -> None:
         torch.set_num_threads(1)
-        pipeline = self.catalogue.pipeline
         # What a first call prepares is not for a request to wait for.
-        pipeline.tokenize(np.ones((1, pipeline.config.dimension), dtype=np.float32))
+        self.catalogue.pipeline.tokenize(self.catalogue.pipeline.any_vector()[None, :])
 
     def _read(self, jobs: Sequence[Sequence[str]]) -> list[dict[str, RegisteredItem]]:
         with self._timed("registry"):

@@ -1,7 +1,7 @@
 """Content vector → latent → residual codes → reconstructed vector."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ __all__ = ["Autoencoder", "AutoencoderOutput"]
 BLOCKS = (64, 32, 16, 8)
 CODING_BLOCKS = (512, 128, 32, 8)
 NOISE = 512  # rows on which sizes are compared
+Pass = Literal["latents", "codes", "decoded"]
 
 
 @dataclass
@@ -35,14 +36,6 @@ class AutoencoderOutput:
     latent: Tensor
     quantized: Tensor
     loss: Tensor
-
-
-class _Sizes(NamedTuple):
-    """Sizes of the blocks in which latents are made, coded, and decoded."""
-
-    latents: tuple[int, ...]
-    codes: tuple[int, ...]
-    decoded: tuple[int, ...]
 
 
 class Autoencoder(nn.Module):
@@ -71,7 +64,7 @@ class Autoencoder(nn.Module):
         self.quantizer = ResidualQuantizer(
             [level(quantizer, self.network.latent) for _ in range(quantizer.levels)]
         )
-        self._seen: dict[tuple[torch.device, int], _Sizes] = {}
+        self._sizes: dict[tuple[object, ...], tuple[int, ...]] = {}
 
     @property
     def encoder(self) -> nn.Module:
@@ -110,12 +103,12 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def latents(self, vectors: Tensor) -> Tensor:
         """Return the latents (n, d) of raw vectors (n, D), the same, bit for bit, in any batch."""
-        return blockwise(self._latents, vectors, self._sizes().latents)
+        return blockwise(self._latents, vectors, self._blocks("latents"))
 
     @torch.no_grad()
     def encode_latents(self, latents: Tensor) -> Tensor:
         """Return the codes (n, L) of latents (n, d), the same in any batch."""
-        return blockwise(self.quantizer.encode, latents, self._sizes().codes)
+        return blockwise(self.quantizer.encode, latents, self._blocks("codes"))
 
     @torch.no_grad()
     def encode(self, vectors: Tensor) -> Tensor:
@@ -125,7 +118,7 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Return the reconstructed raw vectors (n, D) of codes (n, L), the same in any batch."""
-        return blockwise(self._decoded, codes, self._sizes().decoded)
+        return blockwise(self._decoded, codes, self._blocks("decoded"))
 
     def _latents(self, vectors: Tensor) -> Tensor:
         latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
@@ -135,26 +128,25 @@ class Autoencoder(nn.Module):
         decoded: Tensor = self.decoder(self.quantizer.decode(codes))
         return decoded * self.scale + self.mean
 
-    def _sizes(self) -> _Sizes:
+    def _blocks(self, what: Pass) -> tuple[int, ...]:
         """Return the sizes of blocks that give a row the same bits on this machine, seen once."""
         if self.training:
-            return _Sizes(BLOCKS[:1], CODING_BLOCKS[:1], BLOCKS[:1])
-        place = (self.mean.device, torch.get_num_threads())
-        if place not in self._seen:
-            self._seen[place] = self._alike()
-        return self._seen[place]
+            return (CODING_BLOCKS if what == "codes" else BLOCKS)[:1]
+        key = (what, self.mean.device, self.mean.dtype, torch.get_num_threads())
+        if key not in self._sizes:
+            self._sizes[key] = self._alike(what)
+        return self._sizes[key]
 
-    def _alike(self) -> _Sizes:
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(NOISE, self.dimension, generator=generator).to(self.mean.device)
-        vectors = noise * self.scale + self.mean
-        latents = blockwise(self._latents, vectors, BLOCKS[:1])
-        codes = blockwise(self.quantizer.encode, latents, CODING_BLOCKS[:1])
-        coding: tuple[int, ...] = CODING_BLOCKS[:1]
-        if self.quantizer.nearest_alone:
-            coding = CODING_BLOCKS
-            for level in self.quantizer.stages:
-                coding = alike(level.half_distances, latents, coding)
-        return _Sizes(
-            alike(self._latents, vectors, BLOCKS), coding, alike(self._decoded, codes, BLOCKS)
-        )
+    def _alike(self, what: Pass) -> tuple[int, ...]:
+        noise = torch.randn(NOISE, self.dimension, generator=torch.Generator().manual_seed(0))
+        vectors = noise.to(self.mean) * self.scale + self.mean
+        if what == "latents":
+            return alike(self._latents, vectors, BLOCKS)
+        latents = self.latents(vectors)
+        if what == "decoded":
+            return alike(self._decoded, self.encode_latents(latents), BLOCKS)
+        # A beam's products have more rows than its block.
+        sizes: tuple[int, ...] = CODING_BLOCKS if self.quantizer.beam == 1 else CODING_BLOCKS[:1]
+        for level in self.quantizer.stages:
+            sizes = alike(level.compared, latents, sizes)
+        return sizes

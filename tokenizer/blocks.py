@@ -30,13 +30,18 @@ def blockwise(function: Function, rows: Tensor, sizes: Sequence[int]) -> Tensor:
 def alike(function: Function, rows: Tensor, sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the first of `sizes`, and those whose blocks give every row the bits that it gives.
 
-    In which order the terms of a product are summed a library chooses by shapes and by machine, but
-    not by values: what is equal for many rows of noise is equal for all.
+    In which order the terms of a product are summed a library chooses by shapes, by places in
+    memory and by machine, but not by values: what is equal for many rows of noise is equal for all.
+    Where a row's place in its block matters, the rows go one by one: (1,) is returned.
 
     Args:
         rows: (n, …) noise, n a multiple of every size.
     """
     expected = blockwise(function, rows, sizes[:1])
+    if torch.equal(expected, expected[:1].expand_as(expected)):  # which tells nothing
+        return (sizes[0],)
+    if not torch.equal(blockwise(function, rows.roll(1, 0), sizes[:1]).roll(-1, 0), expected):
+        return (1,)
     return (
         sizes[0],
         *(s for s in sizes[1:] if torch.equal(blockwise(function, rows, (s,)), expected)),

@@ -123,8 +123,8 @@ class Pipeline:
             InputError: vectors of another length, not finite, or all zero.
         """
         self.check(vectors)
-        x = torch.tensor(vectors, dtype=torch.float32)
-        latents = self._model.latents(x)
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        latents = self._model.latents(torch.tensor(vectors))
         codes = self._model.encode_latents(latents).numpy().astype(np.uint16)
         return Tokenized(codes, self._distortion(vectors, codes), latents.numpy(), vectors)
 
@@ -147,7 +147,8 @@ class Pipeline:
             InputError: as `tokenize`.
         """
         self.check(vectors)
-        latents = self._model.latents(torch.tensor(vectors, dtype=torch.float32))
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        latents = self._model.latents(torch.tensor(vectors))
         return np.asarray(latents.numpy())
 
     def latents_of_codes(self, codes: Codes) -> NDArray[np.float32]:
@@ -155,10 +156,16 @@ class Pipeline:
         return np.asarray(self.codebooks[np.arange(self.levels), codes.astype(np.int64)].sum(1))
 
     def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
-        x = torch.tensor(vectors, dtype=torch.float32)
-        lost = (x - self._model.decode(torch.tensor(codes, dtype=torch.long))).square().sum(1)
-        mean_square = self._model.scale.square() * self.config.dimension
-        return np.asarray((lost / mean_square).numpy())
+        decoded = self._model.decode(torch.tensor(codes, dtype=torch.long)).numpy()
+        # NumPy's sum of a row depends on nothing else; torch's, where rows are long, on threads.
+        lost = np.square(vectors - decoded).sum(axis=1)
+        mean_square = float(self._model.scale.square()) * self.config.dimension
+        return np.asarray(lost / mean_square, dtype=np.float32)
+
+    def any_vector(self) -> NDArray[np.float32]:
+        """Return a vector (D,) that can be tokenized, for those who try whether it works."""
+        length = min(1.0, float(self._model.scale))
+        return np.full(self.config.dimension, length, dtype=np.float32)
 
     def check(self, vectors: NDArray[np.float32], names: Sequence[str] | None = None) -> None:
         """See that vectors (n, D) can be tokenized.

@@ -31,11 +31,6 @@ class ResidualQuantizer(nn.Module):
         """The levels, as what they are."""
         return cast("list[Quantizer]", list(self.levels))
 
-    @property
-    def nearest_alone(self) -> bool:
-        """Whether each level's codes are those of the least `half_distances`, and nothing else."""
-        return self.beam == 1 and self.stages[0].by_distance
-
     def forward(self, z: Tensor) -> QuantizerOutput:
         """Quantize (n, d); codes are (n, L), the loss is the sum over levels.
 

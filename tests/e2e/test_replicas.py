@@ -93,18 +93,22 @@ def test_a_default_is_promoted_and_taken_back_while_both_answer(
         """Return the number of codes of each answer, in order."""
         levels: list[int] = []
         with httpx.Client(base_url=address) as client:
-            while not stop.is_set():
+            while True:
+                last = stop.is_set()
                 answer = client.get(f"/v1/items/D{len(levels) % 50:05}")
                 levels.append(len(answer.raise_for_status().json()["codes"]))
-        return levels
+                if last:
+                    return levels
 
     with ThreadPoolExecutor() as pool:
         looking = [pool.submit(look_up, address) for address in replicas]
-        for promoted in (chosen, pipeline):
-            run_semid("promote", promoted.fingerprint[:12], "--database", database)
-            for address in replicas:
-                assert _until(partial(_is_default, address, promoted.fingerprint)) < SOON
-        stop.set()
+        try:
+            for promoted in (chosen, pipeline):
+                run_semid("promote", promoted.fingerprint[:12], "--database", database)
+                for address in replicas:
+                    assert _until(partial(_is_default, address, promoted.fingerprint)) < SOON
+        finally:
+            stop.set()
         for one in looking:
             assert [levels for levels, _ in groupby(one.result())] == [3, 2, 3]
 

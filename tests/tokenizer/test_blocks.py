@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tokenizer.autoencoder import BLOCKS, CODING_BLOCKS, NOISE, Autoencoder
+from tokenizer.autoencoder import BLOCKS, NOISE, Autoencoder
 from tokenizer.blocks import alike, blockwise
 from tokenizer.config import AutoencoderConfig, QuantizerConfig
+from tokenizer.quantizers import base
 
 SIZES = (64, 32, 8)
 
@@ -51,19 +52,60 @@ def test_a_size_that_gives_other_bits_is_left_out() -> None:
     assert alike(lambda block: block + len(block), noise, SIZES) == (64,)
 
 
-@pytest.mark.parametrize("name", ["grit", "fsq", "lsh"])
-def test_vectors_are_coded_alike_in_any_number(name: str) -> None:
-    """Noise far from what sizes are compared on: every number of rows gives the same bits."""
+def test_rows_go_one_by_one_where_their_place_matters() -> None:
+    noise = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+
+    def placed(block: Tensor) -> Tensor:
+        return block * torch.arange(1, len(block) + 1).unsqueeze(1)
+
+    assert alike(placed, noise, SIZES) == (1,)
+    assert torch.equal(blockwise(placed, noise, (1,)), noise)
+    assert blockwise(placed, noise[:0], (1,)).shape == (0, 5)
+
+
+def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
+    """Return a network with codebooks that are started on noise."""
+    quantizer = QuantizerConfig(name, codebook_size=256)
+    config = AutoencoderConfig(hidden=(65,), latent=latent)
     torch.manual_seed(1)
-    model = Autoencoder(96, AutoencoderConfig(), QuantizerConfig(name, codebook_size=256)).eval()
-    vectors = torch.randn(NOISE + 70, 96) * 3 + 1
+    model = Autoencoder(width, config, quantizer).eval()
+    x = torch.randn(1024, width)
+    model.start_from(x)
+    model.quantizer.start_from(model.latents(x), torch.Generator().manual_seed(0))
+    return model
+
+
+@pytest.mark.parametrize("name", ["grit", "fsq", "lsh", "hypervq", "opq"])
+@pytest.mark.parametrize(("width", "latent"), [(96, 32), (301, 8)])
+def test_vectors_are_coded_alike_in_any_number_and_order(
+    name: str, width: int, latent: int
+) -> None:
+    """Also where a product's rows begin at odd places in memory, which some libraries mind."""
+    model = _started(name, width, latent)
+    vectors = torch.randn(NOISE + 70, width)
     latents = model.latents(vectors)
     codes = model.encode_latents(latents)
     decoded = model.decode(codes)
+    assert len(codes.unique(dim=0)) > 100
     for rows in (1, 2, 7, 8, 9, 17, 33, 63, 64, 65, 100, 127, 129, 511, 513):
-        assert torch.equal(model.latents(vectors[:rows]), latents[:rows])
-        assert torch.equal(model.encode_latents(latents[:rows]), codes[:rows])
-        assert torch.equal(model.decode(codes[:rows]), decoded[:rows])
+        for part in (slice(rows), slice(-rows, None)):
+            assert torch.equal(model.latents(vectors[part]), latents[part])
+            assert torch.equal(model.encode_latents(latents[part]), codes[part])
+            assert torch.equal(model.decode(codes[part]), decoded[part])
+
+
+def test_a_codebook_whose_products_change_with_the_block_has_its_own_sizes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def otherwise(vectors: Tensor, codewords: Tensor, half_norms: Tensor) -> Tensor:
+        """Sum small blocks in the other order."""
+        order = -1 if len(vectors) <= 32 else 1
+        terms = [z.unsqueeze(1) * c for z, c in zip(vectors.T, codewords.T, strict=True)]
+        summed: Tensor = reduce(torch.add, terms[::order])
+        return half_norms - summed
+
+    monkeypatch.setattr(base, "half_distances", otherwise)
+    assert _started("ste")._blocks("codes") == (512, 128)
 
 
 def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
@@ -75,5 +117,13 @@ def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
     model.network.encoder = Counts()
     vectors = torch.randn(200, 16)
     assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])
-    assert model._sizes().latents == BLOCKS[:1]
-    assert model._sizes().codes == CODING_BLOCKS[:1]  # of no product
+    assert model._blocks("latents") == BLOCKS[:1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_another_precision_has_sizes_of_its_own(dtype: torch.dtype) -> None:
+    model = _started("ste")
+    model.latents(torch.randn(3, 96))
+    model.to(dtype)
+    vectors = torch.randn(100, 96, dtype=dtype)
+    assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])

@@ -1,3 +1,6 @@
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -25,8 +28,9 @@ def test_codes_and_distortion_do_not_depend_on_the_batch(
 
 def test_an_empty_batch_and_a_strided_one(pipeline: Pipeline, vectors: NDArray[np.float32]) -> None:
     assert pipeline.tokenize(vectors[:0]).codes.shape == (0, 3)
-    strided = np.asfortranarray(vectors)
-    assert np.array_equal(pipeline.tokenize(strided).codes, pipeline.tokenize(vectors).codes)
+    rows, columns = pipeline.tokenize(vectors), pipeline.tokenize(np.asfortranarray(vectors))
+    for name in ("codes", "distortion", "latents"):
+        assert np.array_equal(getattr(rows, name), getattr(columns, name))
 
 
 def test_distortion_averages_to_the_relative_error(
@@ -79,6 +83,14 @@ def test_another_encoder_is_refused(vector_tokenizer: TokenizerArtifact) -> None
     other = TokenizerArtifact(config, vector_tokenizer.model, {}, "fingerprint")
     with pytest.raises(InputError, match="fitted with 0"):
         Pipeline(other)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_any_vector_can_be_tokenized(vector_tokenizer: TokenizerArtifact, scale: float) -> None:
+    model = copy.deepcopy(vector_tokenizer.model)
+    model.scale.fill_(scale)
+    pipeline = Pipeline(replace(vector_tokenizer, model=model))
+    assert len(pipeline.tokenize(pipeline.any_vector()[None, :]).codes) == 1
 
 
 def test_threads_do_not_matter(pipeline: Pipeline, vectors: NDArray[np.float32]) -> None:

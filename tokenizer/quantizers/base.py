@@ -185,8 +185,8 @@ class Quantizer(nn.Module):
         return nearest_codes(z, codewords, self._half_norms)
 
     @torch.no_grad()
-    def half_distances(self, z: Tensor) -> Tensor:
-        """Return what `encode` takes the least of, (n, K), where codes are `by_distance`."""
+    def compared(self, z: Tensor) -> Tensor:
+        """Return the numbers (n, …) that `encode` compares: codes are the same where these are."""
         codewords = self.searched()
         return half_distances(z, codewords, self._half_norms)
 

@@ -60,8 +60,12 @@ class GridQuantizer(Quantizer):
         return self.grid[codes] @ self.up + self.offset
 
     @torch.no_grad()
+    def compared(self, z: Tensor) -> Tensor:
+        return self.channels(z)
+
+    @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
-        digits = self.digits(self.channels(z))
+        digits = self.digits(self.compared(z))
         weights = [math.prod(self.steps[i + 1 :]) for i in range(len(self.steps))]
         return (digits * digits.new_tensor(weights)).sum(1)
 

@@ -58,8 +58,12 @@ class HyperVq(SampledQuantizer):
         return softplus(self.raw_sizes) * hyperplane_distances(points, directions, self.offsets)
 
     @torch.no_grad()
+    def compared(self, z: Tensor) -> Tensor:
+        return self.logits(z, self.searched())
+
+    @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
-        return self.logits(z, self.searched()).argmax(1)
+        return self.compared(z).argmax(1)
 
     @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:

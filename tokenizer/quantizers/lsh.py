@@ -43,8 +43,12 @@ class LshQuantizer(StartedTogether):
         self.register_buffer("signs", digits * 2.0 - 1, persistent=False)
 
     @torch.no_grad()
+    def compared(self, z: Tensor) -> Tensor:
+        return z @ self.planes.T
+
+    @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
-        bits = (z @ self.planes.T > self.thresholds).long()
+        bits = (self.compared(z) > self.thresholds).long()
         return (bits << torch.arange(bits.shape[1], device=z.device)).sum(1)
 
     @classmethod
