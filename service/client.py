@@ -137,14 +137,18 @@ class Semid:
                     break
                 if attempt:
                     time.sleep(calls.wait_before(attempt))
-                with self._client.stream(
-                    "POST", BULK, content=body, headers=calls.NDJSON
-                ) as response:
-                    if response.is_error:
-                        response.read()
-                        calls.check(response)
-                    for line in response.iter_lines():
-                        part.take(line)
+                try:
+                    with self._client.stream(
+                        "POST", BULK, content=body, headers=calls.NDJSON
+                    ) as response:
+                        if response.is_error:
+                            response.read()
+                            calls.check(response)
+                        for line in response.iter_lines():
+                            part.take(line)
+                except httpx.TransportError:
+                    if attempt == self._retries:
+                        raise
             yield from part.answers()
 
     def item(self, item_id: str) -> Item | None:
@@ -231,11 +235,11 @@ class Semid:
         return self._limits
 
     def _found(self, call: Call[M]) -> M | None:
-        """Return the answer, or None where it is a 404."""
+        """Return the answer, or None where there is no such item."""
         try:
             return self._send(call)
         except SemidError as error:
-            if error.status == 404:
+            if calls.is_unknown_item(error):
                 return None
             raise
 
@@ -311,14 +315,18 @@ class AsyncSemid:
                     break
                 if attempt:
                     await asyncio.sleep(calls.wait_before(attempt))
-                async with self._client.stream(
-                    "POST", BULK, content=body, headers=calls.NDJSON
-                ) as response:
-                    if response.is_error:
-                        await response.aread()
-                        calls.check(response)
-                    async for line in response.aiter_lines():
-                        part.take(line)
+                try:
+                    async with self._client.stream(
+                        "POST", BULK, content=body, headers=calls.NDJSON
+                    ) as response:
+                        if response.is_error:
+                            await response.aread()
+                            calls.check(response)
+                        async for line in response.aiter_lines():
+                            part.take(line)
+                except httpx.TransportError:
+                    if attempt == self._retries:
+                        raise
             for answer in part.answers():
                 yield answer
 
@@ -376,11 +384,11 @@ class AsyncSemid:
         return self._limits
 
     async def _found(self, call: Call[M]) -> M | None:
-        """Return the answer, or None where it is a 404."""
+        """Return the answer, or None where there is no such item."""
         try:
             return await self._send(call)
         except SemidError as error:
-            if error.status == 404:
+            if calls.is_unknown_item(error):
                 return None
             raise
 

@@ -166,7 +166,9 @@ def address_of(given: str | None) -> str:
 
 def headers_of(key: str | None) -> dict[str, str]:
     """Return the headers of every request, with the key that is given or $SEMID_KEY."""
-    key = key or os.environ.get("SEMID_KEY")
+    key = (key or os.environ.get("SEMID_KEY") or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the API key has characters that no key has; give what semid keys printed")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -175,14 +177,30 @@ def describe() -> Call[TokenizerDescription]:
     return Call(TokenizerDescription, "GET", "/v1/tokenizer")
 
 
+def is_unknown_item(error: SemidError) -> bool:
+    """Say whether a request failed since its item is not registered, not for a wrong address."""
+    return error.status == 404 and "item_id" in [
+        wrong.get("path") for wrong in error.problem.errors
+    ]
+
+
+def _quoted(item_id: str) -> str:
+    """Return an item_id as a part of a path; dots alone would be taken for folders."""
+    return (
+        quote(item_id, safe="").replace(".", "%2E")
+        if set(item_id) == {"."}
+        else quote(item_id, safe="")
+    )
+
+
 def get_item(item_id: str) -> Call[Item]:
     """Ask for one item."""
-    return Call(Item, "GET", f"/v1/items/{quote(item_id, safe='')}")
+    return Call(Item, "GET", f"/v1/items/{_quoted(item_id)}")
 
 
 def remove_item(item_id: str) -> Call[Nothing]:
     """Ask that an item be removed."""
-    return Call(Nothing, "DELETE", f"/v1/items/{quote(item_id, safe='')}")
+    return Call(Nothing, "DELETE", f"/v1/items/{_quoted(item_id)}")
 
 
 def recommended(

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from data_prep.errors import InputError
 from service.paths import ITEM
-from service.problems import RESPONSES, ProblemError
+from service.problems import RESPONSES, FieldError, ProblemError
 from service.routes.dependencies import (
     NAMES_TOKENIZER,
     CatalogueDependency,
@@ -73,7 +73,7 @@ async def get_item(request: Request, item_id: str) -> Response:
         async with tokenizing.reads.answering(1):
             item = (await tokenizing.look_up([item_id])).get(item_id)
     if item is None:
-        raise ProblemError(404, f"no item {item_id!r} is registered; POST it to /v1/tokenize")
+        raise _unknown(item_id)
     return Response(orjson.dumps(Item.fields_of(item)), media_type="application/json")
 
 
@@ -88,7 +88,7 @@ def remove_item(item_id: str, held: HeldDependency) -> None:
     Posted again, it has its old ID again.
     """
     if not held.remove(item_id):
-        raise ProblemError(404, f"no item {item_id!r} is registered")
+        raise _unknown(item_id)
 
 
 @router.get("/prefixes", responses=RESPONSES)
@@ -107,6 +107,14 @@ def list_prefixes(
     if codes and not entries:
         raise ProblemError(404, f"no item has an ID that starts with {prefix}")
     return PrefixPage(prefix=prefix, prefixes=entries)
+
+
+def _unknown(item_id: str) -> ProblemError:
+    """Return the problem by which a client tells an unknown item from a wrong address."""
+    unknown = FieldError("item_id", "is not registered")
+    return ProblemError(
+        404, f"no item {item_id!r} is registered; POST it to /v1/tokenize", [unknown]
+    )
 
 
 def _prefix(text: str, pipeline: Pipeline) -> tuple[int, ...]:

@@ -37,6 +37,7 @@ class Counted:
         self.app = app
         self.sizes: list[tuple[str, int]] = []
         self.refusals: list[ProblemError] = []
+        self.cuts = 0  # bulks that end in the middle of an answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -45,6 +46,11 @@ class Counted:
             if self.refusals and scope["path"] in {"/v1/tokenize", BULK}:
                 answer: JSONResponse = problem_response(self.refusals.pop(0), Request(scope))
                 await answer(scope, receive, send)
+                return
+            if self.cuts and scope["path"] == BULK:
+                self.cuts -= 1
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b'{"li', "more_body": True})
                 return
         await self.app(scope, receive, send)
 
@@ -186,9 +192,53 @@ def test_a_key_opens_and_a_wrong_one_does_not(
                 semid.tokenize([{"item_id": "a", "title": "b"}])
         with Semid(address, f"{key}x") as semid, pytest.raises(SemidError, match="401"):
             semid.tokenizer()
-        monkeypatch.setenv("SEMID_KEY", key)
+        monkeypatch.setenv("SEMID_KEY", f"{key}\n")  # as a file of a secret has it
         with Semid(address) as semid:
             assert semid.tokenizer().levels == 3
+        for wrong in (f"{key}\nx", f"{key}é"):
+            with pytest.raises(ValueError, match="characters that no key has") as refused:
+                Semid(address, wrong)
+            assert key not in str(refused.value)
+
+
+def test_an_item_may_be_called_as_folders_are(semid: Semid) -> None:
+    for item_id in (".", "..", "...", "a/../b"):
+        [made] = semid.tokenize([{"item_id": item_id, "title": "Rose soap"}])
+        found = semid.item(item_id)
+        assert found is not None
+        assert (found.item_id, found.semantic_id) == (item_id, made.semantic_id)
+
+
+def test_a_wrong_address_is_not_an_unknown_item(address: str) -> None:
+    with Semid(address) as semid:
+        assert semid.item("nobody") is None
+        assert semid.remove("nobody") is False
+    with Semid(f"{address}/api") as semid:
+        with pytest.raises(SemidError, match="404"):
+            semid.item("nobody")
+        with pytest.raises(SemidError, match="404"):
+            semid.remove("nobody")
+
+
+def test_a_bulk_that_is_cut_off_goes_on(address: str, counted: Counted) -> None:
+    rows = [{"item_id": f"cut-{row}", "title": "Soap"} for row in range(30)]
+    counted.cuts = 2
+    with Semid(address) as semid:
+        answers = list(semid.bulk(rows))
+        assert [one.item_id for one in answers if isinstance(one, TokenizedItem)] == [
+            row["item_id"] for row in rows
+        ]
+
+    async def main() -> int:
+        async with AsyncSemid(address) as semid:
+            return len([one async for one in semid.bulk(rows)])
+
+    counted.cuts = 1
+    assert asyncio.run(main()) == 30
+    counted.cuts = 9
+    with Semid(address, retries=1) as semid, pytest.raises(httpx.TransportError):
+        list(semid.bulk(rows))
+    counted.cuts = 0
 
 
 def test_an_event_loop_has_the_same_methods(address: str, items: pl.DataFrame) -> None:
