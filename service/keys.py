@@ -6,8 +6,9 @@ import hmac
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -150,12 +151,17 @@ def _changing(path: Path) -> Iterator[list[ApiKey]]:
         raise InputError(f"{path} cannot be written: {error.strerror}; make its folder") from error
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        keys = read_keys(path) if path.exists() else []
+        before = path.stat() if path.exists() else None
+        keys = read_keys(path) if before else []
         yield keys
         with written_aside(path) as aside:
             content = _KeyFile(keys=keys).model_dump_json(indent=2)
             with os.fdopen(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
                 file.write(content + "\n")
+                if before is not None:  # who could read the keys still can
+                    with suppress(PermissionError):
+                        os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                    os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
     finally:
         os.close(folder)
 
@@ -169,9 +175,9 @@ def _by_id(keys: Sequence[ApiKey]) -> dict[str, ApiKey]:
     return {key.id: key for key in keys}
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
+def _state(path: Path) -> tuple[int, ...] | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

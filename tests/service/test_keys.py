@@ -112,3 +112,12 @@ def test_the_command_makes_lists_and_revokes(semid: Command, tmp_path: Path) -> 
     refused(semid("keys", "list", "--file", "no.json"), "no.json does not exist")
     refused(semid("keys", "add", "x", "--file", "no/keys.json"), "no/keys.json", "folder")
     assert sorted(tmp_path.iterdir()) == [tmp_path / "keys.json"]
+
+
+def test_who_could_read_the_file_still_can(path: Path) -> None:
+    key = add_key(path, "one", ["read"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    add_key(path, "two", ["read"])
+    revoke_key(path, key.split("_")[1])
+    assert path.stat().st_mode & 0o777 == 0o644
