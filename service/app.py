@@ -80,7 +80,7 @@ def create_app(
     check_rules([*app.routes, *(health.router.routes if health_elsewhere else ())])
     describe(app)
     # The last one is asked first: whatever is answered below has a request's ID, and is counted.
-    app.add_middleware(Guard, access=access)
+    app.add_middleware(Guard, access=access, timeout=pace.timeout)
     if access.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -25,6 +25,7 @@ class Observed:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        method = scope["method"]
         status = 500
 
         async def sending(message: Message) -> None:
@@ -38,9 +39,14 @@ class Observed:
         finally:
             seconds = time.perf_counter() - started
             route = scope.get("template", "unmatched")
-            self._telemetry.answered(scope["method"], route, status, seconds)
+            self._telemetry.answered(method, route, status, seconds)
             if route not in QUIET:
                 log.info(
-                    "request", method=scope["method"], path=scope["path"], route=route,
-                    status=status, seconds=round(seconds, 6),
+                    "request", method=method, path=scope["path"], route=route,
+                    status=status, seconds=round(seconds, 6), **_key(scope),
                 )  # fmt: skip
+
+
+def _key(scope: Scope) -> dict[str, str]:
+    """Return the public id of the key that the request came with, as `semid keys list` has it."""
+    return {"key": scope["key"]} if "key" in scope else {}

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from data_prep.errors import InputError
 from service.headers import HEADERS
@@ -78,6 +79,10 @@ PROBLEMS = {
     405: ProblemType(
         "method-not-allowed", "Method not allowed",
         "The address exists for other methods; the header Allow names them.",
+    ),
+    408: ProblemType(
+        "request-stalled", "Request stalled",
+        "The body did not come to its end, and nothing was done. Send the request again, whole.",
     ),
     413: ProblemType(
         "too-large", "Body too large",
@@ -149,25 +154,32 @@ class ProblemError(Exception):
 
 def install_problems(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
-    for kind in (ProblemError, InputError, RequestValidationError, HTTPException, SQLAlchemyError):
+    for kind in (
+        ProblemError, InputError, RequestValidationError, HTTPException, SQLAlchemyError,
+        ClientDisconnect,
+    ):  # fmt: skip
         app.exception_handler(kind)(_answer)
     app.exception_handler(Exception)(_answer)
 
 
 def as_problem(error: Exception) -> ProblemError:
     """Return the problem that an error is to whom it is answered; one of ours goes to the log."""
+    problem = ProblemError(500, "the service failed to answer; its log has the cause")
     match error:
         case ProblemError():
-            return error
+            problem = error
         case InputError():
-            return ProblemError(422, str(error))
+            problem = ProblemError(422, str(error))
         case RequestValidationError():
-            return _of_validation(error)
+            problem = _of_validation(error)
         case HTTPException():
-            return ProblemError(error.status_code, str(error.detail), headers=error.headers or {})
+            headers = error.headers or {}
+            problem = ProblemError(error.status_code, str(error.detail), headers=headers)
         case SQLAlchemyError():
-            return _of_database(error)
-    return ProblemError(500, "the service failed to answer; its log has the cause")
+            problem = _of_database(error)
+        case ClientDisconnect():
+            problem = ProblemError(408, "the client hung up before its request was whole")
+    return problem
 
 
 def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from service.keys import KeyRing
 from service.limits import DEFAULT, LIMITS, RequestLimits
 from service.paths import ITEM
 from service.problems import MEDIA_TYPE, Problem, ProblemError, problem_response
+from service.time_limit import TimeLimit
 
 __all__ = ["RULES", "Access", "Guard", "Rule", "check_rules", "describe_rules"]
 
@@ -81,10 +82,16 @@ class Guard:
     learn so. The route's template is in the scope as `template` from here on, for `Observed`.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, timeout: float) -> None:
+        """Guard an application.
+
+        Args:
+            timeout: seconds in which the next part of a body has to come.
+        """
         self._app = app
         self._keys = access.keys
         self._limits = access.limits
+        self._in_time = TimeLimit(timeout, _stalled)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,18 +99,24 @@ class Guard:
             return
         request = Request(scope)
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        template = _template(method, scope["path"].removeprefix(scope.get("root_path", "")))
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        template = _template(method, path)
         rule = None
         if template is not None:
             scope["template"] = template
             rule = RULES[method, template]
         refusal = self._refusal(request, rule)
+        if refusal is None and rule is None and (methods := _methods(path)):
+            allow = {"Allow": ", ".join(methods)}
+            refusal = ProblemError(405, f"the address takes {allow['Allow']}", headers=allow)
         if refusal is not None:
             await problem_response(refusal, request)(scope, receive, send)
             return
         if rule is None or not rule.streamed:
-            receive = _bounded(receive, self._limits.most_body)
+            receive = _bounded(receive, self._limits.most_body, self._in_time)
         LIMITS.set(self._limits)
+        if method != scope["method"]:  # the server sends no body
+            scope = {**scope, "method": method}
         await self._app(scope, receive, send)
 
     def _refusal(self, request: Request, rule: Rule | None) -> ProblemError | None:
@@ -115,6 +128,7 @@ class Guard:
                 401, "give a key that is in force: Authorization: Bearer semid_…",
                     headers={"WWW-Authenticate": 'Bearer realm="semid"'},
                 )  # fmt: skip
+            request.scope["key"] = holder.id
             if rule is not None and rule.scope not in holder.scopes:
                 has = ", ".join(sorted(holder.scopes))
                 return ProblemError(
@@ -173,6 +187,12 @@ def _template(method: str, path: str) -> str | None:
     return None
 
 
+def _methods(path: str) -> list[str]:
+    """Return what may be done at an address."""
+    found = {method for method, pattern, _ in _PATTERNS if pattern.match(path)}
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
+
+
 def _addresses(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
     for route in iter_route_contexts(routes):
         if isinstance(route.original_route, Mount):
@@ -200,19 +220,29 @@ def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | Non
     return None
 
 
-def _bounded(receive: Receive, most: int) -> Receive:
-    """Count a body that comes without a length, and end it at `most` bytes."""
-    came = 0
+def _bounded(receive: Receive, most: int, in_time: TimeLimit) -> Receive:
+    """Count a body that comes without a length, and end it at `most` bytes, or where it stalls."""
+    came, whole = 0, False
 
     async def receiving() -> Message:
-        nonlocal came
-        message = await receive()
+        nonlocal came, whole
+        if whole:  # what comes now is that the client has gone
+            return await receive()
+        async with in_time():
+            message = await receive()
+        whole = not message.get("more_body", False)
         came += len(message.get("body", b""))
         if came > most:
             raise HTTPException(413, _too_large(most))
         return message
 
     return receiving
+
+
+def _stalled(seconds: float) -> ProblemError:
+    return ProblemError(
+        408, f"nothing of the body came for {seconds:g} s; send the request again, whole"
+    )
 
 
 def _too_large(most: int) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import logging
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,17 +14,20 @@ from fastapi import FastAPI
 
 __all__ = ["answer_until_stopped"]
 
+GRACE = 5  # seconds beyond the time-out in which an answer may be taken
 LINGER = 0.5  # seconds in which a client that has sent a request on a kept connection is answered
 # Seconds that an idle connection is kept: longer than proxies keep theirs (Caddy 120), so that none
 # sends a request into a connection that is being closed here.
 KEPT = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+logger = logging.getLogger("semid")
 
 
 def answer_until_stopped(
     app: FastAPI,
     listener: socket.socket,
     stopping: Callable[[], None],
+    timeout: float,
     side: tuple[FastAPI, socket.socket] | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish those that were accepted.
@@ -32,12 +37,14 @@ def answer_until_stopped(
 
     Args:
         stopping: called at the signal.
+        timeout: seconds in which a request is answered; who has not taken an answer some seconds
+            after as many is cut off.
         side: another application and its listener, which go on until the first has stopped.
     """
     # What is loaded by now stays: the collector of garbage need not look at it, for 0.1 s, again.
     gc.collect()
     gc.freeze()
-    main = _Server(_config(app), stopping)
+    main = _Server(_config(app, timeout), stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve(main, listener, side))
 
@@ -48,7 +55,7 @@ async def _serve(
     if side is None:
         await main.serve(sockets=[listener])
         return
-    beside = _SideServer(_config(side[0]))
+    beside = _SideServer(_config(side[0], LINGER))
     running = asyncio.create_task(beside.serve(sockets=[side[1]]))
     try:
         await main.serve(sockets=[listener])
@@ -57,7 +64,7 @@ async def _serve(
         await running
 
 
-def _config(app: FastAPI) -> uvicorn.Config:
+def _config(app: FastAPI, timeout: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
@@ -65,6 +72,8 @@ def _config(app: FastAPI) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEPT,
+        timeout_graceful_shutdown=math.ceil(timeout) + GRACE,
+        ws="none",
     )
 
 
@@ -75,12 +84,14 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
+        logger.info("stopping: %d requests are finished first", len(self.server_state.tasks))
         for server in self.servers:
             server.close()
         if self.server_state.connections:
             self.server_state.default_headers.append((b"connection", b"close"))
             await asyncio.sleep(LINGER)
         await super().shutdown(sockets)
+        logger.info("stopped")
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

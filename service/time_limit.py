@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from types import TracebackType
 
 from service.problems import ProblemError
@@ -9,16 +10,31 @@ from service.problems import ProblemError
 __all__ = ["TimeLimit", "Timed"]
 
 
+def late(seconds: float) -> ProblemError:
+    """Return the problem of a request that was not answered in time."""
+    return ProblemError(
+        503,
+        f"no answer within {seconds:g} s; send the request again: what it registered stays",
+        headers={"Retry-After": "1"},
+    )
+
+
 class TimeLimit:
-    """Gives blocks some seconds each; a block is ended by a 503 where they do not suffice.
+    """Gives blocks some seconds each; where they do not suffice, a block is ended by a problem.
 
     As all have as long, they run out in the order in which they began, and only the first one needs
     a timer: to set one a request, as `asyncio.timeout` does, takes longer than many an answer. All
     come from one event loop at a time.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, problem: Callable[[float], ProblemError] = late) -> None:
+        """Give each block so many seconds.
+
+        Args:
+            problem: makes, of the seconds, what ends a block that takes longer.
+        """
         self.seconds = seconds
+        self.problem = problem
         self._ends: OrderedDict[Timed, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -26,7 +42,7 @@ class TimeLimit:
         """Return the context of one block.
 
         Raises, where the block takes longer:
-            ProblemError: 503.
+            ProblemError: `problem`, a 503 without.
         """
         return Timed(self)
 
@@ -80,12 +96,7 @@ class Timed:
         if not self._ran_out:
             self._limit.end(self)
         elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise ProblemError(
-                503,
-                f"no answer within {self._limit.seconds:g} s; send the request again: what it "
-                f"registered stays",
-                headers={"Retry-After": "1"},
-            ) from error
+            raise self._limit.problem(self._limit.seconds) from error
 
     def run_out(self) -> None:
         """End the block."""

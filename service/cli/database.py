@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from data_prep.errors import InputError
 from service.cli.console import output
 from service.cli.options import DatabaseOption
 
@@ -41,6 +42,10 @@ def status(database: DatabaseOption = None) -> None:
     from service.settings import database_url
 
     with Database(database_url(database)) as opened, opened.refusing():
+        if not opened.is_there():
+            raise InputError(
+                f"database {opened.name} is not there; give the --database that semid serve has"
+            )
         state = opened.state()
         remedy = {"older": "; run semid db upgrade", "newer": "; install the newer semid"}
         output.print(f"{opened.name}: {state}{remedy.get(state, '')}")

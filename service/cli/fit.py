@@ -123,7 +123,7 @@ def fit(
 
     Texts are embedded once and kept in a cache. A tenth of the items is held out to measure the
     reconstruction error. A fit that was stopped goes on where it was, from --out.training. Options
-    may also stand in semid.toml under [fit] or in the environment as SEMID_FIT_…
+    may also stand in the table "fit" of semid.toml or in the environment as SEMID_FIT_…
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """

@@ -46,8 +46,8 @@ EncoderOption = Annotated[
 DatabaseOption = Annotated[
     str | None,
     typer.Option(
-        help="URL of the registry, SQLite or PostgreSQL; also as SEMID_SERVE_DATABASE or in "
-        "semid.toml under [serve].",
+        help="URL of the registry, SQLite or PostgreSQL; also as SEMID_SERVE_DATABASE or in the "
+        "table serve of semid.toml.",
         show_default="sqlite:///semid.db",
     ),
 ]

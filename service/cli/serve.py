@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import structlog
 import typer
 
 from data_prep.errors import InputError
@@ -122,7 +123,7 @@ def serve(
     """Tokenize over HTTP, with a page at / and the interface's description at /docs.
 
     New items get their IDs on arrival, and the database keeps them for ever. Options may also
-    stand in semid.toml under [serve] or in the environment as SEMID_SERVE_…
+    stand in the table "serve" of semid.toml or in the environment as SEMID_SERVE_…
 
     Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalog
     data/beauty/items.parquet
@@ -217,16 +218,17 @@ def run(
                 health_elsewhere=side is not None,
                 recommender=recommender,
             )
+        told = structlog.get_logger("semid").info if settings.log_format == "json" else errors.print
         address = _address(listener)
         names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
-        errors.print(f"{faiss_build()}, {held:,} items, tokenizer {names}")
+        told(f"{faiss_build()}, {held:,} items, tokenizer {names}")
         health = None
         if side is not None:
             health = (create_health_app(app), side)
-            errors.print(f"health and metrics at {_address(side)}")
-        errors.print(f"semid answers at {address}")
+            told(f"health and metrics at {_address(side)}")
+        told(f"semid answers at {address}")
         opened(address)
-        answer_until_stopped(app, listener, app.state.held.stop, health)
+        answer_until_stopped(app, listener, app.state.held.stop, settings.timeout, health)
 
 
 def listening(settings: "ServeSettings") -> socket.socket:

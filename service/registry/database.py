@@ -82,11 +82,15 @@ class Database:
 
     def state(self) -> State:
         """Compare the database's schema with this program's; a file that lacks is not made."""
-        file = self._engine.url.database
-        if self._engine.dialect.name == "sqlite" and not Path(str(file)).exists():
+        if not self.is_there():
             return "empty"
         with self.reading() as connection:
             return _state(connection)
+
+    def is_there(self) -> bool:
+        """Say whether there is a file, where the database is one."""
+        file = self._engine.url.database
+        return self._engine.dialect.name != "sqlite" or Path(str(file)).exists()
 
     def upgrade(self) -> bool:
         """Bring the schema to this program's version in one transaction; say whether it was not.

@@ -1,7 +1,7 @@
 """`POST /v1/tokenize:bulk`: items as lines of JSON, answered line by line while they come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -27,6 +27,7 @@ router = APIRouter(
 )
 AT_ONCE = 256
 AHEAD = 64  # pieces of the body that are read before they are needed
+LOOK = 0.5  # seconds between two looks whether the process is to end
 LONGEST_LINE = 4 * 2**20
 MOST_SPOOLED = 2**30
 log = structlog.get_logger("semid")
@@ -79,20 +80,23 @@ class _Answers(Response):
     async def _answer(self, spool: Spool) -> None:
         last = 0
         try:
-            async for lines in _parts(_ahead(self._request.stream()), self._longest):
+            chunks = _ahead(self._request.stream(), self._go_on)
+            async for lines in _parts(chunks, self._longest):
                 last = lines[-1][0]
                 answers = await self._of_part(lines)
                 await spool.write(b"".join(orjson.dumps(answer) + b"\n" for answer in answers))
-                if self._tokenizing.stopping:
-                    stop = ProblemError(
-                        503, f"the service is stopping; send the lines after {last} again"
-                    )
-                    await spool.write(orjson.dumps(self._problem(last + 1, stop)) + b"\n")
-                    break
+                self._go_on()
+        except _StoppingError:
+            stop = ProblemError(503, f"the service is stopping; send the lines after {last} again")
+            await spool.write(orjson.dumps(self._problem(last + 1, stop)) + b"\n")
         except ClientDisconnect:
             pass
         finally:
             spool.end()
+
+    def _go_on(self) -> None:
+        if self._tokenizing.stopping:
+            raise _StoppingError
 
     async def _of_part(self, lines: Sequence[Line]) -> list[dict[str, Any]]:
         admission = self._tokenizing.admission
@@ -123,11 +127,16 @@ class _Answers(Response):
         return {"line": number, "problem": document}
 
 
-async def _ahead(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+class _StoppingError(Exception):
+    """The process has been told to end."""
+
+
+async def _ahead(chunks: AsyncIterator[bytes], go_on: Callable[[], None]) -> AsyncIterator[bytes]:
     """Yield what has come, while more comes.
 
     Raises:
         ClientDisconnect: the body ends before its end.
+        Exception: what `go_on`, which is called while nothing comes, raises.
     """
     came: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
 
@@ -145,7 +154,7 @@ async def _ahead(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         more = True
         while more:
-            taken = [await came.get()]
+            taken = [await _first(came, go_on)]
             while not came.empty():
                 taken.append(came.get_nowait())
             more = taken[-1] is not None
@@ -154,6 +163,16 @@ async def _ahead(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             raise ClientDisconnect
     finally:
         reading.cancel()
+
+
+async def _first(came: asyncio.Queue[bytes | None], go_on: Callable[[], None]) -> bytes | None:
+    getting = asyncio.ensure_future(came.get())
+    try:
+        while not (await asyncio.wait([getting], timeout=LOOK))[0]:
+            go_on()
+        return getting.result()
+    finally:
+        getting.cancel()
 
 
 async def _parts(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[list[Line]]:

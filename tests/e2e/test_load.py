@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -33,7 +34,7 @@ def test_metrics_and_health_may_have_a_port_of_their_own(
     log = tmp_path / "log"
     arguments = _arguments(tokenizer_folder, tmp_path, "--metrics-port", 0, "--log-format", "json")
     with serving(log, *arguments) as address:
-        beside = log.read_text().partition("health and metrics at ")[2].split()[0]
+        beside = log.read_text().partition("health and metrics at ")[2].split('"')[0]
         item = {"item_id": "a", "title": "Soap"}
         sent = {"x-request-id": "0123456789abcdef0123456789abcdef"}
         answer = httpx.post(f"{address}/v1/tokenize", json={"items": [item]}, headers=sent)
@@ -109,6 +110,50 @@ def test_a_stop_under_load_answers_every_request_that_was_accepted(
     ):
         for item_id, semantic_id in answered.items():
             assert client.get(f"/v1/items/{item_id}").json()["semantic_id"] == semantic_id
+
+
+def test_who_sends_nothing_more_holds_nothing_up(tokenizer_folder: Path, tmp_path: Path) -> None:
+    """A body that stalls is a 408 after the time-out; a bulk that idles ends with the process."""
+    log = tmp_path / "log"
+    arguments = _arguments(tokenizer_folder, tmp_path, "--timeout", 1, "--log-format", "json")
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [*SEMID, "serve", "--port", "0", *map(str, arguments)], stdout=file, stderr=file
+        )
+    try:
+        host, _, port = _started(log).removeprefix("http://").partition(":")
+        head = "HTTP/1.1\r\nHost: h\r\nContent-Type: application/"
+        begun = f"POST /v1/tokenize {head}json\r\nContent-Length: 9\r\n\r\n{{".encode()
+        bulk = f"POST /v1/tokenize:bulk {head}x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+        with (
+            socket.create_connection((host, int(port)), timeout=30) as stalled,
+            socket.create_connection((host, int(port)), timeout=30) as gone,
+            socket.create_connection((host, int(port)), timeout=30) as idle,
+        ):
+            stalled.sendall(begun)
+            gone.sendall(begun)
+            gone.close()
+            line = b'{"item_id": "a", "title": "Soap"}\n'
+            idle.sendall(bulk.encode() + f"{len(line):x}\r\n".encode() + line + b"\r\n")
+            assert b"408" in stalled.recv(4096).partition(b"\r\n")[0]
+            answer = b""
+            while b'"line":1' not in answer:
+                answer += idle.recv(4096)
+            process.send_signal(signal.SIGTERM)
+            while more := idle.recv(4096):
+                answer += more
+            assert b"send the lines after 1 again" in answer
+            assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    assert sorted(line["status"] for line in told if line["event"] == "request") == [200, 408, 408]
+    assert [line["event"] for line in told if line["event"].startswith("stop")] == [
+        "stopping: 1 requests are finished first",
+        "stopped",
+    ]
+    assert not any("exception" in line for line in told)
 
 
 @pytest.mark.slow

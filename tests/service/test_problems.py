@@ -57,7 +57,7 @@ def test_each_type_leads_to_its_description(application: Make, status: int) -> N
         ("GET", "/explorer/none.js", 404, "Not Found"),
         ("GET", "/explorer/../keys.py", 404, "Not Found"),
         ("GET", "/problems/none", 404, "no kind of problem is called 'none'"),
-        ("DELETE", "/v1/tokenize", 405, "Method Not Allowed"),
+        ("DELETE", "/v1/tokenize", 405, "takes POST"),
         ("GET", "/v1/items/%00", 400, "NUL"),
         ("GET", "/v1/items?search=%00", 400, "NUL"),
         ("GET", "/v1/items/%ff%ed%a0%80", 404, "no item"),
@@ -69,6 +69,20 @@ def test_wrong_requests(client: TestClient, method: str, path: str, status: int,
     assert said in problem_of(answer, status)["detail"]
     if status == 405:
         assert answer.headers["allow"] == "POST"
+
+
+def test_an_address_tells_all_that_it_takes(client: TestClient) -> None:
+    for method in ("OPTIONS", "PATCH", "POST"):
+        answer = client.request(method, "/v1/items/a")
+        assert "takes DELETE, GET, HEAD" in problem_of(answer, 405)["detail"]
+        assert answer.headers["allow"] == "DELETE, GET, HEAD"
+
+
+def test_what_can_be_got_has_a_head(client: TestClient) -> None:
+    for path in ("/health/live", "/health/ready", "/metrics", "/", "/docs", "/v1/tokenizer"):
+        assert client.head(path).status_code == 200, path
+    assert client.head("/v1/items/none").status_code == 404
+    assert client.head("/v1/tokenize").status_code == 405
 
 
 @pytest.mark.parametrize("path", POSTED)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from starlette.routing import Mount
+from structlog.testing import capture_logs
 
 from service import routes
 from service.keys import SCOPES, KeyRing, Scope, add_key, read_keys, revoke_key
@@ -321,3 +322,12 @@ def test_other_origins_may_ask_only_where_they_are_named(application: Make) -> N
     assert "access-control-allow-origin" not in stranger.headers
     simple = opened.post("/v1/tokenize", json=ITEM, headers={"content-type": "text/plain"})
     problem_of(simple, 415)
+
+
+def test_the_log_names_the_key_by_its_public_id(client: TestClient, keys: dict[Scope, str]) -> None:
+    with capture_logs() as told:
+        for key in (keys["admin"], keys["read"], "semid_x_y"):
+            client.delete("/v1/items/nobody", headers=_bearer(key))
+    assert [(line["status"], line.get("key")) for line in told] == [
+        (404, keys["admin"].split("_")[1]), (403, keys["read"].split("_")[1]), (401, None),
+    ]  # fmt: skip
