@@ -157,6 +157,10 @@ class Catalogue:
             self.known.followed(began)
             return len(self._index)
 
+    def indexed(self) -> int:
+        """Return how many items the index holds, without taking in more."""
+        return len(self._index)
+
     def save(self) -> None:
         """Set the index aside as of now, where it has changed since; a failure is logged."""
         if self._index_file is None:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -48,6 +49,11 @@ class HeldTokenizers:
         self._default = next(iter(self._held))
         self._failing: set[str] = set()
         self._database = catalogues[0].registry.database
+        for one in self:
+            catalogue = one.catalogue
+            self.telemetry.holding(
+                catalogue.pipeline, catalogue.indexed, partial(self.is_default, one)
+            )
 
     def __iter__(self) -> Iterator[Tokenizing]:
         return iter(self._held.values())

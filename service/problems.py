@@ -217,7 +217,10 @@ def _of_validation(error: RequestValidationError) -> ProblemError:
         reason = wrong[0].get("ctx", {}).get("error", "")
         position = wrong[0]["loc"][-1]
         return ProblemError(400, f"the body is not JSON: {reason} at character {position}")
-    errors = [FieldError("/".join(map(str, part["loc"][1:])), part["msg"]) for part in wrong]
+    errors = [
+        FieldError("/".join(map(str, part["loc"][1:])), part["msg"].removeprefix("Value error, "))
+        for part in wrong
+    ]
     first = errors[0]
     return ProblemError(422, f"{first['path'] or 'the body'}: {first['message']}", errors)
 

@@ -184,10 +184,16 @@ def resolve(settings: type[S], given: dict[str, Any]) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise InputError(
+                f"--{name.replace('_', '-')} is needed; --help tells what it takes"
+            ) from error
         # What stands under an unknown name may be a secret.
         known = first["type"] != "extra_forbidden"
         given_value = f" (given: {first.get('input')!r})" if known else ""
-        raise InputError(f"{name.replace('_', '-')}: {first['msg']}{given_value}") from error
+        raise InputError(
+            f"{name.replace('_', '-')}: {first['msg'].removeprefix('Value error, ')}{given_value}"
+        ) from error
     except (SettingsError, TOMLDecodeError, AttributeError) as error:
         raise InputError(
             f"{TOML} or a SEMID_ variable of the environment cannot be read: {error}"

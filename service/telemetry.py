@@ -59,6 +59,22 @@ class Telemetry:
             "semid_queue_items", "Items that wait for a stage, or that are admitted in all.",
             ["stage"], registry=self._metrics,
         )  # fmt: skip
+        self._items = Counter(
+            "semid_items", "Items that were asked an ID for, created or known.",
+            ["status"], registry=self._metrics,
+        )  # fmt: skip
+        self._created, self._known = map(self._items.labels, ("created", "known"))
+        self._lines = Counter(
+            "semid_bulk_lines", "Lines of bulks, by the status that each would have as a request.",
+            ["status"], registry=self._metrics,
+        )  # fmt: skip
+        self._indexed = Gauge(
+            "semid_index_items", "Items in the index.", ["tokenizer"], registry=self._metrics
+        )
+        self._default = Gauge(
+            "semid_default_tokenizer", "1 for the tokenizer that requests mean which name none.",
+            ["tokenizer"], registry=self._metrics,
+        )  # fmt: skip
         self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)
         self._distortion = Histogram(
             "semid_new_item_distortion", "Distortion of items that got an ID here.",
@@ -91,6 +107,23 @@ class Telemetry:
             self._answers[key] = found
         found[0].inc()
         found[1].observe(seconds)
+
+    def tokenized(self, items: int, created: int) -> None:
+        """Count the items of a request, and those of them that were new."""
+        self._created.inc(created)
+        self._known.inc(items - created)
+
+    def bulk_line(self, status: int) -> None:
+        """Count a line of a bulk."""
+        self._lines.labels(str(status)).inc()
+
+    def holding(
+        self, pipeline: Pipeline, items: Callable[[], int], default: Callable[[], bool]
+    ) -> None:
+        """Show how many items a held tokenizer's index has, and whether it is the default."""
+        tokenizer = pipeline.fingerprint[:16]
+        self._indexed.labels(tokenizer).set_function(items)
+        self._default.labels(tokenizer).set_function(default)
 
     def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
         """Return what hears of a stage's batches: each job's seconds in the queue, and its size."""

@@ -57,6 +57,7 @@ class Tokenizing:
     def __init__(self, catalogue: Catalogue, pace: Pace, telemetry: Telemetry) -> None:
         self.catalogue = catalogue
         self._timed = telemetry.timed
+        self._tokenized = telemetry.tokenized
         self._registered = telemetry.of_new_items(catalogue.pipeline)
         self.stopping = False
         self.pace = pace
@@ -131,10 +132,12 @@ class Tokenizing:
             for i in fresh
         ]
         written = iter(await self._writer.do(rows, len(rows)) if rows else ())
-        return [
+        entries = [
             (known[item.item_id], False) if item.item_id in known else next(written)
             for item in items
         ]
+        self._tokenized(len(entries), sum(new for _, new in entries))
+        return entries
 
     def close(self) -> None:
         """Finish what is being done."""

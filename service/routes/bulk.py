@@ -62,6 +62,7 @@ class _Answers(Response):
         super().__init__()
         del self.headers["content-length"]
         self._request = request
+        self._count = request.app.state.held.telemetry.bulk_line
         self._tokenizing = tokenizing
         self._longest = min(LONGEST_LINE, LIMITS.get().most_body)
 
@@ -117,10 +118,12 @@ class _Answers(Response):
                 [(entry, new)] = await self._tokenizing.tokenize([item])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
             return self._problem(number, error)
+        self._count(200)
         return {"line": number} | TokenizedItem.answer(entry, new)
 
     def _problem(self, number: int, error: Exception) -> dict[str, Any]:
         problem = as_problem(error)
+        self._count(problem.status)
         if problem.status == 500:
             log.error("a line failed", line=number, exc_info=error)
         document = problem_document(problem, self._request.url.path)

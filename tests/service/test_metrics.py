@@ -75,6 +75,10 @@ def test_each_tokenizer_has_its_distortion_and_all_share_the_rest(
         held_out = float(reassigning.metrics["held_out_error"])  # type: ignore[arg-type]
         assert drift[names[1],] == pytest.approx(mean / held_out)
         assert _values(client, "semid_batch_items_sum")["encode",] == 25
+        client.post("/v1/similar", json={"item_id": "D00001"}).raise_for_status()  # which follows
+        assert _values(client, "semid_index_items")[names[0],] == 20
+        shown = _values(client, "semid_default_tokenizer")
+        assert shown == {(names[0],): 1, (names[1],): 0}
 
 
 def test_items_that_wait_are_those_of_all_tokenizers(make: Make) -> None:
@@ -119,3 +123,15 @@ def test_health_and_metrics_answer_beside_the_application(make: Make) -> None:
         assert _values(beside, "semid_requests_total")["GET", "/v1/tokenizer", "200"] == 1
         app.state.held.stop()
         assert "stopping" in problem_of(beside.get("/health/ready"), 503)["detail"]
+
+
+def test_items_and_lines_of_bulks_are_counted(make: Make) -> None:
+    with TestClient(make()) as client:
+        soap = [{"item_id": name, "title": "Soap"} for name in ("a", "b")]
+        for sent in (soap[:1], soap):
+            client.post("/v1/tokenize", json={"items": sent}).raise_for_status()
+        lines = b"no JSON\n" + b"".join(json.dumps(one).encode() + b"\n" for one in soap)
+        client.post("/v1/tokenize:bulk", content=lines + b"{}\n", headers=NDJSON)
+        assert _values(client, "semid_items_total") == {("created",): 2, ("known",): 3}
+        counted = _values(client, "semid_bulk_lines_total")
+        assert counted == {("200",): 2, ("400",): 1, ("422",): 1}
