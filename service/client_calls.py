@@ -186,11 +186,8 @@ def is_unknown_item(error: SemidError) -> bool:
 
 def _quoted(item_id: str) -> str:
     """Return an item_id as a part of a path; dots alone would be taken for folders."""
-    return (
-        quote(item_id, safe="").replace(".", "%2E")
-        if set(item_id) == {"."}
-        else quote(item_id, safe="")
-    )
+    quoted = quote(item_id, safe="")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 def get_item(item_id: str) -> Call[Item]:

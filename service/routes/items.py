@@ -73,7 +73,7 @@ async def get_item(request: Request, item_id: str) -> Response:
         async with tokenizing.reads.answering(1):
             item = (await tokenizing.look_up([item_id])).get(item_id)
     if item is None:
-        raise _unknown(item_id)
+        raise _unknown(item_id, "; POST it to /v1/tokenize")
     return Response(orjson.dumps(Item.fields_of(item)), media_type="application/json")
 
 
@@ -88,7 +88,7 @@ def remove_item(item_id: str, held: HeldDependency) -> None:
     Posted again, it has its old ID again.
     """
     if not held.remove(item_id):
-        raise _unknown(item_id)
+        raise _unknown(item_id, "")
 
 
 @router.get("/prefixes", responses=RESPONSES)
@@ -109,12 +109,10 @@ def list_prefixes(
     return PrefixPage(prefix=prefix, prefixes=entries)
 
 
-def _unknown(item_id: str) -> ProblemError:
+def _unknown(item_id: str, remedy: str) -> ProblemError:
     """Return the problem by which a client tells an unknown item from a wrong address."""
     unknown = FieldError("item_id", "is not registered")
-    return ProblemError(
-        404, f"no item {item_id!r} is registered; POST it to /v1/tokenize", [unknown]
-    )
+    return ProblemError(404, f"no item {item_id!r} is registered{remedy}", [unknown])
 
 
 def _prefix(text: str, pipeline: Pipeline) -> tuple[int, ...]:
