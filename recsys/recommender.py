@@ -18,12 +18,12 @@ from torch import Tensor
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.record import library_versions
-from recsys.dataset import PADDING, SequenceDataset
-from recsys.dual_encoder import DualEncoderConfig
+from recsys.data.dataset import PADDING, SequenceDataset
 from recsys.item_index import ItemIndex
-from recsys.models import Shape, build_model, plain_shape, reads_codes, shape_of
-from recsys.next_item_model import Codes, NextItemModel, ScoringModel, Suffixes
-from recsys.tiger_recommender import TigerRecommender
+from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes
+from recsys.models.dual_encoder import DualEncoderConfig
+from recsys.models.shapes import Shape, build_model, plain_shape, reads_codes, shape_of
+from recsys.models.tiger import TigerRecommender
 
 __all__ = ["FILES", "Recommendation", "Recommender", "save_recommender"]
 

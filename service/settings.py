@@ -19,12 +19,19 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
-from service.limits import DEFAULT, MostBody, MostHistory, MostItems, MostText, RequestLimits
-from service.logs import LogFormat
-from service.pace import Pace
+from service.engine.capacity import Pace
+from service.http.messages.limits import (
+    DEFAULT,
+    MostBody,
+    MostHistory,
+    MostItems,
+    MostText,
+    RequestLimits,
+)
+from service.observability.logs import LogFormat
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.ids.policy import Policy
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
-from tokenizer.policy import Policy
 
 __all__ = ["FitSettings", "ServeSettings", "database_url", "resolve"]
 

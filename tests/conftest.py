@@ -15,8 +15,8 @@ from data_prep.encoders import Encoder, load_encoder
 from data_prep.text import TextTemplate
 from tokenizer.artifact import TokenizerArtifact
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
-from tokenizer.fitting import fit
 from tokenizer.pipeline import Pipeline
+from tokenizer.training.fit import fit
 
 SMALL = TrainingConfig(
     steps=60,

@@ -15,9 +15,9 @@ from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.text import TextTemplate
-from tokenizer.autoencoder import Autoencoder
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
-from tokenizer.policy import Policy
+from tokenizer.ids.policy import Policy
+from tokenizer.model.autoencoder import Autoencoder
 
 __all__ = [
     "FILES",

@@ -19,17 +19,18 @@ class QuantizerConfig:
         search_beam: paths kept through the levels when an item is coded; 1 is the greedy search,
             level by level, and the fastest.
         start: `kmeans` of warm latents, or `random` Gaussian codewords of the latents' length.
-        radius: the radius family of the surrogate, a name of `tokenizer.radius.RADII` (grit).
+        radius: the radius family of the surrogate, a name of
+            `tokenizer.quantizers.grit.radius.RADII` (grit).
         psi_max: upper bound of the radius slope ψ′; 1 is non-expansive, below 2 never flips a sign
             (grit).
-        transform: a name of `tokenizer.transform.TRANSFORMS` (grit).
+        transform: a name of `tokenizer.quantizers.grit.transform.TRANSFORMS` (grit).
         rank: r of the linear transform's U Vᵀ, and the features of attention_low_rank (grit).
         top_k: codewords that a row of attention_top_k looks at (grit).
         spectral_clip: upper bound of σ_max(W); a guard, since training on Beauty reaches 1.5
             (grit).
         feed: the decoder sees the codeword (`hard`) or z̃ (`surrogate`) in training (grit).
         protocol: the raw codebook stays (`frozen`) or learns (`joint`, `joint_ema`), a name of
-            `tokenizer.protocol.PROTOCOLS` (grit).
+            `tokenizer.quantizers.grit.codebook.PROTOCOLS` (grit).
         usage_weight: of the KL of usage to uniform under `joint` (grit).
         sum_weight: of ‖sg z − Σ q‖², the gap that all levels leave together (grit).
         reset_below: share of uniform use below which a codeword counts as dead and is put on a
@@ -87,7 +88,7 @@ class AutoencoderConfig:
     """The network around the residual stack.
 
     Attributes:
-        network: a name of `tokenizer.networks.NETWORKS`: `mlp`, `linear` or `identity`.
+        network: a name of `tokenizer.model.networks.NETWORKS`: `mlp`, `linear` or `identity`.
         hidden: widths of the MLP encoder's hidden layers; the decoder mirrors them.
         latent: d, the width that is quantized; that of the vectors for `identity`.
         dropout: share of the hidden units dropped in training.
@@ -113,7 +114,8 @@ class TrainingConfig:
         evaluate_every: steps between two measurements.
         patience: measurements without a better validation error before training stops.
         seed: of every random choice.
-        separation: weight of the term that keeps near items apart (`tokenizer.separation`).
+        separation: weight of the term that keeps near items apart
+            (`tokenizer.training.separation`).
         separation_margin: the squared distance it asks for, in units of a cell's.
     """
 

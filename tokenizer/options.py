@@ -5,9 +5,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from data_prep.errors import InputError
+from data_prep.names import check_name
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
-from tokenizer.names import check_name
-from tokenizer.networks import NETWORKS
+from tokenizer.model.networks import NETWORKS
 from tokenizer.quantizers import check_config
 
 __all__ = ["BOUNDS", "OPTIONS", "check_training", "fitted_to_size", "with_options"]

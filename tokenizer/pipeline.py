@@ -14,8 +14,8 @@ from data_prep.encoders import Encoder, load_encoder
 from data_prep.errors import InputError
 from data_prep.progress import Progress
 from tokenizer import artifact
-from tokenizer.policy import TakenCodes, assign_free
-from tokenizer.semantic_id import Codes
+from tokenizer.ids.policy import TakenCodes, assign_free
+from tokenizer.ids.semantic_id import Codes
 
 __all__ = ["Pipeline", "Tokenized", "check_finite", "check_trainable"]
 
@@ -129,7 +129,7 @@ class Pipeline:
         return Tokenized(codes, self._distortion(vectors, codes), latents.numpy(), vectors)
 
     def reassign(self, tokenized: Tokenized, taken: TakenCodes) -> Tokenized:
-        """Give each row codes of its own, as `tokenizer.policy.assign_free`, and their distortion.
+        """Give each row codes of its own (`tokenizer.ids.policy.assign_free`) and their distortion.
 
         Raises:
             InputError: all codes are given out.

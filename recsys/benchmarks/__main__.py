@@ -9,8 +9,8 @@ from pathlib import Path
 from data_prep.errors import InputError
 from recsys.benchmarks.cells import Cell, run_cell
 from recsys.benchmarks.presets import PRESETS
-from recsys.dataset import SequenceDataset
-from recsys.training import Measurement
+from recsys.data.dataset import SequenceDataset
+from recsys.training.loop import Measurement
 
 
 def main() -> None:

@@ -12,20 +12,20 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from data_prep.amazon import read_category
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
+from data_prep.readers.amazon import read_category
 from data_prep.record import file_digest
 from data_prep.sequences import leave_one_out
 from data_prep.text import TextTemplate
-from recsys.dataset import SequenceDataset
-from recsys.preparation import prepare_dataset
-from tokenizer.batch import tokenize_catalogue
+from recsys.data.dataset import SequenceDataset
+from recsys.data.preparation import prepare_dataset
 from tokenizer.config import TrainingConfig
-from tokenizer.fitting import fit
-from tokenizer.health import unique_share
+from tokenizer.offline.catalogue import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
+from tokenizer.training.fit import fit
+from tokenizer.training.health import unique_share
 
 __all__ = [
     "Category",

@@ -17,12 +17,12 @@ import torch
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.record import run_record
-from recsys.baselines import CoOccurrence, Popularity
 from recsys.benchmarks.presets import PRESETS
-from recsys.dataset import SequenceDataset
-from recsys.evaluation import PROTOCOLS, Evaluation, evaluate
-from recsys.models import build_model, plain_shape, shape_of
-from recsys.training import Measurement, TrainingConfig, train
+from recsys.data.dataset import SequenceDataset
+from recsys.evaluation.full_ranking import PROTOCOLS, Evaluation, evaluate
+from recsys.models.baselines import CoOccurrence, Popularity
+from recsys.models.shapes import build_model, plain_shape, shape_of
+from recsys.training.loop import Measurement, TrainingConfig, train
 
 __all__ = ["BASELINES", "Cell", "run_cell"]
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from recsys.causal_transformer import TowerConfig
-from recsys.dual_encoder import DualEncoderConfig
-from recsys.models import Shape, reads_codes
-from recsys.tiger_recommender import TigerRecommenderConfig
-from recsys.training import TrainingConfig
+from recsys.models.causal_transformer import TowerConfig
+from recsys.models.dual_encoder import DualEncoderConfig
+from recsys.models.shapes import Shape, reads_codes
+from recsys.models.tiger import TigerRecommenderConfig
+from recsys.training.loop import TrainingConfig
 
 __all__ = ["MODELS", "PRESETS", "Model", "Preset"]
 

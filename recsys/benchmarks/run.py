@@ -21,8 +21,8 @@ from recsys.benchmarks.amazon import (
 from recsys.benchmarks.cells import BASELINES, Cell, run_cell
 from recsys.benchmarks.presets import PRESETS
 from recsys.benchmarks.summary import NOTES
-from recsys.dataset import SequenceDataset
-from recsys.training import Measurement
+from recsys.data.dataset import SequenceDataset
+from recsys.training.loop import Measurement
 from tokenizer.config import TrainingConfig
 
 __all__ = ["Plan", "Teller", "run_plan"]

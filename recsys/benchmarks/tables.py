@@ -13,9 +13,9 @@ import numpy as np
 from data_prep.errors import InputError
 from recsys.benchmarks.cells import BASELINES, Cell
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED
-from recsys.evaluation import PROTOCOLS, Protocol
-from recsys.metrics import per_user
-from recsys.significance import compare, holm
+from recsys.evaluation.full_ranking import PROTOCOLS, Protocol
+from recsys.evaluation.metrics import per_user
+from recsys.evaluation.significance import compare, holm
 
 __all__ = ["markdown", "rows_of", "significance_of"]
 

@@ -6,23 +6,11 @@ import sys
 import typer
 
 from data_prep.errors import InputError
-from service.cli import (
-    benchmark,
-    compare,
-    database,
-    demo,
-    embed,
-    fit,
-    inspect,
-    keys,
-    prepare,
-    report,
-    serve,
-    tokenize,
-    train,
-    transfer,
-)
-from service.cli.console import errors
+from service.cli.data import embed, prepare
+from service.cli.recommenders import benchmark, train
+from service.cli.serving import database, demo, keys, serve, transfer
+from service.cli.terminal.console import errors
+from service.cli.tokenizers import compare, fit, inspect, report, tokenize
 
 __all__ = ["main"]
 

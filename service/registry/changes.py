@@ -7,7 +7,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from service.registry.database import Database
-from service.registry.schema import ids
+from service.registry.migrations.schema import ids
 
 __all__ = ["Anchor", "Change", "anchor_of", "change_items", "newest_change", "remove_item"]
 

@@ -10,9 +10,9 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
 
 from data_prep.errors import InputError
+from service.registry.migrations.schema import VERSION, VERSION_TABLE
 from service.registry.postgres import postgres_engine
-from service.registry.schema import VERSION, VERSION_TABLE
-from service.registry.sqlite import VERSION_0, sqlite_engine
+from service.registry.sqlite import sqlite_engine
 
 __all__ = ["Database", "State", "open_database"]
 
@@ -104,7 +104,7 @@ class Database:
                 raise self._newer()
             if state == "current":
                 return False
-            from service.migrations import migrate
+            from service.registry.migrations import migrate
 
             migrate(connection)
             return True
@@ -187,13 +187,11 @@ def _engine(url: sql.URL, name: str) -> Engine:
 
 
 def _state(connection: Connection) -> State:
-    tables = sql.inspect(connection)
-    if not tables.has_table(VERSION_TABLE):
-        old = connection.dialect.name == "sqlite" and all(map(tables.has_table, VERSION_0))
-        return "older" if old else "empty"
+    if not sql.inspect(connection).has_table(VERSION_TABLE):
+        return "empty"
     found = connection.scalar(sql.select(_version.c.version_num))
     if found == VERSION:
         return "current"
-    from service.migrations import versions
+    from service.registry.migrations import versions
 
     return "older" if found in (None, *versions()) else "newer"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Row
 
-from tokenizer.semantic_id import Codes, format_semantic_id
+from tokenizer.ids.semantic_id import Codes, format_semantic_id
 
 __all__ = ["Changes", "NewItem", "PrefixCount", "RegisteredItem", "codes_of", "key_of"]
 
@@ -76,7 +76,7 @@ class Changes:
 
 
 def key_of(codes: Sequence[int]) -> bytes:
-    """Pack codes into bytes whose order is theirs, as `tokenizer.semantic_id.codes_key`."""
+    """Pack codes into bytes whose order is theirs, as `tokenizer.ids.semantic_id.codes_key`."""
     return struct.pack(f">{len(codes)}H", *codes)
 
 

@@ -9,15 +9,15 @@ import polars as pl
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from data_prep.catalog import read_table
 from data_prep.errors import InputError
+from data_prep.readers.catalogue import read_table
 from data_prep.tables import named_rows
 from service.registry.changes import newest_change
 from service.registry.database import Database
 from service.registry.entries import codes_of, key_of
-from service.registry.schema import ids, promotions, tokenizers
+from service.registry.migrations.schema import ids, promotions, tokenizers
 from service.registry.tokenizers import enrol_in, enrolled_tokenizers
-from tokenizer.id_table import SEMANTIC_IDS, written_ids
+from tokenizer.offline.id_table import SEMANTIC_IDS, written_ids
 
 __all__ = ["export_registry", "import_registry"]
 

@@ -6,9 +6,9 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from service.registry.entries import codes_of
-from service.registry.schema import ids
+from service.registry.migrations.schema import ids
 from service.registry.tokenizers import EnrolledTokenizer
-from tokenizer.semantic_id import format_semantic_id
+from tokenizer.ids.semantic_id import format_semantic_id
 
 __all__ = ["MappedItem", "mapped_ids"]
 

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 from service.registry.changes import Anchor, anchor_of
 from service.registry.database import Database
 from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
-from service.registry.schema import ids
+from service.registry.migrations.schema import ids
 from service.registry.tokenizers import EnrolledTokenizer
-from tokenizer.semantic_id import codes_of_key
+from tokenizer.ids.semantic_id import codes_of_key
 
 __all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
 

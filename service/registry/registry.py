@@ -15,11 +15,11 @@ from data_prep.progress import Progress
 from service.registry.changes import Change, change_items, newest_change, remove_item
 from service.registry.database import Database
 from service.registry.entries import NewItem, RegisteredItem, key_of
+from service.registry.migrations.schema import ids
 from service.registry.reader import CHUNK, NUL, RegistryReader, first_codes, starts_with
-from service.registry.schema import ids
 from service.registry.tokenizers import enrol
-from tokenizer.policy import TakenCodes
-from tokenizer.semantic_id import Codes, format_semantic_id
+from tokenizer.ids.policy import TakenCodes
+from tokenizer.ids.semantic_id import Codes, format_semantic_id
 
 __all__ = ["Reassign", "Registry"]
 

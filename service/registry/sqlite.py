@@ -11,15 +11,9 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from data_prep.errors import InputError
-from service.registry.schema import VERSION_TABLE
+from service.registry.migrations.schema import VERSION_TABLE
 
-__all__ = ["VERSION_0", "check_file", "sqlite_engine"]
-
-# Tables and columns of a registry before there were versions, of one tokenizer.
-VERSION_0 = {
-    "tokenizer": {"fingerprint", "levels"},
-    "items": {"number", "item_id", "codes", "suffix", "distortion", "title"},
-}
+__all__ = ["check_file", "sqlite_engine"]
 
 
 def sqlite_engine(url: sql.URL) -> Engine:
@@ -52,15 +46,11 @@ def check_file(url: sql.URL) -> None:
     query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
         tables = {row[0] for row in connection.execute(query)}
-        if VERSION_TABLE in tables:
-            return
-        for table in sorted(tables):
-            columns = {row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")}
-            if columns != VERSION_0.get(table):
-                raise InputError(
-                    f"database {url} has a table {table!r} that is not semid's; "
-                    f"give another --database"
-                )
+    if tables and VERSION_TABLE not in tables:
+        raise InputError(
+            f"database {url} has a table {min(tables)!r} that is not semid's; "
+            f"give another --database"
+        )
 
 
 def _connected(connection: DBAPIConnection, _: object) -> None:

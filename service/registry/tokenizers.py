@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from data_prep.errors import InputError
 from service.registry.database import Database
-from service.registry.schema import ids, promotions, tokenizers
+from service.registry.migrations.schema import ids, promotions, tokenizers
 
 __all__ = [
     "EnrolledTokenizer",

@@ -16,7 +16,7 @@ from data_prep.encoders import load_encoder
 from data_prep.files import written_aside
 from data_prep.record import run_record
 from data_prep.text import TextTemplate
-from service.cli.console import bar, output
+from service.cli.terminal.console import bar, output
 from tests.bench.decoding import decoding
 from tests.bench.ladder import ladder
 from tests.bench.measure import best_seconds

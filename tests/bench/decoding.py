@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.decoding import beam_search
-from recsys.tiger import TigerConfig
-from recsys.trie import Trie
-from recsys.vocabulary import Vocabulary
+from recsys.generation.decoding import beam_search
+from recsys.generation.trie import Trie
+from recsys.generation.vocabulary import Vocabulary
+from recsys.models.encoder_decoder import TigerConfig
 from tests.bench.measure import best_seconds
-from tests.recsys.t5 import t5_of, tiger_of
+from tests.recsys.models.t5 import t5_of, tiger_of
 
 __all__ = ["decoding"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from service.schemas import Item, TokenizeAnswer, TokenizedItem, TokenizeRequest
+from service.http.messages.schemas import Item, TokenizeAnswer, TokenizedItem, TokenizeRequest
 
 __all__ = ["empty_service"]
 

@@ -13,7 +13,7 @@ import json, sys, time
 import torch
 from tokenizer.config import QuantizerConfig
 from tokenizer.quantizers import GritQuantizer
-from tokenizer.residual import ResidualQuantizer
+from tokenizer.model.residual import ResidualQuantizer
 
 def megabytes(name):
     with open("/proc/self/status") as status:

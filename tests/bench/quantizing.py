@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from tests.bench.measure import best_seconds, interleaved_seconds
-from tokenizer.autoencoder import Autoencoder
 from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.model.residual import ResidualQuantizer
 from tokenizer.quantizers import QUANTIZERS
-from tokenizer.residual import ResidualQuantizer
-from tokenizer.training import training_loss
+from tokenizer.training.loop import training_loss
 
 __all__ = ["encoding", "training_steps"]
 

@@ -18,13 +18,13 @@ from data_prep.demo import demo_items
 from data_prep.embed import embed
 from data_prep.encoders import load_encoder
 from data_prep.text import TextTemplate
-from service.bodies import MSGPACK
-from service.cli.console import output
+from service.cli.terminal.console import output
+from service.http.messages.bodies import MSGPACK
 from tests.bench.empty import empty_service
 from tests.bench.load import NUMBER, Load, get_requests, post_requests, put_under_load
 from tests.e2e.server import serving
 from tokenizer.config import TrainingConfig
-from tokenizer.fitting import fit
+from tokenizer.training.fit import fit
 
 __all__ = ["http", "requests_of", "small_service"]
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from data_prep.demo import demo_interactions, demo_items
-from recsys.dataset import PADDING, SequenceDataset
-from recsys.preparation import prepare_dataset
-from recsys.tiger_recommender import TigerRecommender, TigerRecommenderConfig
-from recsys.vocabulary import PADDING as PADDING_TOKEN
+from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.preparation import prepare_dataset
+from recsys.generation.vocabulary import PADDING as PADDING_TOKEN
+from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
 from tests.bench.measure import interleaved_seconds
-from tests.recsys.t5 import t5_of
+from tests.recsys.models.t5 import t5_of
 
 __all__ = ["tiger_training"]
 

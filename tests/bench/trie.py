@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.decoding import beam_search
-from recsys.trie import Trie
-from recsys.vocabulary import Tokens, Vocabulary
+from recsys.generation.decoding import beam_search
+from recsys.generation.trie import Trie
+from recsys.generation.vocabulary import Tokens, Vocabulary
 from tests.bench.measure import best_seconds
 
 __all__ = ["trie"]

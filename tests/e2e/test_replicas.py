@@ -20,8 +20,8 @@ from data_prep.text import TextTemplate
 from tests.conftest import SMALL
 from tests.e2e.server import run_semid, serving
 from tests.service.databases import Postgres
-from tokenizer.fitting import fit
 from tokenizer.pipeline import Pipeline
+from tokenizer.training.fit import fit
 
 Addresses = tuple[str, str]
 SOON = 2.0  # seconds in which a replica has followed

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.e2e.server import run_semid
 from tests.e2e.test_page import CHROMIUM, FLAGS
-from tokenizer.batch import tokenize_catalogue
+from tokenizer.offline.catalogue import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

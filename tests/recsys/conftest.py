@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from data_prep.demo import demo_interactions, demo_items
-from recsys.dataset import SequenceDataset
-from recsys.preparation import prepare_dataset
+from recsys.data.dataset import SequenceDataset
+from recsys.data.preparation import prepare_dataset
 
 
 def dataset_of(

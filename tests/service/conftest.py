@@ -8,12 +8,12 @@ import pytest
 from fastapi import FastAPI
 
 from data_prep.demo import demo_items
-from service.app import create_app
-from service.catalogue import Catalogue
 from service.cli import main
+from service.engine.catalogue import Catalogue
+from service.http.app import create_app
+from service.http.security.guard import Access
 from service.registry import Database, Registry, open_database
-from service.security import Access
-from tests.service.command import Command, Outcome
+from tests.service.cli.command import Command, Outcome
 from tests.service.databases import Open, Postgres, sqlite_url
 from tokenizer.pipeline import Pipeline
 

@@ -12,7 +12,7 @@ from data_prep.errors import InputError
 from data_prep.text import TextTemplate
 from tests.conftest import SMALL
 from tokenizer.artifact import load
-from tokenizer.fitting import fit
+from tokenizer.training.fit import fit
 
 
 @pytest.fixture

@@ -3,28 +3,31 @@
 import math
 
 from data_prep.errors import InputError
+from data_prep.names import check_name
 from tokenizer.config import QuantizerConfig
-from tokenizer.names import check_name
-from tokenizer.protocol import PROTOCOLS
-from tokenizer.quantizers.base import Quantizer, QuantizerOutput
-from tokenizer.quantizers.ema import EmaQuantizer
-from tokenizer.quantizers.fixed import KMeansQuantizer
-from tokenizer.quantizers.fsq import FsqQuantizer
-from tokenizer.quantizers.grit import GritQuantizer
-from tokenizer.quantizers.gumbel import GumbelQuantizer
-from tokenizer.quantizers.hypervq import HyperVq
-from tokenizer.quantizers.lfq import LfqQuantizer
-from tokenizer.quantizers.lsh import LshQuantizer
-from tokenizer.quantizers.noise import DiVeq, Nsvq
-from tokenizer.quantizers.product import OptimizedProductQuantizer, ProductQuantizer
-from tokenizer.quantizers.rotation import RotationQuantizer
-from tokenizer.quantizers.rq_faiss import FaissResidualQuantizer
-from tokenizer.quantizers.simvq import SimVq
-from tokenizer.quantizers.space_filling import SfDiVeq
-from tokenizer.quantizers.ste import SteQuantizer
-from tokenizer.quantizers.wasserstein import WassersteinQuantizer
-from tokenizer.radius import RADII
-from tokenizer.transform import TRANSFORMS
+from tokenizer.quantizers.base.quantizer import Quantizer, QuantizerOutput
+from tokenizer.quantizers.fixed.kmeans import KMeansQuantizer
+from tokenizer.quantizers.fixed.lsh import LshQuantizer
+from tokenizer.quantizers.fixed.opq import OptimizedProductQuantizer
+from tokenizer.quantizers.fixed.pq import ProductQuantizer
+from tokenizer.quantizers.fixed.rq_faiss import FaissResidualQuantizer
+from tokenizer.quantizers.grid.fsq import FsqQuantizer
+from tokenizer.quantizers.grid.lfq import LfqQuantizer
+from tokenizer.quantizers.grit.codebook import PROTOCOLS
+from tokenizer.quantizers.grit.level import GritQuantizer
+from tokenizer.quantizers.grit.radius import RADII
+from tokenizer.quantizers.grit.transform import TRANSFORMS
+from tokenizer.quantizers.learnt.diveq import DiVeq
+from tokenizer.quantizers.learnt.ema import EmaQuantizer
+from tokenizer.quantizers.learnt.gumbel import GumbelQuantizer
+from tokenizer.quantizers.learnt.hypervq import HyperVq
+from tokenizer.quantizers.learnt.nsvq import Nsvq
+from tokenizer.quantizers.learnt.rotation import RotationQuantizer
+from tokenizer.quantizers.learnt.rqvae import RqVae
+from tokenizer.quantizers.learnt.sf_diveq import SfDiVeq
+from tokenizer.quantizers.learnt.simvq import SimVq
+from tokenizer.quantizers.learnt.ste import SteQuantizer
+from tokenizer.quantizers.learnt.wasserstein import WassersteinQuantizer
 
 __all__ = ["QUANTIZERS", "GritQuantizer", "Quantizer", "QuantizerOutput", "check_config"]
 
@@ -43,7 +46,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "pq": ProductQuantizer,
     "rotation": RotationQuantizer,
     "rq_faiss": FaissResidualQuantizer,
-    "rqvae": SteQuantizer,
+    "rqvae": RqVae,
     "sf_diveq": SfDiVeq,
     "simvq": SimVq,
     "ste": SteQuantizer,

@@ -1,0 +1,1 @@
+"""Files of others, one reader a source, turned into checked tables."""

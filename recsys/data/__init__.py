@@ -1,0 +1,1 @@
+"""Interactions as arrays that models train on."""

@@ -1,0 +1,166 @@
+"""Tidy tables → the arrays that recommenders train on. Needs polars, unlike the models."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError
+from data_prep.sequences import in_time_order, leave_one_out
+from data_prep.tables import check_interactions, check_items, check_vectors, join_vectors
+from recsys.data.dataset import SequenceDataset
+
+__all__ = ["prepare_dataset"]
+
+
+def prepare_dataset(
+    events: pl.DataFrame,
+    items: pl.DataFrame,
+    ids: pl.DataFrame | None = None,
+    vectors: pl.DataFrame | None = None,
+    codebooks: NDArray[np.float32] | None = None,
+    codebook_size: int = 0,
+    most_unknown: float = 0.0,
+    source: str = "",
+) -> SequenceDataset:
+    """Give users and items numbers, and join each item's codes and content vector.
+
+    Args:
+        events: sequences (`user_id`, `history`, `validation`, `test`) as `leave_one_out` gives
+            them, or interactions (`user_id`, `item_id`, `timestamp`), which are ordered and split
+            by the same rules.
+        items: any table with the catalogue's `item_id`; its order numbers the items.
+        ids: `item_id`, `codes`, `suffix` and `tokenizer`, as semid tokenize writes them.
+        vectors: `item_id` and `vector`.
+        codebooks: (L, K, d), what the codes stand for, as `tokenizer.pipeline.Pipeline` has them.
+        codebook_size: K; the highest code and 1 where 0.
+        most_unknown: the share of events whose item may be missing from the catalogue; these
+            events are left out, and users that keep fewer than three with them.
+
+    Raises:
+        InputError: more unknown items; no user left; an item of the catalogue without codes or
+            vector; codes of several tokenizers or lengths; a column or value missing.
+    """
+    if "item_id" not in items.columns:
+        raise InputError(f"items: no column 'item_id'; it has {', '.join(items.columns)}")
+    catalogue = check_items(items.select("item_id"), "items")
+    sequences = _sequences(events)
+    numbered = catalogue.with_row_index("number")
+    flat = (
+        sequences.with_row_index("user")
+        .explode("items", empty_as_null=False, keep_nulls=False)
+        .join(numbered, left_on="items", right_on="item_id", how="left", maintain_order="left")
+    )
+    flat = _without_unknown(flat, most_unknown)
+    kept = flat.filter(pl.len().over("user") >= 3)
+    if kept.is_empty():
+        raise InputError("no user has the three interactions that training and two tests need")
+    users = kept.group_by("user", maintain_order=True).agg(pl.col("user_id").first(), pl.len())
+    codes, suffixes, tokenizer = (None, None, "") if ids is None else _codes(catalogue, ids)
+    if codes is not None:
+        highest = int(codes.max()) + 1
+        if codebook_size and highest > codebook_size:
+            raise InputError(f"ids: a code of {highest - 1} in a codebook of {codebook_size}")
+        codebook_size = codebook_size or highest
+    return SequenceDataset(
+        tuple(catalogue["item_id"]),
+        tuple(users["user_id"]),
+        kept["number"].cast(pl.Int32).to_numpy(writable=True),
+        np.concatenate([[0], users["len"].cast(pl.Int64).cum_sum().to_numpy()]).astype(np.int64),
+        codes,
+        suffixes,
+        None if vectors is None else _vectors(catalogue, vectors),
+        codebooks,
+        codebook_size=codebook_size if codes is not None else 0,
+        source=source,
+        tokenizer=tokenizer,
+    )
+
+
+def _sequences(events: pl.DataFrame) -> pl.DataFrame:
+    """Return `user_id` and `items`, all items of the user in order."""
+    if "history" not in events.columns:
+        events = leave_one_out(in_time_order(check_interactions(events, "interactions")))
+    missing = {"user_id", "history", "validation", "test"}.difference(events.columns)
+    if missing:
+        raise InputError(
+            f"sequences: no column {min(missing)!r}; it has {', '.join(events.columns)}"
+        )
+    repeated = events["user_id"].is_duplicated()
+    if repeated.any():
+        raise InputError(f"sequences: user {events['user_id'].filter(repeated)[0]!r} comes twice")
+    try:
+        items = pl.concat_list("history", pl.concat_list("validation", "test"))
+        sequences = events.select("user_id", items.cast(pl.List(pl.String())).alias("items"))
+    except pl.exceptions.PolarsError as error:
+        raise InputError(
+            "sequences: history is a list of item ids, validation and test are item ids"
+        ) from error
+    incomplete = sequences["items"].is_null() | sequences["items"].list.eval(
+        pl.element().is_null()
+    ).list.any().fill_null(value=True)
+    if incomplete.any():
+        user = sequences["user_id"].filter(incomplete)[0]
+        raise InputError(f"sequences: user {user!r} lacks an item in history, validation or test")
+    return sequences
+
+
+def _without_unknown(flat: pl.DataFrame, most_unknown: float) -> pl.DataFrame:
+    unknown = flat.filter(pl.col("number").is_null())
+    if unknown.height > most_unknown * flat.height:
+        names = unknown["items"].unique(maintain_order=True)
+        listed = ", ".join(repr(name) for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        raise InputError(
+            f"{unknown.height} of {flat.height} events have items that are not in the catalogue "
+            f"({listed}{more}); add the items, or allow a share with most_unknown (now "
+            f"{most_unknown:g})"
+        )
+    return flat.filter(pl.col("number").is_not_null())
+
+
+def _codes(
+    catalogue: pl.DataFrame, ids: pl.DataFrame
+) -> tuple[NDArray[np.uint16], NDArray[np.uint32], str]:
+    missing = {"item_id", "codes", "suffix", "tokenizer"}.difference(ids.columns)
+    if missing:
+        raise InputError(
+            f"ids: no column {min(missing)!r}; a table that semid tokenize wrote is needed"
+        )
+    check_items(ids.select("item_id"), "ids")
+    for name, dtype in (("codes", pl.List(pl.UInt16())), ("suffix", pl.UInt32())):
+        try:
+            ids = ids.with_columns(pl.col(name).cast(dtype))
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(
+                f"ids: {name} of another type ({reason}); a table that semid tokenize wrote is "
+                f"needed"
+            ) from error
+    joined = catalogue.join(ids, on="item_id", how="left", maintain_order="left")
+    lacks = pl.col("codes").is_null() | pl.col("codes").list.contains(None, nulls_equal=True)
+    without = joined.filter(lacks | pl.col("suffix").is_null())
+    if without.height:
+        raise InputError(
+            f"{without.height} of {joined.height} items have no codes, the first is "
+            f"{without['item_id'][0]!r}; tokenize the whole catalogue"
+        )
+    makers = joined["tokenizer"].unique(maintain_order=True)
+    if len(makers) > 1:
+        raise InputError(f"ids: codes of {len(makers)} tokenizers ({makers[0]}, {makers[1]}, …)")
+    levels = joined["codes"].list.len()
+    if levels.n_unique() > 1 or not levels[0]:
+        raise InputError("ids: items have different numbers of codes, or none")
+    codes = joined["codes"].list.to_array(int(levels[0])).to_numpy(writable=True)
+    return codes, joined["suffix"].to_numpy(writable=True), str(makers[0] or "")
+
+
+def _vectors(catalogue: pl.DataFrame, vectors: pl.DataFrame) -> NDArray[np.float32]:
+    joined = join_vectors(catalogue, check_vectors(vectors, "vectors"))
+    array = joined["vector"].to_numpy(writable=True)
+    finite = np.isfinite(array).all(1)
+    if not finite.all():
+        raise InputError(
+            f"vectors: that of item {joined['item_id'][int(finite.argmin())]!r} has a value that "
+            f"is not finite; embed it again"
+        )
+    return array

@@ -1,0 +1,1 @@
+"""How well the next item is ranked, and whether a difference is real."""

@@ -1,0 +1,1 @@
+"""Models that score or generate the next item."""

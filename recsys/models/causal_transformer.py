@@ -1,0 +1,107 @@
+"""A causal Transformer over sequences of vectors: the tower that reads what a user did.
+
+The shape is that of SASRec (Kang & McAuley, ICDM 2018), with the norms before the sublayers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["START", "CausalTransformer", "TowerConfig"]
+
+START = 0.02  # standard deviation of new embeddings
+
+
+@dataclass(frozen=True)
+class TowerConfig:
+    """The shape of a tower.
+
+    Attributes:
+        width: d.
+        layers: of the Transformer.
+        heads: of each attention; divides the width.
+        feedforward: hidden width of each layer's feed-forward network.
+        dropout: of inputs, attention weights and sublayers.
+        history: the last items that the tower reads.
+        repeats: whether what the tower read has a learnt number added to its score, as
+            `recsys.models.repeats`.
+    """
+
+    width: int = 128
+    layers: int = 2
+    heads: int = 2
+    feedforward: int = 256
+    dropout: float = 0.5
+    history: int = 20
+    repeats: bool = False
+
+
+class CausalTransformer(nn.Module):
+    """The state after each vector of each sequence.
+
+    Layers compute on what is present alone, (P, d) for the P vectors of a batch that are not
+    padding; only attention sees (B, T). Positions count from the first vector of a sequence.
+    """
+
+    def __init__(self, config: TowerConfig, length: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(length, config.width) * START)
+        self.norm = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
+        self.last_norm = nn.LayerNorm(config.width)
+
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """Return (P, d) for vectors (P, d).
+
+        Args:
+            x: the vectors of the first sequence, then those of the second, and so on.
+            present: (B, T) bool, where they stand; padding is behind them.
+        """
+        # Each batch has a P of its own, and oneDNN's bf16 would compile a kernel for each.
+        with torch.autocast("cpu", enabled=False):
+            at = present.flatten().nonzero().squeeze(1)
+            x = self.dropout(self.norm(x + self.positions[at % present.shape[1]]))
+            for layer in self.layers:
+                x = layer(x, at, *present.shape)
+            states: Tensor = self.last_norm(x)
+            return states
+
+
+class _Layer(nn.Module):
+    """Attention and a feed-forward network, each normalised before and added to its input."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads, self.rate = config.heads, config.dropout
+        self.attention_norm, self.forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.into = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.network = nn.Sequential(
+            nn.Linear(width, config.feedforward),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.feedforward, width),
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, at: Tensor, rows: int, columns: int) -> Tensor:
+        """Return (P, d) for vectors (P, d) that stand at `at` in a batch of rows × columns.
+
+        Padding stands behind, so that the causal mask alone keeps it from them.
+        """
+        projected = self.into(self.attention_norm(x))
+        padded = projected.new_zeros(rows * columns, projected.shape[1])
+        padded = padded.index_copy(0, at, projected)
+        query, key, value = padded.view(rows, columns, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        rate = self.rate if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, dropout_p=rate, is_causal=True
+        )
+        mixed = mixed.transpose(1, 2).reshape(rows * columns, -1)[at]
+        x = x + self.dropout(self.out(mixed))
+        sum_: Tensor = x + self.dropout(self.network(self.forward_norm(x)))
+        return sum_

@@ -1,0 +1,178 @@
+"""Two towers over semantic IDs: one reads a user, the other an item; their product is the score.
+
+The towers share the tables of code embeddings (GRIT-VQ, arXiv 2602.01140, G.4). The user tower is
+a causal Transformer over the items of a history, before which a query's text vector may stand. The
+item tower projects the item's embedding, or is that embedding itself (tied).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data_prep.errors import InputError
+from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.histories import items_until
+from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
+from recsys.models.causal_transformer import CausalTransformer, TowerConfig
+from recsys.models.item_vectors import ItemVectors
+from recsys.models.repeats import RepeatScore
+from recsys.models.softmax_loss import full_softmax_loss, sampled_softmax_loss
+
+__all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
+
+LOSSES = ("full", "in_batch")
+OUTPUTS = ("tied", "projected", "untied")
+
+
+@dataclass(frozen=True)
+class DualEncoderConfig:
+    """The shape of both towers, and how they are trained.
+
+    Attributes:
+        parts: what an item's embedding is the sum of, from `recsys.models.item_vectors.PARTS`;
+            `dense` beside another part is a learnt residual.
+        outputs: of the item tower: the embedding itself (`tied`), a linear image of it
+            (`projected`), or embeddings of its own of the same parts (`untied`).
+        loss: softmax over the items that have an event in training (`full`), or over those that are
+            a next item in the batch, corrected by their log-frequency (`in_batch`).
+        tower: the user tower.
+        query_width: D of query vectors; 0 where there are none.
+    """
+
+    parts: tuple[str, ...] = ("codes", "dense")
+    outputs: str = "tied"
+    loss: str = "full"
+    tower: TowerConfig = field(default_factory=TowerConfig)
+    query_width: int = 0
+
+
+class DualEncoder(ScoringModel):
+    """Scores items as the product of a user's vector with the items' vectors.
+
+    Items without an event in training are no negatives: what their codes mean is left as the other
+    items taught it.
+
+    Raises:
+        InputError: an unknown loss or output; loss in_batch with repeats; as `ItemVectors`.
+    """
+
+    def __init__(self, config: DualEncoderConfig, dataset: SequenceDataset) -> None:
+        super().__init__()
+        for name, known in (("loss", LOSSES), ("outputs", OUTPUTS)):
+            if (given := getattr(config, name)) not in known:
+                raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
+        if config.tower.repeats and config.loss == "in_batch":
+            # A window's own items are always candidates, whatever else is in the batch.
+            raise InputError("repeats cannot be learnt by loss in_batch; take loss full")
+        self.config, self.history = config, config.tower.history
+        width, self.codebook_size = config.tower.width, dataset.codebook_size
+        self.items = ItemVectors(dataset, config.parts, width)
+        self.own = ItemVectors(dataset, config.parts, width) if config.outputs == "untied" else None
+        self.projection = nn.Linear(width, width) if config.outputs == "projected" else None
+        self.query = nn.Linear(config.query_width, width) if config.query_width else None
+        self.tower = CausalTransformer(config.tower, self.history + bool(config.query_width))
+        self.repeats = RepeatScore(width) if config.tower.repeats else None
+        popularity = torch.from_numpy(dataset.popularity)
+        seen = popularity.nonzero().squeeze(1)
+        place = torch.full((dataset.n_items,), -1).index_copy(0, seen, torch.arange(len(seen)))
+        shares = (popularity / popularity.sum().clamp(min=1)).clamp(min=torch.finfo().tiny)
+        for name, buffer in (("seen", seen), ("place", place), ("log_share", shares.log().float())):
+            self.register_buffer(name, buffer, persistent=False)
+
+    def extra_repr(self) -> str:
+        return repr(self.config)
+
+    def loss(self, examples: Tensor) -> Tensor:
+        inputs, nexts = examples[:, :-1], examples[:, 1:]
+        predicts = nexts != PADDING
+        embeddings = self.items()
+        states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)
+        return self._loss(states, items_until(inputs, predicts), nexts[predicts], embeddings)
+
+    def query_loss(self, queries: Tensor, histories: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of the items that were chosen for queries.
+
+        Args:
+            queries: (B, query_width) float32.
+            histories: (B, T) int64, what each user had before; a row may be empty.
+            targets: (B,) int64, items with an event in training.
+        """
+        embeddings = self.items()
+        users = self._users(histories, queries, embeddings)
+        return self._loss(users, histories, targets, embeddings)
+
+    def user_vectors(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
+        """Return (B, d) for histories (B, T) int64, and queries (B, query_width) where given.
+
+        Raises:
+            ValueError: a history is too long, or is empty without a query.
+        """
+        return self._users(histories, queries, self.items())
+
+    def item_vectors(self) -> Tensor:
+        """Return (n_items, d), whose products with users' vectors are the scores."""
+        return self._outputs(self.items())
+
+    def scores(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
+        """Return (B, n_items) scores, higher is better, after histories and queries.
+
+        Raises:
+            ValueError: as `user_vectors`.
+        """
+        return self.scored(self.user_vectors(histories, queries), histories, self.item_vectors())
+
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        del suffixes
+        if "codes" not in self.config.parts or self.items.needs_content:
+            return np.zeros(len(codes), dtype=bool)
+        return np.asarray((codes < self.codebook_size).all(1))
+
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        """Give items that came after training the vectors that their codes make, no residual."""
+        if not self.accepts(codes, suffixes).all():
+            raise InputError(
+                "only a model that reads codes, and has these, can know an item by them"
+            )
+        for table in (self.items, self.own):
+            if table is not None:
+                table.extend(torch.from_numpy(codes.astype(np.int64)))
+
+    def _outputs(self, embeddings: Tensor) -> Tensor:
+        return self._projected(embeddings) if self.own is None else self.own()
+
+    def _projected(self, embeddings: Tensor) -> Tensor:
+        if self.projection is None:
+            return embeddings
+        projected: Tensor = self.projection(embeddings)
+        return projected
+
+    def _users(self, histories: Tensor, queries: Tensor | None, embeddings: Tensor) -> Tensor:
+        present = check_histories(histories, self.history, empty=queries is not None)
+        items = functional.embedding(histories[present], embeddings)
+        if queries is None:
+            return last_of_each(self.tower(items, present), present)
+        if self.query is None:
+            raise ValueError("a model with query_width is needed to read queries")
+        first = present.new_ones(len(present), 1)
+        both = torch.cat([first, present], 1)
+        x = embeddings.new_empty(int(both.sum()), embeddings.shape[1])
+        is_query = torch.cat([first, torch.zeros_like(present)], 1)[both]
+        x = x.masked_scatter(is_query[:, None], self.query(functional.normalize(queries, dim=1)))
+        x = x.masked_scatter(~is_query[:, None], items)
+        return last_of_each(self.tower(x, both), both)
+
+    def _loss(self, states: Tensor, before: Tensor, targets: Tensor, embeddings: Tensor) -> Tensor:
+        outputs = self._outputs(embeddings)
+        if self.config.loss == "in_batch":
+            return sampled_softmax_loss(states, outputs, targets, self.get_buffer("log_share"))
+        seen, repeats = self.get_buffer("seen"), self.repeated(before)
+        return full_softmax_loss(
+            states,
+            functional.embedding(seen, outputs),
+            self.get_buffer("place")[targets],
+            repeats and repeats.among(seen),
+        )

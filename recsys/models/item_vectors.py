@@ -1,0 +1,160 @@
+"""An item's vector as the sum of chosen parts: an ID of its own, its codes, its content."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data_prep.errors import InputError
+from recsys.data.dataset import SequenceDataset
+from recsys.models.causal_transformer import START
+
+__all__ = ["PARTS", "ItemVectors"]
+
+PARTS = ("dense", "codes", "prefixes", "content")
+LONGEST_PREFIX = 3
+
+
+class ItemVectors(nn.Module):
+    """The vectors (n_items, width) of a catalogue, the sum of the chosen parts.
+
+    * `dense`: a row of its own an item. Beside another part it is a residual that items without an
+      event in training do not have.
+    * `codes`: the sum over the L levels of the code's row in that level's table. Where the data has
+      the codebooks, a row is learnt beside a linear image of its codeword, so that codes that mean
+      nearly the same begin nearly alike; the sum of an item's codewords is scaled to a mean length
+      of 1.
+    * `prefixes`: the sum of a row for the first 2 codes and one for the first 3, where an item with
+      an event in training has them too. What no item of training shares is left to the codes.
+    * `content`: a linear image of the item's content vector, scaled to length 1.
+
+    Args:
+        parts: at least one of `PARTS`.
+        width: d.
+
+    Raises:
+        InputError: an unknown part, none, or one that the dataset has no data for.
+    """
+
+    def __init__(self, dataset: SequenceDataset, parts: Sequence[str], width: int) -> None:
+        super().__init__()
+        if not parts or (unknown := set(parts).difference(PARTS)):
+            named = ", ".join(sorted(unknown)) if parts else "none"
+            raise InputError(f"item vectors of {named}; choose from {', '.join(PARTS)}")
+        self.dense = self.levels = self.meaning = self.prefixes = self.projection = None
+        if "dense" in parts:
+            self.dense = nn.Parameter(torch.randn(dataset.n_items, width) * START)
+            has_residual = torch.ones(dataset.n_items, 1)
+            if len(set(parts)) > 1:
+                has_residual = torch.from_numpy(dataset.popularity > 0).float()[:, None]
+            self.register_buffer("has_residual", has_residual, persistent=False)
+        if {"codes", "prefixes"}.intersection(parts) and dataset.codes is None:
+            raise InputError("the data has no codes; prepare it with --ids")
+        if "prefixes" in parts:
+            assert dataset.codes is not None
+            self.prefixes = _Prefixes(dataset, width)
+        if "codes" in parts:
+            assert dataset.codes is not None
+            codes, size = torch.from_numpy(dataset.codes.astype("int64")), dataset.codebook_size
+            each = START / codes.shape[1] ** 0.5
+            self.levels = nn.Parameter(torch.randn(codes.shape[1] * size, width) * each)
+            rows = codes + size * torch.arange(codes.shape[1])
+            self.register_buffer("rows", rows, persistent=False)
+            if dataset.codebooks is not None:
+                codewords = torch.from_numpy(dataset.codebooks).flatten(0, 1)
+                lengths = functional.embedding_bag(rows, codewords, mode="sum").norm(dim=1)
+                codewords = codewords / lengths.mean()
+                self.register_buffer("codewords", codewords, persistent=False)
+                self.meaning = _projection(codewords.shape[1], width)
+        if "content" in parts:
+            if dataset.vectors is None:
+                raise InputError("the data has no content vectors; prepare it with --vectors")
+            vectors = functional.normalize(torch.from_numpy(dataset.vectors), dim=1)
+            self.register_buffer("content", vectors, persistent=False)
+            self.projection = _projection(vectors.shape[1], width)
+
+    def forward(self) -> Tensor:
+        """Return the vectors of all items, (n_items, width)."""
+        parts: list[Tensor] = []
+        if self.dense is not None:
+            parts.append(self.dense * self.get_buffer("has_residual"))
+        if self.levels is not None:
+            parts.append(self._of_codes(self.levels, self.get_buffer("rows")))
+        if self.prefixes is not None:
+            parts.append(self.prefixes())
+        if self.projection is not None:
+            parts.append(self.projection(self.get_buffer("content")))
+        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+    @property
+    def needs_content(self) -> bool:
+        """Whether an item is more than its codes and a residual."""
+        return self.projection is not None
+
+    @torch.no_grad()
+    def extend(self, codes: Tensor) -> None:
+        """Add items that have codes (n, L) int64 and nothing else: no residual, no content."""
+        if self.prefixes is not None:
+            self.prefixes.extend(codes)
+        own = self.get_buffer("rows")
+        assert self.levels is not None
+        size = len(self.levels) // own.shape[1]
+        offsets = size * torch.arange(own.shape[1], device=own.device)
+        self.rows = torch.cat([own, codes.to(own.device) + offsets])
+        if self.dense is not None:
+            zeros = self.dense.new_zeros(len(codes), self.dense.shape[1])
+            self.dense = nn.Parameter(torch.cat([self.dense, zeros]))
+            self.has_residual = torch.cat([self.get_buffer("has_residual"), zeros[:, :1]])
+
+    def _of_codes(self, levels: Tensor, rows: Tensor) -> Tensor:
+        if self.meaning is not None:
+            levels = levels + self.meaning(self.get_buffer("codewords"))
+        return functional.embedding_bag(rows, levels, mode="sum")
+
+
+class _Prefixes(nn.Module):
+    """The sum of a row for each prefix of an item's codes that an item of training has."""
+
+    def __init__(self, dataset: SequenceDataset, width: int) -> None:
+        super().__init__()
+        assert dataset.codes is not None
+        if dataset.codes.shape[1] < 2:
+            raise InputError("prefixes need IDs of two codes or more; these have one")
+        self.size = dataset.codebook_size
+        codes = torch.from_numpy(dataset.codes.astype("int64"))
+        keys = self._keys(codes)
+        seen = torch.from_numpy(dataset.popularity > 0)
+        self.register_buffer("known", torch.unique(keys[seen]), persistent=False)
+        self.register_buffer("rows", self._rows(keys), persistent=False)
+        self.table = nn.Parameter(torch.randn(len(self.get_buffer("known")) + 1, width) * START)
+
+    def forward(self) -> Tensor:
+        nothing = len(self.table) - 1
+        return functional.embedding_bag(
+            self.get_buffer("rows"), self.table, mode="sum", padding_idx=nothing
+        )
+
+    def extend(self, codes: Tensor) -> None:
+        own = self.get_buffer("rows")
+        self.rows = torch.cat([own, self._rows(self._keys(codes.to(own.device)))])
+
+    def _keys(self, codes: Tensor) -> Tensor:
+        """Return a number for each prefix: (n, prefixes) int64, longer ones behind shorter ones."""
+        keys, key, first = [], codes[:, 0], 0
+        for length in range(2, min(LONGEST_PREFIX, codes.shape[1]) + 1):
+            key = key * self.size + codes[:, length - 1]
+            keys.append(key + first)
+            first += self.size**length
+        return torch.stack(keys, 1)
+
+    def _rows(self, keys: Tensor) -> Tensor:
+        known = self.get_buffer("known")
+        places = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
+        return torch.where(known[places] == keys, places, len(known))
+
+
+def _projection(width: int, into: int) -> nn.Linear:
+    linear = nn.Linear(width, into, bias=False)
+    nn.init.normal_(linear.weight, std=START)
+    return linear

@@ -1,0 +1,59 @@
+"""SASRec: dense item IDs under a causal Transformer, with the softmax over the whole catalogue.
+
+The shape is that of Kang & McAuley (ICDM 2018); the loss that of Klenitskiy & Vasilev (RecSys
+2023), which needs no sampled negatives.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data_prep.errors import InputError
+from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.histories import items_until
+from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
+from recsys.models.causal_transformer import START, CausalTransformer, TowerConfig
+from recsys.models.repeats import RepeatScore
+from recsys.models.softmax_loss import full_softmax_loss
+
+__all__ = ["Sasrec"]
+
+
+class Sasrec(ScoringModel):
+    """Scores all items as the next one after a history: the baseline that knows no content."""
+
+    def __init__(self, config: TowerConfig, dataset: SequenceDataset) -> None:
+        super().__init__()
+        self.config, self.history = config, config.history
+        self.items = nn.Parameter(torch.randn(dataset.n_items, config.width) * START)
+        self.tower = CausalTransformer(config, config.history)
+        self.repeats = RepeatScore(config.width) if config.repeats else None
+
+    def extra_repr(self) -> str:
+        return repr(self.config)
+
+    def loss(self, examples: Tensor) -> Tensor:
+        inputs, nexts = examples[:, :-1], examples[:, 1:]
+        predicts = nexts != PADDING
+        states = self.tower(functional.embedding(inputs[predicts], self.items), predicts)
+        repeats = self.repeated(items_until(inputs, predicts))
+        return full_softmax_loss(states, self.items, nexts[predicts], repeats)
+
+    def user_vectors(self, histories: Tensor) -> Tensor:
+        present = check_histories(histories, self.history)
+        states = self.tower(functional.embedding(histories[present], self.items), present)
+        return last_of_each(states, present)
+
+    def item_vectors(self) -> Tensor:
+        return self.items
+
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        del suffixes
+        return np.zeros(len(codes), dtype=bool)  # it knows an item by what was done with it alone
+
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        del suffixes
+        if len(codes):
+            raise InputError("a model of dense IDs cannot know an item that came after training")

@@ -1,0 +1,73 @@
+"""The models by the shape that makes them."""
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from data_prep.errors import InputError
+from recsys.data.dataset import SequenceDataset
+from recsys.models.base import NextItemModel
+from recsys.models.causal_transformer import TowerConfig
+from recsys.models.dual_encoder import DualEncoder, DualEncoderConfig
+from recsys.models.sasrec import Sasrec
+from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
+
+__all__ = ["Shape", "build_model", "plain_shape", "reads_codes", "shape_of"]
+
+Shape = TowerConfig | DualEncoderConfig | TigerRecommenderConfig
+KINDS: dict[str, type[Shape]] = {
+    "sasrec": TowerConfig,
+    "dual-encoder": DualEncoderConfig,
+    "tiger": TigerRecommenderConfig,
+}
+
+
+def build_model(shape: Shape, dataset: SequenceDataset) -> NextItemModel:
+    """Return a model of this shape with new weights.
+
+    Raises:
+        InputError: the data lacks codes or vectors that the model reads.
+    """
+    if isinstance(shape, DualEncoderConfig):
+        return DualEncoder(shape, dataset)
+    if isinstance(shape, TigerRecommenderConfig):
+        return TigerRecommender(shape, dataset)
+    return Sasrec(shape, dataset)
+
+
+def reads_codes(shape: Shape) -> bool:
+    """Say whether such a model reads semantic IDs, so that each tokenizer makes another one."""
+    if isinstance(shape, DualEncoderConfig):
+        return not {"codes", "prefixes"}.isdisjoint(shape.parts)
+    return isinstance(shape, TigerRecommenderConfig)
+
+
+def plain_shape(shape: Shape) -> dict[str, Any]:
+    """Return a shape as JSON has it."""
+    kind = next(name for name, each in KINDS.items() if type(shape) is each)
+    plain: dict[str, Any] = json.loads(json.dumps({"kind": kind, **asdict(shape)}))
+    return plain
+
+
+def shape_of(plain: dict[str, Any]) -> Shape:
+    """Return the shape that `plain_shape` wrote; a field that it had not yet has its default.
+
+    Raises:
+        InputError: another kind or field than this version has.
+    """
+    given = dict(plain)
+    kind = KINDS.get(given.pop("kind", ""))
+    if kind is None:
+        raise InputError(f"a model of kind {plain.get('kind')!r}; there are {', '.join(KINDS)}")
+    if kind is DualEncoderConfig:
+        tower = _made(TowerConfig, given.get("tower", {}))
+        given |= {"parts": tuple(given.get("parts", ())), "tower": tower}
+    shape: Shape = _made(kind, given)
+    return shape
+
+
+def _made(kind: type[Any], given: dict[str, Any]) -> Any:
+    unknown = set(given).difference(field.name for field in fields(kind))
+    if unknown:
+        raise InputError(f"the model's shape has another field, {min(unknown)!r}; train it again")
+    return kind(**given)

@@ -1,0 +1,227 @@
+"""TIGER over a catalogue: from item histories to tokens, and by constrained search to items."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_prep.errors import InputError
+from recsys.data.dataset import PADDING, SequenceDataset, Split, Users
+from recsys.evaluation.full_ranking import Evaluation
+from recsys.evaluation.metrics import CUTOFFS
+from recsys.evaluation.top_lists import evaluate_lists
+from recsys.generation.decoding import FoundItems, beam_search
+from recsys.generation.trie import Trie
+from recsys.generation.vocabulary import PADDING as PADDING_TOKEN
+from recsys.generation.vocabulary import Vocabulary
+from recsys.models.base import Codes, NextItemModel, Suffixes, check_histories
+from recsys.models.encoder_decoder import Tiger, TigerConfig
+
+__all__ = ["TigerRecommender", "TigerRecommenderConfig"]
+
+SHORTER = 0.75  # examples of less than this share of the longest's length are read apart
+USERS_ON_CPU, USERS_ON_GPU = 64, 512  # in a search at once
+
+
+@dataclass(frozen=True)
+class TigerRecommenderConfig(TigerConfig):
+    """A TIGER, what it reads and how it is searched.
+
+    Attributes:
+        history: the last items that the model reads.
+        user_buckets: tokens that user IDs are hashed to, one of which stands before a history; 0
+            for histories alone.
+        headroom: suffixes kept for items that come later; with 0, a catalogue in which no two items
+            share their codes has no suffix tokens.
+        beams: of the search, and the items that it lists: recall and NDCG have cutoffs up to it.
+        validation_beams: of the search that chooses between states in training.
+    """
+
+    history: int = 20
+    user_buckets: int = 0
+    headroom: int = 16
+    beams: int = 100
+    validation_beams: int = 20
+
+
+class TigerRecommender(NextItemModel):
+    """Writes the next item's ID, token by token, after the IDs of a history.
+
+    Every prefix of a user's training part is an example: the encoder reads its last items, the
+    decoder writes the item after them.
+
+    Raises:
+        InputError: the data has no codes, two items share an ID, or fewer beams than the smallest
+            cutoff.
+    """
+
+    tokens: Tensor
+    users: Tensor
+
+    def __init__(self, config: TigerRecommenderConfig, dataset: SequenceDataset) -> None:
+        super().__init__()
+        if dataset.codes is None:
+            raise InputError("the data has no codes; prepare it with --ids")
+        for name in ("beams", "validation_beams"):
+            if getattr(config, name) < min(CUTOFFS):
+                raise InputError(
+                    f"{name} is {getattr(config, name)}; at least {min(CUTOFFS)} are needed"
+                )
+        self.config, self.history = config, config.history
+        suffixes = dataset.suffixes
+        if suffixes is None:
+            suffixes = np.zeros(dataset.n_items, dtype=np.uint32)
+        levels, size = dataset.codes.shape[1], dataset.codebook_size
+        self.vocabulary = (
+            Vocabulary.for_suffixes(
+                levels, size, suffixes, headroom=config.headroom, user_buckets=config.user_buckets
+            )
+            if suffixes.any() or config.headroom
+            else Vocabulary(levels, size, user_buckets=config.user_buckets)
+        )
+        tokens = self.vocabulary.encode(dataset.codes, suffixes)
+        self.trie = Trie(self.vocabulary, tokens)
+        nothing = np.full((1, self.vocabulary.length), PADDING_TOKEN)
+        table = torch.from_numpy(np.concatenate([tokens, nothing]))  # its last row is padding's
+        self.register_buffer("tokens", table, persistent=False)
+        if config.user_buckets:
+            users = torch.from_numpy(self.vocabulary.user_tokens(dataset.user_ids))
+            self.register_buffer("users", users, persistent=False)
+        self.network = Tiger(config, self.vocabulary.size)
+
+    def extra_repr(self) -> str:
+        return repr(self.config)
+
+    def examples(self, dataset: SequenceDataset) -> Tensor:
+        """Return (prefixes, at most history + 1) int64, the target last; before them the user."""
+        users, rows = dataset.training_prefixes(self.history)
+        if self.config.user_buckets:
+            rows = np.concatenate([users[:, None], rows], axis=1)
+        return torch.from_numpy(rows)
+
+    def predictions(self, examples: Tensor) -> Tensor:
+        return torch.full((len(examples),), self.vocabulary.length)
+
+    def loss(self, examples: Tensor) -> Tensor:
+        """Return the mean cross-entropy of the targets' tokens."""
+        lengths = (examples != PADDING).sum(1)
+        losses = []
+        for chosen, width in _groups(lengths, examples.shape[1]):
+            part, last = examples[chosen], lengths[chosen][:, None] - 1
+            targets = part.gather(1, last)
+            inputs, user_tokens = part.scatter(1, last, PADDING)[:, : width - 1], None
+            if self.config.user_buckets:
+                inputs, user_tokens = inputs[:, 1:], self.users[part[:, 0]]
+            history = self._read(inputs, user_tokens)
+            mean = self.network.loss(history, self.tokens[targets[:, 0]])
+            losses.append(mean * len(chosen))
+        return torch.stack(losses).sum() / len(examples)
+
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        """Tell which items have tokens that no item has.
+
+        The rooms for suffixes are as many as the headroom says.
+        """
+        size, rooms = self.vocabulary.codebook_size, max(1, self.vocabulary.suffixes)
+        known: NDArray[np.bool_] = (codes < size).all(1) & (suffixes < rooms)
+        tokens = torch.from_numpy(self.vocabulary.encode(codes[known], suffixes[known]))
+        known[known] = (self.trie.find(tokens.to(self.trie.device)) < 0).cpu().numpy()
+        return known
+
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        tokens = self.vocabulary.encode(codes, suffixes)
+        self.trie = self.trie.with_items(tokens)
+        more = torch.from_numpy(tokens).to(self.tokens.device)
+        self.tokens = torch.cat([self.tokens[:-1], more, self.tokens[-1:]])
+
+    @torch.no_grad()
+    def recommend(
+        self,
+        histories: Tensor,
+        top: int = 10,
+        excluded: Tensor | None = None,
+        user_tokens: Tensor | None = None,
+        beams: int | None = None,
+    ) -> FoundItems:
+        """Return each user's most probable items.
+
+        Args:
+            histories: (B, T) int64 item numbers, oldest first, padded with -1 behind; T at most
+                `history`.
+            excluded: (B, n) int64 items not to be listed, -1 to fill.
+            user_tokens: (B,) of `Vocabulary.user_tokens`, where the model has them; nothing is
+                known of the users where None.
+            beams: as configured where None, and at least `top`.
+
+        Raises:
+            ValueError: a history is empty or longer than the model reads.
+        """
+        check_histories(histories, self.history)
+        if self.trie.device != self.device:
+            self.trie = self.trie.to(self.device)
+        return beam_search(
+            self.network,
+            self._read(histories, user_tokens),
+            self.trie,
+            top=top,
+            beams=max(top, beams or self.config.beams),
+            excluded=excluded,
+        )
+
+    def evaluate(
+        self,
+        dataset: SequenceDataset,
+        split: Split,
+        users: Users | None = None,
+        coverage: Sequence[int] = CUTOFFS,
+        *,
+        quick: bool = False,
+    ) -> Evaluation:
+        depth = self.config.validation_beams if quick else self.config.beams
+        everyone = None
+        if self.config.user_buckets:
+            everyone = torch.from_numpy(self.vocabulary.user_tokens(dataset.user_ids))
+
+        def listed(chosen: Users, histories: Tensor, excluded: Tensor | None) -> Tensor:
+            tokens = None if everyone is None else everyone[chosen].to(self.device)
+            return self.recommend(histories, depth, excluded, tokens, depth).items
+
+        return evaluate_lists(
+            listed,
+            dataset,
+            split,
+            depth,
+            self.history,
+            USERS_ON_GPU if self.device.type == "cuda" else USERS_ON_CPU,
+            coverage,
+            self.device,
+            users,
+        )
+
+    def _read(self, histories: Tensor, user_tokens: Tensor | None) -> Tensor:
+        """Return what the encoder reads: (B, T · length) tokens, the user's before them."""
+        tokens = self.tokens[histories].flatten(1)
+        if user_tokens is None:
+            return tokens
+        return torch.cat([user_tokens[:, None], tokens], dim=1)
+
+
+def _groups(lengths: Tensor, width: int) -> Iterator[tuple[Tensor, int]]:
+    """Deal rows into groups of similar length, each with its greatest, so that little is padding.
+
+    On a GPU, which would have to be waited for and has more to do at once, all are one group.
+    """
+    order = lengths.argsort(descending=True, stable=True)
+    if lengths.is_cuda:
+        yield order, width
+        return
+    falling = lengths[order]
+    start = 0
+    while start < len(falling):
+        width = int(falling[start])
+        rows = int((falling >= SHORTER * width).sum()) - start
+        yield order[start : start + rows], width
+        start += rows

@@ -1,0 +1,400 @@
+"""Train a model of next items, and keep its best state by full ranking of the validation items."""
+
+import copy
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data_prep.errors import InputError
+from recsys.data.dataset import SequenceDataset, Users
+from recsys.evaluation.full_ranking import PROTOCOLS, Evaluation, Protocol
+from recsys.models.base import NextItemModel
+from recsys.training.distributed import processes_for
+from recsys.training.schedule import SCHEDULES, learning_rate
+from tokenizer.training.checkpoint import load_checkpoint, module_state, save_checkpoint
+from tokenizer.training.randomness import deterministic, random_state, restore_random_state
+
+__all__ = ["Measurement", "TrainingConfig", "TrainingResult", "train"]
+
+PRECISIONS = ("fp32", "bf16")
+LEAST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "learning_rate": 0,
+    "warmup_steps": 0,
+    "weight_decay": 0,
+    "evaluate_every": 1,
+    "validation_users": 0,
+    "patience": 1,
+    "checkpoint_every": 0,
+    "seed": 0,
+}
+CHECK_EVERY = 20  # steps between two looks at the losses, for which a GPU has to be waited for
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how fast.
+
+    Attributes:
+        epochs: at most so many passes over the training examples.
+        batch_size: examples a step, of all processes together.
+        learning_rate: peak of AdamW.
+        schedule: of the learning rate after the warm-up, a name of
+            `recsys.training.schedule.SCHEDULES`.
+        warmup_steps: steps in which the learning rate rises from zero along a line.
+        weight_decay: of AdamW, on the matrices of linear layers; embeddings have none.
+        evaluate_every: epochs between two measurements.
+        validation_users: measure on so many users, the same in every training; 0 for all.
+        patience: measurements without a better one before training stops.
+        monitor: the metric that chooses the best, higher is better.
+        protocol: which items it ranks, a name of `recsys.evaluation.full_ranking.PROTOCOLS`.
+        precision: of the matrix products in training, `fp32` or `bf16`; weights, losses and the
+            ranking stay float32.
+        checkpoint_every: steps between two checkpoints beside those at measurements; 0 for none.
+        seed: of every random choice.
+    """
+
+    epochs: int = 100
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    evaluate_every: int = 1
+    validation_users: int = 0
+    patience: int = 5
+    monitor: str = "ndcg@10"
+    protocol: Protocol = "all"
+    precision: str = "fp32"
+    checkpoint_every: int = 0
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse a number that cannot be, and a schedule, precision or protocol that there is not.
+
+        Raises:
+            InputError: names it, and what to choose from.
+        """
+        for name, least in LEAST.items():
+            if not least <= (number := getattr(self, name)) < math.inf:
+                raise InputError(f"{name} is {number:g}; it is {least} or more")
+        if not self.learning_rate:
+            raise InputError("learning_rate is 0; it is above 0")
+        for name, known in (
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+            ("protocol", PROTOCOLS),
+        ):
+            if (given := getattr(self, name)) not in known:
+                raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One line of metrics.jsonl.
+
+    Attributes:
+        train_loss: mean over the steps since the measurement before.
+        validation: metrics by protocol, as `recsys.evaluation.full_ranking.Evaluation.metrics`.
+        seconds: since the start, those before a resume included.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    learning_rate: float
+    validation: dict[Protocol, dict[str, float]]
+    seconds: float
+
+
+M = TypeVar("M", bound=NextItemModel)
+
+
+@dataclass(frozen=True)
+class TrainingResult(Generic[M]):
+    """The best model by validation, in eval mode, and how it came about."""
+
+    model: M
+    best: Measurement
+    history: tuple[Measurement, ...]
+
+
+def train(
+    build: Callable[[], M],
+    dataset: SequenceDataset,
+    config: TrainingConfig,
+    folder: Path | None = None,
+    progress: Callable[[int, int, Measurement | None], None] | None = None,
+) -> TrainingResult[M]:
+    """Fit the model that `build` makes, which draws its first weights from the configured seed.
+
+    Under torchrun or accelerate launch all processes call this alike: each takes its part of every
+    batch and of the users to validate on, gradients are averaged, and all return the same result.
+    The first process alone reads and writes files and reports progress. What a model draws in a
+    step, such as dropout, and negatives within the batch are each process's own.
+
+    Each epoch deals all training examples anew. After every `evaluate_every` epochs each user's
+    validation item is ranked among all items; the state with the best `monitor` is kept.
+
+    Args:
+        folder: for metrics.jsonl and checkpoint.pt, written at each measurement, and every
+            `checkpoint_every` steps. A training of the same data, model, configuration and number
+            of processes that finds the checkpoint goes on there, with the same result.
+        progress: called after each step with its number, the most steps there can be, and the
+            measurement where one was made.
+
+    Raises:
+        InputError: as `TrainingConfig.check`; an unknown metric; nothing to train on.
+        FloatingPointError: the loss is no longer finite.
+    """
+    config.check()
+    with deterministic(config.seed):
+        run = _Run(build(), dataset, config, folder)
+        while run.epoch < config.epochs and not run.exhausted:
+            run.train_epoch(progress or (lambda step, total, measured: None))
+        run.model.load_state_dict(run.best_state)
+        run.model.eval()
+        return TrainingResult(run.model, run.best, tuple(run.history))
+
+
+class _Run(Generic[M]):
+    """One training: model, optimizer, draws and measurements; all of it goes into a checkpoint."""
+
+    def __init__(
+        self, model: M, dataset: SequenceDataset, config: TrainingConfig, folder: Path | None
+    ) -> None:
+        self.model, self.dataset, self.config, self.folder = model, dataset, config, folder
+        self.processes = processes_for(model.device)
+        examples = model.examples(dataset)
+        self.widths, self.weights = (examples >= 0).sum(1), model.predictions(examples)
+        self.users = _validation_users(dataset.n_users, config.validation_users)
+        if min(len(examples), len(self.users)) < self.processes.count:
+            raise InputError(
+                f"{self.processes.count} processes for {len(examples)} examples and "
+                f"{len(self.users)} users to validate on; start fewer"
+            )
+        self.key = self._key() if folder is not None else ""
+        self.learner = self.processes.share(model)
+        self.device = model.device
+        self.examples = examples.to(self.device)
+        self.per_epoch = -(-len(examples) // config.batch_size)
+        self.total = config.epochs * self.per_epoch
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.dealt_from = self.generator.get_state()
+        if self.processes.rank:
+            torch.manual_seed(config.seed + (self.processes.rank << 32))
+        self.optimizer = _optimizer(self.model, config)
+        self.history: list[Measurement] = []
+        self.best_state: dict[str, Tensor] = {}
+        self.epoch, self.step, self.seconds_before = 0, 0, 0.0
+        self.losses: list[Tensor] = []
+        self.started = time.perf_counter()
+        known = self._evaluate(self.users[:1]).metrics(config.protocol)
+        if config.monitor not in known:
+            raise InputError(
+                f"no metric {config.monitor!r} to choose by; there are {', '.join(known)}"
+            )
+        self._restore()
+
+    @property
+    def best(self) -> Measurement:
+        """The first measurement with the highest monitored metric."""
+        return max(self.history, key=self._monitored)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `patience` measurements have passed without a better one."""
+        since = len(self.history) - self.history.index(self.best) - 1 if self.history else 0
+        return since >= self.config.patience
+
+    def train_epoch(self, progress: Callable[[int, int, Measurement | None], None]) -> None:
+        """Go on to the end of a pass over the examples; measure there where it is time to."""
+        config = self.config
+        self.dealt_from = self.generator.get_state()
+        dealt = torch.randperm(len(self.examples), generator=self.generator)
+        batches = torch.split(dealt, config.batch_size)
+        for chosen in batches[self.step - self.epoch * self.per_epoch :]:
+            self._step(chosen)
+            measured = None
+            if self.step == (self.epoch + 1) * self.per_epoch:
+                self.epoch += 1
+                self.dealt_from = self.generator.get_state()
+                if self.epoch % config.evaluate_every == 0 or self.epoch == config.epochs:
+                    measured = self._measure()
+            if measured or (config.checkpoint_every and not self.step % config.checkpoint_every):
+                self._keep()
+            if not self.processes.rank:
+                progress(self.step, self.total, measured)
+
+    def _step(self, chosen: Tensor) -> None:
+        """Learn from the examples with these numbers."""
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        own, share = self._own(chosen)
+        width = int(self.widths[own].max())  # no longer than the longest of them
+        examples = self.examples[own.to(self.device)][:, :width]
+        halved = self.config.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
+            loss = self.learner(examples) * share
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.losses.append(loss.detach())
+        if len(self.losses) % CHECK_EVERY == 0:
+            self._check()
+
+    def _own(self, chosen: Tensor) -> tuple[Tensor, float]:
+        """Return this process's part of a batch, and what makes means of parts the batch's mean."""
+        rank, count = self.processes.rank, self.processes.count
+        if count == 1:
+            return chosen, 1.0
+        own = chosen.tensor_split(count)[rank]
+        share = float(count * self.weights[own].sum() / self.weights[chosen].sum())
+        return (own, share) if len(own) else (chosen[:1], 0.0)
+
+    def _measure(self) -> Measurement:
+        self._check()
+        shares = np.array_split(self.users, self.processes.count)
+        part = self._evaluate(shares[self.processes.rank])
+        found = Evaluation.joined(self.processes.gather(part))
+        losses = self.processes.sum(torch.stack(self.losses)) / self.processes.count
+        measured = Measurement(
+            self.epoch,
+            self.step,
+            float(losses.mean()),
+            self._learning_rate(),
+            {name: found.metrics(name) for name in found.ranks},
+            self._seconds(),
+        )
+        self.losses.clear()
+        self.history.append(measured)
+        if self.best is measured:
+            self.best_state = copy.deepcopy(self.model.state_dict())
+        return measured
+
+    def _evaluate(self, users: Users) -> Evaluation:
+        self.model.eval()
+        found = self.model.evaluate(self.dataset, "validation", users, coverage=(), quick=True)
+        self.model.train()
+        return found
+
+    def _learning_rate(self) -> float:
+        config = self.config
+        return learning_rate(
+            config.schedule, config.learning_rate, config.warmup_steps, self.step, self.total
+        )
+
+    def _monitored(self, measured: Measurement) -> float:
+        return measured.validation[self.config.protocol][self.config.monitor]
+
+    def _seconds(self) -> float:
+        return round(self.seconds_before + time.perf_counter() - self.started, 2)
+
+    def _check(self) -> None:
+        """Stop where one of the last losses is no number."""
+        recent = torch.stack(self.losses[-CHECK_EVERY:]).tolist() if self.losses else []
+        bad = [not math.isfinite(loss) for loss in recent]
+        if not any(bad):
+            return
+        kept = (
+            f"that of epoch {self.history[-1].epoch} is the last good one" if self.history else ""
+        )
+        at = bad.index(True)
+        raise FloatingPointError(
+            f"the loss is {recent[at]} at step {self.step - len(bad) + at + 1}; "
+            f"{kept or 'nothing was measured before'}; lower the learning rate"
+        )
+
+    def _key(self) -> str:
+        """Digest what decides the result: configuration, data, shape and first weights."""
+        marks = (
+            self.config,
+            self.dataset.fingerprint,
+            repr(self.model),
+            torch.__version__,
+            self.processes.count,
+        )
+        digest = hashlib.sha256(repr(marks).encode())
+        for name, tensor in sorted(module_state(self.model).items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _keep(self) -> None:
+        if self.folder is None:
+            return
+        self._check()
+        draws = random_state(self.generator, self.device) | {"generator": self.dealt_from}
+        losses = torch.stack(self.losses).cpu() if self.losses else torch.zeros(0)
+        states = self.processes.gather({"random": draws, "losses": losses})
+        if self.processes.rank:
+            return
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self._seconds(),
+            "model": self.model.state_dict(),
+            "best": self.best_state,
+            "optimizer": self.optimizer.state_dict(),
+            "processes": states,
+            "history": [asdict(measured) for measured in self.history],
+        }
+        save_checkpoint(self.folder / "checkpoint.pt", self.key, state)
+        lines = (json.dumps(asdict(measured)) + "\n" for measured in self.history)
+        (self.folder / "metrics.jsonl").write_text("".join(lines))
+
+    def _restore(self) -> None:
+        if self.folder is None:
+            return
+        state: Mapping[str, Any] | None = None
+        if not self.processes.rank:
+            state = load_checkpoint(self.folder / "checkpoint.pt", self.key)
+        state = self.processes.of_first(state)
+        if state is None:
+            return
+        self.epoch, self.step, self.seconds_before = (
+            state["epoch"],
+            state["step"],
+            state["seconds"],
+        )
+        self.model.load_state_dict(state["model"])
+        self.best_state = state["best"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        own = state["processes"][self.processes.rank]
+        restore_random_state(own["random"], self.generator, self.device)
+        self.losses = list(own["losses"].to(self.device))
+        self.history = [Measurement(**measured) for measured in state["history"]]
+
+
+def _validation_users(count: int, wanted: int) -> Users:
+    """Return the numbers of `wanted` users out of `count`, or of all."""
+    if not 0 < wanted < count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, wanted, replace=False))
+
+
+def _optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    linear = {layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)}
+    learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(
+        [
+            {
+                "params": [p for p in learnt if p in linear],
+                "weight_decay": config.weight_decay,
+            },
+            {"params": [p for p in learnt if p not in linear], "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )

@@ -1,0 +1,27 @@
+"""The learning rate over the steps of a training."""
+
+from tokenizer.training.loop import half_cosine
+
+__all__ = ["SCHEDULES", "learning_rate"]
+
+SCHEDULES = ("constant", "cosine", "inverse_root")
+
+
+def learning_rate(schedule: str, peak: float, warmup: int, step: int, total: int) -> float:
+    """Return the learning rate of a step.
+
+    Args:
+        schedule: after the warm-up `constant`; `cosine`, down to zero at the last step; or
+            `inverse_root`, peak · √(warmup / step).
+        warmup: steps in which the rate rises from zero along a line.
+        step: from 1.
+        total: steps at most.
+    """
+    if step < warmup:
+        return peak * step / warmup
+    if schedule == "constant":
+        return peak
+    if schedule == "inverse_root":
+        root: float = (max(warmup, 1) / step) ** 0.5
+        return peak * root
+    return peak * half_cosine((step - warmup) / max(1, total - warmup))

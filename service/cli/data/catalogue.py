@@ -1,0 +1,65 @@
+"""What several commands do with a catalogue: read it, make its vectors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_prep.embed import EmbeddingCache, default_cache_folder, embed
+from data_prep.encoders import Encoder
+from data_prep.errors import InputError
+from data_prep.readers.catalogue import read_vectors
+from data_prep.tables import join_vectors
+from data_prep.text import TextTemplate
+from service.cli.terminal.console import bar
+from tokenizer.pipeline import check_finite
+
+__all__ = ["open_cache", "template_of", "vectors_of_items", "vectors_of_texts"]
+
+
+def open_cache(folder: Path | None) -> EmbeddingCache:
+    """Open the cache of vectors in `folder`, or in its usual place."""
+    return EmbeddingCache(folder or default_cache_folder())
+
+
+def vectors_of_texts(
+    items: pl.DataFrame, template: TextTemplate, encoder: Encoder, cache: Path | None
+) -> NDArray[np.float32]:
+    """Return the vectors (n, D) of the items' texts, with a progress bar.
+
+    Raises:
+        InputError: an item has no text.
+    """
+    texts = template.render_all(items.iter_rows(named=True))
+    with open_cache(cache) as kept, bar(f"embedding with {encoder.name}", len(texts)) as progress:
+        return embed(texts, encoder, kept, progress)
+
+
+def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:
+    """Return the vectors (n, D) that the file at `path` has for the items.
+
+    Raises:
+        InputError: the file cannot be used; an item has no vector in it, or one that is not finite
+            or all zero.
+    """
+    joined = join_vectors(items, read_vectors(path))
+    vectors: NDArray[np.float32] = joined["vector"].to_numpy()
+    check_finite(vectors, joined["item_id"].to_list())
+    return vectors
+
+
+def template_of(fields: Sequence[str], items: pl.DataFrame) -> TextTemplate:
+    """Return the template of the fields.
+
+    Raises:
+        InputError: the catalogue has no column for one of them.
+    """
+    unknown = [name for name in fields if name not in items.columns]
+    if unknown:
+        raise InputError(
+            f"--text-fields names {unknown[0]!r}, which the catalogue does not have; "
+            f"it has {', '.join(items.columns)}"
+        )
+    return TextTemplate(fields=tuple(fields))

@@ -1,0 +1,172 @@
+"""`semid train` and `semid evaluate`: recommenders from a prepared file."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from data_prep.errors import InputError
+from service.cli.terminal.console import bar, output
+from service.cli.terminal.options import DeviceOption, SetOption, check_device, option_map
+
+if TYPE_CHECKING:
+    from recsys.evaluation.full_ranking import Evaluation
+
+__all__ = ["evaluate", "train"]
+
+DataArgument = Annotated[
+    Path, typer.Argument(help="File that semid prepare training wrote (.safetensors).")
+]
+
+
+def train(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the recommender.")],
+    model: Annotated[
+        str, typer.Option(help="sasrec, tiger, or a dual encoder; a wrong name lists them all.")
+    ] = "dual-encoder-prefixes",
+    preset: Annotated[
+        str, typer.Option(help="Size of model and training: smoke, quick or paper.")
+    ] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
+    device: DeviceOption = "cpu",
+    options: SetOption = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a recommender at --out.")] = False,
+) -> None:
+    """Train a recommender, keep its best state by validation, and test it.
+
+    sasrec knows items by dense IDs; dual-encoder by their codes; dual-encoder-prefixes also by rows
+    for their first codes; dual-encoder-residual by a vector of their own; with -repeats they learn
+    whether people come back to an item; tiger writes the next item's ID. --set changes the
+    training: epochs, batch_size, learning_rate, patience, precision… A training that was stopped
+    goes on where it was, from --out.training. Several processes train together under torchrun or
+    accelerate launch.
+
+    Example: semid train data/beauty/training.safetensors --model tiger --out recommenders/beauty
+    """
+    from dataclasses import asdict, replace
+
+    import torch
+
+    from data_prep.files import check_writable
+    from data_prep.names import check_name
+    from data_prep.record import run_record
+    from recsys.benchmarks.presets import PRESETS
+    from recsys.data.dataset import SequenceDataset
+    from recsys.models.shapes import build_model
+    from recsys.recommender import FILES, save_recommender
+    from recsys.training.loop import Measurement
+    from recsys.training.loop import train as train_model
+
+    check_name("preset", preset, PRESETS)
+    check_name("model", model, PRESETS[preset].models)
+    chosen = PRESETS[preset].models[model]
+    training = replace(_changed(chosen.training, option_map(options)), seed=seed)
+    check_device(device)
+    dataset = SequenceDataset.load(data)
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; choose another --out, or pass --overwrite to replace it")
+    check_writable(out, FILES)
+    place = out.with_name(f"{out.name}.training")
+    with bar(f"training {model}", 0) as progress:
+
+        def report(step: int, total: int, measured: Measurement | None) -> None:
+            progress.goes_to(step, total)
+            if measured is not None:
+                figure = measured.validation[training.protocol][training.monitor]
+                progress.note(f"epoch {measured.epoch}, {training.monitor} {figure:.4f}")
+
+        result = train_model(
+            lambda: build_model(chosen.shape, dataset).to(torch.device(device)),
+            dataset,
+            training,
+            place,
+            report,
+        )
+    if int(os.environ.get("RANK", "0")):
+        return  # torchrun's first process alone tests and writes
+    found = result.model.evaluate(dataset, "test")
+    metrics = {
+        "model": model,
+        "test": _told(found),
+        "validation": result.best.validation,
+        "epochs": result.history[-1].epoch,
+        "best_epoch": result.best.epoch,
+        "training": asdict(training),
+        "data": dataset.fingerprint,
+        "record": run_record(seed, dataset.fingerprint, result.history[-1].seconds),
+    }
+    fingerprint = save_recommender(out, chosen.shape, result.model, dataset, metrics)
+    output.print(f"{out}: recommender {fingerprint[:16]}…")
+    _print(found)
+
+
+def evaluate(
+    recommender: Annotated[Path, typer.Argument(help="Folder that semid train wrote.")],
+    data: DataArgument,
+    out: Annotated[Path | None, typer.Option(help="File for the figures, as JSON.")] = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Rank every user's test item among all items, by both protocols.
+
+    The file's items are those that the recommender was trained on.
+
+    Example: semid evaluate recommenders/beauty data/beauty/training.safetensors
+    """
+    import torch
+
+    from data_prep.files import written_aside
+    from recsys.data.dataset import SequenceDataset
+    from recsys.recommender import Recommender
+
+    check_device(device)
+    dataset = SequenceDataset.load(data)
+    loaded = Recommender.load(recommender)
+    loaded.check_data(dataset)
+    with output.status("ranking all items for every user"):
+        found = loaded.model.to(torch.device(device)).evaluate(dataset, "test")
+    _print(found)
+    if out is not None:
+        figures = {
+            "recommender": loaded.fingerprint,
+            "data": dataset.fingerprint,
+            "test": _told(found),
+        }
+        with written_aside(out) as path:
+            path.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _changed(training: Any, given: dict[str, str]) -> Any:
+    from dataclasses import asdict
+
+    from pydantic import TypeAdapter, ValidationError
+
+    if "seed" in given:
+        raise InputError("--set seed: give --seed instead")
+    unknown = sorted(set(given).difference(asdict(training)))
+    if unknown:
+        raise InputError(
+            f"--set {unknown[0]}: no such field; there are {', '.join(asdict(training))}"
+        )
+    try:
+        return TypeAdapter(type(training)).validate_python(asdict(training) | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--set {first['loc'][0]}: {first['msg']}") from error
+
+
+def _told(found: "Evaluation") -> dict[str, dict[str, float]]:
+    return {name: found.metrics(name) for name in found.ranks}
+
+
+def _print(found: "Evaluation") -> None:
+    from recsys.evaluation.metrics import CUTOFFS
+
+    told = _told(found)
+    output.print("| | all items ranked | history left out |\n|---|---|---|")
+    for name in [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]:
+        if name in told["all"]:
+            both = " | ".join(f"{told[protocol][name]:.4f}" for protocol in told)
+            output.print(f"| {name} | {both} |")

@@ -1,0 +1,167 @@
+"""`semid demo`: everything at once, on a generated catalogue."""
+
+import os
+import sys
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.terminal.console import bar, output
+from tokenizer.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("demo"),
+    items: Annotated[int, typer.Option(min=300, max=17_000, help="Items of the catalogue.")] = 4000,
+    shoppers: Annotated[int, typer.Option(min=1, help="Shoppers with habits.")] = 2500,
+    encoder: Annotated[str, typer.Option(help="minilm or hashing.")] = "minilm",
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    serve: Annotated[bool, typer.Option(help="Start the service at the end.")] = True,
+    browser: Annotated[bool, typer.Option(help="Open the page, where there is a screen.")] = True,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+) -> None:
+    """Generate a catalogue, embed it, fit a tokenizer, give IDs, train a recommender, serve.
+
+    What stands in --out from an earlier run is used again.
+    """
+    from data_prep.demo import demo_interactions, demo_items
+    from data_prep.files import check_writable, written_aside
+    from service.cli.serving.serve import listening, run
+    from service.settings import ServeSettings, resolve
+
+    check_writable(out / "items.parquet")
+    files = {"tokenizer": (out / "tokenizer",), "ids": (out / "ids.parquet",)}
+    settings = resolve(ServeSettings, files | {"host": host, "port": port})
+    listener = listening(settings) if serve else None
+    catalogue = demo_items(items, seed)
+    interactions = demo_interactions(catalogue, shoppers, seed)
+    for name, table in (("items", catalogue), ("interactions", interactions)):
+        with written_aside(out / f"{name}.parquet") as path:
+            table.write_parquet(path)
+    output.print(
+        f"{out}: {items:,} items, {shoppers:,} shoppers, {interactions.height:,} purchases"
+    )
+    _fit(catalogue, out, encoder, TrainingConfig(steps=steps, seed=seed))
+    fingerprint = _tokenize(catalogue, out)
+    recommender = _train(out)
+    if listener is not None:
+        database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
+        more = {"database": database, "recommender": recommender}
+        settings = settings.model_copy(update=more)
+        show = webbrowser.open if browser and _has_screen() else lambda address: None
+        run(settings, catalogue, listener, show)
+
+
+def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: TrainingConfig) -> None:
+    from data_prep.encoders import load_encoder
+    from data_prep.errors import InputError
+    from data_prep.record import file_digest
+    from data_prep.text import TextTemplate
+    from service.cli.data.catalogue import vectors_of_texts
+    from service.cli.tokenizers.inspect import print_health
+    from tokenizer.artifact import EncoderReference, load
+    from tokenizer.training.fit import fit
+
+    folder = out / "tokenizer"
+    encoder = load_encoder(encoder_name)
+    digest = file_digest(out / "items.parquet")
+    found = None
+    with suppress(InputError):  # one of another version is made anew, as everything here
+        found = load(folder)
+    if found is not None:
+        made_of = (
+            found.metrics["record"].get("data_fingerprint"),
+            found.config.training,
+            found.config.encoder,
+        )
+        if made_of == (digest, training, EncoderReference.of(encoder)):
+            output.print(f"{folder}: used again")
+            return
+    template = TextTemplate()
+    vectors = vectors_of_texts(items, template, encoder, out / "cache")
+    with bar("training", training.warmup_steps + training.steps) as progress:
+        saved = fit(
+            folder, vectors, training, template, encoder, digest,
+            progress=lambda step, measured: progress(1),
+        )  # fmt: skip
+    print_health(saved)
+
+
+def _tokenize(items: "pl.DataFrame", out: Path) -> str:
+    """Write the IDs and return the tokenizer's fingerprint."""
+    from data_prep.files import written_aside
+    from service.cli.data.catalogue import open_cache
+    from tokenizer.offline.catalogue import tokenize_catalogue
+    from tokenizer.pipeline import Pipeline
+
+    pipeline = Pipeline.load(out / "tokenizer")
+    with open_cache(out / "cache") as cache, bar("tokenizing", items.height) as progress:
+        ids = tokenize_catalogue(items, pipeline, cache=cache, progress=progress)
+    with written_aside(out / "ids.parquet") as path:
+        ids.write_parquet(path)
+    output.print(f"{out / 'ids.parquet'}: {ids.height:,} IDs, as {ids['semantic_id'][0]}")
+    return pipeline.fingerprint
+
+
+def _train(out: Path) -> Path | None:
+    """Train a small recommender, unless it is there or the shoppers are too few."""
+    import polars as pl
+
+    from data_prep.errors import InputError
+    from recsys.benchmarks.presets import PRESETS
+    from recsys.data.preparation import prepare_dataset
+    from recsys.models.shapes import build_model
+    from recsys.recommender import Recommender, save_recommender
+    from recsys.training.loop import train
+    from tokenizer.pipeline import Pipeline
+
+    folder = out / "recommender"
+    pipeline = Pipeline.load(out / "tokenizer")
+    events, items, ids = (
+        pl.read_parquet(out / f"{name}.parquet") for name in ("interactions", "items", "ids")
+    )
+    model = PRESETS["smoke"].models["dual-encoder-prefixes"]
+    try:
+        dataset = prepare_dataset(
+            events,
+            items,
+            ids,
+            codebooks=pipeline.codebooks,
+            codebook_size=pipeline.codebook_size,
+        )
+        dataset.training_windows(1)
+    except InputError as error:
+        output.print(f"no recommender: {error}")
+        return None
+    with suppress(InputError):
+        if Recommender.load(folder).metrics.get("data") == dataset.fingerprint:
+            output.print(f"{folder}: used again")
+            return folder
+    with bar("training a recommender", 0) as progress:
+        result = train(
+            lambda: build_model(model.shape, dataset),
+            dataset,
+            model.training,
+            progress=lambda step, total, measured: progress.goes_to(step, total),
+        )
+    found = result.model.evaluate(dataset, "test").metrics("without_history")
+    metrics = {"data": dataset.fingerprint, "test": found}
+    save_recommender(folder, model.shape, result.model, dataset, metrics)
+    output.print(f"{folder}: the next item is among the first ten for {found['recall@10']:.0%}")
+    return folder
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )

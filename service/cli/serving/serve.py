@@ -1,0 +1,343 @@
+"""`semid serve`: the HTTP service."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import structlog
+import typer
+
+from data_prep.errors import InputError
+from service.cli.terminal.console import bar, errors
+from service.cli.terminal.options import (
+    CategorySeparatorOption,
+    ColumnOption,
+    DatabaseOption,
+    column_map,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from service.engine.catalogue import Catalogue
+    from service.registry import Database, NewItem, Registry
+    from service.settings import ServeSettings
+    from tokenizer.pipeline import Pipeline
+
+__all__ = ["listening", "run", "serve"]
+
+CHUNK = 5000
+
+
+def serve(
+    tokenizer: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder that semid fit wrote. May be given often: requests name one, or mean the "
+            "default of the registry, which is the first at the beginning.",
+            show_default=False,
+        ),
+    ] = None,
+    ids: Annotated[
+        list[Path] | None,
+        typer.Option(help="IDs of semid tokenize, taken over as they stand. May be given often."),
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="Catalogue that the items' titles come from.")
+    ] = None,
+    recommender: Annotated[
+        Path | None, typer.Option(help="Folder that semid train wrote, for /v1/recommend.")
+    ] = None,
+    database: DatabaseOption = None,
+    index_cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder where the index is set aside for the next start.",
+            show_default="beside a SQLite file",
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="0 takes a free one.", show_default="8000")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="API keys that semid keys add wrote; needed unless --host is of this machine "
+            "alone. A change of the file counts at once."
+        ),
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let pages of this origin ask, as https://shop.example. May be given often."
+        ),
+    ] = None,
+    most_items: Annotated[
+        int | None, typer.Option(help="Items of one request.", show_default="1000")
+    ] = None,
+    most_history: Annotated[
+        int | None, typer.Option(help="Items of one history.", show_default="10000")
+    ] = None,
+    most_text: Annotated[
+        int | None, typer.Option(help="Characters of one text.", show_default="100000")
+    ] = None,
+    most_body: Annotated[
+        int | None, typer.Option(help="Bytes of one body.", show_default="33554432")
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Answer /health and /metrics at this port instead, on the same host."),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="text, or json: one object a line.", show_default="text")
+    ] = None,
+    queue: Annotated[
+        int | None,
+        typer.Option(help="Items that may wait; more are answered 429.", show_default="4096"),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds until tokenizing, or a look-up, is answered 503.", show_default="30"
+        ),
+    ] = None,
+    batch_texts: Annotated[
+        int | None, typer.Option(help="Texts encoded at a time, by all cores.", show_default="64")
+    ] = None,
+    batch_wait: Annotated[
+        float | None,
+        typer.Option(help="Seconds that a batch waits for more requests.", show_default="0.001"),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that encode texts, each on one core; say so where a container may use "
+            "fewer cores than the machine has.",
+            show_default="the machine's cores",
+        ),
+    ] = None,
+    column: ColumnOption = None,
+    category_separator: CategorySeparatorOption = ">",
+) -> None:
+    """Tokenize over HTTP, with a page at / and the interface's description at /docs.
+
+    New items get their IDs on arrival, and the database keeps them for ever. Options may also
+    stand in the table "serve" of semid.toml or in the environment as SEMID_SERVE_…
+
+    Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalog
+    data/beauty/items.parquet
+    """
+    from data_prep.readers.catalogue import read_items
+    from service.settings import ServeSettings, resolve
+
+    given = {
+        "tokenizer": tokenizer or None,
+        "ids": ids or None,
+        "catalog": catalog,
+        "recommender": recommender,
+        "database": database,
+        "index_cache": index_cache,
+        "host": host,
+        "port": port,
+        "keys": keys,
+        "cors_origins": cors_origin,
+        "most_items": most_items,
+        "most_history": most_history,
+        "most_text": most_text,
+        "most_body": most_body,
+        "metrics_port": metrics_port,
+        "log_format": log_format,
+        "queue": queue,
+        "timeout": timeout,
+        "batch_texts": batch_texts,
+        "batch_wait": batch_wait,
+        "threads": threads,
+    }
+    settings = resolve(ServeSettings, given)
+    listener = listening(settings)
+    titles = None
+    if settings.catalog is not None:
+        titles = read_items(settings.catalog, column_map(column), category_separator)
+    run(settings, titles, listener)
+
+
+def run(
+    settings: "ServeSettings",
+    titles: "pl.DataFrame | None",
+    listener: socket.socket,
+    opened: Callable[[str], object] = lambda address: None,
+) -> None:
+    """Open tokenizer and registry, take over IDs and titles, and answer until stopped.
+
+    Args:
+        listener: as `listening` returns it; closed at the end.
+        opened: called with the service's address once requests are queued for it.
+
+    Raises:
+        InputError: one of them cannot be used; the database is then as it was.
+    """
+    from recsys.recommender import Recommender
+    from service.http.app import create_app, create_health_app
+    from service.http.security.guard import Access
+    from service.http.security.keys import KeyRing
+    from service.http.server import answer_until_stopped
+    from service.observability.logs import set_up_logs
+    from service.registry import open_database
+    from tokenizer.index.semantic_index import faiss_build
+    from tokenizer.offline.id_table import read_ids
+    from tokenizer.pipeline import Pipeline
+
+    set_up_logs(settings.log_format)
+    with ExitStack() as stack:
+        stack.enter_context(listener)
+        side = None
+        if settings.metrics_port is not None:
+            # No key opens it, and none is needed: it tells nothing of items.
+            side = _listening(settings.host, settings.metrics_port, "--metrics-port", guarded=True)
+            stack.enter_context(side)
+        keys = None if settings.keys is None else KeyRing(settings.keys)
+        access = Access(keys, settings.limits(), settings.cors_origins)
+        loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
+        pipelines = list({one.fingerprint: one for one in loaded}.values())
+        tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
+        recommender = None
+        if settings.recommender is not None:
+            recommender = Recommender.load(settings.recommender)
+            if recommender.tokenizer not in [one.fingerprint for one in pipelines]:
+                recommender.check_tokenizer(pipelines[0].fingerprint)
+        database = stack.enter_context(open_database(settings.database))
+        with database.refusing():
+            catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
+            held = sum(catalogue.follow() for catalogue in catalogues)
+            app = create_app(
+                catalogues[0],
+                access,
+                settings.pace(),
+                catalogues[1:],
+                health_elsewhere=side is not None,
+                recommender=recommender,
+            )
+        told = structlog.get_logger("semid").info if settings.log_format == "json" else errors.print
+        address = _address(listener)
+        names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
+        told(f"{faiss_build()}, {held:,} items, tokenizer {names}")
+        health = None
+        if side is not None:
+            health = (create_health_app(app), side)
+            told(f"health and metrics at {_address(side)}")
+        told(f"semid answers at {address}")
+        opened(address)
+        answer_until_stopped(app, listener, app.state.held.stop, settings.timeout, health)
+
+
+def listening(settings: "ServeSettings") -> socket.socket:
+    """Take the port before anything is read or written, so that one in use costs nothing.
+
+    Raises:
+        InputError: the address cannot be listened on, or is open to others and needs keys.
+    """
+    guarded = settings.keys is not None
+    return _listening(settings.host, settings.port, "--port", guarded=guarded)
+
+
+def _listening(host: str, port: int, option: str, *, guarded: bool) -> socket.socket:
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"--host {host}: {error}; give an address of this machine") from error
+    if not guarded and not ip_address(place[0]).is_loopback:
+        listener.close()
+        raise InputError(
+            f"--host {host} can be reached from other machines, and no API keys are set: make one "
+            f"(semid keys add NAME --scope read --scope write --file keys.json) and give "
+            f"--keys keys.json, or listen on 127.0.0.1"
+        )
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"port {port} on {host} cannot be used: {error.strerror}; stop what uses it or give "
+            f"another {option} (0 takes a free one)"
+        ) from error
+    return listener
+
+
+def _owner(path: Path, pipelines: "Sequence[Pipeline]") -> "Pipeline":
+    """Return the tokenizer that a table of IDs is of; the first where that is none of them."""
+    import polars as pl
+
+    from data_prep.readers.catalogue import read_table
+
+    table = read_table(path)
+    named = table["tokenizer"].cast(pl.String).head(1) if "tokenizer" in table.columns else ()
+    return next((one for one in pipelines if one.fingerprint in named), pipelines[0])
+
+
+def _opened(
+    pipelines: "Sequence[Pipeline]",
+    tables: "Sequence[pl.DataFrame]",
+    titles: "pl.DataFrame | None",
+    database: "Database",
+    index_cache: Path | None,
+) -> "list[Catalogue]":
+    """Return a catalogue a tokenizer, the default first, with IDs and titles taken over."""
+    from service.engine.catalogue import Catalogue
+    from service.registry import Registry
+    from service.registry.tokenizers import default_tokenizer
+
+    default = default_tokenizer(database)
+    if default is not None and default.fingerprint not in {one.fingerprint for one in pipelines}:
+        raise InputError(
+            f"database {database.name}: the default tokenizer is {default.fingerprint}, which is "
+            f"not served; serve it with --tokenizer, also beside another one, or give another "
+            f"--database"
+        )
+    catalogues = []
+    for pipeline in pipelines:
+        registry = Registry(database, pipeline.fingerprint, pipeline.levels)
+        for table in tables:
+            if table["tokenizer"].head(1).to_list() == [pipeline.fingerprint]:
+                _take_over(table, registry)
+        if titles is not None:
+            _take_titles(titles, registry)
+        file = database.beside(f"index-{pipeline.fingerprint[:16]}", index_cache)
+        catalogues.append(Catalogue(pipeline, registry, file))
+    first = default.fingerprint if default is not None else pipelines[0].fingerprint
+    return sorted(catalogues, key=lambda one: one.pipeline.fingerprint != first)
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _take_over(table: "pl.DataFrame", registry: "Registry") -> None:
+    with bar("taking IDs over", table.height) as progress:
+        registry.take_over(_new_items(table), progress)
+
+
+def _new_items(table: "pl.DataFrame") -> Iterator[list["NewItem"]]:
+    from service.registry import NewItem
+
+    for chunk in table.iter_slices(CHUNK):
+        rows: Iterator[dict[str, Any]] = chunk.iter_rows(named=True)
+        yield [
+            NewItem(row["item_id"], tuple(row["codes"]), row["distortion"], suffix=row["suffix"])
+            for row in rows
+        ]
+
+
+def _take_titles(items: "pl.DataFrame", registry: "Registry") -> None:
+    titled = items.select("item_id", "title").drop_nulls()
+    with bar("taking titles over", titled.height) as progress:
+        registry.set_titles((chunk.rows() for chunk in titled.iter_slices(CHUNK)), progress)

@@ -1,0 +1,1 @@
+"""What all commands share: the console, and options of one form."""

@@ -1,0 +1,77 @@
+"""`semid inspect`: the health of a tokenizer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from service.cli.terminal.console import output
+
+if TYPE_CHECKING:
+    from tokenizer.artifact import TokenizerArtifact
+
+__all__ = ["inspect", "print_health"]
+
+
+def inspect(
+    tokenizer: Annotated[Path, typer.Argument(help="Folder that semid fit wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check a tokenizer's files and show how well its codes are used and how much they lose.
+
+    Utilization: share of a level's codewords that some item has. Perplexity: how many codewords
+    are in even use. Error: share of the vectors' variance that the codes lose.
+    """
+    from tokenizer.artifact import load
+
+    loaded = load(tokenizer)
+    if not as_json:
+        output.print(f"{tokenizer}: tokenizer {loaded.fingerprint}")
+        print_health(loaded)
+        return
+    import orjson
+
+    config = loaded.config.model_dump(mode="json")
+    body = {"fingerprint": loaded.fingerprint, "config": config, "metrics": loaded.metrics}
+    typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+
+
+def print_health(tokenizer: "TokenizerArtifact") -> None:
+    """Print a tokenizer's figures as tables."""
+    metrics, quantizer = tokenizer.metrics, tokenizer.config.quantizer
+    levels = Table(
+        title=f"{metrics['items']:,} items, {quantizer.levels} × {quantizer.codebook_size}"
+    )
+    for heading in ("level", "utilization", "dead codes", "perplexity"):
+        levels.add_column(heading, justify="right")
+    for number, level in enumerate(metrics["levels"], start=1):
+        levels.add_row(
+            str(number),
+            f"{level['utilization']:.1%}",
+            str(level["dead_codes"]),
+            f"{level['perplexity']:.1f}",
+        )
+    output.print(levels)
+    errors = Table(title="relative reconstruction error")
+    for heading in ("quantizer", "training items", "held-out items", "seconds"):
+        errors.add_column(heading, justify="right")
+    errors.add_row(
+        quantizer.name,
+        f"{metrics['train_error']:.3f}",
+        f"{metrics['held_out_error']:.3f}",
+        f"{metrics['training_seconds']:.0f}",
+    )
+    faiss = metrics.get("faiss_residual_quantizer")
+    if faiss and "skipped" not in faiss:
+        errors.add_row(
+            f"faiss {faiss['levels']} × {faiss['bits']} bits, beam {faiss['beam']}",
+            f"{faiss['train_error']:.3f}",
+            f"{faiss['held_out_error']:.3f}",
+            f"{faiss['seconds']:.0f}",
+        )
+    output.print(errors)
+    output.print(
+        f"items with codes of their own: {metrics['unique_share']:.2%}; "
+        f"policy for the others: {tokenizer.config.policy}"
+    )

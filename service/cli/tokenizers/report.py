@@ -1,0 +1,79 @@
+"""`semid report`: one page on a tokenizer."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_prep.errors import InputError
+from service.cli.terminal.console import bar, output
+from service.cli.terminal.options import (
+    CacheOption,
+    CategorySeparatorOption,
+    ColumnOption,
+    column_map,
+)
+
+__all__ = ["report"]
+
+
+def report(
+    tokenizer: Annotated[Path, typer.Argument(help="Folder that semid fit wrote.")],
+    out: Annotated[Path, typer.Option(help="HTML file for the page.")],
+    items: Annotated[
+        Path | None, typer.Option(help="Catalogue: .parquet, .csv or .jsonl (.gz)")
+    ] = None,
+    ids: Annotated[
+        Path | None,
+        typer.Option(help="IDs of the items, by semid tokenize, so that none is tokenized again."),
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="Your own vectors (parquet: item_id, vector) instead of texts."),
+    ] = None,
+    column: ColumnOption = None,
+    category_separator: CategorySeparatorOption = ">",
+    cache: CacheOption = None,
+) -> None:
+    """Write one page that shows a tokenizer's figures, training, codebooks and items.
+
+    The page is a single file that needs no network and no script. Without --items and --ids it
+    shows what the tokenizer's folder tells; items add the use of each code, a map, the largest
+    collisions, and examples of items under shared prefixes. With --ids alone items go by their
+    ids instead of titles.
+
+    Example: semid report tokenizers/beauty --items data/beauty/items.parquet --ids
+    beauty-ids.parquet --out beauty.html
+    """
+    from data_prep.files import check_writable, written_aside
+    from data_prep.readers.catalogue import read_items, read_vectors
+    from service.cli.data.catalogue import open_cache
+    from tokenizer.artifact import load
+    from tokenizer.offline.catalogue import tokenize_catalogue
+    from tokenizer.offline.id_table import read_ids
+    from tokenizer.pipeline import Pipeline
+    from tokenizer.report.coded_items import CodedItems
+    from tokenizer.report.tokenizer_page import report as page_of
+
+    if out.suffix.lower() not in {".html", ".htm"}:
+        raise InputError(f"--out {out} is not an .html file; name one, such as report.html")
+    if vectors is not None and (items is None or ids is not None):
+        raise InputError("--vectors stands for the texts of --items, and --ids needs neither")
+    loaded = load(tokenizer)
+    frame = None if items is None else read_items(items, column_map(column), category_separator)
+    check_writable(out)
+    coded = None
+    if ids is not None:
+        coded = CodedItems.of(read_ids(ids, Pipeline(loaded)), frame)
+    elif frame is not None:
+        pipeline = Pipeline(loaded)
+        own = None if vectors is None else read_vectors(vectors)
+        opened = open_cache(cache) if own is None else nullcontext()
+        with opened as kept, bar("tokenizing", frame.height) as progress:
+            table = tokenize_catalogue(frame, pipeline, vectors=own, cache=kept, progress=progress)
+        coded = CodedItems.of(table, frame)
+    with written_aside(out) as path:
+        path.write_text(page_of(loaded, coded), encoding="utf-8")
+    told = "the tokenizer alone" if coded is None else f"{len(coded.codes):,} items"
+    output.print(f"{out}: report on {told}")

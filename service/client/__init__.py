@@ -1,0 +1,5 @@
+"""The typed client of the service."""
+
+from service.client.clients import AsyncSemid, Semid
+
+__all__ = ["AsyncSemid", "Semid"]

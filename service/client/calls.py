@@ -1,0 +1,359 @@
+"""What both clients send and read: no connection is made here."""
+
+import os
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+import numpy as np
+import orjson
+from httpx_retries import Retry
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from service.http.messages.limits import RequestLimits
+from service.http.messages.problems import Problem
+from service.http.messages.schemas import (
+    IdMapPage,
+    Item,
+    ItemPage,
+    ItemToTokenize,
+    PrefixPage,
+    RecommendAnswer,
+    SimilarAnswer,
+    TokenizeAnswer,
+    TokenizedItem,
+    TokenizerDescription,
+)
+
+__all__ = [
+    "NDJSON",
+    "BulkPart",
+    "Call",
+    "ItemProblem",
+    "SemidError",
+    "address_of",
+    "bulk_parts",
+    "describe",
+    "get_item",
+    "headers_of",
+    "id_map_page",
+    "item_page",
+    "patience",
+    "prefix_page",
+    "recommended",
+    "remove_item",
+    "similar_items",
+    "tokenize_items",
+    "tokenize_vectors",
+    "wait_before",
+]
+
+M = TypeVar("M", bound=BaseModel)
+SendableItem = ItemToTokenize | Mapping[str, Any]
+AGAIN = frozenset({429, 502, 503})
+NDJSON = {"Content-Type": "application/x-ndjson"}
+FIRST_WAIT = 0.2  # seconds
+PART_ITEMS, PART_BYTES = 10_000, 8 * 2**20
+FRAME = 1024  # bytes of a body beside its items, and more
+
+
+class SemidError(Exception):
+    """The service refused a request; `problem` says why, and which fields are wrong."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
+        self.problem = problem
+        self.status = problem.status
+
+
+@dataclass(frozen=True)
+class ItemProblem:
+    """An item of a bulk that got no ID: its place among the items, from 0, and why."""
+
+    index: int
+    problem: Problem
+
+
+class Nothing(BaseModel):
+    """An answer without a body."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[M]):
+    """A request, and what its answer is."""
+
+    answer: type[M]
+    method: str
+    path: str
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    body: bytes | None = None
+    media: str = "application/json"
+
+    def request(self, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+        """Return the request as `client` sends it."""
+        headers = {} if self.body is None else {"Content-Type": self.media}
+        return client.build_request(
+            self.method, self.path, params=self.params, content=self.body, headers=headers
+        )
+
+    def read(self, response: httpx.Response) -> M:
+        """Return the answer.
+
+        Raises:
+            SemidError: it is a problem.
+        """
+        check(response)
+        return self.answer.model_validate_json(response.content or b"{}")
+
+
+def check(response: httpx.Response) -> None:
+    """See that a response, whose body has been read, is no refusal.
+
+    Raises:
+        SemidError: it is one.
+    """
+    if response.is_success:
+        return
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:  # of something between here and the service
+        problem = Problem(
+            type="about:blank",
+            title=response.reason_phrase or "Error",
+            status=response.status_code,
+            detail=response.text[:200] or "no problem document came with it",
+            instance=response.url.path,
+        )
+    raise SemidError(problem)
+
+
+class _Patience(Retry):
+    """Waits at least as long as the service asks, and not as long as all others."""
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311
+
+
+def patience(retries: int) -> Retry:
+    """Return when and how long to wait before a request is sent again.
+
+    Every request may be: an item that is registered keeps its ID.
+    """
+    return _Patience(
+        total=retries,
+        allowed_methods=("GET", "POST", "DELETE"),
+        status_forcelist=sorted(AGAIN),
+        retry_on_exceptions=(httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError),
+        backoff_factor=FIRST_WAIT,
+        max_backoff_wait=30,
+    )
+
+
+def wait_before(attempt: int) -> float:
+    """Return seconds before a bulk's lines are sent again."""
+    return min(FIRST_WAIT * 2.0**attempt, 30.0) * random.uniform(0.5, 1)  # noqa: S311
+
+
+def address_of(given: str | None) -> str:
+    """Return where the service is: as given, by $SEMID_URL, or on this machine."""
+    return given or os.environ.get("SEMID_URL") or "http://127.0.0.1:8000"
+
+
+def headers_of(key: str | None) -> dict[str, str]:
+    """Return the headers of every request, with the key that is given or $SEMID_KEY."""
+    key = (key or os.environ.get("SEMID_KEY") or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the API key has characters that no key has; give what semid keys printed")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def describe() -> Call[TokenizerDescription]:
+    """Ask what the service tokenizes with."""
+    return Call(TokenizerDescription, "GET", "/v1/tokenizer")
+
+
+def is_unknown_item(error: SemidError) -> bool:
+    """Say whether a request failed since its item is not registered, not for a wrong address."""
+    return error.status == 404 and "item_id" in [
+        wrong.get("path") for wrong in error.problem.errors
+    ]
+
+
+def _quoted(item_id: str) -> str:
+    """Return an item_id as a part of a path; dots alone would be taken for folders."""
+    quoted = quote(item_id, safe="")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def get_item(item_id: str) -> Call[Item]:
+    """Ask for one item."""
+    return Call(Item, "GET", f"/v1/items/{_quoted(item_id)}")
+
+
+def remove_item(item_id: str) -> Call[Nothing]:
+    """Ask that an item be removed."""
+    return Call(Nothing, "DELETE", f"/v1/items/{_quoted(item_id)}")
+
+
+def recommended(
+    histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
+) -> Call[RecommendAnswer]:
+    """Ask what comes next."""
+    query = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    return Call(RecommendAnswer, "POST", "/v1/recommend", body=_json(query))
+
+
+def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage]:
+    """Ask for a page of items."""
+    params = {"prefix": prefix, "search": search, "after": after}
+    given: dict[str, str | int] = {name: value for name, value in params.items() if value}
+    return Call(ItemPage, "GET", "/v1/items", given | {"limit": limit})
+
+
+def prefix_page(prefix: str) -> Call[PrefixPage]:
+    """Ask for the prefixes below a prefix."""
+    return Call(PrefixPage, "GET", "/v1/prefixes", {"prefix": prefix})
+
+
+def id_map_page(old: str, new: str, after: int, limit: int) -> Call[IdMapPage]:
+    """Ask for a page of the map from one tokenizer's IDs to another's."""
+    params: dict[str, str | int] = {"from": old, "to": new, "after": after, "limit": limit}
+    return Call(IdMapPage, "GET", "/v1/id-map", params)
+
+
+def similar_items(
+    item_id: str | None, text: str | None, vector: NDArray[np.float32] | None, k: int
+) -> Call[SimilarAnswer]:
+    """Ask for neighbours."""
+    query: dict[str, Any] = {"k": k}
+    given = {"item_id": item_id, "text": text, "vector": vector}
+    query |= {name: value for name, value in given.items() if value is not None}
+    return Call(SimilarAnswer, "POST", "/v1/similar", body=_json(query))
+
+
+def tokenize_items(
+    items: Iterable[SendableItem], limits: RequestLimits
+) -> Iterator[Call[TokenizeAnswer]]:
+    """Yield requests that tokenize `items`, each as large as the service takes."""
+    room = limits.most_body - FRAME
+    for batch in _batches(map(_encoded, items), limits.most_items, room):
+        body = b'{"items":[' + b",".join(batch) + b"]}"
+        yield Call(TokenizeAnswer, "POST", "/v1/tokenize", body=body)
+
+
+def tokenize_vectors(
+    item_ids: Sequence[str],
+    vectors: NDArray[np.float32],
+    titles: Sequence[str | None] | None,
+    limits: RequestLimits,
+) -> Iterator[Call[TokenizeAnswer]]:
+    """Yield requests that tokenize vectors (N, D), each as large as the service takes.
+
+    Raises:
+        ValueError: there are not as many ids or titles as vectors.
+    """
+    if not len(item_ids) == len(vectors) == len(titles if titles is not None else item_ids):
+        raise ValueError(f"{len(item_ids)} item_ids and {len(vectors)} vectors are not as many")
+    texts = max((len(text.encode()) for text in (*item_ids, *(titles or ())) if text), default=0)
+    width = 4 * vectors.shape[1] + 2 * (texts + 5)
+    step = max(1, min(limits.most_items, (limits.most_body - FRAME) // width))
+    for start in range(0, len(item_ids), step):
+        rows = slice(start, start + step)
+        body = {
+            "item_ids": list(item_ids[rows]),
+            "vectors": np.ascontiguousarray(vectors[rows], dtype="<f4").tobytes(),
+            "titles": None if titles is None else list(titles[rows]),
+        }
+        packed = msgspec.msgpack.encode(body)
+        yield Call(TokenizeAnswer, "POST", "/v1/tokenize", body=packed, media="application/msgpack")
+
+
+class BulkPart:
+    """Some items of a bulk as lines, and their answers as they come.
+
+    Lines that the service had no room for, or that it stopped before, are asked again.
+    """
+
+    def __init__(self, start: int, lines: Sequence[bytes]) -> None:
+        self._start = start
+        self._lines = lines
+        self._answers: dict[int, TokenizedItem | ItemProblem] = {}
+        self._asked: list[int] = []
+
+    def body(self) -> bytes:
+        """Return the lines that have no answer yet; empty where all have one."""
+        self._asked = [row for row in range(len(self._lines)) if self._open(row)]
+        return b"".join(self._lines[row] + b"\n" for row in self._asked)
+
+    def take(self, line: str) -> None:
+        """Take in a line of the answer."""
+        answer = orjson.loads(line)
+        position = answer.pop("line") - 1
+        if position >= len(self._asked):
+            return  # what is told of the end of a service that stops
+        row = self._asked[position]
+        self._answers[row] = (
+            ItemProblem(self._start + row, Problem.model_validate(answer["problem"]))
+            if "problem" in answer
+            else TokenizedItem.model_validate(answer)
+        )
+
+    def answers(self) -> list[TokenizedItem | ItemProblem]:
+        """Return each item's answer, in order.
+
+        Raises:
+            SemidError: the service stopped before some of them.
+        """
+        for row in range(len(self._lines)):
+            if row not in self._answers:
+                raise SemidError(
+                    Problem(
+                        type="about:blank", title="Not available", status=503,
+                        detail=f"items from {self._start + row} on have no answer; send them again",
+                        instance="/v1/tokenize:bulk",
+                    )
+                )  # fmt: skip
+        return [self._answers[row] for row in range(len(self._lines))]
+
+    def _open(self, row: int) -> bool:
+        answer = self._answers.get(row)
+        return answer is None or (
+            isinstance(answer, ItemProblem) and answer.problem.status in AGAIN
+        )
+
+
+def bulk_parts(items: Iterable[SendableItem]) -> Iterator[BulkPart]:
+    """Yield `items` as parts of a bulk, small enough to be kept until they are answered."""
+    start = 0
+    for lines in _batches(map(_encoded, items), PART_ITEMS, PART_BYTES):
+        yield BulkPart(start, lines)
+        start += len(lines)
+
+
+def _encoded(item: SendableItem) -> bytes:
+    if isinstance(item, ItemToTokenize):
+        item = item.model_dump(exclude_none=True)
+    return _json(item)
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _batches(parts: Iterable[bytes], most: int, room: int) -> Iterator[list[bytes]]:
+    """Yield batches of at most `most` parts and, unless one alone has more, `room` bytes."""
+    batch: list[bytes] = []
+    size = 0
+    for part in parts:
+        if batch and (len(batch) == most or size + len(part) + 1 > room):
+            yield batch
+            batch, size = [], 0
+        batch.append(part)
+        size += len(part) + 1
+    if batch:
+        yield batch

@@ -1,0 +1,208 @@
+"""One tokenizer, its registry and its index: what every face of the service asks."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
+
+from data_prep.errors import InputError
+from service.engine.index_file import IndexContents, read_index, write_index
+from service.engine.item_cache import KnownItems
+from service.registry import NewItem, RegisteredItem, Registry
+from tokenizer.ids.policy import TakenCodes
+from tokenizer.ids.semantic_id import Codes
+from tokenizer.index.semantic_index import SemanticIndex
+from tokenizer.pipeline import Pipeline, Tokenized
+
+__all__ = ["Catalogue", "Neighbour"]
+
+CHANGES, SECONDS = 10_000, 60  # after so many, or so long after one, the index is set aside
+logger = logging.getLogger("semid")
+Neighbour = tuple[RegisteredItem, float]
+
+
+class Catalogue:
+    """Items with frozen semantic IDs, and the items that are near them.
+
+    The index follows the registry: before each search it takes in what has been registered since,
+    by this process or another.
+
+    Attributes:
+        known: items that were looked up, which the same following keeps true.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, registry: Registry, index_file: Path | None = None
+    ) -> None:
+        """Start from the index that was set aside, where there is one of this registry.
+
+        Args:
+            index_file: where the index is set aside.
+        """
+        self.pipeline = pipeline
+        self.registry = registry
+        self.known = KnownItems()
+        self._index = SemanticIndex(pipeline.codebooks)
+        self._newest = 0  # change that the index holds
+        self._last = 0  # largest item number among its changes
+        self._following = threading.Lock()
+        self._index_file = index_file
+        self._saved = (0, time.monotonic())  # change that the file holds, and since when
+        if index_file is not None and index_file.exists():
+            self._restore(index_file)
+
+    def register(
+        self, items: Sequence[tuple[str, str | None]], tokenized: Tokenized
+    ) -> list[tuple[RegisteredItem, bool]]:
+        """Give items their IDs, in one transaction; return each one's entry and whether it is new.
+
+        Args:
+            items: item_id, each once, and title.
+            tokenized: a row an item.
+
+        Raises:
+            InputError: no codes are free (policy reassign); then nothing is registered.
+        """
+        codes, distortions = tokenized.codes.tolist(), tokenized.distortion.tolist()
+        new = [
+            NewItem(item_id, tuple(own), distortion, title)
+            for (item_id, title), own, distortion in zip(items, codes, distortions, strict=True)
+        ]
+
+        def reassign(rows: Sequence[int], taken: TakenCodes) -> tuple[Codes, NDArray[np.float32]]:
+            given = self.pipeline.reassign(tokenized.take(rows), taken)
+            return given.codes, given.distortion
+
+        policy = reassign if self.pipeline.config.policy == "reassign" else None
+        return self.registry.add(new, policy)
+
+    def text(self, item: Mapping[str, Any]) -> str:
+        """Return the content text of an item: by its fields, or `text` as it stands.
+
+        Raises:
+            InputError: it has none.
+        """
+        template = self.pipeline.config.text
+        if "text" in item and "text" not in template.fields:
+            return str(item["text"])
+        return template.render_all([item])[0]
+
+    def similar(self, query: NDArray[np.float32], k: int, leave_out: str | None) -> list[Neighbour]:
+        """Return up to k registered items nearest to a latent (d,), with squared distances.
+
+        Args:
+            leave_out: an item_id that is not to be among them.
+        """
+        self.follow()
+        keys, distances = self._index.search(query[None, :], k + (leave_out is not None))
+        found = self.registry.by_number([int(key) for key in keys[0] if key >= 0])
+        neighbours = [
+            (found[int(key)], float(distance))
+            for key, distance in zip(keys[0], distances[0], strict=True)
+            if int(key) in found and found[int(key)].item_id != leave_out
+        ]
+        return neighbours[:k]
+
+    def latent_of_item(self, item: RegisteredItem) -> NDArray[np.float32]:
+        """Return the latent (d,) that an item's codes stand for."""
+        codes = np.asarray([item.codes], dtype=np.uint16)
+        latent: NDArray[np.float32] = self.pipeline.latents_of_codes(codes)[0]
+        return latent
+
+    def latent_of_text(self, text: str) -> NDArray[np.float32]:
+        """Return the latent (d,) of a text.
+
+        Raises:
+            InputError: the tokenizer has no text encoder.
+        """
+        return self._latent(self.pipeline.embed([text]))
+
+    def latent_of_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the latent (d,) of a vector (D,).
+
+        Raises:
+            InputError: the vector cannot be tokenized.
+        """
+        return self._latent(vector[None, :])
+
+    def check(self) -> None:
+        """Embed, tokenize, and ask the registry.
+
+        Raises:
+            Exception: one of them fails.
+        """
+        self.registry.check()
+        vectors = self.pipeline.any_vector()[None, :]
+        if self.pipeline.config.encoder is not None:
+            vectors = self.pipeline.embed(["ready"])
+        self.pipeline.tokenize(vectors)
+
+    def follow(self) -> int:
+        """Take in what has changed in the registry and return how many items the index holds."""
+        with self._following:
+            began = time.monotonic()
+            for changes in self.registry.changes(self._newest):
+                self.known.changed(changes.numbers, changes.newest)
+                self._index.remove(changes.numbers[changes.numbers <= self._last])
+                here = np.logical_not(changes.removed)
+                self._index.add(changes.numbers[here], changes.codes[here])
+                self._newest = changes.newest
+                self._last = max(self._last, int(changes.numbers.max()))
+            self.known.followed(began)
+            return len(self._index)
+
+    def indexed(self) -> int:
+        """Return how many items the index holds, without taking in more."""
+        return len(self._index)
+
+    def save(self) -> None:
+        """Set the index aside as of now, where it has changed since; a failure is logged."""
+        if self._index_file is None:
+            return
+        try:
+            self.follow()
+            with self._following:
+                newest = self._newest
+                keys, packed = self._index.contents()
+            anchor = self.registry.anchor(newest)
+            # An item that changed just now has no anchor: the next time will do.
+            if anchor is not None and newest != self._saved[0]:
+                known = self.pipeline.fingerprint, self.registry.tokenizer.origin
+                write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
+                self._saved = (newest, time.monotonic())
+        except (InputError, SQLAlchemyError) as error:
+            logger.warning("the index is not set aside: %s", error)
+            self._saved = (self._saved[0], time.monotonic())
+
+    def save_sometimes(self) -> None:
+        """Save after many changes, or a while after one."""
+        change, since = self._saved
+        changes = self._newest - change
+        if changes >= CHANGES or (changes and time.monotonic() - since >= SECONDS):
+            self.save()
+
+    def _restore(self, file: Path) -> None:
+        known = self.pipeline.fingerprint, self.registry.tokenizer.origin
+        try:
+            found = read_index(file, *known)
+            if self.registry.anchor(found.anchor.change) == found.anchor:
+                self._index.add_packed(found.keys, found.packed)
+            else:
+                logger.info("%s is behind the registry; the index is built anew", file)
+                return
+        except (ValueError, OSError) as error:
+            logger.warning("%s is not used: %s; the index is built anew", file, error)
+            return
+        self._newest = found.anchor.change
+        self._last = max(found.anchor.number, int(found.keys.max(initial=0)))
+        self._saved = (self._newest, time.monotonic())
+
+    def _latent(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        latent: NDArray[np.float32] = self.pipeline.latents(vectors)[0]
+        return latent

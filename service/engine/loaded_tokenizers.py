@@ -1,0 +1,171 @@
+"""The tokenizers that a process holds, and the one that is meant where a request names none."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.engine.admission import Admission
+from service.engine.capacity import Pace
+from service.engine.catalogue import Catalogue
+from service.engine.problem_error import ProblemError
+from service.engine.tokenizing import Tokenizing
+from service.observability.telemetry import Telemetry
+from service.registry.tokenizers import default_tokenizer
+
+__all__ = ["HeldTokenizers"]
+
+SECONDS = 0.5  # between two looks at the database
+logger = logging.getLogger("semid")
+
+
+class HeldTokenizers:
+    """What requests tokenize with: held tokenizers by fingerprint, one of them the default.
+
+    The registry's database says which one is the default, for all processes.
+
+    Attributes:
+        telemetry: the metrics of them all.
+        threads: counts the requests that are answered in a thread of the pool.
+        stopping: whether the process has been told to end.
+    """
+
+    def __init__(self, catalogues: Sequence[Catalogue], pace: Pace) -> None:
+        """Hold tokenizers of one database; the first is the default until the database is asked.
+
+        Args:
+            pace: of each tokenizer.
+        """
+        self.telemetry = Telemetry()
+        self.stopping = False
+        self.threads = Admission(pace.queue, pace.timeout)
+        self.telemetry.depth("threads", lambda: self.threads.items)
+        self._held = {
+            one.pipeline.fingerprint: Tokenizing(one, pace, self.telemetry) for one in catalogues
+        }
+        self._default = next(iter(self._held))
+        self._failing: set[str] = set()
+        self._database = catalogues[0].registry.database
+        for one in self:
+            catalogue = one.catalogue
+            self.telemetry.holding(
+                catalogue.pipeline, catalogue.indexed, partial(self.is_default, one)
+            )
+
+    def __iter__(self) -> Iterator[Tokenizing]:
+        return iter(self._held.values())
+
+    def named(self, fingerprint: str | None) -> Tokenizing:
+        """Return the tokenizer with a fingerprint, or one that starts so; the default for None.
+
+        Raises:
+            ProblemError: 404, none that is held has it; 422, several have; 503, the default is not
+                held here.
+        """
+        if fingerprint is None:
+            if self._default not in self._held:
+                raise ProblemError(
+                    503,
+                    f"the default tokenizer is now {self._default[:16]}…, which this process does "
+                    f"not hold; start it with --tokenizer for that one too",
+                )
+            return self._held[self._default]
+        found = [name for name in self._held if fingerprint and name.startswith(fingerprint)]
+        if len(found) == 1:
+            return self._held[found[0]]
+        known = ", ".join(name[:16] for name in self._held)
+        if found:
+            raise ProblemError(422, f"tokenizer={fingerprint!r} names several of {known}")
+        raise ProblemError(404, f"no tokenizer {fingerprint!r} is held here; those held: {known}")
+
+    def is_default(self, one: Tokenizing) -> bool:
+        """Say whether requests that name no tokenizer mean this one."""
+        return one.catalogue.pipeline.fingerprint == self._default
+
+    def refresh(self) -> None:
+        """Learn from the database which tokenizer is the default, and what items have changed.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: it does not answer.
+        """
+        default = default_tokenizer(self._database)
+        if default is not None and default.fingerprint != self._default:
+            self._default = default.fingerprint
+            logger.info("the default tokenizer is %s", self._default)
+        self._follow()
+
+    def remove(self, item_id: str) -> bool:
+        """Remove an item, from every tokenizer, and say whether it was there.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer; nothing is removed.
+        """
+        removed = next(iter(self)).catalogue.registry.remove(item_id)
+        try:
+            self._follow()
+        except SQLAlchemyError as error:  # those who follow twice a second will see it
+            logger.warning("a removal is not followed yet: %s", error)
+        return removed
+
+    def stop(self) -> None:
+        """Say that the process ends: it is not ready from now on, and takes no further lines."""
+        self.stopping = True
+        for one in self:
+            one.stopping = True
+
+    def close(self) -> None:
+        """Finish what is being done."""
+        for one in self:
+            one.close()
+
+    def _follow(self) -> None:
+        """Have every catalogue follow; one that cannot is told of once, and keeps none back.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        for fingerprint, one in self._held.items():
+            try:
+                one.catalogue.follow()
+            except SQLAlchemyError:
+                raise
+            except Exception:
+                if fingerprint not in self._failing:
+                    logger.exception("tokenizer %s: new items are not followed", fingerprint)
+                self._failing.add(fingerprint)
+            else:
+                self._failing.discard(fingerprint)
+
+    @contextmanager
+    def refreshed(self) -> Iterator[None]:
+        """Refresh twice a second, in a thread, while the block runs; the indexes are then saved."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._refresh_until, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            for one in self:
+                one.catalogue.save()
+
+    def _refresh_until(self, stop: threading.Event) -> None:
+        answers = True
+        while True:
+            try:
+                self.refresh()
+                for one in self:
+                    one.catalogue.save_sometimes()
+                answers = True
+            except SQLAlchemyError as error:
+                if answers:
+                    logger.error("database: %s", getattr(error, "orig", None) or error)  # noqa: TRY400
+                answers = False
+            except Exception:
+                logger.exception("the registry is followed again in %s s", SECONDS)
+            if stop.wait(SECONDS):
+                return

@@ -1,0 +1,104 @@
+"""Time-outs of requests that all have as long: one timer for them all."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from types import TracebackType
+
+from service.engine.problem_error import ProblemError
+
+__all__ = ["TimeLimit", "Timed"]
+
+
+def late(seconds: float) -> ProblemError:
+    """Return the problem of a request that was not answered in time."""
+    return ProblemError(
+        503,
+        f"no answer within {seconds:g} s; send the request again: what it registered stays",
+        headers={"Retry-After": "1"},
+    )
+
+
+class TimeLimit:
+    """Gives blocks some seconds each; where they do not suffice, a block is ended by a problem.
+
+    As all have as long, they run out in the order in which they began, and only the first one needs
+    a timer: to set one a request, as `asyncio.timeout` does, takes longer than many an answer. All
+    come from one event loop at a time.
+    """
+
+    def __init__(self, seconds: float, problem: Callable[[float], ProblemError] = late) -> None:
+        """Give each block so many seconds.
+
+        Args:
+            problem: makes, of the seconds, what ends a block that takes longer.
+        """
+        self.seconds = seconds
+        self.problem = problem
+        self._ends: OrderedDict[Timed, float] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> "Timed":
+        """Return the context of one block.
+
+        Raises, where the block takes longer:
+            ProblemError: `problem`, a 503 without.
+        """
+        return Timed(self)
+
+    def begin(self, timed: "Timed") -> None:
+        """Count the seconds of a block from now on."""
+        loop = asyncio.get_running_loop()
+        self._ends[timed] = end = loop.time() + self.seconds
+        if self._timer is None:
+            self._timer = loop.call_at(end, self._run_out, loop)
+
+    def end(self, timed: "Timed") -> None:
+        """Forget a block."""
+        del self._ends[timed]
+        if not self._ends and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _run_out(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for timed, end in list(self._ends.items()):
+            if end > now:
+                self._timer = loop.call_at(end, self._run_out, loop)
+                return
+            del self._ends[timed]
+            timed.run_out()
+
+
+class Timed:
+    """One block, in one task."""
+
+    __slots__ = ("_cancelling", "_limit", "_ran_out", "_task")
+
+    def __init__(self, limit: TimeLimit) -> None:
+        self._limit = limit
+
+    async def __aenter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._ran_out = False
+        self._cancelling = task.cancelling()
+        self._limit.begin(self)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._ran_out:
+            self._limit.end(self)
+        elif self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise self._limit.problem(self._limit.seconds) from error
+
+    def run_out(self) -> None:
+        """End the block."""
+        self._ran_out = True
+        self._task.cancel()

@@ -1,0 +1,110 @@
+"""The HTTP application."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib import metadata
+from random import getrandbits
+
+from asgi_correlation_id import CorrelationIdMiddleware
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.cors import CORSMiddleware
+
+from recsys.recommender import Recommender
+from service.engine.capacity import Pace
+from service.engine.catalogue import Catalogue
+from service.engine.loaded_tokenizers import HeldTokenizers
+from service.engine.recommending import Recommending
+from service.http.access_log import Observed
+from service.http.messages.headers import SecurityHeaders
+from service.http.messages.problems import install_problems
+from service.http.openapi import describe
+from service.http.pages import install_pages
+from service.http.routes import ROUTERS, health
+from service.http.security.guard import Access, Guard, check_rules
+
+__all__ = ["create_app", "create_health_app"]
+
+ANYBODY = Access()
+DEFAULT_PACE = Pace()
+# FastAPI's own looks for a collector at each request; ours is `service.observability.telemetry`.
+NO_TRACES = TelemetryConfig(tracing=False, metrics=False, logs=False)
+
+
+def create_app(
+    catalogue: Catalogue,
+    access: Access = ANYBODY,
+    pace: Pace = DEFAULT_PACE,
+    others: Sequence[Catalogue] = (),
+    health_elsewhere: bool = False,
+    recommender: Recommender | None = None,
+) -> FastAPI:
+    """Return the application over an open catalogue; nothing in it asks the network.
+
+    Args:
+        others: catalogues of further tokenizers, in the same database.
+        health_elsewhere: leave health and metrics to `create_health_app`.
+        recommender: what answers /v1/recommend.
+
+    Raises:
+        InputError: the recommender reads the IDs of none of these tokenizers.
+    """
+    held = HeldTokenizers((catalogue, *others), pace)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with held.refreshed():
+            yield
+        held.close()
+
+    app = FastAPI(
+        title="semid",
+        version=metadata.version("semid"),
+        description="Semantic IDs for items: tokenize, look up, find similar.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        telemetry=NO_TRACES,
+    )
+    app.state.held = held
+    app.state.recommending = (
+        None if recommender is None else Recommending(recommender, (catalogue, *others))
+    )
+    install_problems(app)
+    for router in ROUTERS:
+        # Not include_router, which has each of its routes matched twice a request.
+        app.router.routes.extend(router.routes)
+    if not health_elsewhere:
+        app.router.routes.extend(health.router.routes)
+    install_pages(app)
+    check_rules([*app.routes, *(health.router.routes if health_elsewhere else ())])
+    describe(app)
+    # The last one is asked first: whatever is answered below has a request's ID, and is counted.
+    app.add_middleware(Guard, access=access, timeout=pace.timeout)
+    if access.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Observed, telemetry=held.telemetry)
+    app.add_middleware(CorrelationIdMiddleware, update_request_header=False, generator=_request_id)
+    return app
+
+
+def _request_id() -> str:
+    """Return an ID that tells requests apart; it is no secret, and costs no call of the system."""
+    return f"{getrandbits(128):032x}"
+
+
+def create_health_app(app: FastAPI) -> FastAPI:
+    """Return an application that answers for the health and metrics of `app`, and nothing else."""
+    beside = FastAPI(title="semid", openapi_url=None, telemetry=NO_TRACES)
+    beside.state.held = app.state.held
+    install_problems(beside)
+    beside.router.routes.extend(health.router.routes)
+    beside.add_middleware(SecurityHeaders)
+    return beside

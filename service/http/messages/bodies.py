@@ -1,0 +1,254 @@
+"""Items in the bodies of requests: JSON, checked by the schemas, or their vectors as msgpack."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from fastapi.exceptions import RequestValidationError
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+
+from data_prep.text import as_text
+from service.engine.problem_error import FieldError, ProblemError
+from service.engine.tokenizing import ItemToRegister
+from service.http.messages.limits import items_fault, text_fault
+from service.http.messages.schemas import ItemToTokenize, TokenizeRequest
+from tokenizer.pipeline import Pipeline
+
+__all__ = ["MSGPACK", "MSGPACKS", "NDJSON", "NDJSONS", "item_of_line", "media_type", "read_items"]
+
+MSGPACK = "application/msgpack"
+MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
+NDJSON = "application/x-ndjson"
+NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
+LARGEST = 3e38  # of a component
+_ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=r"\S")]
+_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_request = TypeAdapter(TokenizeRequest)
+_item = TypeAdapter(ItemToTokenize)
+
+
+class _VectorItem(msgspec.Struct, forbid_unknown_fields=True):
+    """The items of `ItemToTokenize` that have nothing but a vector and a title."""
+
+    item_id: _ItemId
+    vector: list[float]
+    title: str | None = None
+
+
+class _VectorItems(msgspec.Struct, forbid_unknown_fields=True):
+    items: Annotated[list[_VectorItem], msgspec.Meta(min_length=1)]
+
+
+class _PackedVectors(msgspec.Struct, forbid_unknown_fields=True):
+    """Vectors as bytes: item after item, each component little-endian float32."""
+
+    item_ids: Annotated[list[_ItemId], msgspec.Meta(min_length=1)]
+    vectors: bytes
+    titles: list[str | None] | None = None
+
+
+_vector_items = msgspec.json.Decoder(_VectorItems)
+_vector_item = msgspec.json.Decoder(_VectorItem)
+_packed_vectors = msgspec.msgpack.Decoder(_PackedVectors)
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the request's body, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_items(request: Request, pipeline: Pipeline) -> list[ItemToRegister]:
+    """Return the items of a body, each with text or a vector (D,).
+
+    Raises:
+        ProblemError: 400, the body cannot be read; 422, items cannot be tokenized: all of
+            them by their paths.
+        RequestValidationError: the body is not a `TokenizeRequest`.
+    """
+    read = _of_msgpack if media_type(request) in MSGPACKS else _of_json
+    return read(await request.body(), pipeline)
+
+
+def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
+    """Return the item that one line of JSON describes.
+
+    Raises:
+        ProblemError, RequestValidationError: as `read_items`, with paths from the line's root.
+    """
+    try:
+        quick = _vector_item.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        quick = None
+    item = None if quick is None else _quick_item(quick)
+    if item is None:
+        item = _item_to_register(_validated(_item, line))
+    _check([item], pipeline, lambda _, field: field)
+    return item
+
+
+def _of_json(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
+    items = _quickly(body)
+    if items is None:
+        request: TokenizeRequest = _validated(_request, body)
+        items = [_item_to_register(item) for item in request.items]
+    _check(items, pipeline, lambda row, field: f"items/{row}/{field}".rstrip("/"))
+    return items
+
+
+def _quickly(body: bytes) -> list[ItemToRegister] | None:
+    """Return items that have vectors, or None where the schemas must see to the body.
+
+    What is taken here the schemas would take too, as the same items.
+    """
+    try:
+        decoded = _vector_items.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if items_fault(len(decoded.items)) is not None:
+        return None
+    items = []
+    for decoded_item in decoded.items:
+        item = _quick_item(decoded_item)
+        if item is None:
+            return None
+        items.append(item)
+    return items
+
+
+def _quick_item(item: _VectorItem) -> ItemToRegister | None:
+    vector = _vector(item.vector)
+    if vector is None or text_fault(item.item_id) or text_fault(item.title or ""):
+        return None
+    return ItemToRegister(item.item_id, item.title, vector, {})
+
+
+def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
+    """Return the vector, or None where a component is out of bounds."""
+    vector = np.asarray(components, dtype=np.float64)
+    if not len(vector) or len(vector) > 65_536 or not np.abs(vector).max() <= LARGEST:
+        return None
+    return vector.astype(np.float32)
+
+
+def _validated(adapter: TypeAdapter[Any], body: bytes) -> Any:
+    """Return the model of a JSON body, with the errors that FastAPI gives."""
+    try:
+        decoded = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise ProblemError(
+            400, f"the body is not JSON: {error.msg} at character {error.pos}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(400, f"the body is not JSON: {error}") from error
+    try:
+        return adapter.validate_python(decoded)
+    except ValidationError as error:
+        found = [wrong | {"loc": ("body", *wrong["loc"])} for wrong in error.errors()]
+        raise RequestValidationError(found) from error
+
+
+def _item_to_register(item: ItemToTokenize) -> ItemToRegister:
+    vector = None if item.vector is None else np.asarray(item.vector, dtype=np.float32)
+    fields = item.model_dump(exclude={"vector"}, exclude_none=True)
+    return ItemToRegister(item.item_id, item.title, vector, fields)
+
+
+def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
+    try:
+        packed = _packed_vectors.decode(body)
+    except msgspec.ValidationError as error:
+        path = _PATH.search(str(error))
+        message = _PATH.sub("", str(error))
+        where = path[1].replace("[", "/").replace("]", "") if path else ""
+        raise ProblemError(
+            422, f"{where or 'the body'}: {message}", [FieldError(where, message)]
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProblemError(400, f"the body is not msgpack: {error}") from error
+    rows, dimension = len(packed.item_ids), pipeline.config.dimension
+    titles = [None] * rows if packed.titles is None else packed.titles
+    _check_columns(packed, dimension)
+    vectors = np.frombuffer(packed.vectors, dtype="<f4").reshape(rows, dimension)
+    items = [
+        ItemToRegister(item_id, title, vector, {})
+        for item_id, title, vector in zip(packed.item_ids, titles, vectors, strict=True)
+    ]
+    columns = {"item_id": "item_ids", "vector": "vectors"}
+    _check(items, pipeline, lambda row, field: f"{columns[field]}/{row}")
+    return items
+
+
+def _check_columns(packed: _PackedVectors, dimension: int) -> None:
+    """Refuse columns of different lengths, or beyond the limits."""
+    rows, titles = len(packed.item_ids), packed.titles or ()
+    errors = []
+    if (fault := items_fault(rows)) is not None:
+        errors.append(FieldError("item_ids", fault))
+    if packed.titles is not None and len(titles) != rows:
+        errors.append(FieldError("titles", f"has {len(titles)} titles for {rows} items"))
+    if len(packed.vectors) != 4 * rows * dimension:
+        message = (
+            f"has {len(packed.vectors)} bytes; {rows} vectors of {dimension} float32 "
+            f"have {4 * rows * dimension}"
+        )
+        errors.append(FieldError("vectors", message))
+    for name, texts in (("item_ids", packed.item_ids), ("titles", titles)):
+        faults = ((row, text_fault(text or "")) for row, text in enumerate(texts))
+        errors += [FieldError(f"{name}/{row}", fault) for row, fault in faults if fault]
+    if errors:
+        raise ProblemError(422, f"{errors[0]['path']}: {errors[0]['message']}", errors)
+
+
+def _check(
+    items: Sequence[ItemToRegister], pipeline: Pipeline, path: Callable[[int, str], str]
+) -> None:
+    """Refuse, all at once and by their paths, items that cannot be tokenized."""
+    errors = []
+    times = Counter(item.item_id for item in items)
+    for row, item in enumerate(items):
+        if times[item.item_id] > 1:
+            message = f"{item.item_id!r} is in this request more than once"
+            errors.append(FieldError(path(row, "item_id"), message))
+        if item.vector is not None:
+            wrong = _wrong_vector(item.vector, pipeline.config.dimension)
+            errors += [FieldError(path(row, "vector"), message) for message in wrong]
+        elif pipeline.config.encoder is None:
+            errors.append(FieldError(path(row, "vector"), "this tokenizer has no text encoder"))
+        else:
+            errors += [
+                FieldError(path(row, ""), message) for message in _wrong_text(item, pipeline)
+            ]
+    if errors:
+        first = errors[0]
+        raise ProblemError(422, f"{first['path'] or 'the line'}: {first['message']}", errors[:100])
+
+
+def _wrong_text(item: ItemToRegister, pipeline: Pipeline) -> list[str]:
+    """Refuse no text, and two texts: which of them decides the ID would be a guess."""
+    template = pipeline.config.text
+    fields = ", ".join(template.fields)
+    rendered = template.render(item.fields)
+    given = "text" not in template.fields and bool(item.fields.get("text", "").strip())
+    if given and rendered:
+        return [f"give text, or {fields}, not both"]
+    if not given and not rendered:
+        return [f"item {item.item_id!r} has no vector, text, {fields}"]
+    further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
+    faults = ((name, text_fault(as_text(item.fields.get(name)))) for name in further)
+    return [f"{name} {fault}" for name, fault in faults if fault]
+
+
+def _wrong_vector(vector: NDArray[np.float32], dimension: int) -> list[str]:
+    if len(vector) != dimension:
+        return [f"has length {len(vector)}; this tokenizer takes {dimension}"]
+    if not np.isfinite(vector).all():
+        return ["has NaN or infinity"]
+    if not vector.any():
+        return ["has only zeros"]
+    return []

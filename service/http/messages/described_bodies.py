@@ -1,0 +1,74 @@
+"""The description, for OpenAPI, of bodies that routes read themselves."""
+
+from typing import Any
+
+__all__ = ["BULK_ANSWER", "BULK_BODY", "REFERENCE", "TOKENIZE_BODY"]
+
+REFERENCE = "#/components/schemas/{model}"
+TOKENIZE_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": REFERENCE.format(model="TokenizeRequest")}},
+            "application/msgpack": {
+                "schema": {
+                    "type": "object",
+                    "description": "items by their vectors alone",
+                    "required": ["item_ids", "vectors"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "item_ids": {
+                            "type": "array",
+                            "items": {"type": "string", "minLength": 1, "maxLength": 512},
+                            "minItems": 1,
+                        },
+                        "vectors": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "msgpack bin: one vector after the other, each as many "
+                            "little-endian float32 as the tokenizer's `dimension`; in NumPy "
+                            "`matrix.astype('<f4').tobytes()`",
+                        },
+                        "titles": {
+                            "type": "array",
+                            "items": {"type": ["string", "null"]},
+                            "description": "one an item",
+                        },
+                    },
+                }
+            },
+        },
+    }
+}
+LINE = {"line": {"type": "integer", "minimum": 1, "description": "number of the line"}}
+BULK_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "an item a line; any number of lines",
+        "content": {
+            "application/x-ndjson": {"schema": {"$ref": REFERENCE.format(model="ItemToTokenize")}}
+        },
+    }
+}
+BULK_ANSWER: dict[str, Any] = {
+    "description": "for each line, in order, the item with its ID or the line's problem",
+    "content": {
+        "application/x-ndjson": {
+            "schema": {
+                "oneOf": [
+                    {
+                        "allOf": [
+                            {"$ref": REFERENCE.format(model="TokenizedItem")},
+                            {"type": "object", "properties": LINE, "required": ["line"]},
+                        ]
+                    },
+                    {
+                        "type": "object",
+                        "properties": LINE | {"problem": {"type": "object"}},
+                        "required": ["line", "problem"],
+                    },
+                ]
+            }
+        }
+    },
+}

@@ -1,0 +1,213 @@
+"""Every error as an RFC 9457 problem document."""
+
+import logging
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from data_prep.errors import InputError
+from service.engine.problem_error import FieldError, ProblemError
+from service.http.messages.headers import HEADERS
+
+__all__ = [
+    "MEDIA_TYPE",
+    "PROBLEMS",
+    "RESPONSES",
+    "Problem",
+    "ProblemType",
+    "as_problem",
+    "install_problems",
+    "problem_document",
+    "problem_response",
+]
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field(description="address of the kind's description")
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong, and what would be right")
+    instance: str = Field(description="path of the request")
+    errors: list[dict[str, str]] = Field(
+        default=[], description="each wrong field: path from the body's root, and message"
+    )
+
+
+class ProblemType(NamedTuple):
+    """A kind of problem: the last part of its `type`, its title, and what to do about it."""
+
+    name: str
+    title: str
+    remedy: str
+
+
+PROBLEMS = {
+    400: ProblemType(
+        "malformed-request", "Malformed request",
+        "The request cannot be read, so nothing was done. Mend what `detail` names; a client that "
+        "makes the body with a JSON library does not meet this.",
+    ),
+    401: ProblemType(
+        "key-needed", "A key is needed",
+        "Send Authorization: Bearer with a key that semid keys add printed and nobody revoked.",
+    ),
+    403: ProblemType(
+        "scope-missing", "The key does not allow this",
+        "The key is right, but its scopes do not include the route's. Use another, or have one "
+        "made with semid keys add --scope.",
+    ),
+    404: ProblemType(
+        "not-found", "Not found",
+        "Nothing is at this address, or no such item is registered. /docs lists the addresses; "
+        "POST /v1/tokenize registers items.",
+    ),
+    405: ProblemType(
+        "method-not-allowed", "Method not allowed",
+        "The address exists for other methods; the header Allow names them.",
+    ),
+    408: ProblemType(
+        "request-stalled", "Request stalled",
+        "The body did not come to its end, and nothing was done. Send the request again, whole.",
+    ),
+    413: ProblemType(
+        "too-large", "Body too large",
+        "Nothing was done. Send fewer items at once; GET /v1/tokenizer tells the limits.",
+    ),
+    415: ProblemType(
+        "media-type", "Unsupported media type",
+        "Name the body's media type in the header Content-Type; the header Accept of the answer "
+        "lists what is taken.",
+    ),
+    422: ProblemType(
+        "invalid-input", "Invalid input",
+        "The request can be read but not done, and nothing of it was. `errors` lists each wrong "
+        "field by its path from the body's root, such as items/3/vector.",
+    ),
+    429: ProblemType(
+        "too-many-requests", "Too many requests",
+        "The service has more waiting than it can answer soon, and did nothing. Send the request "
+        "again after as many seconds as the header Retry-After says.",
+    ),
+    500: ProblemType(
+        "internal-error", "Internal error",
+        "A fault of the service; its log has the cause. The same request may be sent again: an "
+        "item that was registered keeps its ID.",
+    ),
+    503: ProblemType(
+        "not-available", "Not available",
+        "The service starts, stops, or its database does not answer. Send the request again later; "
+        "an item that was registered keeps its ID.",
+    ),
+    507: ProblemType(
+        "storage-full", "Storage full",
+        "The registry's disk is full, and nothing was registered. Reading goes on; the service's "
+        "owner must make room.",
+    ),
+}  # fmt: skip
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": PROBLEMS[status].title, "content": {MEDIA_TYPE: {}}}
+    for status in (400, 422, 429, 503)
+}
+logger = logging.getLogger("semid")
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem document."""
+    for kind in (
+        ProblemError, InputError, RequestValidationError, HTTPException, SQLAlchemyError,
+        ClientDisconnect,
+    ):  # fmt: skip
+        app.exception_handler(kind)(_answer)
+    app.exception_handler(Exception)(_answer)
+
+
+def as_problem(error: Exception) -> ProblemError:
+    """Return the problem that an error is to whom it is answered; one of ours goes to the log."""
+    problem = ProblemError(500, "the service failed to answer; its log has the cause")
+    match error:
+        case ProblemError():
+            problem = error
+        case InputError():
+            problem = ProblemError(422, str(error))
+        case RequestValidationError():
+            problem = _of_validation(error)
+        case HTTPException():
+            headers = error.headers or {}
+            problem = ProblemError(error.status_code, str(error.detail), headers=headers)
+        case SQLAlchemyError():
+            problem = _of_database(error)
+        case ClientDisconnect():
+            problem = ProblemError(408, "the client hung up before its request was whole")
+    return problem
+
+
+def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:
+    """Return the document (RFC 9457) of a problem with the request for path `instance`."""
+    known = PROBLEMS.get(problem.status)
+    document: dict[str, Any] = {
+        "type": f"/problems/{known.name}" if known else "about:blank",
+        "title": known.title if known else HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": _encodable(problem.detail),
+        "instance": _encodable(instance),
+    }
+    if problem.errors:
+        document["errors"] = [
+            {name: _encodable(text) for name, text in error.items()}
+            for error in problem.errors[:MOST_ERRORS]
+        ]
+    return document
+
+
+def problem_response(problem: ProblemError, request: Request) -> JSONResponse:
+    """Return the answer to a request that ends in a problem."""
+    document = problem_document(problem, request.url.path)
+    # A failure inside is answered outside of what else adds these headers.
+    return JSONResponse(document, problem.status, HEADERS | problem.headers, MEDIA_TYPE)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    return problem_response(as_problem(error), request)
+
+
+def _of_validation(error: RequestValidationError) -> ProblemError:
+    wrong = error.errors()
+    if any(part["type"] == "json_invalid" for part in wrong):
+        reason = wrong[0].get("ctx", {}).get("error", "")
+        position = wrong[0]["loc"][-1]
+        return ProblemError(400, f"the body is not JSON: {reason} at character {position}")
+    errors = [
+        FieldError("/".join(map(str, part["loc"][1:])), part["msg"].removeprefix("Value error, "))
+        for part in wrong
+    ]
+    first = errors[0]
+    return ProblemError(422, f"{first['path'] or 'the body'}: {first['message']}", errors)
+
+
+def _of_database(error: SQLAlchemyError) -> ProblemError:
+    cause = getattr(error, "orig", None)
+    logger.error("database: %s", cause or error)
+    # As SQLite and PostgreSQL name a full disk.
+    sqlite, postgres = getattr(cause, "sqlite_errorname", ""), getattr(cause, "sqlstate", "")
+    if sqlite == "SQLITE_FULL" or postgres == "53100":
+        return ProblemError(507, "the registry's disk is full; nothing was registered")
+    return ProblemError(503, "the registry's database does not answer; try again later")
+
+
+def _encodable(text: str) -> str:
+    """Return a text without the half characters that JSON can name and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,251 @@
+"""The bodies of requests and answers."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from service.http.messages.limits import BoundedText, RequestLimits, bounded_history, bounded_items
+from service.registry import RegisteredItem
+from tokenizer.ids.policy import Policy
+
+__all__ = [
+    "IdMapPage",
+    "Item",
+    "ItemPage",
+    "ItemToTokenize",
+    "MappedId",
+    "PrefixPage",
+    "RecommendAnswer",
+    "RecommendQuery",
+    "RecommendedItem",
+    "SimilarAnswer",
+    "SimilarItem",
+    "SimilarQuery",
+    "TokenizeAnswer",
+    "TokenizeRequest",
+    "TokenizedItem",
+    "TokenizerDescription",
+]
+
+ItemId = Annotated[BoundedText, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
+Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
+History = Annotated[list[ItemId], bounded_history]
+Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
+
+
+class ItemToTokenize(BaseModel):
+    """An item by its fields, by one text, or by its vector, which goes before both.
+
+    Fields that the tokenizer's text template does not name are passed over, so that a row of a
+    catalogue can be sent as it is.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "item_id": "B00X1",
+                    "title": "Rose Hand Cream, 75 ml",
+                    "brand": "Avila",
+                    "categories": ["Beauty", "Skin Care", "Hands"],
+                }
+            ]
+        },
+    )
+
+    item_id: ItemId
+    title: BoundedText | None = None
+    brand: BoundedText | None = None
+    description: BoundedText | None = None
+    categories: Annotated[list[BoundedText | None], Field(max_length=100)] | None = None
+    price: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    text: BoundedText | None = Field(
+        default=None, description="content text, used as it stands instead of fields"
+    )
+    vector: Vector | None = Field(default=None, description="a vector of the tokenizer's encoder")
+
+
+class TokenizeRequest(BaseModel):
+    """Items, each item_id once; /v1/tokenizer tells how many."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: Annotated[list[ItemToTokenize], Field(min_length=1), bounded_items]
+
+
+class Item(BaseModel):
+    """A registered item."""
+
+    item_id: str
+    title: str | None
+    semantic_id: str = Field(examples=["12-240-3-77"])
+    codes: list[int] = Field(examples=[[12, 240, 3, 77]])
+    suffix: int = Field(description="0 for the first item with its codes; always 0 by reassign")
+    distortion: float = Field(description="share of the mean variance that the codes lose")
+
+    @classmethod
+    def fields_of(cls, item: RegisteredItem) -> dict[str, Any]:
+        """Return the fields of an entry of the registry."""
+        return {
+            "item_id": item.item_id,
+            "title": item.title,
+            "semantic_id": item.semantic_id,
+            "codes": list(item.codes),
+            "suffix": item.suffix,
+            "distortion": item.distortion,
+        }
+
+    @classmethod
+    def of(cls, item: RegisteredItem) -> Self:
+        """Make the answer for an entry of the registry."""
+        return cls.model_validate(cls.fields_of(item))
+
+
+class TokenizedItem(Item):
+    """An item and whether this request gave it its ID."""
+
+    status: Literal["created", "known"]
+
+    @classmethod
+    def answer(cls, item: RegisteredItem, new: bool) -> dict[str, Any]:
+        """Return the answer for an entry of the registry."""
+        return cls.fields_of(item) | {"status": "created" if new else "known"}
+
+
+class TokenizeAnswer(BaseModel):
+    """One answer an item, in the request's order."""
+
+    items: list[TokenizedItem]
+    tokenizer: str = Field(description="fingerprint of the tokenizer")
+
+
+class ItemPage(BaseModel):
+    """Items in the order of their IDs; `next` continues as `after`."""
+
+    items: list[Item]
+    total: int
+    next: str | None
+
+
+class PrefixEntry(BaseModel):
+    """A prefix one code longer, and how many items have it."""
+
+    prefix: str
+    items: int
+    example: str | None = Field(description="the title of one of them")
+
+
+class PrefixPage(BaseModel):
+    """The prefixes below a prefix."""
+
+    prefix: str
+    prefixes: list[PrefixEntry]
+
+
+class MappedId(BaseModel):
+    """An item's ID by one tokenizer and by another."""
+
+    item_id: str
+    old: str = Field(examples=["12-240-3-77"])
+    new: str | None = Field(examples=["7-19-201-4"])
+
+
+class IdMapPage(BaseModel):
+    """Items in the order of their arrival; `next` continues as `after`."""
+
+    items: list[MappedId]
+    next: int | None
+
+
+class RecommendQuery(BaseModel):
+    """One history or several, oldest item first, and how many items to recommend."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"history": ["B00X1", "B00X2"], "k": 5}]}
+    )
+
+    history: History | None = None
+    histories: Annotated[list[History], Field(min_length=1, max_length=1000)] | None = None
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    exclude_seen: bool = True
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.history is None) == (self.histories is None):
+            raise ValueError("give exactly one of history and histories")
+        return self
+
+
+class RecommendedItem(BaseModel):
+    """An item that may come next; its ID and title are null where it is not registered here."""
+
+    item_id: str
+    score: float = Field(
+        description="a log-probability of TIGER, an inner product of the other models"
+    )
+    semantic_id: str | None
+    codes: list[int] | None
+    suffix: int | None
+    title: str | None
+
+
+class RecommendAnswer(BaseModel):
+    """For each history its items, best first, and the recommender's fingerprint."""
+
+    lists: list[list[RecommendedItem]]
+    recommender: str
+
+
+class SimilarQuery(BaseModel):
+    """An item, a text or a vector, and how many neighbours."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "hand cream", "k": 5}]}
+    )
+
+    item_id: ItemId | None = None
+    text: Annotated[BoundedText, StringConstraints(pattern=r"\S")] | None = None
+    vector: Vector | None = None
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        given = [self.item_id, self.text, self.vector]
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give exactly one of item_id, text and vector")
+        return self
+
+
+class SimilarItem(Item):
+    """A neighbour; `distance` is squared, from the query's latent to the item's decoded one."""
+
+    distance: float
+
+
+class SimilarAnswer(BaseModel):
+    """Neighbours, the nearest first."""
+
+    items: list[SimilarItem]
+
+
+class TokenizerDescription(BaseModel):
+    """What the service tokenizes with."""
+
+    fingerprint: str
+    default: bool = Field(description="whether requests that name no tokenizer mean this one")
+    held: list[str] = Field(description="fingerprints of the tokenizers that requests may name")
+    quantizer: str
+    levels: int
+    codebook_size: int
+    policy: Policy = Field(description="what tells items with the same codes apart")
+    dimension: int
+    encoder: str | None
+    text_fields: list[str]
+    items: int = Field(description="registered items")
+    recommender: str | None = Field(description="fingerprint of what /v1/recommend asks")
+    limits: RequestLimits
+    queue: int = Field(description="items of all requests that may wait; more are answered 429")
+    timeout: float = Field(description="seconds until a request is answered 503")
+    versions: dict[str, str]
+    metrics: dict[str, object]

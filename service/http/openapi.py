@@ -1,0 +1,30 @@
+"""The OpenAPI document of the interface."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from service.http.messages.described_bodies import REFERENCE
+from service.http.messages.schemas import ItemToTokenize, TokenizeRequest
+from service.http.security.guard import describe_rules
+
+__all__ = ["describe"]
+
+
+def describe(app: FastAPI) -> None:
+    """Add the schemas that the descriptions of bodies refer to, and each route's scope."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _, found = models_json_schema(
+                [(TokenizeRequest, "validation"), (ItemToTokenize, "validation")],
+                ref_template=REFERENCE,
+            )
+            document = generate()
+            document["components"]["schemas"] |= found["$defs"]
+            describe_rules(document)
+        return generate()
+
+    app.openapi = openapi  # type: ignore[method-assign]

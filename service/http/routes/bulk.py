@@ -1,0 +1,199 @@
+"""`POST /v1/tokenize:bulk`: items as lines of JSON, answered line by line while they come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from service.engine.problem_error import ProblemError
+from service.engine.tokenizing import Tokenizing
+from service.http.messages.bodies import NDJSON, item_of_line
+from service.http.messages.described_bodies import BULK_ANSWER, BULK_BODY
+from service.http.messages.limits import LIMITS
+from service.http.messages.problems import RESPONSES, as_problem, problem_document
+from service.http.messages.schemas import TokenizedItem
+from service.http.routes.dependencies import NAMES_TOKENIZER, tokenizing_of
+from service.http.routes.direct import Direct
+from service.http.routes.response_buffer import Spool
+
+__all__ = ["router"]
+
+router = APIRouter(
+    prefix="/v1", tags=["tokenize"], route_class=Direct, dependencies=NAMES_TOKENIZER
+)
+AT_ONCE = 256
+AHEAD = 64  # pieces of the body that are read before they are needed
+LOOK = 0.5  # seconds between two looks whether the process is to end
+LONGEST_LINE = 4 * 2**20
+MOST_SPOOLED = 2**30
+log = structlog.get_logger("semid")
+Line = tuple[int, bytes | None]
+
+
+@router.post(
+    "/tokenize:bulk",
+    response_class=Response,
+    responses=RESPONSES | {200: BULK_ANSWER},
+    openapi_extra=BULK_BODY,
+)
+async def tokenize_bulk(request: Request) -> Response:
+    """Give each line's item its semantic ID; answers come in the lines' order while lines come.
+
+    Each line stands alone: one that cannot be tokenized is answered by its problem, and the rest
+    goes on. A line is registered once its answer is sent; sending it again changes nothing. An
+    item that comes twice is `known` the second time. A bulk takes turns with other requests, and
+    waits where they are refused.
+    """
+    tokenizing = tokenizing_of(request)
+    tokenizing.admission.check()
+    return _Answers(request, tokenizing)
+
+
+class _Answers(Response):
+    """Reads the request's body and sends the answer at the same time."""
+
+    media_type = NDJSON
+
+    def __init__(self, request: Request, tokenizing: Tokenizing) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._request = request
+        self._count = request.app.state.held.telemetry.bulk_line
+        self._tokenizing = tokenizing
+        self._longest = min(LONGEST_LINE, LIMITS.get().most_body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        with Spool(MOST_SPOOLED) as spool:
+            answering = asyncio.create_task(self._answer(spool))
+            try:
+                while piece := await spool.read():
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await answering
+            finally:
+                answering.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _answer(self, spool: Spool) -> None:
+        last = 0
+        try:
+            chunks = _ahead(self._request.stream(), self._go_on)
+            async for lines in _parts(chunks, self._longest):
+                last = lines[-1][0]
+                answers = await self._of_part(lines)
+                await spool.write(b"".join(orjson.dumps(answer) + b"\n" for answer in answers))
+                self._go_on()
+        except _StoppingError:
+            stop = ProblemError(503, f"the service is stopping; send the lines after {last} again")
+            await spool.write(orjson.dumps(self._problem(last + 1, stop)) + b"\n")
+        except ClientDisconnect:
+            pass
+        finally:
+            spool.end()
+
+    def _go_on(self) -> None:
+        if self._tokenizing.stopping:
+            raise _StoppingError
+
+    async def _of_part(self, lines: Sequence[Line]) -> list[dict[str, Any]]:
+        admission = self._tokenizing.admission
+        await admission.wait_for(len(lines))
+        try:
+            with admission.admitted(len(lines)):
+                return list(await asyncio.gather(*(self._of_line(*line) for line in lines)))
+        except ProblemError as full:
+            return [self._problem(number, full) for number, _ in lines]
+
+    async def _of_line(self, number: int, line: bytes | None) -> dict[str, Any]:
+        if line is None:
+            long = ProblemError(422, f"the line is longer than {self._longest:,} bytes")
+            return self._problem(number, long)
+        try:
+            item = item_of_line(line, self._tokenizing.catalogue.pipeline)
+            async with self._tokenizing.admission.in_time():
+                [(entry, new)] = await self._tokenizing.tokenize([item])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
+            return self._problem(number, error)
+        self._count(200)
+        return {"line": number} | TokenizedItem.answer(entry, new)
+
+    def _problem(self, number: int, error: Exception) -> dict[str, Any]:
+        problem = as_problem(error)
+        self._count(problem.status)
+        if problem.status == 500:
+            log.error("a line failed", line=number, exc_info=error)
+        document = problem_document(problem, self._request.url.path)
+        return {"line": number, "problem": document}
+
+
+class _StoppingError(Exception):
+    """The process has been told to end."""
+
+
+async def _ahead(chunks: AsyncIterator[bytes], go_on: Callable[[], None]) -> AsyncIterator[bytes]:
+    """Yield what has come, while more comes.
+
+    Raises:
+        ClientDisconnect: the body ends before its end.
+        Exception: what `go_on`, which is called while nothing comes, raises.
+    """
+    came: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
+
+    async def read() -> bool:
+        whole = True
+        try:
+            async for chunk in chunks:
+                await came.put(chunk)
+        except ClientDisconnect:
+            whole = False
+        await came.put(None)
+        return whole
+
+    reading = asyncio.create_task(read())
+    try:
+        more = True
+        while more:
+            taken = [await _first(came, go_on)]
+            while not came.empty():
+                taken.append(came.get_nowait())
+            more = taken[-1] is not None
+            yield b"".join(chunk for chunk in taken if chunk is not None)
+        if not await reading:
+            raise ClientDisconnect
+    finally:
+        reading.cancel()
+
+
+async def _first(came: asyncio.Queue[bytes | None], go_on: Callable[[], None]) -> bytes | None:
+    getting = asyncio.ensure_future(came.get())
+    try:
+        while not (await asyncio.wait([getting], timeout=LOOK))[0]:
+            go_on()
+        return getting.result()
+    finally:
+        getting.cancel()
+
+
+async def _parts(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[list[Line]]:
+    """Yield lines with their numbers from 1, some at once; None is one longer than `longest`."""
+    number, rest, too_long = 0, b"", False
+    async for chunk in chunks:
+        *ended, rest = (rest + chunk).split(b"\n")
+        lines: list[Line] = []
+        for line in ended:
+            number += 1
+            too_long = too_long or len(line) > longest
+            if too_long or line.strip():
+                lines.append((number, None if too_long else line))
+            too_long = False
+        if len(rest) > longest:
+            rest, too_long = b"", True
+        for start in range(0, len(lines), AT_ONCE):
+            yield lines[start : start + AT_ONCE]
+    if too_long or rest.strip():
+        yield [(number + 1, None if too_long else rest)]

@@ -1,0 +1,63 @@
+"""What routes are given."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from service.engine.catalogue import Catalogue
+from service.engine.loaded_tokenizers import HeldTokenizers
+from service.engine.recommending import Recommending
+from service.engine.tokenizing import Tokenizing
+
+__all__ = [
+    "NAMES_TOKENIZER",
+    "CatalogueDependency",
+    "HeldDependency",
+    "TokenizingDependency",
+    "held_of",
+    "tokenizing_of",
+]
+
+Fingerprint = Annotated[
+    str | None,
+    Query(description="fingerprint of the tokenizer, or how it starts; without, the default one"),
+]
+
+
+async def held_of(request: Request) -> HeldTokenizers:
+    """Return the tokenizers that the application holds."""
+    held: HeldTokenizers = request.app.state.held
+    return held
+
+
+HeldDependency = Annotated[HeldTokenizers, Depends(held_of)]
+
+
+async def _tokenizing(held: HeldDependency, tokenizer: Fingerprint = None) -> Tokenizing:
+    return held.named(tokenizer)
+
+
+TokenizingDependency = Annotated[Tokenizing, Depends(_tokenizing)]
+NAMES_TOKENIZER = [Depends(_tokenizing)]  # tells of it where `tokenizing_of` does it
+
+
+async def _catalogue(tokenizing: TokenizingDependency) -> Catalogue:
+    return tokenizing.catalogue
+
+
+CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
+
+
+def tokenizing_of(request: Request) -> Tokenizing:
+    """Return the tokenizer that a request names, for routes that read the request themselves."""
+    held: HeldTokenizers = request.app.state.held
+    asked = request.scope["query_string"]  # most often nothing
+    return held.named(request.query_params.get("tokenizer") if asked else None)
+
+
+async def _recommending(request: Request) -> Recommending | None:
+    recommending: Recommending | None = request.app.state.recommending
+    return recommending
+
+
+RecommendingDependency = Annotated[Recommending | None, Depends(_recommending)]

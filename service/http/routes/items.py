@@ -1,0 +1,134 @@
+"""`GET /v1/items`, `/v1/items/{item_id}`, `/v1/prefixes`: the registry, read."""
+
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+
+from data_prep.errors import InputError
+from service.engine.problem_error import FieldError, ProblemError
+from service.http.messages.item_path import ITEM
+from service.http.messages.problems import RESPONSES
+from service.http.messages.schemas import Item, ItemPage, PrefixEntry, PrefixPage
+from service.http.routes.dependencies import (
+    NAMES_TOKENIZER,
+    CatalogueDependency,
+    HeldDependency,
+    tokenizing_of,
+)
+from service.http.routes.direct import Direct
+from service.http.routes.threaded import Threaded
+from tokenizer.ids.semantic_id import format_semantic_id, parse_prefix
+from tokenizer.pipeline import Pipeline
+
+__all__ = ["direct", "router"]
+
+router = APIRouter(prefix="/v1", tags=["items"], route_class=Threaded)
+direct = APIRouter(prefix="/v1", tags=["items"], route_class=Direct, dependencies=NAMES_TOKENIZER)
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.get("/items", responses=RESPONSES)
+def list_items(
+    catalogue: CatalogueDependency,
+    prefix: Annotated[str, Query(description="first codes of an ID, such as 12-240")] = "",
+    search: Annotated[str, Query(max_length=200, description="a part of a title")] = "",
+    limit: Limit = 50,
+    after: Annotated[str, Query(description="`next` of the page before")] = "",
+) -> ItemPage:
+    """Return items under a prefix, in the order of their IDs, or the first whose title has a text.
+
+    A prefix that no item has is a 404.
+    """
+    registry = catalogue.registry
+    if search.strip():
+        if prefix or after:
+            raise ProblemError(422, "search goes without prefix and after")
+        found, number = registry.search_titles(search.strip(), limit)
+        return ItemPage(items=[Item.of(item) for item in found], total=number, next=None)
+    codes = _prefix(prefix, catalogue.pipeline)
+    start = _position(after, catalogue.pipeline) if after else None
+    total = registry.count_with_prefix(codes)
+    if codes and not total:
+        raise ProblemError(404, f"no item has an ID that starts with {prefix}")
+    page = registry.with_prefix(codes, limit + 1, start)
+    more = len(page) > limit
+    page = page[:limit]
+    return ItemPage(
+        items=[Item.of(item) for item in page],
+        total=total,
+        next=page[-1].semantic_id if more else None,
+    )
+
+
+@direct.get(
+    ITEM,
+    response_model=Item,
+    responses=RESPONSES | {404: {"description": "Not found"}},
+)
+async def get_item(request: Request, item_id: str) -> Response:
+    """Return one item's ID."""
+    tokenizing = tokenizing_of(request)
+    item = tokenizing.catalogue.known.get(item_id)
+    if item is None:
+        async with tokenizing.reads.answering(1):
+            item = (await tokenizing.look_up([item_id])).get(item_id)
+    if item is None:
+        raise _unknown(item_id, "; POST it to /v1/tokenize")
+    return Response(orjson.dumps(Item.fields_of(item)), media_type="application/json")
+
+
+@router.delete(
+    ITEM,
+    status_code=204,
+    responses=RESPONSES | {404: {"description": "Not found"}},
+)
+def remove_item(item_id: str, held: HeldDependency) -> None:
+    """Remove an item; its IDs, by every tokenizer, never become another item's.
+
+    Posted again, it has its old ID again.
+    """
+    if not held.remove(item_id):
+        raise _unknown(item_id, "")
+
+
+@router.get("/prefixes", responses=RESPONSES)
+def list_prefixes(
+    catalogue: CatalogueDependency,
+    prefix: Annotated[str, Query(description="first codes of an ID; empty for the roots")] = "",
+) -> PrefixPage:
+    """Return the prefixes one code longer that have items, with their numbers of items."""
+    codes = _prefix(prefix, catalogue.pipeline)
+    if len(codes) == catalogue.pipeline.levels:
+        return PrefixPage(prefix=prefix, prefixes=[])
+    entries = [
+        PrefixEntry(prefix=format_semantic_id(entry.codes), items=entry.items, example=entry.title)
+        for entry in catalogue.registry.next_codes(codes)
+    ]
+    if codes and not entries:
+        raise ProblemError(404, f"no item has an ID that starts with {prefix}")
+    return PrefixPage(prefix=prefix, prefixes=entries)
+
+
+def _unknown(item_id: str, remedy: str) -> ProblemError:
+    """Return the problem by which a client tells an unknown item from a wrong address."""
+    unknown = FieldError("item_id", "is not registered")
+    return ProblemError(404, f"no item {item_id!r} is registered{remedy}", [unknown])
+
+
+def _prefix(text: str, pipeline: Pipeline) -> tuple[int, ...]:
+    return parse_prefix(text, pipeline.levels, pipeline.codebook_size) if text else ()
+
+
+def _position(after: str, pipeline: Pipeline) -> tuple[tuple[int, ...], int]:
+    """Read a whole ID, with or without suffix, as codes and suffix."""
+    parts = after.split("-")
+    codes = _prefix("-".join(parts[: pipeline.levels]), pipeline)
+    suffix = parts[pipeline.levels :]
+    if len(codes) != pipeline.levels or len(suffix) > 1 or not all(map(_is_suffix, suffix)):
+        raise InputError(f"after={after!r} is not a semantic ID; give `next` of the page before")
+    return codes, int(suffix[0]) if suffix else 0
+
+
+def _is_suffix(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10

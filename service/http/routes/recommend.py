@@ -1,0 +1,62 @@
+"""`POST /v1/recommend`: what comes after a history."""
+
+from fastapi import APIRouter
+
+from service.engine.problem_error import FieldError, ProblemError
+from service.http.messages.problems import RESPONSES
+from service.http.messages.schemas import RecommendAnswer, RecommendedItem, RecommendQuery
+from service.http.routes.dependencies import RecommendingDependency
+from service.http.routes.threaded import Threaded
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["recommend"], route_class=Threaded)
+
+
+@router.post("/recommend", responses=RESPONSES | {404: {"description": "Not found"}})
+def recommend(query: RecommendQuery, recommending: RecommendingDependency) -> RecommendAnswer:
+    """Rank the items of the catalogue as the next one after each history.
+
+    Of a history the last items that the recommender knows are read; it knows the items that it was
+    trained with and, by their IDs, those that were registered since. Scores are comparable within
+    one list.
+    """
+    if recommending is None:
+        raise ProblemError(
+            404, "this service has no recommender; start semid serve with --recommender"
+        )
+    recommending.follow()
+    single = query.history is not None
+    histories = [query.history] if query.history is not None else query.histories or []
+    recommender = recommending.recommender
+    errors = [
+        FieldError(
+            "history" if single else f"histories/{row}",
+            "has no item" if not history else "has no item that the recommender knows",
+        )
+        for row, history in enumerate(histories)
+        if not any(map(recommender.knows, history))
+    ]
+    if query.k > len(recommender):
+        errors.append(FieldError("k", f"is above the catalogue's {len(recommender)} items"))
+    if errors:
+        first = errors[0]
+        raise ProblemError(422, f"{first['path']}: {first['message']}", errors[:100])
+    found = recommending.recommend(histories, query.k, exclude_seen=query.exclude_seen)
+    return RecommendAnswer(
+        recommender=recommender.fingerprint,
+        lists=[
+            [
+                RecommendedItem(
+                    item_id=each.item_id,
+                    score=each.score,
+                    semantic_id=None if item is None else item.semantic_id,
+                    codes=None if item is None else list(item.codes),
+                    suffix=None if item is None else item.suffix,
+                    title=None if item is None else item.title,
+                )
+                for each, item in row
+            ]
+            for row in found
+        ],
+    )

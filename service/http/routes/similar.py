@@ -1,0 +1,46 @@
+"""`POST /v1/similar`: the items nearest to an item, a text or a vector."""
+
+import numpy as np
+from fastapi import APIRouter
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError
+from service.engine.catalogue import Catalogue
+from service.engine.problem_error import FieldError, ProblemError
+from service.http.messages.problems import RESPONSES
+from service.http.messages.schemas import SimilarAnswer, SimilarItem, SimilarQuery
+from service.http.routes.dependencies import CatalogueDependency
+from service.http.routes.threaded import Threaded
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["similar"], route_class=Threaded)
+
+
+@router.post("/similar", responses=RESPONSES | {404: {"description": "Not found"}})
+def similar(query: SimilarQuery, catalogue: CatalogueDependency) -> SimilarAnswer:
+    """Return registered items by distance between latents; an item is not its own neighbour."""
+    neighbours = catalogue.similar(_latent(query, catalogue), query.k, leave_out=query.item_id)
+    return SimilarAnswer(
+        items=[
+            SimilarItem(**SimilarItem.fields_of(item), distance=distance)
+            for item, distance in neighbours
+        ]
+    )
+
+
+def _latent(query: SimilarQuery, catalogue: Catalogue) -> NDArray[np.float32]:
+    if query.item_id is not None:
+        found = catalogue.registry.get([query.item_id])
+        if query.item_id not in found:
+            raise ProblemError(
+                404, f"no item {query.item_id!r} is registered; POST it to /v1/tokenize"
+            )
+        return catalogue.latent_of_item(found[query.item_id])
+    try:
+        if query.text is not None:
+            return catalogue.latent_of_text(query.text)
+        return catalogue.latent_of_vector(np.asarray(query.vector, dtype=np.float32))
+    except InputError as error:
+        field = "text" if query.text is not None else "vector"
+        raise ProblemError(422, str(error), [FieldError(field, str(error))]) from error

@@ -1,0 +1,47 @@
+"""`GET /v1/tokenizer`: what the service tokenizes with."""
+
+from fastapi import APIRouter
+
+from service.http.messages.limits import LIMITS
+from service.http.messages.schemas import TokenizerDescription
+from service.http.routes.dependencies import (
+    HeldDependency,
+    RecommendingDependency,
+    TokenizingDependency,
+)
+from service.http.routes.threaded import Threaded
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["tokenizer"], route_class=Threaded)
+
+
+@router.get("/tokenizer")
+def describe(
+    tokenizing: TokenizingDependency,
+    held: HeldDependency,
+    recommending: RecommendingDependency,
+) -> TokenizerDescription:
+    """Return fingerprint, sizes, limits, versions, and the figures measured when it was fitted."""
+    catalogue = tokenizing.catalogue
+    pipeline = catalogue.pipeline
+    config = pipeline.config
+    return TokenizerDescription(
+        fingerprint=pipeline.fingerprint,
+        default=held.is_default(tokenizing),
+        held=[one.catalogue.pipeline.fingerprint for one in held],
+        quantizer=config.quantizer.name,
+        levels=pipeline.levels,
+        codebook_size=pipeline.codebook_size,
+        policy=config.policy,
+        dimension=config.dimension,
+        encoder=config.encoder.name if config.encoder else None,
+        text_fields=list(config.text.fields),
+        items=catalogue.registry.count(),
+        recommender=None if recommending is None else recommending.recommender.fingerprint,
+        limits=LIMITS.get(),
+        queue=tokenizing.pace.queue,
+        timeout=tokenizing.pace.timeout,
+        versions=config.versions,
+        metrics=pipeline.metrics,
+    )

@@ -1,0 +1,1 @@
+"""Keys, scopes, and headers that protect browsers."""

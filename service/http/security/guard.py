@@ -1,0 +1,250 @@
+"""Who may ask what: every route's scope, checked before a byte of the body is read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Mount, compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.engine.problem_error import ProblemError
+from service.engine.time_limit import TimeLimit
+from service.http.messages.bodies import MSGPACKS, NDJSONS, media_type
+from service.http.messages.item_path import ITEM
+from service.http.messages.limits import DEFAULT, LIMITS, RequestLimits
+from service.http.messages.problems import MEDIA_TYPE, Problem, problem_response
+from service.http.security import keys
+from service.http.security.keys import KeyRing
+
+__all__ = ["RULES", "Access", "Guard", "Rule", "check_rules", "describe_rules"]
+
+JSON = ("application/json",)
+SCHEME = "key"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whom a service answers, and how much at once; without `keys` everybody who reaches it."""
+
+    keys: KeyRing | None = None
+    limits: RequestLimits = DEFAULT
+    cors_origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a route asks of a request.
+
+    Attributes:
+        scope: what the key must allow; None lets everybody in.
+        media: the media types of a body, where there is one.
+        streamed: the body is read piece by piece, and has no limit as a whole.
+    """
+
+    scope: keys.Scope | None
+    media: tuple[str, ...] = ()
+    streamed: bool = False
+
+
+OPEN = Rule(None)
+READ = Rule("read")
+RULES = {
+    ("POST", "/v1/tokenize"): Rule("write", (*JSON, *MSGPACKS)),
+    ("POST", "/v1/tokenize:bulk"): Rule("write", NDJSONS, streamed=True),
+    ("GET", "/v1/items"): READ,
+    ("GET", f"/v1{ITEM}"): READ,
+    ("DELETE", f"/v1{ITEM}"): Rule("admin"),
+    ("GET", "/v1/prefixes"): READ,
+    ("POST", "/v1/similar"): Rule("read", JSON),
+    ("POST", "/v1/recommend"): Rule("read", JSON),
+    ("GET", "/v1/tokenizer"): READ,
+    ("GET", "/v1/id-map"): READ,
+    ("GET", "/health/live"): OPEN,
+    ("GET", "/health/ready"): OPEN,
+    ("GET", "/metrics"): OPEN,
+    ("GET", "/problems"): OPEN,
+    ("GET", "/problems/{name}"): OPEN,
+    ("GET", "/"): OPEN,
+    ("GET", "/docs"): OPEN,
+    ("GET", "/openapi.json"): OPEN,
+    ("GET", "/explorer/{path:path}"): OPEN,
+    ("GET", "/static-offline-docs/{path:path}"): OPEN,
+}
+_PATTERNS = [(method, compile_path(path)[0], path) for method, path in RULES]
+
+
+class Guard:
+    """Lets a request in whose key has the scope of its route.
+
+    A path that no rule names has nothing behind it; with keys in force it still takes one to
+    learn so. The route's template is in the scope as `template` from here on, for `Observed`.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, timeout: float) -> None:
+        """Guard an application.
+
+        Args:
+            timeout: seconds in which the next part of a body has to come.
+        """
+        self._app = app
+        self._keys = access.keys
+        self._limits = access.limits
+        self._in_time = TimeLimit(timeout, _stalled)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        template = _template(method, path)
+        rule = None
+        if template is not None:
+            scope["template"] = template
+            rule = RULES[method, template]
+        refusal = self._refusal(request, rule)
+        if refusal is None and rule is None and (methods := _methods(path)):
+            allow = {"Allow": ", ".join(methods)}
+            refusal = ProblemError(405, f"the address takes {allow['Allow']}", headers=allow)
+        if refusal is not None:
+            await problem_response(refusal, request)(scope, receive, send)
+            return
+        if rule is None or not rule.streamed:
+            receive = _bounded(receive, self._limits.most_body, self._in_time)
+        LIMITS.set(self._limits)
+        if method != scope["method"]:  # the server sends no body
+            scope = {**scope, "method": method}
+        await self._app(scope, receive, send)
+
+    def _refusal(self, request: Request, rule: Rule | None) -> ProblemError | None:
+        if self._keys is not None and rule != OPEN:
+            kind, _, presented = request.headers.get("authorization", "").partition(" ")
+            holder = self._keys.holder(presented.strip()) if kind.lower() == "bearer" else None
+            if holder is None:
+                return ProblemError(
+                401, "give a key that is in force: Authorization: Bearer semid_…",
+                    headers={"WWW-Authenticate": 'Bearer realm="semid"'},
+                )  # fmt: skip
+            request.scope["key"] = holder.id
+            if rule is not None and rule.scope not in holder.scopes:
+                has = ", ".join(sorted(holder.scopes))
+                return ProblemError(
+                403, f"the key has the scope {has}; this takes {rule.scope}",
+                    headers={
+                        "WWW-Authenticate":
+                        f'Bearer realm="semid", error="insufficient_scope", scope="{rule.scope}"'
+                    },
+                )  # fmt: skip
+        if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+            return ProblemError(400, "the address holds the character NUL, which nothing has")
+        if rule is None:
+            return None
+        return _body_refusal(request, rule, self._limits.most_body)
+
+
+def check_rules(routes: Sequence[BaseRoute]) -> None:
+    """See that every route has a rule and every rule a route.
+
+    Raises:
+        RuntimeError: one has none.
+    """
+    found = set(_addresses(routes))
+    if found != RULES.keys():
+        raise RuntimeError(
+            f"service/http/security/guard.py needs one rule a route: without a rule "
+            f"{sorted(found - RULES.keys())}, without a route {sorted(RULES.keys() - found)}"
+        )
+
+
+def describe_rules(document: dict[str, Any]) -> None:
+    """Write each route's scope, and its problem documents, into an OpenAPI document."""
+    document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    document["components"].setdefault("securitySchemes", {})[SCHEME] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "an API key of `semid keys add`",
+    }
+    refusal = {
+        "description": "A problem document",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for (method, path), rule in RULES.items():
+        operation = document["paths"].get(compile_path(path)[1], {}).get(method.lower())
+        if operation is None:
+            continue
+        operation["responses"]["default"] = refusal
+        if rule.scope is not None:
+            operation["security"] = [{SCHEME: [rule.scope]}]
+
+
+def _template(method: str, path: str) -> str | None:
+    for known, pattern, template in _PATTERNS:
+        if known == method and pattern.match(path):
+            return template
+    return None
+
+
+def _methods(path: str) -> list[str]:
+    """Return what may be done at an address."""
+    found = {method for method, pattern, _ in _PATTERNS if pattern.match(path)}
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
+
+
+def _addresses(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
+    for route in iter_route_contexts(routes):
+        if isinstance(route.original_route, Mount):
+            yield "GET", f"{route.path}/{{path:path}}"
+        else:
+            yield from (
+                (method, str(route.path)) for method in route.methods or () if method != "HEAD"
+            )
+
+
+def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | None:
+    if not rule.media:
+        return None
+    media = media_type(request)
+    known = "application/json" if media.endswith("+json") else media
+    if known not in rule.media:
+        given = f"is {media!r}" if media else "is not named"
+        return ProblemError(
+                415, f"the body's media type {given}; send {' or '.join(rule.media)}",
+            headers={"Accept": ", ".join(rule.media)},
+        )  # fmt: skip
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > most and not rule.streamed:
+        return ProblemError(413, _too_large(most))
+    return None
+
+
+def _bounded(receive: Receive, most: int, in_time: TimeLimit) -> Receive:
+    """Count a body that comes without a length, and end it at `most` bytes, or where it stalls."""
+    came, whole = 0, False
+
+    async def receiving() -> Message:
+        nonlocal came, whole
+        if whole:  # what comes now is that the client has gone
+            return await receive()
+        async with in_time():
+            message = await receive()
+        whole = not message.get("more_body", False)
+        came += len(message.get("body", b""))
+        if came > most:
+            raise HTTPException(413, _too_large(most))
+        return message
+
+    return receiving
+
+
+def _stalled(seconds: float) -> ProblemError:
+    return ProblemError(
+        408, f"nothing of the body came for {seconds:g} s; send the request again, whole"
+    )
+
+
+def _too_large(most: int) -> str:
+    return f"the body is longer than the {most:,} bytes that are taken; send it in parts"

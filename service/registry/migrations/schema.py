@@ -1,0 +1,46 @@
+"""The tables of the registry, as the newest migration leaves them."""
+
+import sqlalchemy as sql
+
+__all__ = ["VERSION", "VERSION_TABLE", "ids", "promotions", "schema", "tokenizers"]
+
+VERSION = "0001"  # the newest of service/registry/migrations/versions
+VERSION_TABLE = "semid_version"
+_Long = sql.BigInteger().with_variant(sql.Integer, "sqlite")
+schema = sql.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_key",
+        "uq": "%(table_name)s_%(column_0_N_name)s_once",
+        "fk": "%(table_name)s_%(column_0_name)s_of",
+    }
+)
+tokenizers = sql.Table(
+    "semid_tokenizers",
+    schema,
+    sql.Column("number", sql.Integer, primary_key=True),
+    sql.Column("fingerprint", sql.String, nullable=False, unique=True),
+    sql.Column("levels", sql.Integer, nullable=False),
+    sql.Column("origin", sql.String, nullable=False),  # drawn: tells this database from others
+)
+promotions = sql.Table(  # the newest row names the default tokenizer
+    "semid_promotions",
+    schema,
+    sql.Column("number", sql.Integer, primary_key=True),
+    sql.Column("tokenizer", sql.ForeignKey(tokenizers.c.number), nullable=False),
+)
+ids = sql.Table(
+    "semid_ids",
+    schema,
+    sql.Column("number", _Long, primary_key=True),
+    sql.Column("tokenizer", sql.ForeignKey(tokenizers.c.number), nullable=False),
+    sql.Column("item_id", sql.String, nullable=False),
+    sql.Column("codes", sql.LargeBinary, nullable=False),  # big-endian: its order is theirs
+    sql.Column("suffix", sql.Integer, nullable=False),
+    sql.Column("distortion", sql.Float, nullable=False),
+    sql.Column("title", sql.String),
+    sql.Column("removed", sql.Boolean, nullable=False),
+    sql.Column("change", _Long, nullable=False),  # counts a tokenizer's changes: new, removed, …
+    sql.UniqueConstraint("item_id", "tokenizer"),
+    sql.UniqueConstraint("tokenizer", "codes", "suffix"),
+    sql.UniqueConstraint("tokenizer", "change"),
+)

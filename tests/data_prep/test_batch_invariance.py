@@ -1,0 +1,129 @@
+"""Blocks: a row's result is that of the largest, whatever is beside it."""
+
+from functools import reduce
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data_prep.batch_invariance import alike, blockwise
+from tokenizer.config import AutoencoderConfig, QuantizerConfig
+from tokenizer.model.autoencoder import BLOCKS, NOISE, Autoencoder
+from tokenizer.quantizers.base import quantizer as quantizer_module
+
+SIZES = (64, 32, 8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "blocks"),
+    [
+        (0, [8]),
+        (1, [8]),
+        (8, [8]),
+        (9, [32]),
+        (33, [64]),
+        (64, [64]),
+        (72, [64, 8]),
+        (140, [64, 64, 32]),
+    ],
+)
+def test_what_is_left_has_the_smallest_block_that_holds_it(rows: int, blocks: list[int]) -> None:
+    seen: list[int] = []
+
+    def doubled(block: Tensor) -> Tensor:
+        seen.append(len(block))
+        return 2 * block
+
+    given = torch.arange(3.0 * rows).view(rows, 3)
+    assert torch.equal(blockwise(doubled, given, SIZES), 2 * given)
+    assert seen == blocks
+
+
+def test_a_size_that_gives_other_bits_is_left_out() -> None:
+    noise = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+
+    def summed(block: Tensor) -> Tensor:
+        """Sum the terms of a row, in the other order where the block is of 32 rows."""
+        terms = block.unbind(1)
+        return reduce(torch.add, terms[::-1] if len(block) == 32 else terms)
+
+    assert alike(summed, noise, SIZES) == (64, 8)
+    assert alike(lambda block: block * 2, noise, SIZES) == SIZES
+    assert alike(lambda block: block + len(block), noise, SIZES) == (64,)
+
+
+def test_rows_go_one_by_one_where_their_place_matters() -> None:
+    noise = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+
+    def placed(block: Tensor) -> Tensor:
+        return block * torch.arange(1, len(block) + 1).unsqueeze(1)
+
+    assert alike(placed, noise, SIZES) == (1,)
+    assert torch.equal(blockwise(placed, noise, (1,)), noise)
+    assert blockwise(placed, noise[:0], (1,)).shape == (0, 5)
+
+
+def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
+    """Return a network with codebooks that are started on noise."""
+    quantizer = QuantizerConfig(name, codebook_size=256)
+    config = AutoencoderConfig(hidden=(65,), latent=latent)
+    torch.manual_seed(1)
+    model = Autoencoder(width, config, quantizer).eval()
+    x = torch.randn(1024, width)
+    model.start_from(x)
+    model.quantizer.start_from(model.latents(x), torch.Generator().manual_seed(0))
+    return model
+
+
+@pytest.mark.parametrize("name", ["grit", "fsq", "lsh", "hypervq", "opq"])
+@pytest.mark.parametrize(("width", "latent"), [(96, 32), (301, 8)])
+def test_vectors_are_coded_alike_in_any_number_and_order(
+    name: str, width: int, latent: int
+) -> None:
+    """Also where a product's rows begin at odd places in memory, which some libraries mind."""
+    model = _started(name, width, latent)
+    vectors = torch.randn(NOISE + 70, width)
+    latents = model.latents(vectors)
+    codes = model.encode_latents(latents)
+    decoded = model.decode(codes)
+    assert len(codes.unique(dim=0)) > 100
+    for rows in (1, 2, 7, 8, 9, 17, 33, 63, 64, 65, 100, 127, 129, 511, 513):
+        for part in (slice(rows), slice(-rows, None)):
+            assert torch.equal(model.latents(vectors[part]), latents[part])
+            assert torch.equal(model.encode_latents(latents[part]), codes[part])
+            assert torch.equal(model.decode(codes[part]), decoded[part])
+
+
+def test_a_codebook_whose_products_change_with_the_block_has_its_own_sizes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def otherwise(vectors: Tensor, codewords: Tensor, half_norms: Tensor) -> Tensor:
+        """Sum small blocks in the other order."""
+        order = -1 if len(vectors) <= 32 else 1
+        terms = [z.unsqueeze(1) * c for z, c in zip(vectors.T, codewords.T, strict=True)]
+        summed: Tensor = reduce(torch.add, terms[::order])
+        return half_norms - summed
+
+    monkeypatch.setattr(quantizer_module, "half_distances", otherwise)
+    assert _started("ste")._blocks("codes") == (512, 128)
+
+
+def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
+    class Counts(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + len(x) * 1e-3
+
+    model = Autoencoder(16, AutoencoderConfig(network="identity"), QuantizerConfig("fsq")).eval()
+    model.network.encoder = Counts()
+    vectors = torch.randn(200, 16)
+    assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])
+    assert model._blocks("latents") == BLOCKS[:1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_another_precision_has_sizes_of_its_own(dtype: torch.dtype) -> None:
+    model = _started("ste")
+    model.latents(torch.randn(3, 96))
+    model.to(dtype)
+    vectors = torch.randn(100, 96, dtype=dtype)
+    assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])

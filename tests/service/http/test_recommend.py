@@ -1,0 +1,192 @@
+"""`POST /v1/recommend` over a registry that goes on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from data_prep.demo import demo_interactions
+from data_prep.errors import InputError
+from recsys.data.dataset import SequenceDataset
+from recsys.data.preparation import prepare_dataset
+from recsys.models.causal_transformer import TowerConfig
+from recsys.models.dual_encoder import DualEncoderConfig
+from recsys.models.shapes import Shape, build_model
+from recsys.models.tiger import TigerRecommenderConfig
+from recsys.recommender import Recommender, save_recommender
+from service.client import Semid
+from service.engine.catalogue import Catalogue
+from service.http.app import create_app
+from service.registry import Registry, open_database
+from tests.service.databases import sqlite_url
+from tests.service.http.listening import listening_at
+from tokenizer.offline.catalogue import tokenize_catalogue
+from tokenizer.pipeline import Pipeline
+
+TOWER = TowerConfig(width=16, layers=1, heads=2, feedforward=32, history=8)
+SHAPES: dict[str, Shape] = {
+    "sasrec": TOWER,
+    "dual-encoder": DualEncoderConfig(tower=TOWER),
+    "tiger": TigerRecommenderConfig(
+        width=16, heads=2, head_width=8, hidden=32, layers=1, beams=20, history=8
+    ),
+}
+Serve = Callable[[str], TestClient]
+
+
+@pytest.fixture(scope="module")
+def dataset(items: pl.DataFrame, pipeline: Pipeline) -> SequenceDataset:
+    """Return generated shoppers of the first 200 items, whose IDs are those that HTTP gives."""
+    known = items.head(200)
+    events = demo_interactions(known, shoppers=60)
+    return prepare_dataset(
+        events, known, tokenize_catalogue(known, pipeline), codebook_size=pipeline.codebook_size
+    )
+
+
+@pytest.fixture
+def serve(
+    tmp_path: Path, pipeline: Pipeline, items: pl.DataFrame, dataset: SequenceDataset
+) -> Iterator[Serve]:
+    """Serve a recommender of a kind, over a registry that has the items of its training."""
+    database = open_database(sqlite_url(tmp_path))
+    registry = Registry(database, pipeline.fingerprint, pipeline.levels)
+
+    def start(kind: str) -> TestClient:
+        torch.manual_seed(0)
+        model = build_model(SHAPES[kind], dataset)
+        save_recommender(tmp_path / kind, SHAPES[kind], model, dataset, {})
+        app = create_app(
+            Catalogue(pipeline, registry), recommender=Recommender.load(tmp_path / kind)
+        )
+        client = TestClient(app)
+        client.post("/v1/tokenize", json={"items": items.head(200).to_dicts()}).raise_for_status()
+        return client
+
+    yield start
+    database.close()
+
+
+def _ask(client: TestClient, **body: Any) -> list[list[dict[str, Any]]]:
+    answer = client.post("/v1/recommend", json=body)
+    assert answer.status_code == 200, answer.text
+    lists: list[list[dict[str, Any]]] = answer.json()["lists"]
+    return lists
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_recommended_items_are_of_the_catalogue_and_new(
+    kind: str, serve: Serve, items: pl.DataFrame
+) -> None:
+    client = serve(kind)
+    ids = items["item_id"].to_list()[:200]
+    histories = [ids[:3], ids[5:15]]
+    found = _ask(client, histories=histories, k=20)
+    for history, row in zip(histories, found, strict=True):
+        shown = [item["item_id"] for item in row]
+        assert len(set(shown)) == 20
+        assert set(shown) <= set(ids) - set(history)
+        assert [item["score"] for item in row] == sorted((i["score"] for i in row), reverse=True)
+        for item in row:
+            entry = client.get(f"/v1/items/{item['item_id']}").json()
+            assert item["semantic_id"] == entry["semantic_id"]
+            assert item["title"] == entry["title"]
+        alone = _ask(client, history=history, k=20)[0]
+        assert [item["item_id"] for item in alone] == shown
+        assert [item["score"] for item in alone] == pytest.approx([i["score"] for i in row])
+    everything = _ask(client, history=ids[:3], k=200, exclude_seen=False)[0]
+    if kind != "tiger":  # whose list ends with its beams
+        assert {item["item_id"] for item in everything} == set(ids)
+    assert client.get("/v1/tokenizer").json()["recommender"]
+
+
+def test_the_client_gets_what_http_gives(serve: Serve, items: pl.DataFrame) -> None:
+    over_http = serve("dual-encoder")
+    ids = items["item_id"].to_list()
+    histories = [ids[:3], ids[5:9]]
+    with listening_at(over_http.app) as address, Semid(address) as semid:
+        found = semid.recommend(histories, k=7)
+    asked = _ask(over_http, histories=histories, k=7)
+    assert [[item.model_dump() for item in row] for row in found] == asked
+
+
+@pytest.mark.parametrize("kind", ["dual-encoder", "tiger"])
+def test_an_item_tokenized_a_second_ago_is_recommended_until_it_is_removed(
+    kind: str, serve: Serve, items: pl.DataFrame
+) -> None:
+    client = serve(kind)
+    ids = items["item_id"].to_list()
+    fresh = items.row(0, named=True) | {"item_id": "fresh"}
+    client.post("/v1/tokenize", json={"items": [fresh]}).raise_for_status()
+    shown = [item["item_id"] for item in _ask(client, history=[ids[0]], k=201 - 1)[0]]
+    assert "fresh" in shown
+    assert _ask(client, history=["fresh"], k=5)[0]
+    client.delete("/v1/items/fresh").raise_for_status()
+    shown = [item["item_id"] for item in _ask(client, history=[ids[0]], k=200)[0]]
+    assert "fresh" not in shown
+
+
+def test_an_item_removed_before_the_start_is_not_recommended(
+    serve: Serve, items: pl.DataFrame
+) -> None:
+    """Though the recommender was trained with it; posted again, it is recommended again."""
+    first = serve("dual-encoder")
+    ids = items["item_id"].to_list()
+    best = _ask(first, history=[ids[0]], k=1)[0][0]["item_id"]
+    first.delete(f"/v1/items/{best}").raise_for_status()
+    catalogue = first.app.state.held.named(None).catalogue  # type: ignore[attr-defined]
+    recommender = first.app.state.recommending.recommender  # type: ignore[attr-defined]
+    recommender.hide(best, hidden=False)  # as one that has just been loaded
+    again = TestClient(create_app(catalogue, recommender=recommender))
+    assert best not in [item["item_id"] for item in _ask(again, history=[ids[0]], k=150)[0]]
+    back = items.filter(items["item_id"] == best).to_dicts()
+    again.post("/v1/tokenize", json={"items": back}).raise_for_status()
+    assert _ask(again, history=[ids[0]], k=1)[0][0]["item_id"] == best
+
+
+def test_what_cannot_be_is_a_problem(
+    serve: Serve, items: pl.DataFrame, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    client = serve("dual-encoder")
+    some = items["item_id"].to_list()[:2]
+    for body, path in [
+        ({"history": []}, "history"),
+        ({"history": ["nobody's"]}, "history"),
+        ({"histories": [some, ["nobody's"]]}, "histories/1"),
+        ({"history": some, "k": 1000}, "k"),
+        ({"history": some, "k": 0}, "k"),
+        ({"history": ["x"] * 10_001}, "history"),
+        ({"history": some, "histories": [some]}, ""),
+        ({}, ""),
+    ]:
+        answer = client.post("/v1/recommend", json=body)
+        assert answer.status_code == 422, body
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert path in [each["path"] for each in answer.json()["errors"]], answer.text
+    assert _ask(client, history=[*["nobody's"] * 9998, *some], k=5)
+    database = open_database(f"sqlite:///{tmp_path / 'other.db'}")
+    bare = TestClient(
+        create_app(Catalogue(pipeline, Registry(database, pipeline.fingerprint, pipeline.levels)))
+    )
+    answer = bare.post("/v1/recommend", json={"history": some})
+    assert answer.status_code == 404
+    assert "--recommender" in answer.json()["detail"]
+    database.close()
+
+
+def test_another_tokenizers_recommender_is_refused(
+    dataset: SequenceDataset, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    strange = replace(dataset, tokenizer="f00d")
+    model = build_model(SHAPES["dual-encoder"], strange)
+    save_recommender(tmp_path / "r", SHAPES["dual-encoder"], model, strange, {})
+    database = open_database(sqlite_url(tmp_path))
+    catalogue = Catalogue(pipeline, Registry(database, pipeline.fingerprint, pipeline.levels))
+    with pytest.raises(InputError, match=f"tokenizer f00d, not of {pipeline.fingerprint}"):
+        create_app(catalogue, recommender=Recommender.load(tmp_path / "r"))
+    database.close()

@@ -1,0 +1,77 @@
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+
+from tokenizer.quantizers.base import search
+from tokenizer.quantizers.base.search import beam_search, nearest, nearest_codes
+
+
+def _books(levels: int = 3, size: int = 6, width: int = 4) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(size, width, generator=generator) / (i + 1) for i in range(levels)]
+
+
+def _lost(z: torch.Tensor, codes: torch.Tensor, books: list[torch.Tensor]) -> torch.Tensor:
+    total = sum((book[codes[:, i]] for i, book in enumerate(books)), torch.zeros_like(z))
+    return (z - total).square().sum(1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_nearest_codeword_is_that_of_brute_force(dtype: torch.dtype) -> None:
+    z = torch.randn(5000, 4, generator=torch.Generator().manual_seed(1)).to(dtype)
+    book = _books()[0].to(dtype)
+    distances = torch.cdist(z.double(), book.double()).square()
+    codes = nearest_codes(z, book, book.square().sum(1) / 2)
+    chosen = distances.gather(1, codes[:, None])[:, 0]
+    slack = 0.1 if dtype == torch.bfloat16 else 1e-4
+    assert (chosen <= distances.min(1).values + slack).all()
+    if dtype != torch.bfloat16:
+        index, lost = nearest(z, book)
+        assert torch.equal(index, codes)
+        assert torch.allclose(lost.double(), chosen, atol=1e-4)
+
+
+def test_a_beam_of_one_is_greedy_and_a_full_one_is_exhaustive() -> None:
+    books = _books()
+    z = torch.randn(50, 4, generator=torch.Generator().manual_seed(2))
+    greedy, residual = [], z
+    for book in books:
+        greedy.append(nearest(residual, book)[0])
+        residual = residual - book[greedy[-1]]
+    assert torch.equal(beam_search(z, books, 1), torch.stack(greedy, dim=1))
+    every = torch.tensor(list(product(range(6), repeat=3)))
+    sums = sum((book[every[:, i]] for i, book in enumerate(books)), torch.zeros(216, 4))
+    best = torch.cdist(z, sums).min(1).values.square()
+    assert torch.allclose(_lost(z, beam_search(z, books, 216), books), best, atol=1e-4)
+
+
+def test_wider_beams_lose_less_on_the_whole() -> None:
+    books = _books(levels=4, size=16, width=8)
+    z = torch.randn(500, 8, generator=torch.Generator().manual_seed(3))
+    lost = [_lost(z, beam_search(z, books, beam), books).sum().item() for beam in (1, 2, 8, 64)]
+    assert lost == sorted(lost, reverse=True)
+    assert lost[0] > 1.02 * lost[-1]
+
+
+def test_a_beam_in_parts_is_the_beam(monkeypatch: pytest.MonkeyPatch) -> None:
+    books, largest = _books(size=16), []
+    z = torch.randn(500, 4, generator=torch.Generator().manual_seed(4))
+    whole = beam_search(z, books, 5)
+    addmm = torch.addmm
+
+    def watched(*args: Any, **options: Any) -> torch.Tensor:
+        product = addmm(*args, **options)
+        largest.append(product.numel())
+        return product
+
+    monkeypatch.setattr(search, "MOST_SCORES", 1000)
+    monkeypatch.setattr(torch, "addmm", watched)
+    assert torch.equal(beam_search(z, books, 5), whole)
+    assert max(largest) <= 1000
+
+
+def test_no_vectors_have_no_codes() -> None:
+    assert beam_search(torch.zeros(0, 4), _books(), 5).shape == (0, 3)
+    assert nearest(torch.zeros(0, 4), _books()[0])[0].shape == (0,)

@@ -1,0 +1,1 @@
+"""Semantic IDs: their text, their keys, and what makes them unique."""

@@ -1,0 +1,1 @@
+"""FAISS over the codes."""

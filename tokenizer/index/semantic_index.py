@@ -1,0 +1,92 @@
+"""A FAISS residual-quantizer index whose stored code of an item is its semantic ID's codes."""
+
+import threading
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenizer.ids.semantic_id import Codes
+
+__all__ = ["SemanticIndex", "faiss_build"]
+
+
+class SemanticIndex:
+    """Nearest items of a latent, by the frozen codebooks themselves.
+
+    The index keeps ⌈L log₂ K / 8⌉ bytes an item (4 at L = 4, K = 256) and decodes while it
+    searches; distances equal those of `faiss.IndexFlatL2` over the decoded latents. One thread adds
+    or searches at a time.
+    """
+
+    def __init__(self, codebooks: NDArray[np.float32]) -> None:
+        """Make an empty index over codebooks (L, K, d)."""
+        levels, size, dimension = codebooks.shape
+        bits = max(1, (size - 1).bit_length())
+        filled = np.zeros((levels, 2**bits, dimension), dtype=np.float32)
+        filled[:, :size] = codebooks  # rows past K are never named by a code
+        index = faiss.IndexResidualQuantizer(  # type: ignore[call-overload]  # its stub lacks one
+            dimension, levels, bits, faiss.METRIC_L2, faiss.AdditiveQuantizer.ST_decompress
+        )
+        faiss.copy_array_to_vector(filled.ravel(), index.rq.codebooks)
+        index.rq.is_trained = index.is_trained = True
+        self._rq = index.rq
+        self._index = faiss.IndexIDMap(index)
+        self._owned = index  # IndexIDMap does not keep it alive
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def bytes_per_item(self) -> int:
+        """The size of one stored code."""
+        return int(self._rq.code_size)
+
+    def add(self, keys: NDArray[np.int64], codes: Codes) -> None:
+        """Add items by number: keys (n,), codes (n, L)."""
+        wanted = np.ascontiguousarray(codes, dtype=np.int32)
+        packed = np.empty((len(wanted), self.bytes_per_item), dtype=np.uint8)
+        self._rq.pack_codes(len(wanted), faiss.swig_ptr(wanted), faiss.swig_ptr(packed))
+        self.add_packed(keys, packed)
+
+    def add_packed(self, keys: NDArray[np.int64], packed: NDArray[np.uint8]) -> None:
+        """Add items by number, keys (n,), with their codes as `contents` gives them.
+
+        Raises:
+            ValueError: the codes have another width.
+        """
+        if packed.shape != (len(keys), self.bytes_per_item):
+            raise ValueError(f"codes {packed.shape} are not {self.bytes_per_item} bytes an item")
+        with self._lock:
+            self._index.add_sa_codes(packed, np.ascontiguousarray(keys, dtype=np.int64))
+
+    def contents(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Return the keys (n,) and the packed codes (n, bytes_per_item) of all items."""
+        with self._lock:
+            keys = faiss.vector_to_array(self._index.id_map)
+            packed = faiss.vector_to_array(self._owned.codes)
+        return keys, packed.reshape(-1, self.bytes_per_item)
+
+    def remove(self, keys: NDArray[np.int64]) -> None:
+        """Remove items by number, keys (n,); those that are not there are passed over."""
+        if len(keys):
+            with self._lock:
+                self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(keys, np.int64)))
+
+    def search(
+        self, latents: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the keys (n, k) of the nearest items of latents (n, d) and squared distances.
+
+        With fewer than k items the rest of a row is −1.
+        """
+        with self._lock:
+            distances, keys = self._index.search(np.ascontiguousarray(latents, np.float32), k)
+        return keys, distances
+
+
+def faiss_build() -> str:
+    """Say which FAISS is installed, as `"faiss 1.15.1 (CPU)"`."""
+    kind = "GPU" if hasattr(faiss, "StandardGpuResources") else "CPU"
+    return f"faiss {faiss.__version__} ({kind})"

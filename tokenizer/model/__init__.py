@@ -1,0 +1,1 @@
+"""The networks around the residual stack, and the stack."""

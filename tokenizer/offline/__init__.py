@@ -1,0 +1,1 @@
+"""Semantic IDs of a whole catalogue, as tables."""

@@ -1,0 +1,107 @@
+"""The table of semantic IDs on disk, checked on the way in."""
+
+from pathlib import Path
+
+import polars as pl
+
+from data_prep.errors import InputError
+from data_prep.readers.catalogue import read_table
+from data_prep.tables import check_items, named_rows
+from tokenizer.pipeline import Pipeline
+
+__all__ = ["SEMANTIC_IDS", "check_keeps", "read_ids", "written_ids"]
+
+SEMANTIC_IDS: dict[str, pl.DataType] = {
+    "item_id": pl.String(),
+    "codes": pl.List(pl.UInt16()),
+    "suffix": pl.UInt32(),
+    "semantic_id": pl.String(),
+    "distortion": pl.Float32(),
+    "tokenizer": pl.String(),
+}
+
+
+def read_ids(path: Path, pipeline: Pipeline) -> pl.DataFrame:
+    """Read a table that `semid tokenize` wrote with the tokenizer of `pipeline`.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column or a value, comes from another
+            tokenizer, has a suffix where that has none, contradicts itself, or an item or an ID
+            stands in it twice.
+    """
+    frame = read_table(path)
+    missing = [name for name in SEMANTIC_IDS if name not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{path}: no column {missing[0]!r}; a table that semid tokenize wrote is needed"
+        )
+    if frame.is_empty():
+        return pl.DataFrame(schema=SEMANTIC_IDS)
+    try:
+        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SEMANTIC_IDS.items())
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path}: a column has another type than semid tokenize writes") from error
+    for name in SEMANTIC_IDS:
+        if frame[name].null_count():
+            raise InputError(f"{path}: no {name!r} in {named_rows(frame[name].is_null())}")
+    others = frame.filter(pl.col("tokenizer") != pipeline.fingerprint)["tokenizer"].unique()
+    if len(others):
+        raise InputError(
+            f"{path} holds IDs of tokenizer {others[0]}, not of {pipeline.fingerprint}; "
+            f"use the tokenizer that made them"
+        )
+    _check_ids(frame, path, pipeline)
+    check_items(frame.select("item_id"), path.name)
+    repeated = frame["semantic_id"].is_duplicated()
+    if repeated.any():
+        raise InputError(f"{path}: a semantic_id is given twice ({named_rows(repeated)})")
+    return frame
+
+
+def _check_ids(frame: pl.DataFrame, path: Path, pipeline: Pipeline) -> None:
+    """See that each row's codes, suffix and ID are such as the tokenizer gives."""
+    codes = frame["codes"].list
+    wrong = (codes.len() != pipeline.levels) | (codes.max() >= pipeline.codebook_size)
+    if wrong.any():
+        raise InputError(
+            f"{path}: {named_rows(wrong)} do not have {pipeline.levels} codes below "
+            f"{pipeline.codebook_size}"
+        )
+    suffixed = frame["suffix"] > 0
+    if pipeline.config.policy == "reassign" and suffixed.any():
+        raise InputError(
+            f"{path}: a suffix in {named_rows(suffixed)}, where this tokenizer gives none (policy "
+            f"reassign); use the table that semid tokenize wrote, or leave those rows out"
+        )
+    written = frame.select(written_ids()).to_series()
+    if (written != frame["semantic_id"]).any():
+        rows = named_rows(written != frame["semantic_id"])
+        raise InputError(f"{path}: semantic_id is not that of codes and suffix ({rows})")
+
+
+def written_ids() -> pl.Expr:
+    """Return the semantic IDs of a table's columns `codes` and `suffix`."""
+    codes = pl.col("codes").cast(pl.List(pl.String())).list.join("-")
+    suffixed = pl.format("{}-{}", codes, "suffix")
+    return pl.when(pl.col("suffix") > 0).then(suffixed).otherwise(codes)
+
+
+def check_keeps(path: Path, new: pl.DataFrame) -> None:
+    """See that replacing the table at `path`, if there is one, by `new` takes no item's ID away.
+
+    Raises:
+        InputError: an item would lose its ID or get another one, or `path` is no table of IDs.
+    """
+    if not path.exists():
+        return
+    old = read_table(path)
+    if not {"item_id", "semantic_id", "tokenizer"} <= set(old.columns):
+        raise InputError(f"{path} exists and is not a table of IDs; choose another --out")
+    keys = ["item_id", "semantic_id", "tokenizer"]
+    lost = old.select(keys).join(new.select(keys), on=keys, how="anti")
+    if lost.height:
+        raise InputError(
+            f"{path} exists and {lost.height} of its IDs would be lost or changed (item "
+            f"{lost['item_id'][0]!r} has {lost['semantic_id'][0]}); pass --known {path} to go on "
+            f"from it, --overwrite to give them up, or another --out"
+        )

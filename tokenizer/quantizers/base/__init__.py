@@ -1,0 +1,1 @@
+"""What every quantizer is and uses: its interface, exact search, k-means."""

@@ -1,0 +1,1 @@
+"""Codebooks that stay as they were started."""

@@ -1,0 +1,44 @@
+"""FAISS's residual quantizer: codebooks trained jointly by beam search, then frozen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tokenizer.quantizers.base.quantizer import START_ROWS_PER_CODEWORD, Quantizer
+from tokenizer.quantizers.fixed.codebook import StartedTogether
+
+__all__ = ["FaissResidualQuantizer"]
+
+
+class FaissResidualQuantizer(StartedTogether):
+    """The codebooks of `faiss.ResidualQuantizer`, trained with `BEAM` paths, FAISS's default.
+
+    Coding keeps `search_beam` paths, as for every variant that chooses by distance.
+    """
+
+    BEAM = 5
+    binary = True
+
+    @classmethod
+    @torch.no_grad()
+    def start_levels(
+        cls, levels: Sequence[Quantizer], z: Tensor, generator: torch.Generator
+    ) -> None:
+        """Start a stack from latents (n, d); fewer than K, or than d, are repeated."""
+        import faiss
+
+        size, width = levels[0].codebook_size, z.shape[1]
+        most = START_ROWS_PER_CODEWORD * size
+        rows = torch.randperm(len(z), generator=generator)[:most]
+        rows = rows[torch.arange(max(len(rows), size, width)) % len(rows)]
+        vectors = np.ascontiguousarray(z.float().cpu()[rows].numpy())
+        quantizer = faiss.ResidualQuantizer(width, len(levels), (size - 1).bit_length())
+        quantizer.max_beam_size = cls.BEAM
+        quantizer.cp.min_points_per_centroid = 1  # fewer only print a warning
+        quantizer.cp.seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+        quantizer.train(vectors)
+        books = faiss.vector_to_array(quantizer.codebooks).reshape(len(levels), size, width)
+        for level, book in zip(levels, books, strict=True):
+            level.set_codewords(torch.from_numpy(book).to(z))

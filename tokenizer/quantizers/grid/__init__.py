@@ -1,0 +1,1 @@
+"""Codes that are points of a fixed grid: no codebook is stored."""

@@ -1,0 +1,60 @@
+"""Finite scalar quantization (arXiv 2309.15505): each channel bounded and rounded."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from tokenizer.config import QuantizerConfig
+from tokenizer.quantizers.grid.codebook import GridQuantizer
+
+__all__ = ["FsqQuantizer", "fsq_levels"]
+
+FEWEST = 5  # values of a channel, by the paper's advice
+LEAST_FACTOR = 4
+
+
+class FsqQuantizer(GridQuantizer):
+    """tanh bounds a channel, which is rounded to one of its evenly spaced values; no extra loss.
+
+    Values are symmetric about 0 for even numbers too, where the paper shifts them by half a step.
+    """
+
+    SPREAD = 0.85  # where the tanh of a Gaussian is nearly uniform
+
+    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+        super().__init__(config, dimension, config.fsq_levels or fsq_levels(config.codebook_size))
+
+    def digits(self, channels: Tensor) -> Tensor:
+        most = channels.new_tensor(self.steps) - 1
+        return ((channels.tanh().nan_to_num() + 1) / 2 * most).round().long()
+
+    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        return z.new_zeros(())
+
+
+def fsq_levels(codebook_size: int) -> tuple[int, ...]:
+    """Return channel sizes whose product is the codebook size, the largest first.
+
+    As many channels as have five values each in the geometric mean, with sizes as even as they
+    can be and none below 4: 256 gives (8, 8, 4), 240 (8, 6, 5), a prime number itself.
+    """
+    channels = 1
+    while FEWEST ** (channels + 1) <= codebook_size:
+        channels += 1
+    for count in range(channels, 1, -1):
+        found = list(_factors(codebook_size, count, codebook_size))
+        if found:
+            return min(found, key=sum)
+    return (codebook_size,)
+
+
+def _factors(product: int, count: int, most: int) -> Iterator[tuple[int, ...]]:
+    """Yield the falling `count` factors of `product`, from `LEAST_FACTOR` to `most`."""
+    if count == 1:
+        if LEAST_FACTOR <= product <= most:
+            yield (product,)
+        return
+    for first in range(min(most, product), LEAST_FACTOR - 1, -1):
+        if product % first == 0:
+            for rest in _factors(product // first, count - 1, first):
+                yield (first, *rest)

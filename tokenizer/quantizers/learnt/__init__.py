@@ -1,0 +1,1 @@
+"""Codebooks that are learnt, one estimator or rule a file."""

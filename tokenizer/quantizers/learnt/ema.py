@@ -1,0 +1,54 @@
+"""Codebooks by exponential moving averages of their latents (VQ-VAE-2), with restarts."""
+
+import torch
+from torch import Tensor
+
+from tokenizer.config import QuantizerConfig
+from tokenizer.quantizers.base.quantizer import Quantizer
+
+__all__ = ["EmaQuantizer"]
+
+
+class EmaQuantizer(Quantizer):
+    """C follows its latents; a codeword whose running count falls below `LEAST` starts anew.
+
+    A restart puts the codeword on a latent of the batch and resets its statistics with it.
+
+    Attributes:
+        counts: (K,), running counts of a batch's assignments.
+        sums: (K, d), running sums of the latents assigned.
+    """
+
+    follows = True
+    LEAST = 0.05
+    counts: Tensor
+    sums: Tensor
+
+    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+        super().__init__(config, dimension)
+        self.register_buffer("counts", torch.ones(config.codebook_size))
+        self.register_buffer("sums", torch.zeros(config.codebook_size, dimension))
+
+    def codebook(self) -> Tensor:
+        return self.sums / self.counts.unsqueeze(1)
+
+    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        self._follow(z.detach(), codes)
+        return super().auxiliary(z, q, codes)
+
+    def set_codewords(self, centres: Tensor) -> None:
+        self.sums.copy_(centres)
+        self.counts.fill_(1.0)
+
+    @torch.no_grad()
+    def _follow(self, z: Tensor, codes: Tensor) -> None:
+        decay = self.config.decay
+        counts = torch.bincount(codes, minlength=self.codebook_size)
+        sums = torch.zeros_like(self.sums).index_add_(0, codes, z)
+        self.counts.mul_(decay).add_(counts, alpha=1 - decay)
+        self.sums.mul_(decay).add_(sums, alpha=1 - decay)
+        dead = (self.counts < self.LEAST).nonzero().squeeze(1)
+        if len(dead):
+            drawn = torch.randint(len(z), (len(dead),)).to(z.device)
+            self.sums[dead] = z[drawn]
+            self.counts[dead] = 1.0

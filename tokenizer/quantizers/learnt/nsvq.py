@@ -1,0 +1,21 @@
+"""NSVQ (Vali & Bäckström, IEEE Access 2022): noise in the place of the quantization error."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from tokenizer.quantizers.learnt.codebook import LearntCodebook, gap_length
+
+__all__ = ["Nsvq"]
+
+
+class Nsvq(LearntCodebook):
+    """z + ‖q − z‖ · v/‖v‖, v ~ N(0, I) (Vali & Bäckström, IEEE Access 2022); no auxiliary loss."""
+
+    on_sum = True
+
+    def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        return z + gap_length(q - z) * normalize(torch.randn_like(z), dim=-1)
+
+    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        return z.new_zeros(())

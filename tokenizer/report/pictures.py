@@ -1,0 +1,187 @@
+"""Pictures of one tokenizer, as SVG for a page."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+
+mpl.use("Agg")  # no screen
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+from tokenizer.ids.semantic_id import Codes
+
+__all__ = [
+    "Line",
+    "code_hue",
+    "draw_lines",
+    "draw_map",
+    "level_lines",
+]
+
+INK = "#010203"  # becomes the page's own colour, light or dark
+STYLE: Any = {  # matplotlib types each name
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "sans-serif",
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+MOST_POINTS = 400
+COLOURS = [f"tab:{name}" for name in (
+    "blue", "orange", "green", "red", "purple", "brown", "pink", "olive", "cyan",
+)]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a picture, or a dot where it has one value.
+
+    Attributes:
+        x, y: of one length.
+        colour: a number; lines of equal numbers look alike. Without one the line is a dashed
+            reference in the colour of the text.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: int | None
+
+
+def draw_lines(
+    lines: Sequence[Line],
+    label: str,
+    x_label: str,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
+    kept: float | None = None,
+    marks: Sequence[float] = (),
+) -> str:
+    """Return an SVG of lines.
+
+    Args:
+        label: of the vertical axis.
+        log: on a logarithmic vertical axis, which leaves out what is not positive.
+        limits: of the vertical axis.
+        kept: x of a vertical line, the step whose model was kept.
+        marks: x of the events.
+    """
+    with mpl.rc_context(STYLE | {"svg.hashsalt": label}):
+        figure = Figure(figsize=(4.3, 3.2), layout="constrained")
+        axes = figure.subplots()
+        palette = mpl.colormaps["tab10" if len(lines) <= 10 else "tab20"]
+        for line in lines:
+            x, y = _thinned(line, positive=log)
+            if line.colour is None:
+                axes.plot(x, y, "--", color=INK, alpha=0.6, linewidth=1, label=line.name)
+            else:
+                marker = "o" if len(x) == 1 else ""
+                axes.plot(x, y, marker=marker, color=palette(line.colour), label=line.name)
+        if kept is not None:
+            axes.axvline(kept, color=INK, alpha=0.6, linewidth=1, linestyle=":", label="kept")
+        if marks:
+            axes.plot(
+                marks, [1] * len(marks), "v", color="tab:red", clip_on=False, label="event",
+                transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
+        if log:
+            axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        if limits is not None:
+            axes.set_ylim(limits)
+        axes.set_ylabel(label)
+        axes.set_xlabel(x_label)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+        axes.grid(color=INK, alpha=0.12)
+        named = len(axes.get_legend_handles_labels()[0])
+        columns = 4 if named % 3 == 1 else 3
+        figure.legend(loc="outside lower center", fontsize="small", ncols=columns)
+        return _svg(figure)
+
+
+def level_lines(
+    values: NDArray[np.float64] | NDArray[np.int64], x: Sequence[float] | None = None
+) -> list[Line]:
+    """Return a line for each level of values (L, m), over 1…m where `x` is not given."""
+    places = list(range(1, values.shape[1] + 1)) if x is None else x
+    return [
+        Line(f"level {number + 1}", places, level.tolist(), number)
+        for number, level in enumerate(values)
+    ]
+
+
+def draw_map(points: NDArray[np.float64], shares: Sequence[float], codes: Codes) -> str:
+    """Return an SVG of points (n, 2); those of the commonest codes (n,) are coloured and named.
+
+    Args:
+        shares: of the variance, that each axis shows.
+    """
+    salt = {"svg.hashsalt": "map", "axes.spines.left": False, "axes.spines.bottom": False}
+    with mpl.rc_context(STYLE | salt):
+        figure = Figure(figsize=(10, 5.6), layout="constrained")
+        axes = figure.subplots()
+        size = float(np.clip(60_000 / len(points), 2, 30))
+        numbers, counts = np.unique(codes, return_counts=True)
+        common = numbers[np.argsort(-counts, kind="stable")[: len(COLOURS)]].tolist()
+        _dots(axes, points[~np.isin(codes, common)], size, "#9aa1ab")
+        for code, colour in zip(common, COLOURS, strict=False):
+            own = points[codes == code]
+            _dots(axes, own, 2 * size, colour)
+            axes.annotate(str(code), np.median(own, 0), ha="center", va="center", weight="bold")
+        axes.set_xlabel(f"first principal axis, {shares[0]:.0%} of the variance")
+        axes.set_ylabel(f"second, {shares[1]:.0%}")
+        axes.margins(0.02)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return _svg(figure)
+
+
+def _dots(axes: Axes, points: NDArray[np.float64], size: float, colour: str) -> None:
+    axes.scatter(
+        points[:, 0], points[:, 1], s=size, color=colour, alpha=0.7, linewidths=0, rasterized=True
+    )
+
+
+def code_hue(level: int, code: int) -> float:
+    """Return the hue of a code in degrees, apart from those of its neighbours in number."""
+    return (code * 137.508 + level * 47) % 360
+
+
+def _thinned(line: Line, positive: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a line's points, evenly spaced where there are more than can be told apart."""
+    x, y = np.asarray(line.x, dtype=float), np.asarray(line.y, dtype=float)
+    if positive:
+        x, y = x[y > 0], y[y > 0]
+    if len(x) > MOST_POINTS:
+        kept = np.linspace(0, len(x) - 1, MOST_POINTS).round().astype(int)
+        x, y = x[kept], y[kept]
+    return x, y
+
+
+def _svg(figure: Figure) -> str:
+    """Return a figure as an element for a page: the same bytes each time, and no addresses."""
+    buffer = StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(buffer, format="svg", dpi=200, transparent=True, metadata=nothing)
+    drawn = buffer.getvalue()
+    drawn = drawn[drawn.index("<svg") :]
+    drawn = re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", drawn, count=5)
+    drawn = re.sub(r"<style.*?</style>|font-family: [^;]*; ", "", drawn)  # the page has its own
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)  # not unique among the pictures of a page
+    return drawn.replace(INK, "currentColor").strip()

@@ -1,0 +1,249 @@
+"""One page on a tokenizer: what it loses, how it trained, and what it makes of items."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenizer.artifact import TokenizerArtifact
+from tokenizer.report.coded_items import (
+    CodedItems,
+    collisions_section,
+    families_section,
+    map_section,
+    usage_section,
+)
+from tokenizer.report.html import figure, page, pairs, section, table, tiles
+from tokenizer.report.pictures import Line, draw_lines, level_lines
+
+__all__ = ["report"]
+
+MOST_EVENTS = 200
+
+Values = NDArray[np.float64]
+
+
+def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
+    """Return the page as HTML; equal arguments give equal text.
+
+    Args:
+        items: without them the page shows what the tokenizer's own files tell.
+    """
+    quantizer = tokenizer.config.quantizer
+    encoder = tokenizer.config.encoder
+    source = "given as vectors" if encoder is None else f"their texts embedded by {encoder.name}"
+    lead = (
+        f"{quantizer.name}, {quantizer.levels} levels of {quantizer.codebook_size} codewords, "
+        f"fitted on {tokenizer.metrics['items']:,} items, {source}"
+    )
+    codebooks = tokenizer.model.quantizer.codebooks().double().numpy()
+    sections = [_summary(tokenizer), _training(tokenizer), _codebooks(codebooks)]
+    if items is None:
+        sections.append(
+            section(
+                "Items",
+                "The use of each code, the map, collisions and families are of items. Pass the "
+                "catalogue (--items items.parquet), and the IDs that semid tokenize wrote "
+                "(--ids ids.parquet) where there are some.",
+            )
+        )
+    else:
+        sections += [
+            usage_section(items, quantizer.codebook_size),
+            map_section(items, codebooks),
+            collisions_section(items),
+            families_section(items),
+        ]
+    sections.append(_configuration(tokenizer))
+    return page("Tokenizer report", lead, sections)
+
+
+def _summary(tokenizer: TokenizerArtifact) -> str:
+    metrics, quantizer = tokenizer.metrics, tokenizer.config.quantizer
+    errors = [(quantizer.name, metrics["train_error"], metrics["held_out_error"])]
+    faiss = metrics.get("faiss_residual_quantizer", {})
+    if "train_error" in faiss:
+        name = f"FAISS residual quantizer, {faiss['levels']} × {faiss['bits']} bits"
+        errors.append((name, faiss["train_error"], faiss["held_out_error"]))
+    record = metrics["record"]
+    machine = record.get("machine", {})
+    facts = {
+        "fingerprint": tokenizer.fingerprint,
+        "command": record.get("command", "not recorded"),
+        "seed": tokenizer.config.training.seed,
+        "wall time": f"{record['wall_seconds']:,.0f} s" if "wall_seconds" in record else "–",
+        "machine": ", ".join(
+            f"{machine[key]}{' cores' if key == 'cores' else ''}"
+            for key in ("processor", "cores", "system")
+            if machine.get(key)
+        ),
+        "catalogue's SHA-256": record.get("data_fingerprint", "not recorded"),
+    }
+    return section(
+        "Summary",
+        "As measured when the tokenizer was fitted. Error: share of the vectors' variance that the "
+        "codes lose, on items that trained and on items that were held out.",
+        tiles(
+            {
+                "items": f"{metrics['items']:,}",
+                "error, training items": f"{metrics['train_error']:.3f}",
+                "error, held-out items": f"{metrics['held_out_error']:.3f}",
+                "codes of their own": f"{metrics['unique_share']:.2%}",
+                "least utilization": f"{min(lv['utilization'] for lv in metrics['levels']):.1%}",
+                "dead codes": f"{sum(level['dead_codes'] for level in metrics['levels']):,}",
+            }
+        ),
+        '<div class="columns halves">',
+        table(
+            ("level", "utilization", "dead codes", "perplexity"),
+            [
+                (number, f"{lv['utilization']:.1%}", lv["dead_codes"], f"{lv['perplexity']:.1f}")
+                for number, lv in enumerate(metrics["levels"], start=1)
+            ],
+        ),
+        table(
+            ("error", "training items", "held-out items"),
+            [(name, f"{train:.3f}", f"{held:.3f}") for name, train, held in errors],
+        ),
+        "</div>",
+        "<h3>Record</h3>",
+        pairs(facts),
+    )
+
+
+def _training(tokenizer: TokenizerArtifact) -> str:
+    metrics, size = tokenizer.metrics, tokenizer.config.quantizer.codebook_size
+    history: Sequence[Mapping[str, Any]] = metrics.get("history", [])
+    if not history:
+        return section("Training", "metrics.json keeps no history of this training.")
+    steps = [measured["step"] for measured in history]
+    events: Sequence[Mapping[str, Any]] = metrics.get("events", [])
+    errors = [
+        Line(name, steps, [measured[key] for measured in history], colour)
+        for colour, (key, name) in enumerate(
+            (
+                ("train_error", "training"),
+                ("validation_error", "validation"),
+                ("held_out_error", "held-out"),
+            )
+        )
+        if key in history[0]
+    ]
+    faiss = metrics.get("faiss_residual_quantizer", {})
+    if "held_out_error" in faiss:
+        ends = [steps[0], steps[-1]]
+        errors.append(Line("FAISS, held-out", ends, [faiss["held_out_error"]] * 2, None))
+    used = np.asarray([measured["utilization"] for measured in history])
+    dead = np.asarray(
+        [
+            measured.get("dead_codes", size * (1 - row))
+            for measured, row in zip(history, used, strict=True)
+        ]
+    ).round()
+    most = max(4.0, float(dead.max()))
+    pictures: list[tuple[str, list[Line], tuple[float, float] | None]] = [
+        ("relative error", errors, None),
+        ("utilization", level_lines(used.T, steps), (0, 1.05)),
+        ("dead codes", level_lines(dead.T, steps), (-0.03 * most, 1.05 * most)),
+    ]
+    marks = sorted({event["step"] for event in events})
+    parts = [
+        figure(
+            draw_lines(
+                lines, label, "step", limits=limits, kept=metrics.get("best_step"), marks=marks
+            ),
+            f"{label.capitalize()} over the steps of training",
+        )
+        for label, lines, limits in pictures
+    ]
+    lead = "Steps count the warm-up, which trains without quantization. Kept: the step whose model "
+    lead += "lost least on the validation items."
+    return section(
+        "Training",
+        lead,
+        '<div class="columns">',
+        *parts,
+        "</div>",
+        _events(events, "events" in metrics),
+    )
+
+
+def _events(events: Sequence[Mapping[str, Any]], kept: bool) -> str:
+    """Return the list of what safeguards did; nothing where the training kept none."""
+    if not events:
+        return '<p class="dim">No safeguard stepped in.</p>' if kept else ""
+    rows = [
+        (event["step"], event.get("level", "–"), event["what"], event.get("detail", ""))
+        for event in events[:MOST_EVENTS]
+    ]
+    more = len(events) - len(rows)
+    return (
+        "<h3>Events</h3>"
+        + table(("step", "level", "event", "detail"), rows, words=True)
+        + (f'<p class="dim">and {more:,} more in metrics.json</p>' if more else "")
+    )
+
+
+def _codebooks(codebooks: Values) -> str:
+    lengths: Values = np.sort(np.linalg.norm(codebooks, axis=2).astype(float), axis=1)[:, ::-1]
+    spectra: Values = np.linalg.svd(codebooks, compute_uv=False).astype(float)
+    energy = spectra**2 / np.maximum((spectra**2).sum(1, keepdims=True), 1e-300)
+    ranks = np.exp(-(energy * np.log(np.maximum(energy, 1e-300))).sum(1))
+    rows = [
+        (number, f"{own[-1]:.2f}", f"{own.mean():.2f}", f"{own[0]:.2f}", f"{rank:.1f}")
+        for number, (own, rank) in enumerate(zip(lengths, ranks, strict=True), start=1)
+    ]
+    return section(
+        "Codebooks",
+        f"The codewords that are searched, {codebooks.shape[1]} × {codebooks.shape[2]} a level. "
+        "Where levels code residuals, lengths fall from level to level. A spectrum that breaks off "
+        "shows dimensions that a level does not reach. Effective rank: exp of the entropy of the "
+        "squared singular values.",
+        '<div class="columns">',
+        figure(
+            draw_lines(
+                level_lines(lengths),
+                "length",
+                "codewords, longest first",
+                limits=(0, 1.05 * float(lengths.max() or 1)),
+            ),
+            "Lengths of each level's codewords",
+        ),
+        figure(
+            draw_lines(level_lines(spectra), "singular value", "rank", log=True),
+            "Singular values of each level's codebook",
+        ),
+        table(("level", "shortest", "mean", "longest", "effective rank"), rows),
+        "</div>",
+    )
+
+
+def _configuration(tokenizer: TokenizerArtifact) -> str:
+    body = tokenizer.config.model_dump(mode="json")
+    training = body.pop("training")
+    groups = {
+        "quantizer": training.pop("quantizer"),
+        "autoencoder": training.pop("autoencoder"),
+        "training": training,
+        "text": body.pop("text"),
+        "encoder": body.pop("encoder") or {},
+        "versions": body.pop("versions"),
+        "other": body,
+    }
+    parts = [
+        f"<div><h3>{name}</h3>{pairs({key: _said(value) for key, value in group.items()})}</div>"
+        for name, group in groups.items()
+        if group
+    ]
+    return section(
+        "Configuration",
+        "",
+        '<details><summary>config.json</summary><div class="columns">',
+        *parts,
+        "</div></details>",
+    )
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,1 @@
+"""Quantizers and configurations side by side."""

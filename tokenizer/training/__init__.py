@@ -1,0 +1,1 @@
+"""Training of a tokenizer, from vectors to measured weights."""

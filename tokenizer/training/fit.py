@@ -1,0 +1,119 @@
+"""Vectors → a trained, measured and saved tokenizer."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_prep.encoders import Encoder
+from data_prep.errors import InputError
+from data_prep.record import library_versions, run_record
+from data_prep.text import TextTemplate
+from tokenizer import artifact
+from tokenizer.config import TrainingConfig
+from tokenizer.ids.policy import Policy
+from tokenizer.options import check_training
+from tokenizer.pipeline import check_trainable
+from tokenizer.training.health import level_health, unique_share
+from tokenizer.training.loop import TrainingResult, train
+from tokenizer.training.monitor import Evaluation
+from tokenizer.training.split import split_rows
+
+__all__ = ["fit"]
+
+MOST_BASELINE_BITS = 10
+
+
+def fit(
+    folder: Path,
+    vectors: NDArray[np.float32],
+    training: TrainingConfig,
+    text: TextTemplate,
+    encoder: Encoder | None,
+    data_fingerprint: str,
+    baseline: bool = True,
+    progress: Callable[[int, Evaluation | None], None] | None = None,
+    policy: Policy = "suffix",
+) -> artifact.TokenizerArtifact:
+    """Train on vectors (n, D), measure on all of them, and save.
+
+    Args:
+        folder: where the tokenizer goes; it appears whole or not at all. FOLDER.training beside it
+            keeps the state of a training that was stopped, from which the next one goes on.
+        encoder: what made the vectors from content text; None for the user's own vectors.
+        data_fingerprint: SHA-256 of the catalogue.
+        baseline: train FAISS's residual quantizer on the same vectors and report it beside.
+        policy: what tells items with the same codes apart.
+
+    Raises:
+        InputError: a configuration that cannot be built; fewer than two items; vectors that
+            cannot be used; a folder that cannot be written; a loss that is no longer finite.
+    """
+    started = time.perf_counter()
+    check_training(training)
+    check_trainable(vectors)
+    checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
+    try:
+        result = train(torch.tensor(vectors), training, progress, checkpoint)
+    except FloatingPointError as error:
+        raise InputError(f"training stopped: {error}") from error
+    config = artifact.TokenizerConfig(
+        format=artifact.FORMAT,
+        dimension=vectors.shape[1],
+        training=training,
+        text=text,
+        encoder=None if encoder is None else artifact.EncoderReference.of(encoder),
+        policy=policy,
+        versions=library_versions(),
+    )
+    metrics = _measure(vectors, training, result)
+    if baseline:
+        metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
+    metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)
+    saved = artifact.save(folder, config, result.model, metrics)
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    return saved
+
+
+def _measure(
+    vectors: NDArray[np.float32], training: TrainingConfig, result: TrainingResult
+) -> dict[str, Any]:
+    codes = result.model.encode(torch.tensor(vectors))
+    health = level_health(codes, training.quantizer.codebook_size)
+    return {
+        "items": len(vectors),
+        "train_error": result.best.train_error,
+        "validation_error": result.best.validation_error,
+        "held_out_error": result.best.held_out_error,
+        "unique_share": unique_share(codes),
+        "levels": [level.as_dict() for level in health],
+        "training_seconds": round(result.seconds, 2),
+        "best_step": result.best.step,
+        "history": [asdict(measured) for measured in result.history],
+        "events": [asdict(event) for event in result.events],
+    }
+
+
+def _baseline(vectors: NDArray[np.float32], training: TrainingConfig) -> dict[str, Any]:
+    """Measure FAISS on the same split, where it can be trained in reasonable time."""
+    from tokenizer.training.faiss_baseline import faiss_residual_baseline
+
+    split = split_rows(len(vectors), training.held_out, training.seed)
+    bits = max(1, (training.quantizer.codebook_size - 1).bit_length())
+    if len(split.training) < 2**bits:
+        return {"skipped": f"fewer training items than its {2**bits} codewords"}
+    if bits > MOST_BASELINE_BITS:
+        return {"skipped": f"{bits} bits a level take it hours"}
+    found = faiss_residual_baseline(
+        vectors[split.training.numpy()],
+        vectors[split.held_out.numpy()],
+        training.quantizer.levels,
+        bits,
+    )
+    return asdict(found)

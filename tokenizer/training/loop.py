@@ -1,0 +1,251 @@
+"""Train the autoencoder and its quantizers on item vectors."""
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from tokenizer.config import TrainingConfig
+from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.training.checkpoint import (
+    load_checkpoint,
+    module_state,
+    restore_module,
+    save_checkpoint,
+)
+from tokenizer.training.monitor import Evaluation, Event, EventLog, evaluate, not_finite
+from tokenizer.training.randomness import deterministic, random_state, restore_random_state
+from tokenizer.training.separation import nearest_others, separation_loss
+from tokenizer.training.split import split_rows
+
+__all__ = ["TrainingResult", "half_cosine", "train", "training_loss"]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The best model by validation error, in eval mode, and how it came about.
+
+    Attributes:
+        warmup_steps: those that were made without quantization.
+    """
+
+    model: Autoencoder
+    best: Evaluation
+    history: Sequence[Evaluation]
+    events: Sequence[Event]
+    seconds: float
+    warmup_steps: int
+
+
+def train(
+    vectors: Tensor,
+    config: TrainingConfig,
+    progress: Callable[[int, Evaluation | None], None] | None = None,
+    checkpoint: Path | None = None,
+) -> TrainingResult:
+    """Fit a tokenizer to vectors (n, D) float32 on the CPU or a GPU.
+
+    Warm-up without quantization, k-means on the ENCODED latents level by level, then AdamW on the
+    relative reconstruction error (squared error summed over dimensions and batch, divided by that
+    of the mean), the quantizers' auxiliary losses in the same unit, and the separation term. The
+    model with the lowest validation error is kept, that of the start among them; training stops
+    early after `patience` measurements without a better one. Where nothing can be learnt (fixed
+    codebooks without a network around them) the start is all.
+
+    Args:
+        progress: called after each step with its number and, where one was made, the measurement.
+        checkpoint: a file that keeps the state at each measurement. A training of the same vectors
+            and configuration that finds it goes on there, with the same result.
+
+    Raises:
+        FloatingPointError: the loss or a measurement is no longer finite; the message names the
+            step, the layer, and the checkpoint.
+    """
+    with deterministic(config.seed):
+        started = time.perf_counter()
+        run = _Run(vectors, config, checkpoint)
+        for step in range(run.done + 1, run.total + 1):
+            measured = run.step(step)
+            if progress is not None:
+                progress(step, measured)
+            if (
+                step > run.warmup
+                and step - run.best.step >= config.patience * config.evaluate_every
+            ):
+                break
+        run.model.load_state_dict(run.best_state)
+        seconds = run.seconds_before + time.perf_counter() - started
+        return TrainingResult(
+            run.model.eval(), run.best, run.history, run.log.events, seconds, run.warmup
+        )
+
+
+class _Run:
+    """One training: model, optimizer, draws and log; all of it goes into a checkpoint."""
+
+    def __init__(self, vectors: Tensor, config: TrainingConfig, checkpoint: Path | None) -> None:
+        self.vectors, self.config, self.checkpoint = vectors, config, checkpoint
+        self.started = time.perf_counter()
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.split = split_rows(len(vectors), config.held_out, config.seed)
+        self.training = vectors[self.split.training]
+        self.model = Autoencoder(vectors.shape[1], config.autoencoder, config.quantizer)
+        self.model.to(vectors.device)
+        self.x = self.model.start_from(self.training)
+        encodes = any(True for _ in self.model.encoder.parameters())
+        self.neighbours = self.x[nearest_others(self.x)] if encodes else self.x
+        self.warmup = config.warmup_steps if encodes else 0
+        learnt = [p for p in self.model.parameters() if p.requires_grad]
+        follows = any(level.follows for level in self.model.quantizer.stages)
+        self.total = self.warmup + config.steps if learnt or follows else 0
+        self.optimizer = _optimizer(self.model, config) if learnt else None
+        self.history: list[Evaluation] = []
+        self.best_state: dict[str, Tensor] = {}
+        size = config.quantizer.codebook_size
+        self.log = EventLog(min(1.0, len(vectors) / size))
+        self.done, self.seconds_before = 0, 0.0
+        self._restore()
+        if not self.warmup and not self.history:
+            self._start_quantizing()
+
+    @property
+    def best(self) -> Evaluation:
+        """The measurement with the lowest validation error."""
+        return min(self.history, key=lambda measured: measured.validation_error)
+
+    def step(self, step: int) -> Evaluation | None:
+        """Make step number `step`; return the measurement where one was made."""
+        config, model = self.config, self.model.train()
+        rows = min(config.batch_size, len(self.x))
+        chosen = torch.randint(len(self.x), (rows,), generator=self.generator)
+        quantize = step > self.warmup
+        try:
+            loss = training_loss(model, self.x[chosen], self.neighbours[chosen], quantize, config)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # of what is not finite
+            self._stop(step, "there is no loss", self.x[chosen])
+        if not torch.isfinite(loss):
+            self._stop(step, f"the loss is {loss.item()}", self.x[chosen])
+        if self.optimizer is not None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = config.learning_rate * half_cosine((step - 1) / self.total)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        if not quantize:
+            if step == self.warmup:
+                self._start_quantizing()
+            return None
+        self.log.after_step(model.quantizer.after_step(step / self.total))
+        if step % config.evaluate_every and step != self.total:
+            return None
+        return self._measure(step)
+
+    def _start_quantizing(self) -> None:
+        latents = self.model.eval().latents(self.training)
+        if not torch.isfinite(latents).all():
+            self._stop(self.warmup, "latents are not finite", self.x[: self.config.batch_size])
+        self.model.quantizer.start_from(latents, self.generator)
+        self._measure(self.warmup)
+
+    def _measure(self, step: int) -> Evaluation:
+        measured = evaluate(self.model.eval(), step, self.vectors, self.split)
+        if not measured.finite:
+            self._stop(step, "a measurement is not finite", self.x[: self.config.batch_size])
+        self.history.append(measured)
+        self.log.measured(measured)
+        if self.best is measured:
+            self.best_state = copy.deepcopy(self.model.state_dict())
+        self.done = step
+        self._keep()
+        return measured
+
+    def _stop(self, step: int, what: str, batch: Tensor) -> NoReturn:
+        kept = "no checkpoint was made"
+        if self.checkpoint is not None and self.history:
+            kept = (
+                f"the last good checkpoint, of step {self.history[-1].step}, is {self.checkpoint}"
+            )
+        raise FloatingPointError(
+            f"{what} at step {step}; the first that is not finite is "
+            f"{not_finite(self.model, batch)}; {kept}; lower the learning rate"
+        )
+
+    def _key(self) -> str:
+        digest = hashlib.sha256(repr((self.config, torch.__version__)).encode())
+        digest.update(self.vectors.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _keep(self) -> None:
+        if self.checkpoint is None or not self.total:
+            return
+        state = {
+            "done": self.done,
+            "seconds": self.seconds_before + time.perf_counter() - self.started,
+            "model": module_state(self.model),
+            "best": self.best_state,
+            "optimizer": self.optimizer.state_dict() if self.optimizer else None,
+            "random": random_state(self.generator, self.vectors.device),
+            "history": [asdict(measured) for measured in self.history],
+            "events": [asdict(event) for event in self.log.events],
+        }
+        save_checkpoint(self.checkpoint, self._key(), state)
+
+    def _restore(self) -> None:
+        if self.checkpoint is None or not self.total:
+            return
+        state = load_checkpoint(self.checkpoint, self._key())
+        if state is None:
+            return
+        self.done, self.seconds_before = state["done"], state["seconds"]
+        restore_module(self.model, state["model"])
+        self.best_state = state["best"]
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        restore_random_state(state["random"], self.generator, self.vectors.device)
+        self.history = [Evaluation(**measured) for measured in state["history"]]
+        self.log.events = [Event(**event) for event in state["events"]]
+
+
+def training_loss(
+    model: Autoencoder, batch: Tensor, neighbours: Tensor, quantize: bool, config: TrainingConfig
+) -> Tensor:
+    """Return the scalar that a step lowers, for standardised rows (n, D) and their neighbours.
+
+    ‖x − x̂‖² / D + auxiliary / D, both averaged over the batch, plus the weighted separation term;
+    the first alone where nothing is quantized.
+    """
+    output = model(batch, quantize)
+    loss: Tensor = (batch - output.reconstruction).square().mean() + output.loss / batch.shape[1]
+    if quantize and config.separation and output.latent.requires_grad:
+        loss = loss + config.separation * separation_loss(
+            output.latent, model.encoder(neighbours), output.quantized, config.separation_margin
+        )
+    return loss
+
+
+def _optimizer(model: Autoencoder, config: TrainingConfig) -> torch.optim.Optimizer:
+    decayed: list[torch.nn.Parameter] = []
+    plain: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        network = not name.startswith("quantizer.")
+        (decayed if network and parameter.dim() > 1 else plain).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )
+
+
+def half_cosine(progress: float) -> float:
+    """Return the learning rate's factor: 1 at the start, 0 at the end, for progress in 0…1."""
+    return (1 + math.cos(math.pi * min(progress, 1))) / 2
