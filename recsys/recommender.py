@@ -18,7 +18,7 @@ from torch import Tensor
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.record import library_versions
-from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.item_index import ItemIndex
 from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes
 from recsys.models.dual_encoder import DualEncoderConfig
@@ -259,14 +259,14 @@ class Recommender:
         excluded = _padded(left_out) if any(left_out) else None
         found = self.model.recommend(recent, k, excluded)
         return [
-            [(item, score) for item, score in zip(*row, strict=True) if item != PADDING]
+            [(item, score) for item, score in zip(*row, strict=True) if item != NO_ITEM]
             for row in zip(found.items.tolist(), found.log_probabilities.tolist(), strict=True)
         ]
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
     width = max(map(len, rows))
-    return torch.tensor([[*row, *[PADDING] * (width - len(row))] for row in rows])
+    return torch.tensor([[*row, *[NO_ITEM] * (width - len(row))] for row in rows])
 
 
 def _fingerprint(body: dict[str, Any], weights: bytes) -> str:

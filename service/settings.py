@@ -19,7 +19,7 @@ from pydantic_settings import (
 from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
-from service.engine.capacity import Pace
+from service.engine.capacity import Capacity
 from service.http.messages.limits import (
     DEFAULT,
     MostBody,
@@ -29,7 +29,7 @@ from service.http.messages.limits import (
     RequestLimits,
 )
 from service.observability.logs import LogFormat
-from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 
@@ -38,8 +38,8 @@ __all__ = ["FitSettings", "ServeSettings", "database_url", "resolve"]
 S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
 ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_fit, _quantizer, _autoencoder = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
-_pace = Pace()
+_fit, _quantizer, _autoencoder = FitConfig(), QuantizerConfig(), AutoencoderConfig()
+_pace = Capacity()
 
 
 def _bounded(name: str) -> Any:
@@ -92,14 +92,14 @@ class FitSettings(_CommandSettings):
     def _split(cls, value: object) -> object:
         return _listed(value)
 
-    def training(self) -> TrainingConfig:
+    def training(self) -> FitConfig:
         """Return the configuration of the training.
 
         Raises:
             InputError: `options` names an unknown field, or a value that it cannot have.
         """
         given = {name: getattr(self, name) for name in OPTIONS if name in type(self).model_fields}
-        return fitted_to_size(with_options(TrainingConfig(), given | self.options))
+        return fitted_to_size(with_options(FitConfig(), given | self.options))
 
 
 class _DatabaseSettings(_CommandSettings):
@@ -162,9 +162,9 @@ class ServeSettings(_DatabaseSettings):
         """Return how much a request may hold."""
         return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
 
-    def pace(self) -> Pace:
+    def pace(self) -> Capacity:
         """Return how much is taken in at once, and how long it may take."""
-        return Pace(self.queue, self.timeout, self.batch_texts, self.batch_wait, self.threads)
+        return Capacity(self.queue, self.timeout, self.batch_texts, self.batch_wait, self.threads)
 
 
 def _listed(value: object) -> object:

@@ -14,11 +14,11 @@ from data_prep.embed import embed
 from data_prep.encoders import Encoder, load_encoder
 from data_prep.text import TextTemplate
 from tokenizer.artifact import TokenizerArtifact
-from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.pipeline import Pipeline
 from tokenizer.training.fit import fit
 
-SMALL = TrainingConfig(
+SMALL = FitConfig(
     steps=60,
     warmup_steps=20,
     batch_size=256,

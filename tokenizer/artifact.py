@@ -15,7 +15,7 @@ from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.text import TextTemplate
-from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.model.autoencoder import Autoencoder
 
@@ -63,7 +63,7 @@ class TokenizerConfig(pydantic.BaseModel):
 
     format: int
     dimension: int
-    training: TrainingConfig
+    training: FitConfig
     text: TextTemplate
     encoder: EncoderReference | None
     policy: Policy

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["CATALOGUE_BATCH", "AutoencoderConfig", "QuantizerConfig", "TrainingConfig"]
+__all__ = ["CATALOGUE_BATCH", "AutoencoderConfig", "FitConfig", "QuantizerConfig"]
 
 # Items tokenized at once; texts of one length are encoded together, so more fill the groups.
 CATALOGUE_BATCH = 8192
@@ -101,7 +101,7 @@ class AutoencoderConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class FitConfig:
     """How long and how fast.
 
     Attributes:

@@ -6,14 +6,14 @@ from typing import Any
 
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.model.networks import NETWORKS
 from tokenizer.quantizers import check_config
 
 __all__ = ["BOUNDS", "OPTIONS", "check_training", "fitted_to_size", "with_options"]
 
 _PARTS: dict[str, Any] = {
-    "": TrainingConfig(),
+    "": FitConfig(),
     "quantizer": QuantizerConfig(),
     "autoencoder": AutoencoderConfig(),
 }
@@ -61,7 +61,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
-def with_options(config: TrainingConfig, options: Mapping[str, object]) -> TrainingConfig:
+def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
     """Return a configuration with some fields changed.
 
     Args:
@@ -83,7 +83,7 @@ def with_options(config: TrainingConfig, options: Mapping[str, object]) -> Train
     )
 
 
-def fitted_to_size(config: TrainingConfig) -> TrainingConfig:
+def fitted_to_size(config: FitConfig) -> FitConfig:
     """Return a configuration whose defaults of rank and top_k are not above a small codebook."""
     quantizer, default = config.quantizer, QuantizerConfig()
     smaller = {
@@ -94,7 +94,7 @@ def fitted_to_size(config: TrainingConfig) -> TrainingConfig:
     return replace(config, quantizer=replace(quantizer, **smaller))
 
 
-def check_training(config: TrainingConfig) -> None:
+def check_training(config: FitConfig) -> None:
     """See that a tokenizer can be built and trained as configured.
 
     Raises:

@@ -21,7 +21,7 @@ from data_prep.sequences import leave_one_out
 from data_prep.text import TextTemplate
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 from tokenizer.offline.catalogue import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
 from tokenizer.training.fit import fit
@@ -120,18 +120,18 @@ def prepare_category(
     return Category(name, items, sequences, embedded(texts), source, notes)
 
 
-def tokenizer_name(config: TrainingConfig) -> str:
+def tokenizer_name(config: FitConfig) -> str:
     """Name a tokenizer by what the rows of a table differ in: `grit-4x256`."""
     quantizer, network = config.quantizer, config.autoencoder.network
     parts = [quantizer.name, f"{quantizer.levels}x{quantizer.codebook_size}"]
-    parts += [network] if network != TrainingConfig().autoencoder.network else []
+    parts += [network] if network != FitConfig().autoencoder.network else []
     parts += [f"beam{quantizer.search_beam}"] if quantizer.search_beam > 1 else []
     return "-".join(parts)
 
 
 def tokenized(
     categories: Sequence[Category],
-    config: TrainingConfig,
+    config: FitConfig,
     folder: Path,
     template: TextTemplate,
     encoder: Encoder,
@@ -189,7 +189,7 @@ def dataset_of(category: Category) -> SequenceDataset:
     return replace(bare, vectors=category.vectors)
 
 
-def _kept(folder: Path, config: TrainingConfig, digest: str) -> Pipeline | None:
+def _kept(folder: Path, config: FitConfig, digest: str) -> Pipeline | None:
     if not (folder / "config.json").is_file():
         return None
     pipeline = Pipeline.load(folder)

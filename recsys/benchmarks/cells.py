@@ -19,10 +19,11 @@ from data_prep.files import written_aside
 from data_prep.record import run_record
 from recsys.benchmarks.presets import PRESETS
 from recsys.data.dataset import SequenceDataset
-from recsys.evaluation.full_ranking import PROTOCOLS, Evaluation, evaluate
+from recsys.evaluation.full_ranking import CANDIDATES, RankingQuality, evaluate
 from recsys.models.baselines import CoOccurrence, Popularity
 from recsys.models.shapes import build_model, plain_shape, shape_of
-from recsys.training.loop import Measurement, TrainingConfig, train
+from recsys.training.config import TrainingConfig
+from recsys.training.loop import Measurement, train
 
 __all__ = ["BASELINES", "Cell", "run_cell"]
 
@@ -92,10 +93,10 @@ def run_cell(
         "data": dataset.fingerprint,
         "users": data.n_users,
         "items": data.n_items,
-        "metrics": {name: found.metrics(name) for name in PROTOCOLS},
+        "metrics": {name: found.metrics(name) for name in CANDIDATES},
         "unseen_users": int(unseen.sum()),
         "unseen_items": int((data.popularity == 0).sum()),
-        "unseen": {name: found.of(unseen).metrics(name) for name in PROTOCOLS}
+        "unseen": {name: found.of(unseen).metrics(name) for name in CANDIDATES}
         if unseen.any()
         else {},
         **figures,
@@ -104,7 +105,7 @@ def run_cell(
     }
     ranks = folder / "ranks" / f"{cell.name}.npz"
     with written_aside(ranks) as aside, aside.open("wb") as file:
-        every, fresh = (found.ranks[name] for name in PROTOCOLS)
+        every, fresh = (found.ranks[name] for name in CANDIDATES)
         np.savez_compressed(file, all=every, without_history=fresh)
     with written_aside(path) as aside:
         aside.write_text(json.dumps(record, indent=2) + "\n")
@@ -151,7 +152,7 @@ def _measure(
     data: SequenceDataset,
     device: str,
     progress: Progress | None,
-) -> tuple[Evaluation, dict[str, Any]]:
+) -> tuple[RankingQuality, dict[str, Any]]:
     if cell.model in BASELINES:
         known = Popularity(data) if cell.model == "popularity" else CoOccurrence(data)
         return evaluate(known.scores, data, "test"), {}

@@ -38,8 +38,8 @@ def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "reca
     which = 0 if metric == "recall@10" else 1
     for panel, category in zip(panels[0], categories, strict=True):
         for y, row in enumerate(shown):
-            for protocol, fill in (("all", "tab:blue"), ("without_history", "white")):
-                found = row["figures"].get(category, {}).get("metrics", {}).get(protocol)
+            for candidates, fill in (("all", "tab:blue"), ("without_history", "white")):
+                found = row["figures"].get(category, {}).get("metrics", {}).get(candidates)
                 if found is not None:
                     panel.errorbar(
                         found[metric]["mean"],

@@ -7,7 +7,7 @@ from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
 from recsys.models.shapes import Shape, reads_codes
 from recsys.models.tiger import TigerRecommenderConfig
-from recsys.training.loop import TrainingConfig
+from recsys.training.config import TrainingConfig
 
 __all__ = ["MODELS", "PRESETS", "Model", "Preset"]
 

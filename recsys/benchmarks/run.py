@@ -23,7 +23,7 @@ from recsys.benchmarks.presets import PRESETS
 from recsys.benchmarks.summary import NOTES
 from recsys.data.dataset import SequenceDataset
 from recsys.training.loop import Measurement
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 
 __all__ = ["Plan", "Teller", "run_plan"]
 
@@ -57,7 +57,7 @@ class Plan:
     preset: str
     categories: dict[str, tuple[Path, Path]]
     models: tuple[str, ...]
-    tokenizers: tuple[TrainingConfig, ...]
+    tokenizers: tuple[FitConfig, ...]
     seeds: int = 1
     shared: bool = True
     cold: tuple[float, ...] = (0.0,)
@@ -132,7 +132,7 @@ def run_plan(
 
 
 def _coded(
-    config: TrainingConfig,
+    config: FitConfig,
     group: Sequence[Category],
     folder: Path,
     template: TextTemplate,

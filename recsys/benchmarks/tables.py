@@ -1,4 +1,4 @@
-"""The tables of a benchmark: every row by both protocols, beside the published figures."""
+"""The tables of a benchmark: every row with both candidate sets, beside the published figures."""
 
 import re
 import statistics
@@ -13,9 +13,9 @@ import numpy as np
 from data_prep.errors import InputError
 from recsys.benchmarks.cells import BASELINES, Cell
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED
-from recsys.evaluation.full_ranking import PROTOCOLS, Protocol
+from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 from recsys.evaluation.metrics import per_user
-from recsys.evaluation.significance import compare, holm
+from recsys.evaluation.significance import holm, paired_tests
 
 __all__ = ["markdown", "rows_of", "significance_of"]
 
@@ -29,8 +29,8 @@ Row = tuple[str, str, float]  # model, tokenizer, share held out
 def rows_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return one row a model, tokenizer and share held out: means over seeds, by category.
 
-    Each row has `figures` by category and protocol: mean and standard deviation of every metric,
-    and the same of the users whose item was never seen in training as `unseen`.
+    Each row has `figures` by category and candidate set: mean and standard deviation of every
+    metric, and the same of the users whose item was never seen in training as `unseen`.
     """
     grouped: dict[Row, list[Mapping[str, Any]]] = {}
     for record in records:
@@ -47,7 +47,7 @@ def rows_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 **{
                     part: {
                         name: _spread([record[part][name] for record in own])
-                        for name in PROTOCOLS
+                        for name in CANDIDATES
                         if name in own[0][part]
                     }
                     for part in ("metrics", "unseen")
@@ -92,8 +92,8 @@ def significance_of(
             for record in records
             if (record["cell"]["category"], record["cell"]["cold"]) == (category, cold)
         ]
-        for protocol in PROTOCOLS:
-            systems = _systems(folder, own, protocol, metrics)
+        for candidates in CANDIDATES:
+            systems = _systems(folder, own, candidates, metrics)
             first: dict[tuple[str, str], str] = {}
             for cell in own:
                 if cell["tokenizer"]:
@@ -101,8 +101,8 @@ def significance_of(
             for system, baseline in _pairs(systems, first):
                 pair = {name: systems[name] for name in (system, baseline)}
                 found += [
-                    {"category": category, "cold": cold, "protocol": protocol} | asdict(result)
-                    for result in compare(pair, baseline, metrics, RESAMPLES)
+                    {"category": category, "cold": cold, "candidates": candidates} | asdict(result)
+                    for result in paired_tests(pair, baseline, metrics, RESAMPLES)
                 ]
     corrected = holm([test["p_t"] for test in found]) if found else ()
     return [test | {"p_holm": float(p)} for test, p in zip(found, corrected, strict=True)]
@@ -121,7 +121,7 @@ def markdown(
         notes: of each category, what `recsys.benchmarks.amazon.Category` says.
     """
     categories = list(dict.fromkeys(c for row in rows for c in row["figures"]))
-    parts = [_main_table(rows, categories, protocol) for protocol in PROTOCOLS]
+    parts = [_main_table(rows, categories, candidates) for candidates in CANDIDATES]
     parts.append(_unseen_table(rows, categories))
     parts.append(_published_table(categories))
     parts.append(_tests_table(tests))
@@ -145,7 +145,7 @@ def _label(cell: Mapping[str, Any]) -> str:
 
 
 def _systems(
-    folder: Path, cells: Sequence[Mapping[str, Any]], protocol: Protocol, metrics: Sequence[str]
+    folder: Path, cells: Sequence[Mapping[str, Any]], candidates: Candidates, metrics: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return each system's metrics of every user, means over the seeds."""
     seeds: dict[str, list[Any]] = {}
@@ -154,7 +154,7 @@ def _systems(
         if not path.is_file():
             raise InputError(f"{path}, the ranks of every user, is missing; run the cell again")
         with np.load(path) as file:
-            values = per_user(file[protocol])
+            values = per_user(file[candidates])
         seeds.setdefault(_label(cell), []).append(values)
     return {
         name: {metric: np.mean([each[metric] for each in values], axis=0) for metric in metrics}
@@ -193,12 +193,12 @@ def _pairs(
     return pairs
 
 
-def _cell(figures: Mapping[str, Any] | None, part: str, protocol: str) -> list[str]:
-    if figures is None or protocol not in figures[part]:
+def _cell(figures: Mapping[str, Any] | None, part: str, candidates: str) -> list[str]:
+    if figures is None or candidates not in figures[part]:
         return ["–"] * len(SHOWN)
     cells = []
     for metric in SHOWN:
-        found = figures[part][protocol][metric]
+        found = figures[part][candidates][metric]
         spread = "" if found["std"] is None else f" ± {found['std']:.4f}"
         cells.append(f"{found['mean']:.4f}{spread}")
     return cells
@@ -210,7 +210,7 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def _main_table(
-    rows: Sequence[Mapping[str, Any]], categories: Sequence[str], protocol: Protocol
+    rows: Sequence[Mapping[str, Any]], categories: Sequence[str], candidates: Candidates
 ) -> str:
     head = ["model", "tokenizer", "seeds"]
     head += [f"{category} {name}" for category in categories for name in ("R@10", "N@10")]
@@ -221,9 +221,9 @@ def _main_table(
         seeds = sorted({figures["seeds"] for figures in row["figures"].values()})
         line = [row["model"], row["tokenizer"] or "–", "–".join(map(str, seeds))]
         for category in categories:
-            line += _cell(row["figures"].get(category), "metrics", protocol)
+            line += _cell(row["figures"].get(category), "metrics", candidates)
         lines.append(line)
-    return f"### Test, {HEADINGS[protocol]}\n\n{_table(head, lines)}"
+    return f"### Test, {HEADINGS[candidates]}\n\n{_table(head, lines)}"
 
 
 def _unseen_table(rows: Sequence[Mapping[str, Any]], categories: Sequence[str]) -> str:
@@ -268,7 +268,7 @@ def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         [
             test["category"] + (f", {test['cold']:.0%} held out" if test["cold"] else ""),
-            "all" if test["protocol"] == "all" else "without history",
+            "all" if test["candidates"] == "all" else "without history",
             test["metric"],
             test["system"],
             test["baseline"],

@@ -16,13 +16,13 @@ from safetensors.numpy import save
 
 from data_prep.errors import InputError
 
-__all__ = ["PADDING", "SequenceDataset", "Split", "Users"]
+__all__ = ["NO_ITEM", "HeldOutPart", "SequenceDataset", "Users"]
 
 FORMAT = 1
-PADDING = -1
-Split = Literal["validation", "test"]
+NO_ITEM = -1
+HeldOutPart = Literal["validation", "test"]
 Users = NDArray[np.int64]
-HELD_BACK: dict[Split, int] = {"validation": 2, "test": 1}
+HELD_BACK: dict[HeldOutPart, int] = {"validation": 2, "test": 1}
 NAMES = ("item_ids", "user_ids")
 OPTIONAL = ("codes", "suffixes", "vectors", "codebooks", "counts")
 EVERYONE = slice(None)
@@ -96,7 +96,7 @@ class SequenceDataset:
         return user[trains], self.events[trains]
 
     def histories(
-        self, split: Split, length: int | None = None, users: slice | Users = EVERYONE
+        self, split: HeldOutPart, length: int | None = None, users: slice | Users = EVERYONE
     ) -> NDArray[np.int64]:
         """Return what each user had before the item of `split`, oldest first.
 
@@ -105,13 +105,13 @@ class SequenceDataset:
             users: those wanted, by number.
 
         Returns:
-            (users, at most length) int64, filled up with `PADDING` behind.
+            (users, at most length) int64, filled up with `NO_ITEM` behind.
         """
         end = self.offsets[1:][users] - HELD_BACK[split]
         start = self.offsets[:-1][users]
         return self._rows(start if length is None else np.maximum(start, end - length), end)
 
-    def targets(self, split: Split) -> NDArray[np.int64]:
+    def targets(self, split: HeldOutPart) -> NDArray[np.int64]:
         """Return the item that each user is tested on, (n_users,) int64."""
         return self.events[self.offsets[1:] - HELD_BACK[split]].astype(np.int64)
 
@@ -122,7 +122,7 @@ class SequenceDataset:
         and the next older window ends with the input that the newer one begins with.
 
         Returns:
-            (windows, length + 1) int64, oldest first, filled up with `PADDING` behind.
+            (windows, length + 1) int64, oldest first, filled up with `NO_ITEM` behind.
 
         Raises:
             InputError: no user has two events to train on.
@@ -132,7 +132,7 @@ class SequenceDataset:
         end = last[user] - number * length
         rows = self._rows(np.maximum(first[user], end - length - 1), end)
         short = length + 1 - rows.shape[1]
-        return np.pad(rows, ((0, 0), (0, short)), constant_values=PADDING)
+        return np.pad(rows, ((0, 0), (0, short)), constant_values=NO_ITEM)
 
     def training_prefixes(self, length: int) -> tuple[Users, NDArray[np.int64]]:
         """Cut every prefix of the training parts: the last up to `length` inputs, and their target.
@@ -141,7 +141,7 @@ class SequenceDataset:
 
         Returns:
             (prefixes,) int64, the user of each; (prefixes, at most length + 1) int64, oldest first
-            with the target as the last item, filled up with `PADDING` behind.
+            with the target as the last item, filled up with `NO_ITEM` behind.
 
         Raises:
             InputError: no user has two events to train on.
@@ -242,12 +242,12 @@ class SequenceDataset:
         return dataset
 
     def _rows(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return events[start:end] of each pair as a row, filled up with `PADDING` behind."""
+        """Return events[start:end] of each pair as a row, filled up with `NO_ITEM` behind."""
         lengths = end - start
         columns = np.arange(max(0, int(lengths.max(initial=0))))
         at = np.minimum(start[:, None] + columns, len(self.events) - 1)
         found = self.events[at].astype(np.int64)
-        return np.where(columns < lengths[:, None], found, PADDING)
+        return np.where(columns < lengths[:, None], found, NO_ITEM)
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         arrays: dict[str, NDArray[np.generic]] = {"events": self.events, "offsets": self.offsets}

@@ -9,39 +9,47 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recsys.data.dataset import PADDING, SequenceDataset, Split, Users
+from recsys.data.dataset import NO_ITEM, HeldOutPart, SequenceDataset, Users
 from recsys.data.histories import distinct_items
 from recsys.evaluation.metrics import CUTOFFS, means, per_user
 
-__all__ = ["PROTOCOLS", "Evaluation", "Places", "Protocol", "Ties", "evaluate", "target_ranks"]
+__all__ = [
+    "CANDIDATES",
+    "Candidates",
+    "Places",
+    "RankingQuality",
+    "Ties",
+    "evaluate",
+    "target_ranks",
+]
 
-Protocol = Literal["all", "without_history"]
-PROTOCOLS: tuple[Protocol, ...] = ("all", "without_history")
+Candidates = Literal["all", "without_history"]
+CANDIDATES: tuple[Candidates, ...] = ("all", "without_history")
 Ties = Literal["behind", "averaged"]
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Ranks by protocol: `all` items ranked, or those of the user's own history left out.
+class RankingQuality:
+    """Ranks by candidate set: `all` items, or all but those of the user's own history.
 
     Attributes:
         ranks: (users,) float64 each, from 1, in the order in which the users were given, which is
             the dataset's where all were.
-        coverage: of each protocol, the share of the catalogue that stands in the first k places of
+        coverage: of each set, the share of the catalogue that stands in the first k places of
             at least one user, by `coverage@k`; empty where it was not asked for.
         depth: places that were looked at; the rank of an item beyond is infinite. All where None.
     """
 
-    ranks: dict[Protocol, NDArray[np.float64]]
-    coverage: dict[Protocol, dict[str, float]]
+    ranks: dict[Candidates, NDArray[np.float64]]
+    coverage: dict[Candidates, dict[str, float]]
     depth: int | None = None
 
-    def per_user(self, protocol: Protocol = "all") -> dict[str, NDArray[np.float64]]:
+    def per_user(self, candidates: Candidates = "all") -> dict[str, NDArray[np.float64]]:
         """Return the metrics of every user, as `recsys.evaluation.metrics.per_user`.
 
         Those that need more places than were looked at are left out: cutoffs beyond, and `mrr`.
         """
-        ranks = self.ranks[protocol]
+        ranks = self.ranks[candidates]
         if self.depth is None:
             return per_user(ranks)
         metrics = per_user(ranks, [k for k in CUTOFFS if k <= self.depth])
@@ -55,23 +63,23 @@ class Evaluation:
             users: (users,) bool, those to keep.
         """
         ranks = {name: found[users] for name, found in self.ranks.items()}
-        return type(self)(ranks, {name: {} for name in PROTOCOLS}, self.depth)
+        return type(self)(ranks, {name: {} for name in CANDIDATES}, self.depth)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Join the evaluations of disjoint sets of users, without coverage."""
-        ranks = {name: np.concatenate([part.ranks[name] for part in parts]) for name in PROTOCOLS}
-        return cls(ranks, {name: {} for name in PROTOCOLS}, parts[0].depth)
+        ranks = {name: np.concatenate([part.ranks[name] for part in parts]) for name in CANDIDATES}
+        return cls(ranks, {name: {} for name in CANDIDATES}, parts[0].depth)
 
-    def metrics(self, protocol: Protocol = "all") -> dict[str, float]:
+    def metrics(self, candidates: Candidates = "all") -> dict[str, float]:
         """Return the means over all users, and the coverage."""
-        return {**means(self.per_user(protocol)), **self.coverage[protocol]}
+        return {**means(self.per_user(candidates)), **self.coverage[candidates]}
 
 
 def target_ranks(
     scores: Tensor, targets: Tensor, histories: Tensor, ties: Ties = "behind"
-) -> dict[Protocol, Tensor]:
-    """Return the rank of each target by both protocols.
+) -> dict[Candidates, Tensor]:
+    """Return the rank of each target among both candidate sets.
 
     Items are counted, not codes: items that share all codes share a score, and are ties. A target
     that also stands in the history is never left out.
@@ -84,7 +92,7 @@ def target_ranks(
             gains nothing), or half of them do (`averaged`).
 
     Returns:
-        (B,) float64 for each protocol, from 1.
+        (B,) float64 for each set, from 1.
 
     Raises:
         ValueError: a score is not a number.
@@ -114,27 +122,27 @@ def _ahead(
 
 def _left_out(histories: Tensor, own: Tensor) -> Tensor:
     """Return columns to leave out, where padding names the target, which the caller puts back."""
-    return torch.where(histories == PADDING, own, histories)
+    return torch.where(histories == NO_ITEM, own, histories)
 
 
 @torch.no_grad()
 def evaluate(
     scorer: Callable[[Tensor], Tensor],
     dataset: SequenceDataset,
-    split: Split,
+    split: HeldOutPart,
     history: int | None = None,
     batch_size: int = 256,
     ties: Ties = "behind",
     coverage: Sequence[int] = CUTOFFS,
     device: torch.device | str = "cpu",
     users: Users | None = None,
-) -> Evaluation:
+) -> RankingQuality:
     """Rank every user's item of `split` among all items.
 
     Args:
         scorer: histories (B, at most `history`) int64, oldest first and padded with -1 behind →
             scores (B, n_items).
-        history: the last items that the scorer is given; all where None. What the protocol
+        history: the last items that the scorer is given; all where None. What the candidates
             `without_history` leaves out are always all earlier items of the user.
         coverage: its cutoffs; empty saves the sorting.
         users: only these, by number.
@@ -144,8 +152,8 @@ def evaluate(
     """
     targets = dataset.targets(split)
     everyone = np.arange(dataset.n_users) if users is None else users
-    ranks: dict[Protocol, list[Tensor]] = {name: [] for name in PROTOCOLS}
-    places = {name: Places(dataset.n_items, coverage, device) for name in PROTOCOLS}
+    ranks: dict[Candidates, list[Tensor]] = {name: [] for name in CANDIDATES}
+    places = {name: Places(dataset.n_items, coverage, device) for name in CANDIDATES}
     for start in range(0, len(everyone), batch_size):
         part = everyone[start : start + batch_size]
         given = torch.from_numpy(dataset.histories(split, history, part))
@@ -163,7 +171,7 @@ def evaluate(
             own = wanted[:, None]
             fresh = scores.scatter(1, _left_out(before, own), -torch.inf)
             places["without_history"].add_scores(fresh.scatter(1, own, scores.gather(1, own)))
-    return Evaluation(
+    return RankingQuality(
         {name: torch.cat(parts).numpy() for name, parts in ranks.items()},
         {name: place.shares() for name, place in places.items()},
     )

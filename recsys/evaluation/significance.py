@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Comparison", "compare", "holm", "paired_bootstrap", "paired_t"]
+__all__ = ["Comparison", "holm", "paired_bootstrap", "paired_t", "paired_tests"]
 
 RESAMPLES = 10_000
 AT_ONCE = 4_000_000  # numbers drawn at a time
@@ -109,7 +109,7 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
-def compare(
+def paired_tests(
     systems: Mapping[str, Mapping[str, NDArray[np.float64]]],
     baseline: str,
     metrics: Sequence[str],

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.data.dataset import PADDING, SequenceDataset, Split, Users
-from recsys.evaluation.full_ranking import PROTOCOLS, Evaluation, Places, Protocol
+from recsys.data.dataset import NO_ITEM, HeldOutPart, SequenceDataset, Users
+from recsys.evaluation.full_ranking import CANDIDATES, Candidates, Places, RankingQuality
 from recsys.evaluation.metrics import CUTOFFS
 
 __all__ = ["evaluate_lists"]
@@ -17,14 +17,14 @@ __all__ = ["evaluate_lists"]
 def evaluate_lists(
     recommend: Callable[[Users, Tensor, Tensor | None], Tensor],
     dataset: SequenceDataset,
-    split: Split,
+    split: HeldOutPart,
     depth: int,
     history: int | None = None,
     batch_size: int = 64,
     coverage: Sequence[int] = CUTOFFS,
     device: torch.device | str = "cpu",
     users: Users | None = None,
-) -> Evaluation:
+) -> RankingQuality:
     """Rank users' items of `split` by their place in lists of `depth` items.
 
     An item that is not in the list has an infinite rank and is worth nothing, also where the list
@@ -34,7 +34,7 @@ def evaluate_lists(
         recommend: user numbers (B,), histories (B, at most `history`) int64, oldest first and
             padded with -1 behind, and items (B, H) not to be listed, -1 to fill, or None → items
             (B, depth) int64, best first, -1 after the last.
-        history: the last items that `recommend` is given; all where None. What the protocol
+        history: the last items that `recommend` is given; all where None. What the candidates
             `without_history` leaves out are always all earlier items of the user but the target.
         coverage: its cutoffs, of which those beyond `depth` are left out.
         users: only these, by number.
@@ -45,17 +45,17 @@ def evaluate_lists(
     everyone = np.arange(dataset.n_users) if users is None else users
     targets = dataset.targets(split)
     cutoffs = [k for k in coverage if k <= depth]
-    places = {name: Places(dataset.n_items, cutoffs, device) for name in PROTOCOLS}
-    ranks: dict[Protocol, list[Tensor]] = {name: [] for name in PROTOCOLS}
+    places = {name: Places(dataset.n_items, cutoffs, device) for name in CANDIDATES}
+    ranks: dict[Candidates, list[Tensor]] = {name: [] for name in CANDIDATES}
     for start in range(0, len(everyone), batch_size):
         part = everyone[start : start + batch_size]
         given = torch.from_numpy(dataset.histories(split, history, part)).to(device)
         before = torch.from_numpy(dataset.histories(split, None, part)).to(device)
         wanted = torch.from_numpy(targets[part]).to(device)[:, None]
-        for name in PROTOCOLS:
+        for name in CANDIDATES:
             excluded = None
             if name == "without_history":
-                excluded = before.masked_fill(before == wanted, PADDING)
+                excluded = before.masked_fill(before == wanted, NO_ITEM)
             items = recommend(part, given, excluded)
             if items.shape != (len(part), depth):
                 raise ValueError(
@@ -65,7 +65,7 @@ def evaluate_lists(
             rank = (1.0 + found.int().argmax(1)).double()
             ranks[name].append(rank.masked_fill(~found.any(1), torch.inf).cpu())
             places[name].add(items)
-    return Evaluation(
+    return RankingQuality(
         {name: torch.cat(parts).numpy() for name, parts in ranks.items()},
         {name: place.shares() for name, place in places.items()},
         depth,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
-from recsys.generation.trie_arrays import NOWHERE, Branches, SameRowsError
+from recsys.generation.trie_arrays import NOWHERE, SameRowsError, TrieArrays
 from recsys.generation.vocabulary import PADDING, Vocabulary
 
 __all__ = ["Exclusions", "Trie"]
@@ -60,7 +60,7 @@ class Trie:
         if not 0 < len(rows) <= _MOST_ITEMS:
             raise InputError(f"a trie of {len(rows)} items; 1 to {_MOST_ITEMS} are needed")
         self.vocabulary = vocabulary
-        self.parts: tuple[Branches, ...] = (_checked_part(vocabulary, rows, 0),)
+        self.parts: tuple[TrieArrays, ...] = (_checked_part(vocabulary, rows, 0),)
 
     def __len__(self) -> int:
         return sum(len(part.items) for part in self.parts)
@@ -211,15 +211,15 @@ class Trie:
         positions = range(self.vocabulary.length)
         return torch.tensor([self.vocabulary.first(n) for n in positions], device=self.device)
 
-    def _like(self, parts: tuple[Branches, ...]) -> "Trie":
+    def _like(self, parts: tuple[TrieArrays, ...]) -> "Trie":
         trie = copy(self)
         trie.parts = parts
         return trie
 
 
-def _checked_part(vocabulary: Vocabulary, rows: NDArray[np.int32], first: int) -> Branches:
+def _checked_part(vocabulary: Vocabulary, rows: NDArray[np.int32], first: int) -> TrieArrays:
     try:
-        return Branches.of(rows)
+        return TrieArrays.of(rows)
     except SameRowsError as same:
         earlier, later = same.args
         raise _given_twice(vocabulary, rows[later], first + earlier, first + later) from None
@@ -233,7 +233,7 @@ def _given_twice(
     return InputError(f"the ID {codes}{suffix} is given twice, to items {earlier} and {later}")
 
 
-def _all_rows(part: Branches) -> NDArray[np.int32]:
+def _all_rows(part: TrieArrays) -> NDArray[np.int32]:
     rows: NDArray[np.int32] = (
         part.rows(torch.arange(len(part.items), device=part.items.device)).cpu().numpy()
     )

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["NOWHERE", "Branches", "SameRowsError"]
+__all__ = ["NOWHERE", "SameRowsError", "TrieArrays"]
 
 NOWHERE = -1
 
@@ -23,7 +23,7 @@ class SameRowsError(Exception):
 
 
 @dataclass(frozen=True)
-class Branches:
+class TrieArrays:
     """One sorted set of IDs as a tree; every array int32.
 
     Positions and depths are those of the tree: a node of depth p has the codes of p positions
@@ -42,7 +42,7 @@ class Branches:
     leaves: Tensor
 
     @classmethod
-    def of(cls, rows: NDArray[np.int32]) -> "Branches":
+    def of(cls, rows: NDArray[np.int32]) -> "TrieArrays":
         """Sort rows (n, length); `SameRowsError` where two are the same."""
         order = np.lexsort(rows.T[::-1])
         starts = np.zeros(1, dtype=np.int64)
@@ -66,9 +66,9 @@ class Branches:
         """Return every array."""
         return [*self.codes, *self.children, self.items, self.leaves]
 
-    def to(self, device: torch.device | str) -> "Branches":
+    def to(self, device: torch.device | str) -> "TrieArrays":
         """Return a copy on another device."""
-        return Branches(
+        return TrieArrays(
             [column.to(device) for column in self.codes],
             [column.to(device) for column in self.children],
             self.items.to(device),

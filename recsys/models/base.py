@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recsys.data.dataset import PADDING, SequenceDataset, Split, Users
-from recsys.evaluation.full_ranking import Evaluation, evaluate
+from recsys.data.dataset import NO_ITEM, HeldOutPart, SequenceDataset, Users
+from recsys.evaluation.full_ranking import RankingQuality, evaluate
 from recsys.evaluation.metrics import CUTOFFS
 from recsys.models.repeats import Repeats, RepeatScore
 
@@ -59,12 +59,12 @@ class NextItemModel(nn.Module, ABC):
     def evaluate(
         self,
         dataset: SequenceDataset,
-        split: Split,
+        split: HeldOutPart,
         users: Users | None = None,
         coverage: Sequence[int] = CUTOFFS,
         *,
         quick: bool = False,
-    ) -> Evaluation:
+    ) -> RankingQuality:
         """Rank the items of `split`.
 
         Args:
@@ -147,17 +147,17 @@ class ScoringModel(NextItemModel):
         return torch.from_numpy(dataset.training_windows(self.history))
 
     def predictions(self, examples: Tensor) -> Tensor:
-        return (examples[:, 1:] != PADDING).sum(1)
+        return (examples[:, 1:] != NO_ITEM).sum(1)
 
     def evaluate(
         self,
         dataset: SequenceDataset,
-        split: Split,
+        split: HeldOutPart,
         users: Users | None = None,
         coverage: Sequence[int] = CUTOFFS,
         *,
         quick: bool = False,
-    ) -> Evaluation:
+    ) -> RankingQuality:
         del quick  # the scores of all items are exact, and cheap
         with torch.no_grad():
             items = self.item_vectors()
@@ -181,7 +181,7 @@ def check_histories(histories: Tensor, longest: int, *, empty: bool = False) -> 
     Raises:
         ValueError: one is empty, or longer than `longest`.
     """
-    present = histories != PADDING
+    present = histories != NO_ITEM
     if not (empty or present.any(1).all()) or histories.shape[1] > longest:
         raise ValueError(f"histories of {0 if empty else 1} to {longest} items are needed")
     return present

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.dataset import NO_ITEM, SequenceDataset
 
 __all__ = ["CoOccurrence", "Popularity"]
 
@@ -42,7 +42,7 @@ class CoOccurrence:
 
     def scores(self, histories: Tensor) -> Tensor:
         """Return (B, n_items) float64 scores for histories (B, T) int64, padded with -1."""
-        present = histories != PADDING
+        present = histories != NO_ITEM
         chosen = torch.zeros(len(histories), len(self.scale) + 1, dtype=torch.float64)
         chosen.scatter_(1, torch.where(present, histories, len(self.scale)), 1.0)
         has = chosen[:, :-1]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
-from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.histories import items_until
 from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
@@ -88,7 +88,7 @@ class DualEncoder(ScoringModel):
 
     def loss(self, examples: Tensor) -> Tensor:
         inputs, nexts = examples[:, :-1], examples[:, 1:]
-        predicts = nexts != PADDING
+        predicts = nexts != NO_ITEM
         embeddings = self.items()
         states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)
         return self._loss(states, items_until(inputs, predicts), nexts[predicts], embeddings)

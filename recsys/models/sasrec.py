@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
-from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.histories import items_until
 from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
 from recsys.models.causal_transformer import START, CausalTransformer, TowerConfig
@@ -36,7 +36,7 @@ class Sasrec(ScoringModel):
 
     def loss(self, examples: Tensor) -> Tensor:
         inputs, nexts = examples[:, :-1], examples[:, 1:]
-        predicts = nexts != PADDING
+        predicts = nexts != NO_ITEM
         states = self.tower(functional.embedding(inputs[predicts], self.items), predicts)
         repeats = self.repeated(items_until(inputs, predicts))
         return full_softmax_loss(states, self.items, nexts[predicts], repeats)

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
-from recsys.data.dataset import PADDING, SequenceDataset, Split, Users
-from recsys.evaluation.full_ranking import Evaluation
+from recsys.data.dataset import NO_ITEM, HeldOutPart, SequenceDataset, Users
+from recsys.evaluation.full_ranking import RankingQuality
 from recsys.evaluation.metrics import CUTOFFS
 from recsys.evaluation.top_lists import evaluate_lists
 from recsys.generation.decoding import FoundItems, beam_search
 from recsys.generation.trie import Trie
-from recsys.generation.vocabulary import PADDING as PADDING_TOKEN
-from recsys.generation.vocabulary import Vocabulary
+from recsys.generation.vocabulary import PADDING, Vocabulary
 from recsys.models.base import Codes, NextItemModel, Suffixes, check_histories
 from recsys.models.encoder_decoder import Tiger, TigerConfig
 
@@ -84,7 +83,7 @@ class TigerRecommender(NextItemModel):
         )
         tokens = self.vocabulary.encode(dataset.codes, suffixes)
         self.trie = Trie(self.vocabulary, tokens)
-        nothing = np.full((1, self.vocabulary.length), PADDING_TOKEN)
+        nothing = np.full((1, self.vocabulary.length), PADDING)
         table = torch.from_numpy(np.concatenate([tokens, nothing]))  # its last row is padding's
         self.register_buffer("tokens", table, persistent=False)
         if config.user_buckets:
@@ -107,12 +106,12 @@ class TigerRecommender(NextItemModel):
 
     def loss(self, examples: Tensor) -> Tensor:
         """Return the mean cross-entropy of the targets' tokens."""
-        lengths = (examples != PADDING).sum(1)
+        lengths = (examples != NO_ITEM).sum(1)
         losses = []
         for chosen, width in _groups(lengths, examples.shape[1]):
             part, last = examples[chosen], lengths[chosen][:, None] - 1
             targets = part.gather(1, last)
-            inputs, user_tokens = part.scatter(1, last, PADDING)[:, : width - 1], None
+            inputs, user_tokens = part.scatter(1, last, NO_ITEM)[:, : width - 1], None
             if self.config.user_buckets:
                 inputs, user_tokens = inputs[:, 1:], self.users[part[:, 0]]
             history = self._read(inputs, user_tokens)
@@ -174,12 +173,12 @@ class TigerRecommender(NextItemModel):
     def evaluate(
         self,
         dataset: SequenceDataset,
-        split: Split,
+        split: HeldOutPart,
         users: Users | None = None,
         coverage: Sequence[int] = CUTOFFS,
         *,
         quick: bool = False,
-    ) -> Evaluation:
+    ) -> RankingQuality:
         depth = self.config.validation_beams if quick else self.config.beams
         everyone = None
         if self.config.user_buckets:

@@ -16,87 +16,17 @@ from torch import Tensor, nn
 
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset, Users
-from recsys.evaluation.full_ranking import PROTOCOLS, Evaluation, Protocol
+from recsys.evaluation.full_ranking import Candidates, RankingQuality
 from recsys.models.base import NextItemModel
+from recsys.training.config import TrainingConfig
 from recsys.training.distributed import processes_for
-from recsys.training.schedule import SCHEDULES, learning_rate
+from recsys.training.schedule import learning_rate
 from tokenizer.training.checkpoint import load_checkpoint, module_state, save_checkpoint
 from tokenizer.training.randomness import deterministic, random_state, restore_random_state
 
-__all__ = ["Measurement", "TrainingConfig", "TrainingResult", "train"]
+__all__ = ["Measurement", "TrainedModel", "train"]
 
-PRECISIONS = ("fp32", "bf16")
-LEAST = {
-    "epochs": 1,
-    "batch_size": 1,
-    "learning_rate": 0,
-    "warmup_steps": 0,
-    "weight_decay": 0,
-    "evaluate_every": 1,
-    "validation_users": 0,
-    "patience": 1,
-    "checkpoint_every": 0,
-    "seed": 0,
-}
 CHECK_EVERY = 20  # steps between two looks at the losses, for which a GPU has to be waited for
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How long and how fast.
-
-    Attributes:
-        epochs: at most so many passes over the training examples.
-        batch_size: examples a step, of all processes together.
-        learning_rate: peak of AdamW.
-        schedule: of the learning rate after the warm-up, a name of
-            `recsys.training.schedule.SCHEDULES`.
-        warmup_steps: steps in which the learning rate rises from zero along a line.
-        weight_decay: of AdamW, on the matrices of linear layers; embeddings have none.
-        evaluate_every: epochs between two measurements.
-        validation_users: measure on so many users, the same in every training; 0 for all.
-        patience: measurements without a better one before training stops.
-        monitor: the metric that chooses the best, higher is better.
-        protocol: which items it ranks, a name of `recsys.evaluation.full_ranking.PROTOCOLS`.
-        precision: of the matrix products in training, `fp32` or `bf16`; weights, losses and the
-            ranking stay float32.
-        checkpoint_every: steps between two checkpoints beside those at measurements; 0 for none.
-        seed: of every random choice.
-    """
-
-    epochs: int = 100
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    evaluate_every: int = 1
-    validation_users: int = 0
-    patience: int = 5
-    monitor: str = "ndcg@10"
-    protocol: Protocol = "all"
-    precision: str = "fp32"
-    checkpoint_every: int = 0
-    seed: int = 0
-
-    def check(self) -> None:
-        """Refuse a number that cannot be, and a schedule, precision or protocol that there is not.
-
-        Raises:
-            InputError: names it, and what to choose from.
-        """
-        for name, least in LEAST.items():
-            if not least <= (number := getattr(self, name)) < math.inf:
-                raise InputError(f"{name} is {number:g}; it is {least} or more")
-        if not self.learning_rate:
-            raise InputError("learning_rate is 0; it is above 0")
-        for name, known in (
-            ("schedule", SCHEDULES),
-            ("precision", PRECISIONS),
-            ("protocol", PROTOCOLS),
-        ):
-            if (given := getattr(self, name)) not in known:
-                raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +35,8 @@ class Measurement:
 
     Attributes:
         train_loss: mean over the steps since the measurement before.
-        validation: metrics by protocol, as `recsys.evaluation.full_ranking.Evaluation.metrics`.
+        validation: metrics by candidate set, as
+            `recsys.evaluation.full_ranking.RankingQuality.metrics`.
         seconds: since the start, those before a resume included.
     """
 
@@ -113,7 +44,7 @@ class Measurement:
     step: int
     train_loss: float
     learning_rate: float
-    validation: dict[Protocol, dict[str, float]]
+    validation: dict[Candidates, dict[str, float]]
     seconds: float
 
 
@@ -121,7 +52,7 @@ M = TypeVar("M", bound=NextItemModel)
 
 
 @dataclass(frozen=True)
-class TrainingResult(Generic[M]):
+class TrainedModel(Generic[M]):
     """The best model by validation, in eval mode, and how it came about."""
 
     model: M
@@ -135,7 +66,7 @@ def train(
     config: TrainingConfig,
     folder: Path | None = None,
     progress: Callable[[int, int, Measurement | None], None] | None = None,
-) -> TrainingResult[M]:
+) -> TrainedModel[M]:
     """Fit the model that `build` makes, which draws its first weights from the configured seed.
 
     Under torchrun or accelerate launch all processes call this alike: each takes its part of every
@@ -164,7 +95,7 @@ def train(
             run.train_epoch(progress or (lambda step, total, measured: None))
         run.model.load_state_dict(run.best_state)
         run.model.eval()
-        return TrainingResult(run.model, run.best, tuple(run.history))
+        return TrainedModel(run.model, run.best, tuple(run.history))
 
 
 class _Run(Generic[M]):
@@ -199,7 +130,7 @@ class _Run(Generic[M]):
         self.epoch, self.step, self.seconds_before = 0, 0, 0.0
         self.losses: list[Tensor] = []
         self.started = time.perf_counter()
-        known = self._evaluate(self.users[:1]).metrics(config.protocol)
+        known = self._evaluate(self.users[:1]).metrics(config.candidates)
         if config.monitor not in known:
             raise InputError(
                 f"no metric {config.monitor!r} to choose by; there are {', '.join(known)}"
@@ -267,7 +198,7 @@ class _Run(Generic[M]):
         self._check()
         shares = np.array_split(self.users, self.processes.count)
         part = self._evaluate(shares[self.processes.rank])
-        found = Evaluation.joined(self.processes.gather(part))
+        found = RankingQuality.joined(self.processes.gather(part))
         losses = self.processes.sum(torch.stack(self.losses)) / self.processes.count
         measured = Measurement(
             self.epoch,
@@ -283,7 +214,7 @@ class _Run(Generic[M]):
             self.best_state = copy.deepcopy(self.model.state_dict())
         return measured
 
-    def _evaluate(self, users: Users) -> Evaluation:
+    def _evaluate(self, users: Users) -> RankingQuality:
         self.model.eval()
         found = self.model.evaluate(self.dataset, "validation", users, coverage=(), quick=True)
         self.model.train()
@@ -296,7 +227,7 @@ class _Run(Generic[M]):
         )
 
     def _monitored(self, measured: Measurement) -> float:
-        return measured.validation[self.config.protocol][self.config.monitor]
+        return measured.validation[self.config.candidates][self.config.monitor]
 
     def _seconds(self) -> float:
         return round(self.seconds_before + time.perf_counter() - self.started, 2)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Pace"]
+__all__ = ["Capacity"]
 
 
 @dataclass(frozen=True)
-class Pace:
+class Capacity:
     """How much is taken in, and how long it may take.
 
     Attributes:

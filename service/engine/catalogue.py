@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import InputError
 from service.engine.index_file import IndexContents, read_index, write_index
-from service.engine.item_cache import KnownItems
+from service.engine.item_cache import ItemCache
 from service.registry import NewItem, RegisteredItem, Registry
 from tokenizer.ids.policy import TakenCodes
 from tokenizer.ids.semantic_id import Codes
@@ -47,7 +47,7 @@ class Catalogue:
         """
         self.pipeline = pipeline
         self.registry = registry
-        self.known = KnownItems()
+        self.known = ItemCache()
         self._index = SemanticIndex(pipeline.codebooks)
         self._newest = 0  # change that the index holds
         self._last = 0  # largest item number among its changes

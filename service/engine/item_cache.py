@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from service.registry import RegisteredItem
 
-__all__ = ["KnownItems"]
+__all__ = ["ItemCache"]
 
 MOST = 50_000  # of a tokenizer: some 40 MB, at most 90
 LARGEST = 1000  # bytes of item_id and title; a larger item is read each time
 LONGEST = 2.0  # seconds since other processes' changes were last taken in
 
 
-class KnownItems:
+class ItemCache:
     """The items of one tokenizer that were looked up last.
 
     An ID never changes, but a title can, and an item can be removed: who follows the registry says

@@ -9,20 +9,20 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.engine.admission import Admission
-from service.engine.capacity import Pace
+from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.engine.problem_error import ProblemError
 from service.engine.tokenizing import Tokenizing
 from service.observability.telemetry import Telemetry
 from service.registry.tokenizers import default_tokenizer
 
-__all__ = ["HeldTokenizers"]
+__all__ = ["LoadedTokenizers"]
 
 SECONDS = 0.5  # between two looks at the database
 logger = logging.getLogger("semid")
 
 
-class HeldTokenizers:
+class LoadedTokenizers:
     """What requests tokenize with: held tokenizers by fingerprint, one of them the default.
 
     The registry's database says which one is the default, for all processes.
@@ -33,7 +33,7 @@ class HeldTokenizers:
         stopping: whether the process has been told to end.
     """
 
-    def __init__(self, catalogues: Sequence[Catalogue], pace: Pace) -> None:
+    def __init__(self, catalogues: Sequence[Catalogue], pace: Capacity) -> None:
         """Hold tokenizers of one database; the first is the default until the database is asked.
 
         Args:

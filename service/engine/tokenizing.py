@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from service.engine.admission import Admission
 from service.engine.batching import Batcher
-from service.engine.capacity import Pace
+from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.observability.telemetry import Telemetry
 from service.registry import RegisteredItem
@@ -54,7 +54,7 @@ class Tokenizing:
         stopping: whether the process has been told to end.
     """
 
-    def __init__(self, catalogue: Catalogue, pace: Pace, telemetry: Telemetry) -> None:
+    def __init__(self, catalogue: Catalogue, pace: Capacity, telemetry: Telemetry) -> None:
         self.catalogue = catalogue
         self._timed = telemetry.timed
         self._tokenized = telemetry.tokenized

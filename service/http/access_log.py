@@ -7,13 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.observability.telemetry import Telemetry
 
-__all__ = ["Observed"]
+__all__ = ["AccessLog"]
 
 QUIET = ("/health/live", "/health/ready", "/metrics")
 log = structlog.get_logger("semid")
 
 
-class Observed:
+class AccessLog:
     """Tells telemetry and log of every answer; of the path, the log keeps no query."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:

@@ -11,11 +11,11 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys.recommender import Recommender
-from service.engine.capacity import Pace
+from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
-from service.engine.loaded_tokenizers import HeldTokenizers
+from service.engine.loaded_tokenizers import LoadedTokenizers
 from service.engine.recommending import Recommending
-from service.http.access_log import Observed
+from service.http.access_log import AccessLog
 from service.http.messages.headers import SecurityHeaders
 from service.http.messages.problems import install_problems
 from service.http.openapi import describe
@@ -26,7 +26,7 @@ from service.http.security.guard import Access, Guard, check_rules
 __all__ = ["create_app", "create_health_app"]
 
 ANYBODY = Access()
-DEFAULT_PACE = Pace()
+DEFAULT_PACE = Capacity()
 # FastAPI's own looks for a collector at each request; ours is `service.observability.telemetry`.
 NO_TRACES = TelemetryConfig(tracing=False, metrics=False, logs=False)
 
@@ -34,7 +34,7 @@ NO_TRACES = TelemetryConfig(tracing=False, metrics=False, logs=False)
 def create_app(
     catalogue: Catalogue,
     access: Access = ANYBODY,
-    pace: Pace = DEFAULT_PACE,
+    pace: Capacity = DEFAULT_PACE,
     others: Sequence[Catalogue] = (),
     health_elsewhere: bool = False,
     recommender: Recommender | None = None,
@@ -49,7 +49,7 @@ def create_app(
     Raises:
         InputError: the recommender reads the IDs of none of these tokenizers.
     """
-    held = HeldTokenizers((catalogue, *others), pace)
+    held = LoadedTokenizers((catalogue, *others), pace)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,7 +90,7 @@ def create_app(
             expose_headers=["Retry-After", "X-Request-ID"],
         )
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Observed, telemetry=held.telemetry)
+    app.add_middleware(AccessLog, telemetry=held.telemetry)
     app.add_middleware(CorrelationIdMiddleware, update_request_header=False, generator=_request_id)
     return app
 

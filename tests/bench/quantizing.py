@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.bench.measure import best_seconds, interleaved_seconds
-from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.model.residual import ResidualQuantizer
 from tokenizer.quantizers import QUANTIZERS
@@ -49,7 +49,7 @@ def _stack_step(config: QuantizerConfig) -> Callable[[], None]:
 
 def _whole_step(config: QuantizerConfig) -> Callable[[], None]:
     """One training step as `semid fit` makes it: network, stack, separation, optimizer."""
-    training = TrainingConfig(quantizer=config, autoencoder=AutoencoderConfig())
+    training = FitConfig(quantizer=config, autoencoder=AutoencoderConfig())
     model = Autoencoder(VECTOR, training.autoencoder, config)
     x = torch.randn(BATCH, VECTOR)
     model.quantizer.start_from(torch.randn(4096, WIDTH), torch.Generator().manual_seed(0))
@@ -155,7 +155,7 @@ def _encoder_seconds(name: str) -> float:
 
 
 def _model() -> Autoencoder:
-    config = TrainingConfig()
+    config = FitConfig()
     model = Autoencoder(VECTOR, config.autoencoder, config.quantizer)
     model.quantizer.start_from(torch.randn(4096, WIDTH), torch.Generator().manual_seed(0))
     return model.eval()

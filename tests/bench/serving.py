@@ -23,7 +23,7 @@ from service.http.messages.bodies import MSGPACK
 from tests.bench.empty import empty_service
 from tests.bench.load import NUMBER, Load, get_requests, post_requests, put_under_load
 from tests.e2e.server import serving
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 from tokenizer.training.fit import fit
 
 __all__ = ["http", "requests_of", "small_service"]
@@ -69,7 +69,7 @@ def small_service(*options: object) -> Iterator[tuple[str, list[str]]]:
     texts = TextTemplate().render_all(demo_items(ITEMS).iter_rows(named=True))
     with tempfile.TemporaryDirectory() as folder:
         tokenizer, database = Path(folder) / "tokenizer", f"sqlite:///{folder}/semid.db"
-        training = TrainingConfig(steps=50, warmup_steps=20)
+        training = FitConfig(steps=50, warmup_steps=20)
         fit(
             tokenizer, embed(texts, encoder), training, TextTemplate(), encoder, "demo",
             baseline=False,

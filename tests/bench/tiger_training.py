@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from data_prep.demo import demo_interactions, demo_items
-from recsys.data.dataset import PADDING, SequenceDataset
+from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.preparation import prepare_dataset
-from recsys.generation.vocabulary import PADDING as PADDING_TOKEN
+from recsys.generation.vocabulary import PADDING
 from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
 from tests.bench.measure import interleaved_seconds
 from tests.recsys.models.t5 import t5_of
@@ -47,13 +47,13 @@ def tiger_training() -> dict[str, Any]:
         theirs = _steps(
             oracle,
             input_ids=history,
-            attention_mask=(history != PADDING_TOKEN).long(),
+            attention_mask=(history != PADDING).long(),
             labels=target,
         )
         seconds = interleaved_seconds({"tiger": mine, "t5": theirs}, rounds=3, repeats=1)
         steps = STEPS_ON_GPU if gpu else 1
         found |= {
-            f"{name}_padding": float((history == PADDING_TOKEN).float().mean()),
+            f"{name}_padding": float((history == PADDING).float().mean()),
             f"{name}_steps_per_second": steps / seconds["tiger"],
             f"{name}_hugging_face_steps_per_second": steps / seconds["t5"],
             f"{name}_ratio": seconds["t5"] / seconds["tiger"],
@@ -73,7 +73,7 @@ def _data() -> SequenceDataset:
 
 def _batches(examples: Tensor, size: int) -> dict[str, Tensor]:
     """Return a batch as training deals it, and one of histories of the greatest length."""
-    lengths = (examples != PADDING).sum(1)
+    lengths = (examples != NO_ITEM).sum(1)
     dealt = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
     longest = (lengths == lengths.max()).nonzero().squeeze(1)
     chosen = {"shoppers": dealt[:size], "full": longest.repeat(size)[:size]}
@@ -82,8 +82,8 @@ def _batches(examples: Tensor, size: int) -> dict[str, Tensor]:
 
 def _tokens(model: TigerRecommender, examples: Tensor) -> tuple[Tensor, Tensor]:
     """Return the tokens of histories and of targets."""
-    last = (examples != PADDING).sum(1, keepdim=True) - 1
-    histories = examples.scatter(1, last, PADDING)[:, :-1]
+    last = (examples != NO_ITEM).sum(1, keepdim=True) - 1
+    histories = examples.scatter(1, last, NO_ITEM)[:, :-1]
     return model.tokens[histories].flatten(1), model.tokens[examples.gather(1, last)[:, 0]]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.quantizers.base.quantizer import Quantizer, QuantizerOutput
-from tokenizer.quantizers.base.search import beam_search
+from tokenizer.quantizers.base.search import search_paths
 
 __all__ = ["ResidualQuantizer"]
 
@@ -87,7 +87,7 @@ class ResidualQuantizer(nn.Module):
     def encode(self, z: Tensor) -> Tensor:
         """Return codes (n, L) int64."""
         if self.beam > 1 and self.stages[0].by_distance:
-            return beam_search(z, [level.searched() for level in self.stages], self.beam)
+            return search_paths(z, [level.searched() for level in self.stages], self.beam)
         residual, codes = z, []
         for level in self.stages:
             chosen = level.encode(residual)

@@ -13,10 +13,16 @@ from data_prep.errors import InputError
 from tokenizer.ids.semantic_id import Codes
 from tokenizer.report.html import chips, figure, item_list, section, table
 from tokenizer.report.pictures import Line, draw_lines, draw_map, level_lines
-from tokenizer.report.prefix_groups import Family, families, shared, spread
+from tokenizer.report.prefix_groups import PrefixGroup, prefix_groups, shared, spread
 from tokenizer.training.health import level_health, unique_share
 
-__all__ = ["CodedItems", "collisions_section", "families_section", "map_section", "usage_section"]
+__all__ = [
+    "CodedItems",
+    "collisions_section",
+    "map_section",
+    "prefix_groups_section",
+    "usage_section",
+]
 
 MOST_COLLISIONS = 12
 MOST_NAMES = 6
@@ -130,7 +136,7 @@ def collisions_section(items: CodedItems) -> str:
     if not groups:
         return section("Collisions", "No two items have the same codes.")
     involved = sum(len(group.rows) for group in groups)
-    parts = [_family(items, group, group.rows) for group in groups[:MOST_COLLISIONS]]
+    parts = [_group(items, group, group.rows) for group in groups[:MOST_COLLISIONS]]
     return section(
         "Collisions",
         f"{involved:,} items share all their codes with another, in {len(groups):,} groups; a "
@@ -141,11 +147,11 @@ def collisions_section(items: CodedItems) -> str:
     )
 
 
-def families_section(items: CodedItems) -> str:
+def prefix_groups_section(items: CodedItems) -> str:
     """Show examples of items under shared prefixes."""
     parts = []
-    for chain in families(items.codes):
-        columns = (_family(items, one, spread(one, items.codes, MOST_NAMES)) for one in chain)
+    for chain in prefix_groups(items.codes):
+        columns = (_group(items, one, spread(one, items.codes, MOST_NAMES)) for one in chain)
         parts.append(f'<div class="columns">{"".join(columns)}</div>')
     lead = "Items under a first code, and under the commonest longer prefixes that begin with it, "
     lead += "which should read as narrower kinds. The first codes run from the commonest to the "
@@ -153,12 +159,12 @@ def families_section(items: CodedItems) -> str:
     return section("Families", lead if parts else "No two items share a first code.", *parts)
 
 
-def _family(items: CodedItems, family: Family, rows: NDArray[np.intp]) -> str:
-    """Return a family with the names of some of its rows."""
+def _group(items: CodedItems, group: PrefixGroup, rows: NDArray[np.intp]) -> str:
+    """Return a group with the names of some of its rows."""
     names = [items.names[row] for row in rows[:MOST_NAMES]]
-    count = len(family.rows)
+    count = len(group.rows)
     return (
-        f'<div class="family">{chips(family.prefix)}<span class="dim">{count:,} items</span>'
+        f'<div class="family">{chips(group.prefix)}<span class="dim">{count:,} items</span>'
         f"{item_list(names, count - len(names))}</div>"
     )
 

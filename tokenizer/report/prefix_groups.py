@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from tokenizer.ids.semantic_id import Codes
 
-__all__ = ["Family", "families", "shared", "spread"]
+__all__ = ["PrefixGroup", "prefix_groups", "shared", "spread"]
 
 Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Family:
+class PrefixGroup:
     """The items under one prefix.
 
     Attributes:
@@ -25,23 +25,23 @@ class Family:
     rows: Rows
 
 
-def shared(codes: Codes, least: int = 2) -> list[Family]:
+def shared(codes: Codes, least: int = 2) -> list[PrefixGroup]:
     """Return the groups of `least` or more equal rows of codes (n, p), ties in the codes' order."""
     distinct, inverse, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     rows = np.argsort(inverse.ravel(), kind="stable")
     ends = np.cumsum(counts)
     return [
-        Family(tuple(distinct[group].tolist()), rows[ends[group] - counts[group] : ends[group]])
-        for group in np.argsort(-counts, kind="stable").tolist()
-        if counts[group] >= least
+        PrefixGroup(tuple(distinct[at].tolist()), rows[ends[at] - counts[at] : ends[at]])
+        for at in np.argsort(-counts, kind="stable").tolist()
+        if counts[at] >= least
     ]
 
 
-def families(codes: Codes, most: int = 6, depth: int = 3) -> list[list[Family]]:
-    """Return examples of families within families.
+def prefix_groups(codes: Codes, most: int = 6, depth: int = 3) -> list[list[PrefixGroup]]:
+    """Return examples of groups within groups.
 
     The first codes run evenly from that with the most items to the median one. Each leads to the
-    largest family under a prefix of `depth` codes, or of fewer where none holds two items.
+    largest group under a prefix of `depth` codes, or of fewer where none holds two items.
 
     Args:
         codes: (n, L).
@@ -62,12 +62,12 @@ def families(codes: Codes, most: int = 6, depth: int = 3) -> list[list[Family]]:
     return nested
 
 
-def spread(family: Family, codes: Codes, most: int) -> Rows:
-    """Return up to `most` rows of a family, evenly over its items in the codes' order."""
-    ordered = family.rows[np.lexsort(codes[family.rows].T[::-1])]
+def spread(group: PrefixGroup, codes: Codes, most: int) -> Rows:
+    """Return up to `most` rows of a group, evenly over its items in the codes' order."""
+    ordered = group.rows[np.lexsort(codes[group.rows].T[::-1])]
     rows: Rows = ordered[np.unique(np.linspace(0, len(ordered) - 1, most).round().astype(int))]
     return rows
 
 
-def _under(prefix: tuple[int, ...], codes: Codes) -> Family:
-    return Family(prefix, np.flatnonzero((codes[:, : len(prefix)] == prefix).all(axis=1)))
+def _under(prefix: tuple[int, ...], codes: Codes) -> PrefixGroup:
+    return PrefixGroup(prefix, np.flatnonzero((codes[:, : len(prefix)] == prefix).all(axis=1)))

@@ -10,8 +10,8 @@ from tokenizer.artifact import TokenizerArtifact
 from tokenizer.report.coded_items import (
     CodedItems,
     collisions_section,
-    families_section,
     map_section,
+    prefix_groups_section,
     usage_section,
 )
 from tokenizer.report.html import figure, page, pairs, section, table, tiles
@@ -53,7 +53,7 @@ def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
             usage_section(items, quantizer.codebook_size),
             map_section(items, codebooks),
             collisions_section(items),
-            families_section(items),
+            prefix_groups_section(items),
         ]
     sections.append(_configuration(tokenizer))
     return page("Tokenizer report", lead, sections)

@@ -20,12 +20,12 @@ from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.progress import Progress
 from data_prep.record import run_record
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.pipeline import check_trainable
 from tokenizer.study.meaning import neighbours_kept, prefix_meaning
 from tokenizer.training.health import level_health, relative_error, unique_share
-from tokenizer.training.loop import TrainingResult, train
+from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.split import split_rows
 
 __all__ = ["COLUMNS", "compare", "measure_run", "summarise"]
@@ -53,7 +53,7 @@ def compare(
     folder: Path,
     vectors: NDArray[np.float32],
     labels: Sequence[str],
-    runs: Sequence[tuple[str, TrainingConfig]],
+    runs: Sequence[tuple[str, FitConfig]],
     data_fingerprint: str,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ def compare(
 
 
 def measure_run(
-    vectors: NDArray[np.float32], labels: Sequence[str], config: TrainingConfig
+    vectors: NDArray[np.float32], labels: Sequence[str], config: FitConfig
 ) -> dict[str, Any]:
     """Train once and measure what the comparison's table tells, by name."""
     x = torch.tensor(vectors)
@@ -149,7 +149,7 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _kept(
-    path: Path, config: TrainingConfig, data_fingerprint: str, digest: str
+    path: Path, config: FitConfig, data_fingerprint: str, digest: str
 ) -> dict[str, Any] | None:
     if not path.exists():
         return None
@@ -162,11 +162,11 @@ def _kept(
     return record if same else None
 
 
-def _plain(config: TrainingConfig) -> Any:
+def _plain(config: FitConfig) -> Any:
     return json.loads(json.dumps(asdict(config)))
 
 
-def _errors(result: TrainingResult) -> dict[str, float]:
+def _errors(result: TrainedTokenizer) -> dict[str, float]:
     best = result.best
     return {
         "train_error": best.train_error,
@@ -175,9 +175,7 @@ def _errors(result: TrainingResult) -> dict[str, float]:
     }
 
 
-def _rate_distortion(
-    model: Autoencoder, x: Tensor, config: TrainingConfig
-) -> list[dict[str, float]]:
+def _rate_distortion(model: Autoencoder, x: Tensor, config: FitConfig) -> list[dict[str, float]]:
     """Return, for each prefix of the codes, its bits and its error on held-out items."""
     held_out = x[split_rows(len(x), config.held_out, config.seed).held_out]
     codes = model.encode(held_out)
@@ -198,7 +196,7 @@ def _collisions(codes: Tensor) -> dict[str, int]:
     return {str(size): groups for size, groups in zip(sizes.tolist(), groups.tolist(), strict=True)}
 
 
-def _median_step(marks: Sequence[float], result: TrainingResult) -> float:
+def _median_step(marks: Sequence[float], result: TrainedTokenizer) -> float:
     """Return the median time of a quantized step, in which none was measured, in milliseconds."""
     after = np.asarray(marks[result.warmup_steps :])
     return float(np.median(np.diff(after)) * 1e3) if len(after) > 1 else 0.0

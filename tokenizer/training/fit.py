@@ -16,13 +16,13 @@ from data_prep.errors import InputError
 from data_prep.record import library_versions, run_record
 from data_prep.text import TextTemplate
 from tokenizer import artifact
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.options import check_training
 from tokenizer.pipeline import check_trainable
 from tokenizer.training.health import level_health, unique_share
-from tokenizer.training.loop import TrainingResult, train
-from tokenizer.training.monitor import Evaluation
+from tokenizer.training.loop import TrainedTokenizer, train
+from tokenizer.training.monitor import CodingQuality
 from tokenizer.training.split import split_rows
 
 __all__ = ["fit"]
@@ -33,12 +33,12 @@ MOST_BASELINE_BITS = 10
 def fit(
     folder: Path,
     vectors: NDArray[np.float32],
-    training: TrainingConfig,
+    training: FitConfig,
     text: TextTemplate,
     encoder: Encoder | None,
     data_fingerprint: str,
     baseline: bool = True,
-    progress: Callable[[int, Evaluation | None], None] | None = None,
+    progress: Callable[[int, CodingQuality | None], None] | None = None,
     policy: Policy = "suffix",
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and save.
@@ -82,7 +82,7 @@ def fit(
 
 
 def _measure(
-    vectors: NDArray[np.float32], training: TrainingConfig, result: TrainingResult
+    vectors: NDArray[np.float32], training: FitConfig, result: TrainedTokenizer
 ) -> dict[str, Any]:
     codes = result.model.encode(torch.tensor(vectors))
     health = level_health(codes, training.quantizer.codebook_size)
@@ -100,7 +100,7 @@ def _measure(
     }
 
 
-def _baseline(vectors: NDArray[np.float32], training: TrainingConfig) -> dict[str, Any]:
+def _baseline(vectors: NDArray[np.float32], training: FitConfig) -> dict[str, Any]:
     """Measure FAISS on the same split, where it can be trained in reasonable time."""
     from tokenizer.training.faiss_baseline import faiss_residual_baseline
 

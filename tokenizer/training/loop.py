@@ -12,7 +12,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.training.checkpoint import (
     load_checkpoint,
@@ -20,16 +20,16 @@ from tokenizer.training.checkpoint import (
     restore_module,
     save_checkpoint,
 )
-from tokenizer.training.monitor import Evaluation, Event, EventLog, evaluate, not_finite
+from tokenizer.training.monitor import CodingQuality, Event, EventLog, evaluate, not_finite
 from tokenizer.training.randomness import deterministic, random_state, restore_random_state
 from tokenizer.training.separation import nearest_others, separation_loss
 from tokenizer.training.split import split_rows
 
-__all__ = ["TrainingResult", "half_cosine", "train", "training_loss"]
+__all__ = ["TrainedTokenizer", "half_cosine", "train", "training_loss"]
 
 
 @dataclass(frozen=True)
-class TrainingResult:
+class TrainedTokenizer:
     """The best model by validation error, in eval mode, and how it came about.
 
     Attributes:
@@ -37,8 +37,8 @@ class TrainingResult:
     """
 
     model: Autoencoder
-    best: Evaluation
-    history: Sequence[Evaluation]
+    best: CodingQuality
+    history: Sequence[CodingQuality]
     events: Sequence[Event]
     seconds: float
     warmup_steps: int
@@ -46,10 +46,10 @@ class TrainingResult:
 
 def train(
     vectors: Tensor,
-    config: TrainingConfig,
-    progress: Callable[[int, Evaluation | None], None] | None = None,
+    config: FitConfig,
+    progress: Callable[[int, CodingQuality | None], None] | None = None,
     checkpoint: Path | None = None,
-) -> TrainingResult:
+) -> TrainedTokenizer:
     """Fit a tokenizer to vectors (n, D) float32 on the CPU or a GPU.
 
     Warm-up without quantization, k-means on the ENCODED latents level by level, then AdamW on the
@@ -82,7 +82,7 @@ def train(
                 break
         run.model.load_state_dict(run.best_state)
         seconds = run.seconds_before + time.perf_counter() - started
-        return TrainingResult(
+        return TrainedTokenizer(
             run.model.eval(), run.best, run.history, run.log.events, seconds, run.warmup
         )
 
@@ -90,7 +90,7 @@ def train(
 class _Run:
     """One training: model, optimizer, draws and log; all of it goes into a checkpoint."""
 
-    def __init__(self, vectors: Tensor, config: TrainingConfig, checkpoint: Path | None) -> None:
+    def __init__(self, vectors: Tensor, config: FitConfig, checkpoint: Path | None) -> None:
         self.vectors, self.config, self.checkpoint = vectors, config, checkpoint
         self.started = time.perf_counter()
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -106,7 +106,7 @@ class _Run:
         follows = any(level.follows for level in self.model.quantizer.stages)
         self.total = self.warmup + config.steps if learnt or follows else 0
         self.optimizer = _optimizer(self.model, config) if learnt else None
-        self.history: list[Evaluation] = []
+        self.history: list[CodingQuality] = []
         self.best_state: dict[str, Tensor] = {}
         size = config.quantizer.codebook_size
         self.log = EventLog(min(1.0, len(vectors) / size))
@@ -116,11 +116,11 @@ class _Run:
             self._start_quantizing()
 
     @property
-    def best(self) -> Evaluation:
+    def best(self) -> CodingQuality:
         """The measurement with the lowest validation error."""
         return min(self.history, key=lambda measured: measured.validation_error)
 
-    def step(self, step: int) -> Evaluation | None:
+    def step(self, step: int) -> CodingQuality | None:
         """Make step number `step`; return the measurement where one was made."""
         config, model = self.config, self.model.train()
         rows = min(config.batch_size, len(self.x))
@@ -154,7 +154,7 @@ class _Run:
         self.model.quantizer.start_from(latents, self.generator)
         self._measure(self.warmup)
 
-    def _measure(self, step: int) -> Evaluation:
+    def _measure(self, step: int) -> CodingQuality:
         measured = evaluate(self.model.eval(), step, self.vectors, self.split)
         if not measured.finite:
             self._stop(step, "a measurement is not finite", self.x[: self.config.batch_size])
@@ -209,12 +209,12 @@ class _Run:
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
         restore_random_state(state["random"], self.generator, self.vectors.device)
-        self.history = [Evaluation(**measured) for measured in state["history"]]
+        self.history = [CodingQuality(**measured) for measured in state["history"]]
         self.log.events = [Event(**event) for event in state["events"]]
 
 
 def training_loss(
-    model: Autoencoder, batch: Tensor, neighbours: Tensor, quantize: bool, config: TrainingConfig
+    model: Autoencoder, batch: Tensor, neighbours: Tensor, quantize: bool, config: FitConfig
 ) -> Tensor:
     """Return the scalar that a step lowers, for standardised rows (n, D) and their neighbours.
 
@@ -230,7 +230,7 @@ def training_loss(
     return loss
 
 
-def _optimizer(model: Autoencoder, config: TrainingConfig) -> torch.optim.Optimizer:
+def _optimizer(model: Autoencoder, config: FitConfig) -> torch.optim.Optimizer:
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():

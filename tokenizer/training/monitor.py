@@ -13,9 +13,9 @@ from torch import Tensor
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.quantizers import GritQuantizer
 from tokenizer.training.health import level_health, relative_error, unique_share
-from tokenizer.training.split import Split
+from tokenizer.training.split import RowSplit
 
-__all__ = ["Evaluation", "Event", "EventLog", "evaluate", "not_finite"]
+__all__ = ["CodingQuality", "Event", "EventLog", "evaluate", "not_finite"]
 
 LEAST_UTILIZATION = 0.5
 TOLD = {
@@ -26,7 +26,7 @@ TOLD = {
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class CodingQuality:
     """One measurement during training; errors as `tokenizer.training.health.relative_error`.
 
     Figures of levels are tuples of L.
@@ -72,7 +72,7 @@ class Event:
 
 
 @torch.no_grad()
-def evaluate(model: Autoencoder, step: int, vectors: Tensor, split: Split) -> Evaluation:
+def evaluate(model: Autoencoder, step: int, vectors: Tensor, split: RowSplit) -> CodingQuality:
     """Measure a model in eval mode on raw vectors (n, D)."""
     stages = model.quantizer.stages
     codes = model.encode(vectors)
@@ -83,7 +83,7 @@ def evaluate(model: Autoencoder, step: int, vectors: Tensor, split: Split) -> Ev
         return relative_error(vectors[rows], decoded[rows], model.mean)
 
     lengths = [level.searched().norm(dim=1) for level in stages]
-    return Evaluation(
+    return CodingQuality(
         step=step,
         train_error=error(split.training),
         validation_error=error(split.validation),
@@ -128,7 +128,7 @@ class EventLog:
         for level, counts in enumerate(acted, start=1):
             self._acted.setdefault(level, Counter()).update(counts)
 
-    def measured(self, evaluation: Evaluation) -> None:
+    def measured(self, evaluation: CodingQuality) -> None:
         """Write down what happened since the last measurement, and what it shows."""
         for level, counts in self._acted.items():
             self.events += [

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Split", "split_rows"]
+__all__ = ["RowSplit", "split_rows"]
 
 
 @dataclass(frozen=True)
-class Split:
+class RowSplit:
     """Row numbers, each ascending: to train on, to choose the step by, and to report on."""
 
     training: Tensor
@@ -17,15 +17,15 @@ class Split:
     held_out: Tensor
 
 
-def split_rows(count: int, share: float, seed: int) -> Split:
+def split_rows(count: int, share: float, seed: int) -> RowSplit:
     """Hold out `share` of the rows, half to validate and half to report.
 
     With fewer than 20 rows none is held out and all rows serve for all three.
     """
     if count < 20:
         rows = torch.arange(count)
-        return Split(rows, rows, rows)
+        return RowSplit(rows, rows, rows)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     half = max(1, round(count * share / 2))
     parts = order[2 * half :], order[:half], order[half : 2 * half]
-    return Split(*(part.sort().values for part in parts))
+    return RowSplit(*(part.sort().values for part in parts))

@@ -87,7 +87,7 @@ def amazon(
     from recsys.benchmarks.run import Plan, run_plan
     from recsys.benchmarks.summary import write_summary
     from service.cli.data.catalogue import open_cache
-    from tokenizer.config import TrainingConfig
+    from tokenizer.config import FitConfig
     from tokenizer.options import check_training, fitted_to_size, with_options
 
     check_name("preset", preset, PRESETS)
@@ -97,11 +97,11 @@ def amazon(
         check_name("model", name, chosen.models)
     given = dict(chosen.tokenizer) | option_map(options)
     configs = []
-    usual = str(given.pop("levels", TrainingConfig().quantizer.levels))
+    usual = str(given.pop("levels", FitConfig().quantizer.levels))
     for length in _names(levels) or [usual]:
         for name in _names(quantizers):
             changes = given | {"quantizer": name, "levels": length}
-            config = fitted_to_size(with_options(TrainingConfig(), changes))
+            config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
             configs.append(config)
     check_device(device)

@@ -12,7 +12,7 @@ from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import DeviceOption, SetOption, check_device, option_map
 
 if TYPE_CHECKING:
-    from recsys.evaluation.full_ranking import Evaluation
+    from recsys.evaluation.full_ranking import RankingQuality
 
 __all__ = ["evaluate", "train"]
 
@@ -75,7 +75,7 @@ def train(
         def report(step: int, total: int, measured: Measurement | None) -> None:
             progress.goes_to(step, total)
             if measured is not None:
-                figure = measured.validation[training.protocol][training.monitor]
+                figure = measured.validation[training.candidates][training.monitor]
                 progress.note(f"epoch {measured.epoch}, {training.monitor} {figure:.4f}")
 
         result = train_model(
@@ -109,7 +109,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="File for the figures, as JSON.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Rank every user's test item among all items, by both protocols.
+    """Rank every user's test item among all items, and among those outside the history.
 
     The file's items are those that the recommender was trained on.
 
@@ -157,16 +157,16 @@ def _changed(training: Any, given: dict[str, str]) -> Any:
         raise InputError(f"--set {first['loc'][0]}: {first['msg']}") from error
 
 
-def _told(found: "Evaluation") -> dict[str, dict[str, float]]:
+def _told(found: "RankingQuality") -> dict[str, dict[str, float]]:
     return {name: found.metrics(name) for name in found.ranks}
 
 
-def _print(found: "Evaluation") -> None:
+def _print(found: "RankingQuality") -> None:
     from recsys.evaluation.metrics import CUTOFFS
 
     told = _told(found)
     output.print("| | all items ranked | history left out |\n|---|---|---|")
     for name in [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]:
         if name in told["all"]:
-            both = " | ".join(f"{told[protocol][name]:.4f}" for protocol in told)
+            both = " | ".join(f"{told[candidates][name]:.4f}" for candidates in told)
             output.print(f"| {name} | {both} |")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.terminal.console import bar, output
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,7 +51,7 @@ def demo(
     output.print(
         f"{out}: {items:,} items, {shoppers:,} shoppers, {interactions.height:,} purchases"
     )
-    _fit(catalogue, out, encoder, TrainingConfig(steps=steps, seed=seed))
+    _fit(catalogue, out, encoder, FitConfig(steps=steps, seed=seed))
     fingerprint = _tokenize(catalogue, out)
     recommender = _train(out)
     if listener is not None:
@@ -62,7 +62,7 @@ def demo(
         run(settings, catalogue, listener, show)
 
 
-def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: TrainingConfig) -> None:
+def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig) -> None:
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.record import file_digest

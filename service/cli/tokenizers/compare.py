@@ -17,11 +17,11 @@ from service.cli.terminal.options import (
     column_map,
     option_map,
 )
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 
 __all__ = ["ablate", "compare"]
 
-_training = TrainingConfig()
+_training = FitConfig()
 
 ItemsArgument = Annotated[
     Path, typer.Argument(help="Catalogue: .parquet, .csv or .jsonl (.gz)", show_default=False)
@@ -128,7 +128,7 @@ def _run(
 
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
-    runs: list[tuple[str, TrainingConfig]] = []
+    runs: list[tuple[str, FitConfig]] = []
     for name, changes in rows.items():
         config = fitted_to_size(with_options(_training, dict(shared) | dict(changes)))
         check_training(config)

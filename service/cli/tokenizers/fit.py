@@ -16,11 +16,11 @@ from service.cli.terminal.options import (
     column_map,
     option_map,
 )
-from tokenizer.config import AutoencoderConfig, QuantizerConfig, TrainingConfig
+from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 
 __all__ = ["fit"]
 
-_training, _stack, _network = TrainingConfig(), QuantizerConfig(), AutoencoderConfig()
+_training, _stack, _network = FitConfig(), QuantizerConfig(), AutoencoderConfig()
 
 
 def fit(
@@ -161,7 +161,7 @@ def fit(
     from tokenizer.artifact import FILES
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
-    from tokenizer.training.monitor import Evaluation
+    from tokenizer.training.monitor import CodingQuality
 
     frame = read_items(items, column_map(column), category_separator)
     if out.exists() and not overwrite:
@@ -187,7 +187,7 @@ def fit(
         matrix = vectors_of_items(frame, vectors)
     with bar("training", training.warmup_steps + training.steps) as progress:
 
-        def report(_: int, measured: Evaluation | None) -> None:
+        def report(_: int, measured: CodingQuality | None) -> None:
             progress(1)
             if measured is not None:
                 progress.note(f"held-out error {measured.held_out_error:.3f}")

@@ -19,7 +19,7 @@ from service.http.messages.problems import RESPONSES, as_problem, problem_docume
 from service.http.messages.schemas import TokenizedItem
 from service.http.routes.dependencies import NAMES_TOKENIZER, tokenizing_of
 from service.http.routes.direct import Direct
-from service.http.routes.response_buffer import Spool
+from service.http.routes.response_buffer import ResponseBuffer
 
 __all__ = ["router"]
 
@@ -69,7 +69,7 @@ class _Answers(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        with Spool(MOST_SPOOLED) as spool:
+        with ResponseBuffer(MOST_SPOOLED) as spool:
             answering = asyncio.create_task(self._answer(spool))
             try:
                 while piece := await spool.read():
@@ -79,7 +79,7 @@ class _Answers(Response):
                 answering.cancel()
         await send({"type": "http.response.body", "body": b""})
 
-    async def _answer(self, spool: Spool) -> None:
+    async def _answer(self, spool: ResponseBuffer) -> None:
         last = 0
         try:
             chunks = _ahead(self._request.stream(), self._go_on)

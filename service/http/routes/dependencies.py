@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Request
 
 from service.engine.catalogue import Catalogue
-from service.engine.loaded_tokenizers import HeldTokenizers
+from service.engine.loaded_tokenizers import LoadedTokenizers
 from service.engine.recommending import Recommending
 from service.engine.tokenizing import Tokenizing
 
@@ -24,13 +24,13 @@ Fingerprint = Annotated[
 ]
 
 
-async def held_of(request: Request) -> HeldTokenizers:
+async def held_of(request: Request) -> LoadedTokenizers:
     """Return the tokenizers that the application holds."""
-    held: HeldTokenizers = request.app.state.held
+    held: LoadedTokenizers = request.app.state.held
     return held
 
 
-HeldDependency = Annotated[HeldTokenizers, Depends(held_of)]
+HeldDependency = Annotated[LoadedTokenizers, Depends(held_of)]
 
 
 async def _tokenizing(held: HeldDependency, tokenizer: Fingerprint = None) -> Tokenizing:
@@ -50,7 +50,7 @@ CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
 
 def tokenizing_of(request: Request) -> Tokenizing:
     """Return the tokenizer that a request names, for routes that read the request themselves."""
-    held: HeldTokenizers = request.app.state.held
+    held: LoadedTokenizers = request.app.state.held
     asked = request.scope["query_string"]  # most often nothing
     return held.named(request.query_params.get("tokenizer") if asked else None)
 

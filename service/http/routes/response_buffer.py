@@ -5,13 +5,13 @@ import tempfile
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Spool"]
+__all__ = ["ResponseBuffer"]
 
 IN_MEMORY = 2**20
 PIECE = 2**16
 
 
-class Spool:
+class ResponseBuffer:
     """A queue of bytes whose memory is bounded, and whose writer does not wait for its reader.
 
     A client may so send all of a body before it reads the answer, as most libraries do: a server

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from recsys.data.dataset import SequenceDataset
-from recsys.evaluation.full_ranking import PROTOCOLS, evaluate, target_ranks
+from recsys.evaluation.full_ranking import CANDIDATES, evaluate, target_ranks
 from recsys.models.baselines import CoOccurrence, Popularity
 from tests.recsys.conftest import dataset_of
 
@@ -64,7 +64,7 @@ def test_evaluation_in_batches_is_evaluation_at_once(dataset: SequenceDataset) -
         evaluate(lambda h: table[h[:, 0]], dataset, "validation", batch_size=size)
         for size in (10_000, 7)
     )
-    for name in PROTOCOLS:
+    for name in CANDIDATES:
         assert (whole.ranks[name] == parts.ranks[name]).all()
         assert whole.metrics(name) == parts.metrics(name)
     assert (whole.ranks["without_history"] <= whole.ranks["all"]).all()

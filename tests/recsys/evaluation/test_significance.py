@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recsys.evaluation.significance import compare, holm, paired_bootstrap, paired_t
+from recsys.evaluation.significance import holm, paired_bootstrap, paired_t, paired_tests
 
 
 def test_the_t_test_is_scipys() -> None:
@@ -79,7 +79,7 @@ def test_a_table_of_comparisons() -> None:
         "same": {"ndcg@10": base + draw.normal(0, 0.1, 800), "mrr": base},
         "better": {"ndcg@10": base + draw.normal(0.05, 0.1, 800), "mrr": base + 0.01},
     }
-    table = compare(systems, "base", ("ndcg@10", "mrr"), resamples=2000)
+    table = paired_tests(systems, "base", ("ndcg@10", "mrr"), resamples=2000)
     assert [(row.system, row.metric) for row in table] == [
         (name, metric) for name in ("same", "better") for metric in ("ndcg@10", "mrr")
     ]
@@ -87,7 +87,7 @@ def test_a_table_of_comparisons() -> None:
     assert [row.p_holm for row in table] == list(holm([row.p_t for row in table]))
     assert table[2].low < table[2].difference < table[2].high
     with pytest.raises(KeyError):
-        compare(systems, "base", ["recall@10"])
+        paired_tests(systems, "base", ["recall@10"])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import evaluate
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import LOSSES, OUTPUTS, DualEncoder, DualEncoderConfig
-from recsys.training.loop import TrainingConfig, train
+from recsys.training.config import TrainingConfig
+from recsys.training.loop import train
 from tests.recsys.conftest import dataset_of
 
 TOWER = TowerConfig(width=16, layers=2, heads=2, feedforward=32, dropout=0.5, history=8)

@@ -9,7 +9,8 @@ from recsys.data.histories import items_until
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.repeats import RepeatScore
 from recsys.models.sasrec import Sasrec
-from recsys.training.loop import TrainingConfig, train
+from recsys.training.config import TrainingConfig
+from recsys.training.loop import train
 from tests.recsys.conftest import dataset_of
 
 TOWER = TowerConfig(width=16, layers=1, heads=2, feedforward=32, dropout=0.1, repeats=True)

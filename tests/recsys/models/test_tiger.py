@@ -6,10 +6,11 @@ import torch
 
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
-from recsys.evaluation.full_ranking import PROTOCOLS, evaluate, target_ranks
+from recsys.evaluation.full_ranking import CANDIDATES, evaluate, target_ranks
 from recsys.models.baselines import Popularity
 from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
-from recsys.training.loop import TrainingConfig, train
+from recsys.training.config import TrainingConfig
+from recsys.training.loop import train
 from tests.recsys.conftest import dataset_of, in_order
 
 ITEMS = 50
@@ -64,7 +65,7 @@ def test_ranks_are_those_of_scoring_every_item() -> None:
     )
     targets = torch.from_numpy(data.targets("test")[users])
     expected = target_ranks(scores, targets, torch.from_numpy(data.histories("test"))[users])
-    for name in PROTOCOLS:
+    for name in CANDIDATES:
         assert found.ranks[name].tolist() == expected[name].tolist()
     assert found.ranks["without_history"].sum() < found.ranks["all"].sum()
 
@@ -86,14 +87,14 @@ def test_beyond_the_beam_is_not_found_and_deeper_metrics_are_left_out() -> None:
 
 
 def test_it_learns_what_follows_what() -> None:
-    """With user tokens; far above popularity, by both protocols."""
+    """With user tokens; far above popularity, among both candidate sets."""
     data, model = in_order(), replace(TINY, user_buckets=7)
     popular = evaluate(Popularity(data).scores, data, "validation")
     config = TrainingConfig(
         epochs=8, batch_size=32, learning_rate=1e-2, warmup_steps=20, evaluate_every=4
     )
     best = train(lambda: TigerRecommender(model, data), data, config).best
-    for name in PROTOCOLS:
+    for name in CANDIDATES:
         assert best.validation[name]["ndcg@10"] > 2 * popular.metrics(name)["ndcg@10"]
         assert best.validation[name]["ndcg@10"] > 0.6
 
@@ -103,12 +104,12 @@ def test_a_users_list_does_not_depend_on_the_batch() -> None:
     whole = model.evaluate(data, "test")
     for user in (0, 77):
         alone = model.evaluate(data, "test", np.array([user]))
-        for name in PROTOCOLS:
+        for name in CANDIDATES:
             assert alone.ranks[name] == whole.ranks[name][user]
     kept = _model(replace(TINY, user_buckets=7), data.without_users()).eval()  # as it is loaded
     kept.load_state_dict(model.state_dict())
     again = kept.evaluate(data, "test")
-    for name in PROTOCOLS:
+    for name in CANDIDATES:
         assert np.array_equal(again.ranks[name], whole.ranks[name])
 
 

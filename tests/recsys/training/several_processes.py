@@ -13,7 +13,8 @@ from recsys.models.base import NextItemModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.sasrec import Sasrec
 from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
-from recsys.training.loop import Measurement, TrainingConfig, TrainingResult, train
+from recsys.training.config import TrainingConfig
+from recsys.training.loop import Measurement, TrainedModel, train
 from tests.recsys.conftest import in_order
 
 __all__ = ["CONFIG", "outcome", "trained"]
@@ -26,7 +27,7 @@ USERS = 53  # whose examples and validation no two processes share evenly
 
 def trained(
     model: str, dropout: float, folder: Path | None, killed_at: int = 0
-) -> TrainingResult[NextItemModel]:
+) -> TrainedModel[NextItemModel]:
     """Train a small model; end the process after a step, as a machine that goes down does."""
     data = in_order(USERS)
 
@@ -49,7 +50,7 @@ def trained(
     return train(build, data, CONFIG, folder, progress)
 
 
-def outcome(result: TrainingResult[NextItemModel]) -> dict[str, Any]:
+def outcome(result: TrainedModel[NextItemModel]) -> dict[str, Any]:
     """Return the curve and a digest of the weights, for JSON."""
     curve = [{**asdict(measured), "seconds": 0} for measured in result.history]
     weights = torch.cat([p.detach().flatten() for p in result.model.parameters()])

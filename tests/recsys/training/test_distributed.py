@@ -56,8 +56,8 @@ def test_two_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
         alone = outcome(trained(model, dropout=0.0, folder=None))
         for theirs, ours in zip(found["curve"], alone["curve"], strict=True):
             assert theirs["train_loss"] == pytest.approx(ours["train_loss"], rel=1e-4)
-            for protocol, metrics in ours["validation"].items():
-                assert theirs["validation"][protocol] == pytest.approx(metrics, abs=0.02)
+            for candidates, metrics in ours["validation"].items():
+                assert theirs["validation"][candidates] == pytest.approx(metrics, abs=0.02)
         assert found["weights"] == pytest.approx(alone["weights"], abs=1e-3)
         assert sorted(path.name for path in (tmp_path / f"{model}0").iterdir()) == [
             "checkpoint.pt", "metrics.jsonl"

@@ -18,13 +18,8 @@ from recsys.models.base import NextItemModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.sasrec import Sasrec
 from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
-from recsys.training.loop import (
-    Measurement,
-    TrainingConfig,
-    TrainingResult,
-    _validation_users,
-    train,
-)
+from recsys.training.config import TrainingConfig
+from recsys.training.loop import Measurement, TrainedModel, _validation_users, train
 from tests.recsys.conftest import dataset_of, in_order
 
 TINY = TowerConfig(width=16, layers=1, heads=1, feedforward=16, dropout=0.2, history=8)
@@ -35,11 +30,11 @@ class Stop(Exception):  # noqa: N818
     """What a user's Ctrl-C is here."""
 
 
-def _train(dataset: SequenceDataset, config: TrainingConfig = SHORT) -> TrainingResult[Sasrec]:
+def _train(dataset: SequenceDataset, config: TrainingConfig = SHORT) -> TrainedModel[Sasrec]:
     return train(lambda: Sasrec(TINY, dataset), dataset, config)
 
 
-def _curve(result: TrainingResult[Sasrec]) -> list[Measurement]:
+def _curve(result: TrainedModel[Sasrec]) -> list[Measurement]:
     return [replace(measured, seconds=0) for measured in result.history]
 
 
@@ -197,7 +192,7 @@ def test_the_learning_rate_warms_up_and_falls(dataset: SequenceDataset) -> None:
 def test_measurements_are_made_when_they_are_due(dataset: SequenceDataset) -> None:
     result = _train(dataset, replace(SHORT, evaluate_every=3))
     assert [measured.epoch for measured in result.history] == [3, 4]
-    left_out = _train(dataset, replace(SHORT, protocol="without_history", monitor="recall@20"))
+    left_out = _train(dataset, replace(SHORT, candidates="without_history", monitor="recall@20"))
     assert left_out.best.validation["without_history"]["recall@20"] == max(
         measured.validation["without_history"]["recall@20"] for measured in left_out.history
     )

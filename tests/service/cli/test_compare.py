@@ -7,7 +7,7 @@ import pytest
 
 from data_prep.errors import InputError
 from tests.service.cli.command import Command, refused
-from tokenizer.config import TrainingConfig
+from tokenizer.config import FitConfig
 from tokenizer.options import check_training, fitted_to_size, with_options
 from tokenizer.quantizers import QUANTIZERS
 from tokenizer.study.ablations import STUDIES
@@ -84,7 +84,7 @@ def test_an_ablation_changes_one_thing_a_row(semid: Command, catalogue: Path) ->
 @pytest.mark.parametrize("study", sorted(STUDIES))
 def test_every_row_of_every_study_can_be_built(study: str) -> None:
     for changes in STUDIES[study].values():
-        config = fitted_to_size(with_options(TrainingConfig(), changes))
+        config = fitted_to_size(with_options(FitConfig(), changes))
         check_training(config)
 
 
@@ -112,4 +112,4 @@ def test_values_out_of_bounds_are_named(option: str) -> None:
     """What --set says is held to the bounds that options of their own have."""
     name, _, value = option.partition("=")
     with pytest.raises(InputError, match=f"{name} .* is outside"):
-        check_training(with_options(TrainingConfig(), {name: value}))
+        check_training(with_options(FitConfig(), {name: value}))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.engine import item_cache as known_items
-from service.engine.item_cache import LONGEST, KnownItems
+from service.engine.item_cache import LONGEST, ItemCache
 from service.registry import RegisteredItem
 
 
@@ -15,16 +15,16 @@ def _item(number: int, title: str = "") -> RegisteredItem:
 
 
 @pytest.fixture
-def known() -> KnownItems:
+def known() -> ItemCache:
     """Return three items, read when the registry had changed seven times."""
-    known = KnownItems()
+    known = ItemCache()
     known.changed(np.asarray([1, 2, 3]), 7)
     known.followed(time.monotonic())
     known.put([_item(1), _item(2), _item(3)], 7)
     return known
 
 
-def test_what_was_put_is_known_until_it_changes(known: KnownItems) -> None:
+def test_what_was_put_is_known_until_it_changes(known: ItemCache) -> None:
     assert known.get("i2") == _item(2)
     assert known.get("i4") is None
     known.changed(np.asarray([2, 9]), 8)
@@ -32,7 +32,7 @@ def test_what_was_put_is_known_until_it_changes(known: KnownItems) -> None:
     assert known.get("i1") == _item(1)
 
 
-def test_what_was_read_before_a_change_is_not_kept(known: KnownItems) -> None:
+def test_what_was_read_before_a_change_is_not_kept(known: ItemCache) -> None:
     newest = known.newest
     old = _item(4, "old title")
     known.changed(np.asarray([4]), 8)
@@ -42,7 +42,7 @@ def test_what_was_read_before_a_change_is_not_kept(known: KnownItems) -> None:
     assert known.get("i4") == _item(4, "new title")
 
 
-def test_nothing_is_known_while_the_registry_cannot_be_followed(known: KnownItems) -> None:
+def test_nothing_is_known_while_the_registry_cannot_be_followed(known: ItemCache) -> None:
     known.followed(time.monotonic() - LONGEST)
     assert known.get("i1") is None
     known.followed(time.monotonic())
@@ -50,7 +50,7 @@ def test_nothing_is_known_while_the_registry_cannot_be_followed(known: KnownItem
 
 
 def test_those_looked_up_longest_ago_are_forgotten(
-    known: KnownItems, monkeypatch: pytest.MonkeyPatch
+    known: ItemCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_items, "MOST", 3)
     known.get("i1")

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from fastapi import FastAPI
 
-from service.engine.capacity import Pace
+from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
@@ -94,7 +94,7 @@ def test_a_full_queue_refuses_early_and_counts_single_and_batch_alike(
     """51 items fit as one and fifty; the next request waits for neither."""
     fifty = {"items": [{"item_id": f"b{n}", "title": f"Soap {n}"} for n in range(50)]}
     ones = [{"items": [{"item_id": f"s{n}", "title": f"Soap {n}"}]} for n in range(4)]
-    app = create_app(Catalogue(pipeline, registry), pace=Pace(queue=51))
+    app = create_app(Catalogue(pipeline, registry), pace=Capacity(queue=51))
     answers = _at_once(app, [ones[0], fifty, ones[1], fifty, ones[2]])
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429, 429]
     for answer in answers[2:]:
@@ -107,7 +107,7 @@ def test_a_full_queue_refuses_early_and_counts_single_and_batch_alike(
 def test_a_request_that_takes_too_long_is_a_503_and_the_service_goes_on(
     pipeline: Pipeline, registry: Registry
 ) -> None:
-    app = create_app(Catalogue(pipeline, registry), pace=Pace(timeout=1e-6))
+    app = create_app(Catalogue(pipeline, registry), pace=Capacity(timeout=1e-6))
     [answer] = _at_once(app, [{"items": [{"item_id": "a", "title": "Soap"}]}])
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"

@@ -12,11 +12,11 @@ import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from service.engine.capacity import Pace
+from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.http.routes import bulk
-from service.http.routes.response_buffer import Spool
+from service.http.routes.response_buffer import ResponseBuffer
 from service.registry import Registry, open_database
 from tokenizer.offline.catalogue import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
@@ -33,7 +33,7 @@ def registry(tmp_path: Path, pipeline: Pipeline) -> Iterator[Registry]:
 
 @pytest.fixture
 def client(pipeline: Pipeline, registry: Registry) -> Iterator[TestClient]:
-    app = create_app(Catalogue(pipeline, registry), pace=Pace(queue=300))
+    app = create_app(Catalogue(pipeline, registry), pace=Capacity(queue=300))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -124,7 +124,7 @@ def test_lines_are_the_same_however_the_body_is_cut(monkeypatch: pytest.MonkeyPa
 
 def test_the_spool_keeps_order_and_its_writer_does_not_wait() -> None:
     async def main() -> None:
-        with Spool(most=10**9) as spool:
+        with ResponseBuffer(most=10**9) as spool:
             data = bytes(range(256)) * 8
             for _ in range(1000):  # 2 MB: beyond what is kept in memory
                 await spool.write(data)
@@ -139,7 +139,7 @@ def test_the_spool_keeps_order_and_its_writer_does_not_wait() -> None:
 
 def test_the_spools_writer_waits_at_its_bound_until_it_is_read() -> None:
     async def main() -> None:
-        with Spool(most=10) as spool:
+        with ResponseBuffer(most=10) as spool:
             await spool.write(b"x" * 11)
             writing = asyncio.ensure_future(spool.write(b"y"))
             await asyncio.sleep(0.01)

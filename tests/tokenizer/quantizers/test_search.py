@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tokenizer.quantizers.base import search
-from tokenizer.quantizers.base.search import beam_search, nearest, nearest_codes
+from tokenizer.quantizers.base.search import nearest, nearest_codes, search_paths
 
 
 def _books(levels: int = 3, size: int = 6, width: int = 4) -> list[torch.Tensor]:
@@ -40,17 +40,17 @@ def test_a_beam_of_one_is_greedy_and_a_full_one_is_exhaustive() -> None:
     for book in books:
         greedy.append(nearest(residual, book)[0])
         residual = residual - book[greedy[-1]]
-    assert torch.equal(beam_search(z, books, 1), torch.stack(greedy, dim=1))
+    assert torch.equal(search_paths(z, books, 1), torch.stack(greedy, dim=1))
     every = torch.tensor(list(product(range(6), repeat=3)))
     sums = sum((book[every[:, i]] for i, book in enumerate(books)), torch.zeros(216, 4))
     best = torch.cdist(z, sums).min(1).values.square()
-    assert torch.allclose(_lost(z, beam_search(z, books, 216), books), best, atol=1e-4)
+    assert torch.allclose(_lost(z, search_paths(z, books, 216), books), best, atol=1e-4)
 
 
 def test_wider_beams_lose_less_on_the_whole() -> None:
     books = _books(levels=4, size=16, width=8)
     z = torch.randn(500, 8, generator=torch.Generator().manual_seed(3))
-    lost = [_lost(z, beam_search(z, books, beam), books).sum().item() for beam in (1, 2, 8, 64)]
+    lost = [_lost(z, search_paths(z, books, beam), books).sum().item() for beam in (1, 2, 8, 64)]
     assert lost == sorted(lost, reverse=True)
     assert lost[0] > 1.02 * lost[-1]
 
@@ -58,7 +58,7 @@ def test_wider_beams_lose_less_on_the_whole() -> None:
 def test_a_beam_in_parts_is_the_beam(monkeypatch: pytest.MonkeyPatch) -> None:
     books, largest = _books(size=16), []
     z = torch.randn(500, 4, generator=torch.Generator().manual_seed(4))
-    whole = beam_search(z, books, 5)
+    whole = search_paths(z, books, 5)
     addmm = torch.addmm
 
     def watched(*args: Any, **options: Any) -> torch.Tensor:
@@ -68,10 +68,10 @@ def test_a_beam_in_parts_is_the_beam(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(search, "MOST_SCORES", 1000)
     monkeypatch.setattr(torch, "addmm", watched)
-    assert torch.equal(beam_search(z, books, 5), whole)
+    assert torch.equal(search_paths(z, books, 5), whole)
     assert max(largest) <= 1000
 
 
 def test_no_vectors_have_no_codes() -> None:
-    assert beam_search(torch.zeros(0, 4), _books(), 5).shape == (0, 3)
+    assert search_paths(torch.zeros(0, 4), _books(), 5).shape == (0, 3)
     assert nearest(torch.zeros(0, 4), _books()[0])[0].shape == (0,)

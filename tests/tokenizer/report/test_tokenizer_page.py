@@ -17,7 +17,7 @@ from tokenizer.offline.id_table import SEMANTIC_IDS
 from tokenizer.pipeline import Pipeline
 from tokenizer.report.coded_items import CodedItems
 from tokenizer.report.pictures import Line, draw_lines
-from tokenizer.report.prefix_groups import families, shared, spread
+from tokenizer.report.prefix_groups import prefix_groups, shared, spread
 from tokenizer.report.tokenizer_page import report
 
 Attributes = list[tuple[str, str | None]]
@@ -166,14 +166,14 @@ def test_families_lead_to_the_largest_long_prefix() -> None:
         dtype=np.uint16,
     )
     assert [(one.prefix, one.rows.tolist()) for one in shared(codes)] == [((1, 2, 3), [3, 4])]
-    found = families(codes)
+    found = prefix_groups(codes)
     assert [[one.prefix for one in chain] for chain in found] == [[(1,), (1, 2), (1, 2, 3)]]
     assert found[0][0].rows.tolist() == [0, 1, 2, 3, 4]
     assert spread(found[0][0], codes, 3).tolist() == [3, 0, 2]
     assert spread(found[0][0], codes, 50).tolist() == [3, 4, 0, 1, 2]
-    shallow = families(codes[[0, 1, 5]])
+    shallow = prefix_groups(codes[[0, 1, 5]])
     assert [one.prefix for one in shallow[0]] == [(1,), (1, 5)]
-    assert families(codes[:1]) == []
+    assert prefix_groups(codes[:1]) == []
 
 
 def test_long_lines_are_thinned_to_their_ends() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import SMALL
 from tokenizer.training.loop import train
-from tokenizer.training.monitor import Evaluation
+from tokenizer.training.monitor import CodingQuality
 
 
 class Stop(Exception):  # noqa: N818
@@ -26,7 +26,7 @@ def test_a_stopped_training_goes_on_to_the_same_result(
     config = replace(SMALL, quantizer=replace(SMALL.quantizer, name=name, protocol=protocol))
     whole = train(x, config)
 
-    def stop(step: int, _: Evaluation | None) -> None:
+    def stop(step: int, _: CodingQuality | None) -> None:
         if step == 65:
             raise Stop
 
@@ -128,7 +128,7 @@ def test_a_training_stopped_before_its_second_measurement_goes_on(
     x, checkpoint = torch.from_numpy(vectors), tmp_path / "checkpoint.pt"
     config = replace(SMALL, autoencoder=replace(SMALL.autoencoder, network="identity"))
 
-    def stop(step: int, _: Evaluation | None) -> None:
+    def stop(step: int, _: CodingQuality | None) -> None:
         if step == 5:
             raise Stop
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["beam_search", "extend_paths", "half_distances", "nearest", "nearest_codes"]
+__all__ = ["extend_paths", "half_distances", "nearest", "nearest_codes", "search_paths"]
 
 CHUNK = 4096
 MOST_SCORES = 1 << 25  # held at once by a beam; 128 MiB in float32
@@ -54,7 +54,7 @@ def _argmin(scores: Tensor) -> Tensor:
     return scores.argmin(1)
 
 
-def beam_search(z: Tensor, codebooks: Sequence[Tensor], beam: int) -> Tensor:
+def search_paths(z: Tensor, codebooks: Sequence[Tensor], beam: int) -> Tensor:
     """Return codes (n, L) of vectors (n, d) whose codewords add up to near them.
 
     After each level the `beam` sums nearest to the vector go on; one path is the greedy search.
