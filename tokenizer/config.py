@@ -32,7 +32,8 @@ class QuantizerConfig:
         protocol: the raw codebook stays (`frozen`) or learns (`joint`, `joint_ema`), a name of
             `tokenizer.quantizers.grit.codebook.PROTOCOLS` (grit).
         usage_weight: of the KL of usage to uniform under `joint` (grit).
-        sum_weight: of ‖sg z − Σ q‖², the gap that all levels leave together (grit).
+        sum_weight: of ‖sg z − Σ q‖², the gap that all levels leave together, where codewords
+            learn by gradient.
         reset_below: share of uniform use below which a codeword counts as dead and is put on a
             latent anew; 0 never resets (grit with a joint protocol).
         row_norm: normalise the rows of the raw codebook to length 1, instead of only their mean

@@ -28,7 +28,6 @@ class LshQuantizer(StartedTogether):
 
     binary = True
     by_distance = False
-    on_sum = True
     parallel = True
     planes: Tensor
     thresholds: Tensor

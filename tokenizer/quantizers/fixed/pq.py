@@ -23,7 +23,6 @@ class ProductQuantizer(StartedTogether):
         InputError: fewer dimensions than levels.
     """
 
-    on_sum = True
     parallel = True
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:

@@ -17,6 +17,8 @@ class LearntCodebook(Quantizer):
         codes_matrix: C, a parameter.
     """
 
+    learns = True
+
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.codes_matrix = nn.Parameter(torch.zeros(config.codebook_size, dimension))

@@ -12,11 +12,10 @@ __all__ = ["DiVeq"]
 class DiVeq(LearntCodebook):
     """z + ‖e‖ · sg[(e + v)/‖e + v‖], e = q − z, v ~ N(0, σ² I) (arXiv 2509.26469).
 
-    There is no auxiliary loss. σ² is the config's `noise_variance`, its ROOT the deviation of v;
+    In a stack e is the gap of the sum, q = Σ q_l, turned once. There is no auxiliary loss of a
+    level's own. σ² is the config's `noise_variance`, its ROOT the deviation of v;
     at σ = 0 the value is q.
     """
-
-    on_sum = True
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         gap = q - z

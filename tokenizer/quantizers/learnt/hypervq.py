@@ -38,6 +38,7 @@ class HyperVq(SampledQuantizer):
 
     SPREAD = 1.0
     by_distance = False
+    learns = True
     unit: Tensor
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:

@@ -17,6 +17,7 @@ class SimVq(Quantizer):
         w: (d, d), the identity at the start.
     """
 
+    learns = True
     raw: Tensor
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:
