@@ -111,7 +111,8 @@ class FitConfig:
         batch_size: vectors a step.
         learning_rate: peak of AdamW; it falls to zero along a half cosine.
         weight_decay: of AdamW, on matrices of encoder and decoder.
-        held_out: share of the items that do not train: half choose the step, half only report.
+        held_out: share of the items that do not train: half choose the step, half only report. Of
+            0, or with fewer than 20 items, the training error chooses.
         evaluate_every: steps between two measurements.
         patience: measurements without a better validation error before training stops.
         seed: of every random choice.

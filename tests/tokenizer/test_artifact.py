@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from data_prep.errors import InputError
 from data_prep.text import TextTemplate
 from tests.conftest import SMALL
 from tokenizer.artifact import load
+from tokenizer.report.tokenizer_page import report
 from tokenizer.training.fit import fit
 
 
@@ -107,3 +109,11 @@ def test_fewer_items_than_codewords_work(tmp_path: Path, vectors: NDArray[np.flo
     saved = fit(tmp_path / "t", vectors[:20], SMALL, TextTemplate(), None, "d")
     assert "skipped" in saved.metrics["faiss_residual_quantizer"]
     assert saved.metrics["items"] == 20
+
+
+def test_nothing_held_out_is_said(tmp_path: Path, vectors: NDArray[np.float32]) -> None:
+    config = replace(SMALL, held_out=0.0)
+    saved = fit(tmp_path / "t", vectors, config, TextTemplate(), None, "d")
+    assert saved.metrics["held_out_error"] is None
+    assert saved.metrics["faiss_residual_quantizer"]["held_out_error"] is None
+    assert "none held out" in report(load(tmp_path / "t"), None)

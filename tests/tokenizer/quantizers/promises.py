@@ -223,7 +223,7 @@ def grids_hand_back_the_gradient_of_tanh() -> None:
 
 
 def averages_follow_their_latents() -> None:
-    """Counts in units of even use: counts ← ρ counts + (1 − ρ) hits · K / n, sums alike."""
+    """In units of even use: counts ← ρ counts + (1 − ρ) hits · K / n, sums alike."""
     level, z = level_of("ema", decay=0.9), latents()
     assert isinstance(level, EmaQuantizer)
     counts, sums = level.counts.clone(), level.sums.clone()

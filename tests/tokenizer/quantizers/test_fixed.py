@@ -11,6 +11,7 @@ from tokenizer.config import QuantizerConfig
 from tokenizer.model.residual import ResidualQuantizer
 from tokenizer.quantizers import QUANTIZERS, check_config
 from tokenizer.quantizers.fixed.opq import learn_rotation
+from tokenizer.training import faiss_baseline
 from tokenizer.training.faiss_baseline import faiss_residual_baseline
 
 CONFIG = QuantizerConfig(levels=4, codebook_size=16)
@@ -172,3 +173,14 @@ def test_whole_bits_need_a_power_of_two(name: str) -> None:
     check_config(replace(CONFIG, name=name))
     with pytest.raises(InputError, match=r"codebook_size 100: .* choose 64 or 128"):
         check_config(replace(CONFIG, name=name, codebook_size=100))
+
+
+def test_faiss_trains_on_rows_from_the_whole_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rows of a sorted catalogue are of one kind; what is drawn is of all."""
+    monkeypatch.setattr(faiss_baseline, "MOST_TRAINING_ROWS", 300)
+    z = _latents(3000).numpy()
+    z = z[np.argsort(z[:, 0])]
+    found = faiss_residual_baseline(z, z, 2, 4)
+    assert found == replace(faiss_residual_baseline(z, z, 2, 4), seconds=found.seconds)
+    monkeypatch.setattr(faiss_baseline, "MOST_TRAINING_ROWS", 3000)
+    assert found.train_error < 1.3 * faiss_residual_baseline(z, z, 2, 4).train_error

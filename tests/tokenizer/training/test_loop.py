@@ -66,7 +66,19 @@ def test_held_out_items_are_apart_from_the_others() -> None:
     parts = [part.tolist() for part in (split.training, split.validation, split.held_out)]
     assert [len(part) for part in parts] == [90, 5, 5]
     assert sorted([*parts[0], *parts[1], *parts[2]]) == list(range(100))
-    assert split_rows(5, 0.1, seed=0).held_out.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("count", "share"), [(5, 0.1), (19, 0.5), (100, 0.0)])
+def test_with_nothing_held_out_there_is_no_held_out_error(
+    vectors: NDArray[np.float32], count: int, share: float
+) -> None:
+    """All rows train, and the training error chooses the step."""
+    split = split_rows(count, share, seed=0)
+    assert split.training.tolist() == split.validation.tolist() == list(range(count))
+    assert len(split.held_out) == 0
+    best = train(torch.from_numpy(vectors[:count]), replace(SMALL, held_out=share, steps=1)).best
+    assert best.held_out_error is None
+    assert best.validation_error == best.train_error
 
 
 def test_the_best_step_is_kept_and_not_the_last(vectors: NDArray[np.float32]) -> None:

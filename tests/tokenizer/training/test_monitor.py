@@ -62,6 +62,7 @@ def test_measurements_tell_of_each_level(vectors: NDArray[np.float32]) -> None:
         for figures in (
             measured.utilization, measured.dead_codes, measured.perplexity,
             measured.codeword_norms, measured.largest_singular_value, measured.gradient_norms,
+            measured.smallest_singular_value,
         ):  # fmt: skip
             assert len(figures) == 3
         for used, dead in zip(measured.utilization, measured.dead_codes, strict=True):
@@ -71,6 +72,7 @@ def test_measurements_tell_of_each_level(vectors: NDArray[np.float32]) -> None:
         for name in ("transform.u", "transform.v", "transform.w"):
             assert measured.gradient_norms[0][name] > 0
         assert 0.5 < measured.largest_singular_value[0] < 4
+        assert 0.05 < measured.smallest_singular_value[0] <= 1
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ class GritQuantizer(Quantizer):
         acted = super().after_step(progress)
         with torch.no_grad():
             acted["clip"] = int(self.transform.clip_())
+            acted["mixing"] = int(self.transform.clip_mixing_())
             acted["reset"] = self.raw.after_step(self.codebook, self.gain)
             acted["refresh"] = int(self._drifted())
         if acted["reset"] or acted["refresh"]:

@@ -15,6 +15,8 @@ from tokenizer.config import QuantizerConfig
 __all__ = ["TRANSFORMS", "LinearTransform", "Transform"]
 
 NEAR = 0.9  # share of the bound from which σ_max(W) is computed exactly
+MOST_MIXED = 0.95  # of ‖U Vᵀ‖₂
+ROUNDING = 1e-5
 MIXED_AT_START = 0.05  # share of attention in A
 
 
@@ -36,8 +38,16 @@ class Transform(nn.Module):
         """Return σ_max(W); 1 where there is no W."""
         return 1.0
 
+    def smallest_singular_value(self) -> float:
+        """Return σ_min of the linear transform's I + U Vᵀ; 1 where there is none."""
+        return 1.0
+
     def clip_(self) -> bool:
         """Bring W into its bound; return whether it was beyond."""
+        return False
+
+    def clip_mixing_(self) -> bool:
+        """Bring what mixes codewords into its bound; return whether it was beyond."""
         return False
 
 
@@ -77,8 +87,8 @@ class WeightedTransform(Transform):
 class LinearTransform(WeightedTransform):
     """C̃ = (I + U Vᵀ) C W in O(K r d + K d²).
 
-    Starts at the identity: U = 0, V small and random, W = I. The identity part keeps the smallest
-    singular value of I + U Vᵀ from 0.
+    Starts at the identity: U = 0, V small and random, W = I. The bound ‖U Vᵀ‖₂ ≤ `MOST_MIXED` keeps
+    σ_min(I + U Vᵀ) from 0, at 1 − `MOST_MIXED` or more.
 
     Attributes:
         u, v: (K, r).
@@ -94,6 +104,30 @@ class LinearTransform(WeightedTransform):
         shared = self.v.T @ codebook
         mixed = _chosen(codebook, codes) + _chosen(self.u, codes) @ shared
         return mixed @ self.w
+
+    @torch.no_grad()
+    def smallest_singular_value(self) -> float:
+        u, v = self.u.double(), self.v.double()
+        basis = torch.linalg.qr(torch.cat([u, v], dim=1)).Q  # beyond it I + U Vᵀ is the identity
+        inside = torch.eye(basis.shape[1]).to(u) + (basis.T @ u) @ (v.T @ basis)
+        return min(1.0, float(torch.linalg.matrix_norm(inside, ord=-2)))
+
+    @torch.no_grad()
+    def clip_mixing_(self) -> bool:
+        """Scale U down so that ‖U Vᵀ‖₂ ≤ `MOST_MIXED`.
+
+        The Frobenius norm, which is no smaller, is cheap; the other is computed near the bound.
+        """
+        of_u, of_v = (part.T @ part for part in (self.u, self.v))
+        if (of_u * of_v).sum() <= MOST_MIXED**2:
+            return False
+        values, vectors = torch.linalg.eigh(of_v.double())
+        root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+        norm = float(torch.linalg.eigvalsh(root @ of_u.double() @ root)[-1].clamp(min=0).sqrt())
+        beyond = norm > MOST_MIXED * (1 + ROUNDING)
+        if beyond:
+            self.u.mul_(MOST_MIXED / norm)
+        return beyond
 
 
 class AttentionTransform(WeightedTransform):
