@@ -108,6 +108,8 @@ class LinearTransform(WeightedTransform):
     @torch.no_grad()
     def smallest_singular_value(self) -> float:
         u, v = self.u.double(), self.v.double()
+        if not (torch.isfinite(u).all() and torch.isfinite(v).all()):
+            return math.nan
         basis = torch.linalg.qr(torch.cat([u, v], dim=1)).Q  # beyond it I + U Vᵀ is the identity
         inside = torch.eye(basis.shape[1]).to(u) + (basis.T @ u) @ (v.T @ basis)
         return min(1.0, float(torch.linalg.matrix_norm(inside, ord=-2)))
@@ -117,9 +119,11 @@ class LinearTransform(WeightedTransform):
         """Scale U down so that ‖U Vᵀ‖₂ ≤ `MOST_MIXED`.
 
         The Frobenius norm, which is no smaller, is cheap; the other is computed near the bound.
+        What is not finite is left to the training loop, which names it.
         """
         of_u, of_v = (part.T @ part for part in (self.u, self.v))
-        if (of_u * of_v).sum() <= MOST_MIXED**2:
+        square = (of_u * of_v).sum()
+        if square <= MOST_MIXED**2 or not torch.isfinite(square):
             return False
         values, vectors = torch.linalg.eigh(of_v.double())
         root = vectors * values.clamp(min=0).sqrt() @ vectors.T
