@@ -29,7 +29,7 @@ from service.http.messages.limits import (
     RequestLimits,
 )
 from service.observability.logs import LogFormat
-from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
+from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.options import BOUNDS, OPTIONS, fitted_to_size, with_options
 
@@ -38,7 +38,8 @@ __all__ = ["FitSettings", "ServeSettings", "database_url", "resolve"]
 S = TypeVar("S", bound=BaseSettings)
 TOML = Path("semid.toml")
 ORIGIN = re.compile(r"https?://[^/?#\s]+")
-_fit, _quantizer, _autoencoder = FitConfig(), QuantizerConfig(), AutoencoderConfig()
+_fit = FitConfig()
+_quantizer, _autoencoder = _fit.quantizer, _fit.autoencoder
 _pace = Capacity()
 
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.batch_invariance import alike, blockwise
-from tokenizer.config import AutoencoderConfig, QuantizerConfig
+from tokenizer.config import AutoencoderConfig
 from tokenizer.model.autoencoder import BLOCKS, NOISE, Autoencoder
+from tokenizer.quantizer_config import variant_config
 from tokenizer.quantizers.base import quantizer as quantizer_module
 
 SIZES = (64, 32, 8)
@@ -65,7 +66,7 @@ def test_rows_go_one_by_one_where_their_place_matters() -> None:
 
 def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
     """Return a network with codebooks that are started on noise."""
-    quantizer = QuantizerConfig(name, codebook_size=256)
+    quantizer = variant_config(name, codebook_size=256)
     config = AutoencoderConfig(hidden=(65,), latent=latent)
     torch.manual_seed(1)
     model = Autoencoder(width, config, quantizer).eval()
@@ -113,7 +114,7 @@ def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x + len(x) * 1e-3
 
-    model = Autoencoder(16, AutoencoderConfig(network="identity"), QuantizerConfig("fsq")).eval()
+    model = Autoencoder(16, AutoencoderConfig(network="identity"), variant_config("fsq")).eval()
     model.network.encoder = Counts()
     vectors = torch.randn(200, 16)
     assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])

@@ -166,7 +166,7 @@ def _plain(config: FitConfig) -> Any:
     return json.loads(json.dumps(asdict(config)))
 
 
-def _errors(result: TrainedTokenizer) -> dict[str, float]:
+def _errors(result: TrainedTokenizer) -> dict[str, float | None]:
     best = result.best
     return {
         "train_error": best.train_error,

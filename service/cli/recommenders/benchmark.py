@@ -88,7 +88,7 @@ def amazon(
     from recsys.benchmarks.summary import write_summary
     from service.cli.data.catalogue import open_cache
     from tokenizer.config import FitConfig
-    from tokenizer.options import check_training, fitted_to_size, with_options
+    from tokenizer.options import check_training, fitted_to_size, options_for, with_options
 
     check_name("preset", preset, PRESETS)
     chosen = PRESETS[preset]
@@ -100,7 +100,7 @@ def amazon(
     usual = str(given.pop("levels", FitConfig().quantizer.levels))
     for length in _names(levels) or [usual]:
         for name in _names(quantizers):
-            changes = given | {"quantizer": name, "levels": length}
+            changes = options_for(name, given) | {"quantizer": name, "levels": length}
             config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
             configs.append(config)

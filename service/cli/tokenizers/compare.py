@@ -121,7 +121,7 @@ def _run(
     from data_prep.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
-    from tokenizer.options import check_training, fitted_to_size, with_options
+    from tokenizer.options import check_training, fitted_to_size, options_for, with_options
     from tokenizer.study.comparison import compare as run_all
     from tokenizer.study.comparison import summarise
     from tokenizer.study.pictures import draw_curves, draw_errors, draw_rate_distortion
@@ -130,7 +130,9 @@ def _run(
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
     runs: list[tuple[str, FitConfig]] = []
     for name, changes in rows.items():
-        config = fitted_to_size(with_options(_training, dict(shared) | dict(changes)))
+        quantizer = str(changes.get("quantizer", shared.get("quantizer", _training.quantizer.name)))
+        options = options_for(quantizer, shared) | dict(changes)
+        config = fitted_to_size(with_options(_training, options))
         check_training(config)
         runs += [(name, replace(config, seed=seed)) for seed in range(seeds)]
     frame = read_items(items, column_map(column), category_separator)

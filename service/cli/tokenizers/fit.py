@@ -16,11 +16,12 @@ from service.cli.terminal.options import (
     column_map,
     option_map,
 )
-from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
+from tokenizer.config import FitConfig
 
 __all__ = ["fit"]
 
-_training, _stack, _network = FitConfig(), QuantizerConfig(), AutoencoderConfig()
+_training = FitConfig()
+_stack, _network = _training.quantizer, _training.autoencoder
 
 
 def fit(

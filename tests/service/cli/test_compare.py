@@ -8,7 +8,8 @@ import pytest
 from data_prep.errors import InputError
 from tests.service.cli.command import Command, refused
 from tokenizer.config import FitConfig
-from tokenizer.options import check_training, fitted_to_size, with_options
+from tokenizer.options import check_training, fitted_to_size, options_for, with_options
+from tokenizer.quantizer_config import GritConfig, VqConfig
 from tokenizer.quantizers import QUANTIZERS
 from tokenizer.study.ablations import STUDIES
 
@@ -43,6 +44,16 @@ def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> 
     assert points[1]["held_out_error"] == pytest.approx(run["held_out_error"])
     assert run["prefix_meaning"][0]["score"] > run["prefix_meaning"][0]["shuffled"]
     refused(semid(*compare, "--quantizers", "grid"), "unknown quantizer 'grid'", "'grit'")
+
+
+def test_shared_options_reach_the_variants_that_have_them() -> None:
+    shared = {"radius": "huber", "commitment": "0.5", "steps": "7"}
+    assert options_for("ste", shared) == {"commitment": "0.5", "steps": "7"}
+    assert options_for("grit", shared) == shared
+    config = with_options(FitConfig(), {"quantizer": "ste", **options_for("ste", shared)})
+    assert config.quantizer == VqConfig("ste", commitment=0.5)
+    back = with_options(config, {"quantizer": "grit"})
+    assert back.quantizer == GritConfig(commitment=0.5)
 
 
 def test_all_quantizers_run_on_the_vectors_themselves_with_a_beam(
@@ -95,6 +106,12 @@ def test_wrong_fields_are_named(semid: Command, catalogue: Path) -> None:
     refused(semid(*compare, "--set", "seed=3"), "--seeds")
     refused(semid(*compare, "--set", "learning_rate=1e25"), "ste, seed 0, stopped")
     refused(semid(*fit, "--set", "radios=huber"), "unknown option 'radios'", "'radius'")
+    refused(
+        semid(*fit, "--quantizer", "ste", "--set", "radius=huber"),
+        "ste has no option 'radius'; it has codebook_size, codebook_weight, commitment",
+    )
+    refused(semid(*fit, "--quantizer", "ste", "--set", "commitmet=1"), "known are batch_size")
+    refused(semid(*compare, "--set", "radios=huber"), "unknown option 'radios'", "'radius'")
     refused(semid(*fit, "--set", "radius=hubert"), "unknown radius 'hubert'", "'huber'")
     refused(semid(*fit, "--set", "levels=four"), "levels=four is not a whole number")
     refused(semid(*fit, "--set", "row_norm=maybe"), "row_norm=maybe is not true or false")
@@ -111,5 +128,6 @@ def test_wrong_fields_are_named(semid: Command, catalogue: Path) -> None:
 def test_values_out_of_bounds_are_named(option: str) -> None:
     """What --set says is held to the bounds that options of their own have."""
     name, _, value = option.partition("=")
+    variant = "diveq" if name == "noise_variance" else "grit"
     with pytest.raises(InputError, match=f"{name} .* is outside"):
-        check_training(with_options(FitConfig(), {name: value}))
+        check_training(with_options(FitConfig(), {"quantizer": variant, name: value}))

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import pdist
 
 from tests.tokenizer.quantizers.autograd import gradient
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers.grit.transform import (
     MOST_MIXED,
     TRANSFORMS,
@@ -17,7 +17,7 @@ from tokenizer.quantizers.grit.transform import (
     WeightedTransform,
 )
 
-CONFIG = QuantizerConfig(codebook_size=12, rank=3, top_k=4, spectral_clip=2.0)
+CONFIG = GritConfig(codebook_size=12, rank=3, top_k=4, spectral_clip=2.0)
 NAMES = sorted(TRANSFORMS)
 LEARNT = sorted(set(NAMES) - {"none"})
 

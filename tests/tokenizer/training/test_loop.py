@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.conftest import SMALL
+from tokenizer.quantizer_config import as_variant
 from tokenizer.quantizers import GritQuantizer
 from tokenizer.training.health import relative_error
 from tokenizer.training.loop import half_cosine, train, training_loss
@@ -135,7 +136,7 @@ def test_the_learning_rate_falls_along_half_a_cosine(vectors: NDArray[np.float32
 
 
 def test_the_codebooks_bound_is_kept_while_training(vectors: NDArray[np.float32]) -> None:
-    quantizer = replace(SMALL.quantizer, spectral_clip=0.5)
+    quantizer = as_variant(SMALL.quantizer, "grit", {"spectral_clip": 0.5})
     model = train(torch.from_numpy(vectors), replace(SMALL, quantizer=quantizer)).model
     for level in model.quantizer.stages:
         assert isinstance(level, GritQuantizer)
@@ -151,3 +152,19 @@ def test_training_needs_torch_alone() -> None:
         "import tokenizer.training.loop\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_levels_learn_at_a_rate_of_their_own(vectors: NDArray[np.float32]) -> None:
+    """With almost none for the levels only the network moves, and the other way round."""
+    x = torch.from_numpy(vectors)
+    config = replace(SMALL, warmup_steps=0, steps=20, separation=0.0)
+    still = train(x, replace(config, learning_rate=1e-12)).model.state_dict()
+    for network, levels in ((1e-3, 1e-12), (1e-12, 1e-3)):
+        rates = replace(config, learning_rate=network, codebook_learning_rate=levels)
+        moved = train(x, rates).model.state_dict()
+        for name, rate in (
+            ("network.encoder.0.weight", network),
+            ("quantizer.levels.0.raw.rows", levels),
+        ):
+            far = float((moved[name] - still[name]).abs().max())
+            assert (far > 1e-5) == (rate > 1e-6), name

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import CommittedConfig, QuantizerConfig, SummedConfig
 from tokenizer.quantizers.base.clustering import kmeans
 from tokenizer.quantizers.base.search import CHUNK, extend_paths, half_distances, nearest_codes
 
@@ -60,8 +60,6 @@ class Quantizer(nn.Module):
     In eval mode `forward(z).quantized` equals `decode(encode(z))`: an ID alone gives its vector.
     """
 
-    # Whether the codewords learn by gradient, so that a stack pulls their sum to its input.
-    learns = False
     # Whether each level codes the vector itself instead of what the levels before it left; their
     # codewords still add up to the vector.
     parallel = False
@@ -133,7 +131,9 @@ class Quantizer(nn.Module):
         return z + (q - z).detach()
 
     def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        """Return the auxiliary loss of a batch; the default pulls z to its codeword, weight β."""
+        """Return the auxiliary loss of a batch; the default is the commitment, if there is one."""
+        if not isinstance(self.config, CommittedConfig):
+            return z.new_zeros(())
         return self.config.commitment * mean_square(z - q.detach())
 
     def auxiliary_of_sum(self, z: Tensor, total: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class Quantizer(nn.Module):
         along the gap, with a slope below 1; this is all of it. **Ours**, with one `sum_weight` for
         all variants; the study `components` measures it.
         """
-        if not (self.learns and self.config.sum_weight):
+        if not (isinstance(self.config, SummedConfig) and self.config.sum_weight):
             return z.new_zeros(())
         return self.config.sum_weight * mean_square(total - z.detach())
 

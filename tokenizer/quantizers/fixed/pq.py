@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import InputError
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 from tokenizer.quantizers.fixed.codebook import StartedTogether
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.quantizer import Chosen, Quantizer
 
 __all__ = ["GridQuantizer"]

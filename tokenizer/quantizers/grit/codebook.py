@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 
 __all__ = ["PROTOCOLS", "RawCodebook"]
 
@@ -25,7 +25,7 @@ class RawCodebook(nn.Module):
 
     rows: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__()
         self.config = config
         self._hold(torch.zeros(config.codebook_size, dimension))
@@ -82,7 +82,7 @@ class JointCodebook(RawCodebook):
     use: Tensor
     batch: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.register_buffer("use", torch.ones(config.codebook_size))
         self.register_buffer("batch", torch.zeros(0, dimension), persistent=False)
@@ -155,7 +155,7 @@ class EmaJointCodebook(JointCodebook):
     sums: Tensor
     steps: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.register_buffer("counts", torch.zeros(config.codebook_size))
         self.register_buffer("sums", torch.zeros(config.codebook_size, dimension))

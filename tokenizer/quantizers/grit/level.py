@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 from tokenizer.quantizers.base.softplus import inverse_softplus
 from tokenizer.quantizers.grit.codebook import PROTOCOLS
@@ -35,9 +35,9 @@ class GritQuantizer(Quantizer):
         radius: r of the surrogate.
     """
 
-    learns = True
+    config: GritConfig
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.refresh_every = config.refresh_every
         self.radius = RADII[config.radius](config.psi_max, config.codebook_size, dimension)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 
 __all__ = ["TRANSFORMS", "LinearTransform", "Transform"]
 
@@ -23,7 +23,7 @@ MIXED_AT_START = 0.05  # share of attention in A
 class Transform(nn.Module):
     """C̃ = T(C) for a codebook C (K, d); this one is the identity, `none`."""
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__()
 
     def forward(self, codebook: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class WeightedTransform(Transform):
 
     guess: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.spectral_clip = config.spectral_clip
         self.w = nn.Parameter(torch.eye(dimension))
@@ -95,7 +95,7 @@ class LinearTransform(WeightedTransform):
         w: (d, d).
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.u = nn.Parameter(torch.zeros(config.codebook_size, config.rank))
         self.v = nn.Parameter(torch.randn_like(self.u) / config.codebook_size)
@@ -144,7 +144,7 @@ class AttentionTransform(WeightedTransform):
         query, key: Q and P (d, d), the identity at the start.
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.top_k = config.top_k
         self.query = nn.Parameter(torch.eye(dimension))
@@ -186,7 +186,7 @@ class LowRankAttention(WeightedTransform):
         query, key: Q and P (d, r).
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.query = nn.Parameter(torch.randn(dimension, config.rank) / dimension**0.5)
         self.key = nn.Parameter(torch.randn(dimension, config.rank) / dimension**0.5)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from tokenizer.quantizer_config import DiveqConfig
 from tokenizer.quantizers.learnt.codebook import LearntCodebook, gap_length
 
 __all__ = ["DiVeq"]
@@ -17,11 +18,10 @@ class DiVeq(LearntCodebook):
     at σ = 0 the value is q.
     """
 
+    config: DiveqConfig
+
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         gap = q - z
         noise = self.config.noise_variance**0.5 * torch.randn_like(gap)
         direction = normalize((gap + noise).detach(), dim=-1)
         return z + gap_length(gap) * direction
-
-    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        return z.new_zeros(())

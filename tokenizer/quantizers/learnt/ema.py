@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import EmaConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 
 __all__ = ["EmaQuantizer"]
@@ -21,12 +21,13 @@ class EmaQuantizer(Quantizer):
         sums: (K, d), running sums of the latents assigned, in the same unit.
     """
 
+    config: EmaConfig
     follows = True
     LEAST = 0.05
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: EmaConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.register_buffer("counts", torch.ones(config.codebook_size))
         self.register_buffer("sums", torch.zeros(config.codebook_size, dimension))

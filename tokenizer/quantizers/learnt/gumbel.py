@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.quantizer import Chosen, Quantizer
 from tokenizer.quantizers.learnt.codebook import LearntCodebook
 
@@ -66,6 +66,3 @@ class GumbelQuantizer(SampledQuantizer, LearntCodebook):
         distances = z.square().sum(1, keepdim=True) + book.square().sum(1) - 2 * z @ book.T
         unit = distances.detach().min(1).values.mean().clamp(min=1e-12)
         return -distances / unit
-
-    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        return Quantizer.auxiliary(self, z, q, codes)

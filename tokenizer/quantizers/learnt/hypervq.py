@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.search import nearest
 from tokenizer.quantizers.base.softplus import inverse_softplus
 from tokenizer.quantizers.learnt.gumbel import SampledQuantizer
@@ -38,7 +38,6 @@ class HyperVq(SampledQuantizer):
 
     SPREAD = 1.0
     by_distance = False
-    learns = True
     unit: Tensor
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:

@@ -18,6 +18,3 @@ class Nsvq(LearntCodebook):
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         return z + gap_length(q - z) * normalize(torch.randn_like(z), dim=-1)
-
-    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        return z.new_zeros(())
