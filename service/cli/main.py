@@ -10,7 +10,7 @@ from service.cli.data import embed, prepare
 from service.cli.recommenders import benchmark, train
 from service.cli.serving import database, demo, keys, serve, transfer
 from service.cli.terminal.console import errors
-from service.cli.tokenizers import compare, fit, inspect, report, tokenize
+from service.cli.tokenizers import compare, fit, inspect, report, tokenize, tune
 
 __all__ = ["main"]
 
@@ -38,6 +38,7 @@ app.command()(database.promote)
 app.command()(transfer.map_ids)
 app.command()(transfer.export)
 app.command("import")(transfer.import_)
+app.command()(tune.tune)
 app.command()(compare.compare)
 app.command()(compare.ablate)
 app.command()(train.train)

@@ -1,13 +1,10 @@
 """Quantizers side by side: the same vectors, split, budget and seeds, one record a run."""
 
-import hashlib
-import json
 import math
-import re
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +14,53 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
-from data_prep.files import written_aside
 from data_prep.progress import Progress
 from data_prep.record import run_record
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.pipeline import check_trainable
 from tokenizer.study.meaning import neighbours_kept, prefix_meaning
+from tokenizer.study.records import digest_of, file_name, keep, kept, plain
 from tokenizer.training.health import level_health, relative_error, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.split import split_rows
 
-__all__ = ["COLUMNS", "compare", "measure_run", "summarise"]
+__all__ = ["COLUMNS", "Column", "compare", "measure_run", "summarise"]
 
-# heading, path into a record, format, whether less is better
-COLUMNS: tuple[tuple[str, str, str, bool], ...] = (
-    ("held-out error", "held_out_error", ".3f", True),
-    ("training error", "train_error", ".3f", True),
-    ("least utilization", "least_utilization", ".1%", False),
-    ("dead codes", "dead_codes", ".0f", True),
-    ("least perplexity", "least_perplexity", ".0f", False),
-    ("codes of their own", "unique_share", ".2%", False),
-    ("largest collision", "largest_collision", ".0f", True),
-    ("neighbours kept", "neighbours_kept", ".3f", False),
-    ("meaning of 1 code", "prefix_meaning_1", ".3f", False),
-    ("shuffled", "prefix_meaning_1_shuffled", ".3f", True),
-    ("training s", "training_seconds", ".0f", True),
-    ("ms a step", "step_milliseconds", ".1f", True),
-    ("encode items/s", "encode_items_per_second", ".3g", False),
-    ("parameters", "parameters", ",.0f", True),
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        key: of the figure in a record.
+        form: how it is written.
+        best: the function that tells the best of several; None where none is marked: rows are
+            chosen by validation items, and what is measured on others is only shown beside.
+    """
+
+    heading: str
+    key: str
+    form: str
+    best: Callable[[Iterable[float]], float] | None
+
+
+COLUMNS = (
+    Column("validation error", "validation_error", ".3f", min),
+    Column("held-out error", "held_out_error", ".3f", None),
+    Column("training error", "train_error", ".3f", None),
+    Column("least utilization", "least_utilization", ".1%", max),
+    Column("dead codes", "dead_codes", ".0f", min),
+    Column("least perplexity", "least_perplexity", ".0f", max),
+    Column("codes of their own", "unique_share", ".2%", max),
+    Column("largest collision", "largest_collision", ".0f", min),
+    Column("neighbours kept", "neighbours_kept", ".3f", max),
+    Column("meaning of 1 code", "prefix_meaning_1", ".3f", max),
+    Column("shuffled", "prefix_meaning_1_shuffled", ".3f", None),
+    Column("training s", "training_seconds", ".0f", min),
+    Column("ms a step", "step_milliseconds", ".1f", min),
+    Column("encode items/s", "encode_items_per_second", ".3g", max),
+    Column("parameters", "parameters", ",.0f", min),
 )
 
 
@@ -68,26 +83,30 @@ def compare(
             made anew.
 
     Raises:
-        InputError: vectors that a tokenizer cannot be fitted to, or a loss that is not finite.
+        InputError: vectors that a tokenizer cannot be fitted to, nothing held out, or a loss that
+            is not finite.
     """
     check_trainable(vectors)
     records = []
-    digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+    digest = digest_of(vectors)
     for name, config in runs:
-        file_name = re.sub(r"\W+", "-", name)
-        path = folder / "runs" / f"{file_name}-seed{config.seed}.json"
-        record = _kept(path, config, data_fingerprint, digest)
+        if not len(split_rows(len(vectors), config.held_out, config.seed).held_out):
+            raise InputError(
+                "a comparison needs items that are held out; give 20 items or more, and a share "
+                "held_out above 0"
+            )
+        path = folder / "runs" / f"{file_name(name)}-seed{config.seed}.json"
+        record = kept(path, config, data_fingerprint, digest)
         if record is None:
             started = time.perf_counter()
-            record = {"name": name, "config": _plain(config), "vectors": digest}
+            record = {"name": name, "config": plain(config), "vectors": digest}
             try:
                 record |= measure_run(vectors, labels, config)
             except FloatingPointError as error:
                 raise InputError(f"{name}, seed {config.seed}, stopped: {error}") from error
             seconds = time.perf_counter() - started
             record["record"] = run_record(config.seed, data_fingerprint, seconds)
-            with written_aside(path) as aside:
-                aside.write_text(json.dumps(record, indent=2))
+            keep(path, record)
         records.append(record)
         if progress is not None:
             progress(1)
@@ -117,6 +136,7 @@ def measure_run(
         "unique_share": unique_share(codes),
         "collisions": collisions,
         "largest_collision": max(map(int, collisions), default=1),
+        "held_out_losses": _held_out_losses(result.model, x, decoded, config),
         "rate_distortion": _rate_distortion(result.model, x, config),
         "neighbours_kept": neighbours_kept(x, decoded, seed=config.seed),
         "training_seconds": round(result.seconds, 2),
@@ -134,36 +154,18 @@ def measure_run(
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row a name, the lowest held-out error first: means and deviations over seeds."""
+    """Return a row a name, the lowest validation error first: means and deviations over seeds."""
     names = list(dict.fromkeys(record["name"] for record in records))
     rows = []
     for name in names:
         runs = [record for record in records if record["name"] == name]
         row: dict[str, Any] = {"name": name, "seeds": len(runs)}
-        for _, key, _, _ in COLUMNS:
-            values = [float(run[key]) for run in runs]
+        for column in COLUMNS:
+            values = [float(run[column.key]) for run in runs]
             spread = statistics.stdev(values) if len(values) > 1 else None
-            row[key] = {"mean": statistics.fmean(values), "std": spread}
+            row[column.key] = {"mean": statistics.fmean(values), "std": spread}
         rows.append(row)
-    return sorted(rows, key=lambda row: row["held_out_error"]["mean"])
-
-
-def _kept(
-    path: Path, config: FitConfig, data_fingerprint: str, digest: str
-) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text())
-    same = (
-        record["config"] == _plain(config)
-        and record.get("vectors") == digest
-        and record["record"]["data_fingerprint"] == data_fingerprint
-    )
-    return record if same else None
-
-
-def _plain(config: FitConfig) -> Any:
-    return json.loads(json.dumps(asdict(config)))
+    return sorted(rows, key=lambda row: row["validation_error"]["mean"])
 
 
 def _errors(result: TrainedTokenizer) -> dict[str, float | None]:
@@ -173,6 +175,16 @@ def _errors(result: TrainedTokenizer) -> dict[str, float | None]:
         "validation_error": best.validation_error,
         "held_out_error": best.held_out_error,
     }
+
+
+def _held_out_losses(
+    model: Autoencoder, x: Tensor, decoded: Tensor, config: FitConfig
+) -> list[float]:
+    """Return ‖x − x̂‖² of each held-out item over the mean of ‖x − mean‖², for paired tests."""
+    rows = split_rows(len(x), config.held_out, config.seed).held_out
+    spread = (x[rows] - model.mean).double().square().sum(1).mean()
+    lost = (x[rows] - decoded[rows]).double().square().sum(1) / spread
+    return [round(value, 5) for value in lost.tolist()]
 
 
 def _rate_distortion(model: Autoencoder, x: Tensor, config: FitConfig) -> list[dict[str, float]]:

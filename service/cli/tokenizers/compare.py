@@ -29,6 +29,14 @@ ItemsArgument = Annotated[
 OutOption = Annotated[Path, typer.Option(help="Folder for records, table and pictures.")]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each, with seeds from 0.")]
 StepsOption = Annotated[int, typer.Option(help="Most training steps of each.")]
+TuneOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Trials that tune each row first, over its learning rates and a parameter of its own, "
+        "chosen on validation items; 1 takes the defaults.",
+    ),
+]
 
 
 def compare(
@@ -40,6 +48,7 @@ def compare(
     levels: Annotated[int, typer.Option(help="Codes of an item.")] = 4,
     codebook_size: Annotated[int, typer.Option(help="Codewords of a level.")] = 256,
     steps: StepsOption = _training.steps,
+    tune: TuneOption = 1,
     options: SetOption = None,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
@@ -48,7 +57,9 @@ def compare(
     """Train every quantizer on the same vectors with the same budget, and tell them apart.
 
     Each run is kept as --out/runs/NAME-seedS.json when it ends: a run that has its record is not
-    made again, so that a stopped comparison goes on. A search beam is not for variants that do not
+    made again, so that a stopped comparison goes on; so do the trials of --tune. Rows are sorted by
+    the error on validation items, of which the best is bold; the held-out error stands beside. An
+    option of --set reaches the variants that have it. A search beam is not for variants that do not
     choose codes by distance (fsq, lfq, hypervq, lsh); they keep their own way. The table is printed
     and written as summary.json and summary.md, with pictures beside.
 
@@ -66,7 +77,7 @@ def compare(
     for name in names:
         if name in QUANTIZERS and not QUANTIZERS[name].by_distance:
             rows[name]["search_beam"] = 1  # they choose codes in a way of their own
-    _run(items, out, rows, shared, seeds, encoder, column, category_separator, cache)
+    _run(items, out, rows, shared, seeds, tune, encoder, column, category_separator, cache)
 
 
 def ablate(
@@ -76,6 +87,7 @@ def ablate(
     seeds: SeedsOption = 3,
     encoder: EncoderOption = DEFAULT_ENCODER,
     steps: StepsOption = _training.steps,
+    tune: TuneOption = 1,
     options: SetOption = None,
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
@@ -96,7 +108,9 @@ def ablate(
 
     check_name("study", study, STUDIES)
     shared = {"steps": steps} | option_map(options)
-    _run(items, out, STUDIES[study], shared, seeds, encoder, column, category_separator, cache)
+    _run(
+        items, out, STUDIES[study], shared, seeds, tune, encoder, column, category_separator, cache
+    )
 
 
 def _run(
@@ -105,6 +119,7 @@ def _run(
     rows: Mapping[str, Mapping[str, object]],
     shared: Mapping[str, object],
     seeds: int,
+    tune: int,
     encoder: str,
     column: Sequence[str] | None,
     category_separator: str,
@@ -121,6 +136,7 @@ def _run(
     from data_prep.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
+    from service.cli.tokenizers.tune import tuned_rows
     from tokenizer.options import check_training, fitted_to_size, options_for, with_options
     from tokenizer.study.comparison import compare as run_all
     from tokenizer.study.comparison import summarise
@@ -128,19 +144,27 @@ def _run(
 
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
-    runs: list[tuple[str, FitConfig]] = []
+    configs: dict[str, FitConfig] = {}
     for name, changes in rows.items():
         quantizer = str(changes.get("quantizer", shared.get("quantizer", _training.quantizer.name)))
         options = options_for(quantizer, shared) | dict(changes)
         config = fitted_to_size(with_options(_training, options))
         check_training(config)
-        runs += [(name, replace(config, seed=seed)) for seed in range(seeds)]
+        configs[name] = config
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out / "summary.json")
     vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder), cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
+    digest = file_digest(items)
+    if tune > 1:
+        configs = tuned_rows(out, configs, vectors, tune, digest)
+    runs = [
+        (name, replace(config, seed=seed))
+        for name, config in configs.items()
+        for seed in range(seeds)
+    ]
     with bar("comparing", len(runs)) as progress:
-        records = run_all(out, vectors, labels, runs, file_digest(items), progress)
+        records = run_all(out, vectors, labels, runs, digest, progress)
     table_rows = summarise(records)
     table = markdown(table_rows)
     for name, text in (("summary.json", json.dumps(table_rows, indent=2)), ("summary.md", table)):
@@ -154,24 +178,25 @@ def _run(
 
 
 def markdown(rows: "Sequence[dict[str, Any]]") -> str:
-    """Return the table of a comparison; the best figure of each column is bold."""
+    """Return the table of a comparison; the best figure of a column is bold.
+
+    Of the errors that is the one on validation items, by which rows are chosen and sorted.
+    """
     from tokenizer.study.comparison import COLUMNS
 
     lines = [
-        "| | " + " | ".join(heading for heading, *_ in COLUMNS) + " |",
+        "| | " + " | ".join(column.heading for column in COLUMNS) + " |",
         "|---" * (len(COLUMNS) + 1) + "|",
     ]
-    best = {}
-    for _, key, _, less in COLUMNS:
-        means = [row[key]["mean"] for row in rows]
-        best[key] = min(means) if less else max(means)
     for row in rows:
         cells = [row["name"]]
-        for _, key, form, _ in COLUMNS:
-            mean, spread = row[key]["mean"], row[key]["std"]
-            cell = f"{mean:{form}}"
-            if spread is not None and key != "parameters":
-                cell += f" ± {spread:{form}}"
-            cells.append(f"**{cell}**" if mean == best[key] else cell)
+        for column in COLUMNS:
+            mean, spread = row[column.key]["mean"], row[column.key]["std"]
+            cell = f"{mean:{column.form}}"
+            if spread is not None and column.key != "parameters":
+                cell += f" ± {spread:{column.form}}"
+            means = (other[column.key]["mean"] for other in rows)
+            best = column.best is not None and mean == column.best(means)
+            cells.append(f"**{cell}**" if best else cell)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -28,8 +28,11 @@ def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> 
     assert {path: path.stat().st_mtime_ns for path in before} == before
     rows = json.loads(Path("c/summary.json").read_text())
     assert {row["name"] for row in rows} == {"grit", "ste", "kmeans"}
-    errors = [row["held_out_error"]["mean"] for row in rows]
+    errors = [row["validation_error"]["mean"] for row in rows]
     assert errors == sorted(errors)
+    cells = Path("c/summary.md").read_text().splitlines()[2].split(" | ")
+    assert cells[1].startswith("**")
+    assert not cells[2].startswith("**")  # nothing is chosen by held-out items
     assert all(row["seeds"] == 2 and row["held_out_error"]["std"] >= 0 for row in rows)
     assert Path("c/summary.md").read_text() in told.output
     for name in ("errors.png", "curves.png", "rate-distortion.png"):
@@ -73,6 +76,28 @@ def test_all_quantizers_run_on_the_vectors_themselves_with_a_beam(
     }
     assert beams["grit"]["search_beam"] == 3
     assert beams["fsq"]["search_beam"] == 1
+
+
+def test_rows_are_tuned_before_they_are_compared(semid: Command, catalogue: Path) -> None:
+    small = ("--encoder", "hashing", "--steps", 9, "--set", "codebook_size=8", "--set",
+             "levels=2", "--set", "warmup_steps=2", "--set", "hidden=16")  # fmt: skip
+    told = semid("tune", catalogue, "--quantizer", "diveq", "--trials", 4, "--out", "t", *small)
+    assert told.code == 0, told.errors
+    found = json.loads(Path("t/tuning.json").read_text())["diveq"]
+    assert [trial["steps"] for trial in found["trials"]] == [1, 1, 1, 1, 3, 3]
+    assert set(found["options"]) <= {"learning_rate", "codebook_learning_rate", "noise_variance"}
+    compare = ("compare", catalogue, "--out", "t", "--quantizers", "diveq,ste", "--seeds", 1)
+    told = semid(*compare, *small, "--codebook-size", 8, "--levels", 2, "--tune", 4)
+    assert told.code == 0, told.errors
+    run = json.loads(Path("t/runs/diveq-seed0.json").read_text())
+    for name, value in found["options"].items():
+        owner = run["config"]["quantizer"] if name == "noise_variance" else run["config"]
+        assert owner[name] == value
+    assert run["config"]["steps"] == 9
+    assert len(run["held_out_losses"]) > 0
+    assert sum(run["held_out_losses"]) / len(run["held_out_losses"]) == pytest.approx(
+        run["held_out_error"], rel=1e-3
+    )
 
 
 def test_an_ablation_changes_one_thing_a_row(semid: Command, catalogue: Path) -> None:
