@@ -14,12 +14,13 @@ from tokenizer.quantizers import GritQuantizer
 from tokenizer.quantizers.base.search import nearest
 from tokenizer.quantizers.grid.fsq import FsqQuantizer
 from tokenizer.quantizers.grit.radius import PowerRadius
+from tokenizer.quantizers.learnt import wasserstein
 from tokenizer.quantizers.learnt.codebook import LearntCodebook
 from tokenizer.quantizers.learnt.diveq import DiVeq
 from tokenizer.quantizers.learnt.ema import EmaQuantizer
 from tokenizer.quantizers.learnt.gumbel import GumbelQuantizer
 from tokenizer.quantizers.learnt.simvq import SimVq
-from tokenizer.quantizers.learnt.wasserstein import gaussian_wasserstein, moments
+from tokenizer.quantizers.learnt.wasserstein import moments
 
 __all__ = ["PROMISES"]
 
@@ -254,10 +255,12 @@ def wasserstein_is_the_distance_of_gaussians() -> None:
     noise = torch.randn(2, 20_000, 3, dtype=torch.float64, generator=generator)
     x, y = noise * torch.tensor([[[1.0, 2.0, 0.5]], [[0.5, 1.0, 2.0]]])
     expected = 3 + 0.25 + 1 + 2.25
-    found = gaussian_wasserstein(moments(x + 1), moments(y)).item()
+    found = wasserstein.gaussian_wasserstein(moments(x + 1), moments(y)).item()
     assert found == pytest.approx(expected, rel=0.05)
     mixed = x @ torch.randn(3, 3, dtype=torch.float64, generator=generator)
-    assert gaussian_wasserstein(moments(mixed), moments(mixed)).item() == pytest.approx(0, abs=1e-5)
+    assert wasserstein.gaussian_wasserstein(moments(mixed), moments(mixed)).item() == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 def codebooks_start_at_the_centres_of_their_latents() -> None:
