@@ -15,6 +15,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from data_prep.durable import recover
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.record import library_versions
@@ -117,6 +118,7 @@ class Recommender:
         Raises:
             InputError: a file is missing, cut short or changed, or of another format.
         """
+        recover(folder)
         try:
             body = json.loads((folder / CONFIG).read_text())
             metrics = json.loads((folder / METRICS).read_text())

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from data_prep.durable import recover
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
@@ -118,6 +119,7 @@ def load(folder: Path) -> TokenizerArtifact:
     Raises:
         InputError: a file is missing, damaged, or of another format.
     """
+    recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that semid fit wrote")
     body = _json(folder, CONFIG)

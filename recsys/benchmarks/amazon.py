@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.amazon import read_category
+from data_prep.durable import recover
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
@@ -96,6 +97,7 @@ def prepare_category(
     source = "+".join(file_digest(path) for path in files)
     said = {"source": source}
     kept = folder / "source.json"
+    recover(folder)
     if not kept.is_file() or json.loads(kept.read_text()) != said:
         interactions, known = read_category(*files)
         wanted = interactions.select(pl.col("item_id").unique(maintain_order=True))

@@ -152,6 +152,7 @@ def fit(
     )
 
     from data_prep.catalog import read_items
+    from data_prep.durable import recover
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.files import check_writable
@@ -164,6 +165,7 @@ def fit(
     from tokenizer.options import check_training
 
     frame = read_items(items, column_map(column), category_separator)
+    recover(out)
     if out.exists() and not overwrite:
         raise InputError(
             f"{out} exists; IDs may stand on that tokenizer; choose another --out, or pass "

@@ -50,6 +50,7 @@ def train(
 
     import torch
 
+    from data_prep.durable import recover
     from data_prep.files import check_writable
     from data_prep.record import run_record
     from recsys.benchmarks.presets import PRESETS
@@ -66,6 +67,7 @@ def train(
     training = replace(_changed(chosen.training, option_map(options)), seed=seed)
     check_device(device)
     dataset = SequenceDataset.load(data)
+    recover(out)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists; choose another --out, or pass --overwrite to replace it")
     check_writable(out, FILES)
