@@ -123,7 +123,8 @@ class Quantizer(nn.Module):
         """Start a stack from latents (n, d): each level from what those before it leave.
 
         Where a search keeps several paths, a level starts from the residuals of all of them, as
-        FAISS trains its residual quantizer: more vectors, and of the kind it will see.
+        FAISS trains its residual quantizer: more vectors, and of the kind it will see. Where the
+        best paths leave nothing, theirs alone go on, so that later levels add nothing to them.
         """
         residuals, scores = z.unsqueeze(1), z.new_zeros(len(z), 1)
         for level in levels:
@@ -131,6 +132,8 @@ class Quantizer(nn.Module):
             if level.by_distance:
                 beam = level.config.search_beam
                 residuals, scores, _ = extend_paths(residuals, scores, level.searched(), beam)
+                if _nothing(residuals[:, 0], z):
+                    residuals, scores = residuals[:, :1], scores[:, :1]
             else:
                 parts = torch.split(residuals.flatten(0, 1), CHUNK)
                 left = [part - level.decode(level.encode(part)) for part in parts]
@@ -209,6 +212,11 @@ class Quantizer(nn.Module):
             self._half_norms = self._searched.square().sum(1) / 2
             self._age = 0
         return self._searched
+
+
+def _nothing(left: Tensor, z: Tensor) -> bool:
+    """Return whether what is left (n, d) of latents z is no more than a search can tell apart."""
+    return bool(left.square().sum() <= torch.finfo(z.dtype).eps * z.square().sum())
 
 
 def mean_square(gap: Tensor) -> Tensor:
