@@ -110,7 +110,7 @@ def save(
         (aside / WEIGHTS).write_bytes(weights)
         (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
         (aside / METRICS).write_text(json.dumps(metrics, indent=2))
-    return TokenizerArtifact(config, model.eval(), metrics, fingerprint)
+    return TokenizerArtifact(config, model.cpu().eval(), metrics, fingerprint)
 
 
 def load(folder: Path) -> TokenizerArtifact:

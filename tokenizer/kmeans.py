@@ -51,7 +51,7 @@ def rows_of_few(vectors: Tensor, k: int) -> Tensor | None:
     They are in rising order, and repeated from the first on to fill the k rows.
     """
     for part in (vectors[: SEEN_FIRST * k], vectors):  # most sets show it in a few rows
-        distinct = part.unique(dim=0)
+        distinct: Tensor = part.unique(dim=0)  # type: ignore[no-untyped-call]
         if len(distinct) > k:
             return None
     return distinct[torch.arange(k, device=vectors.device) % len(distinct)]

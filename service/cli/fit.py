@@ -12,6 +12,7 @@ from service.cli.options import (
     CacheOption,
     CategorySeparatorOption,
     ColumnOption,
+    DeviceSetting,
     SetOption,
     column_map,
     option_map,
@@ -108,6 +109,7 @@ def fit(
             show_default="suffix",
         ),
     ] = None,
+    device: DeviceSetting = None,
     options: SetOption = None,
     baseline: Annotated[
         bool, typer.Option(help="Measure FAISS's residual quantizer on the same vectors.")
@@ -147,11 +149,13 @@ def fit(
             "patience": patience,
             "seed": seed,
             "policy": policy,
+            "device": device,
             "options": option_map(options) or None,
         },
     )
 
     from data_prep.catalog import read_items
+    from data_prep.devices import resolve_device
     from data_prep.durable import recover
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
@@ -164,6 +168,7 @@ def fit(
     from tokenizer.monitor import Evaluation
     from tokenizer.options import check_training
 
+    device = resolve_device(settings.device)
     frame = read_items(items, column_map(column), category_separator)
     recover(out)
     if out.exists() and not overwrite:
@@ -182,7 +187,7 @@ def fit(
         )
     template = template_of(settings.text_fields, frame)
     if vectors is None:
-        model = load_encoder(settings.encoder)
+        model = load_encoder(settings.encoder, device)
         matrix = vectors_of_texts(frame, template, model, cache)
     else:
         model = None
@@ -204,6 +209,7 @@ def fit(
             baseline,
             report,
             settings.policy,
+            device,
         )
     output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
     print_health(saved)

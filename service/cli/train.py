@@ -9,7 +9,7 @@ import typer
 
 from data_prep.errors import InputError
 from service.cli.console import bar, output
-from service.cli.options import DeviceOption, SetOption, check_device, option_map
+from service.cli.options import DeviceOption, SetOption, option_map
 
 if TYPE_CHECKING:
     from recsys.evaluation import Evaluation
@@ -50,6 +50,7 @@ def train(
 
     import torch
 
+    from data_prep.devices import resolve_device
     from data_prep.durable import recover
     from data_prep.files import check_writable
     from data_prep.record import run_record
@@ -65,7 +66,7 @@ def train(
     check_name("model", model, PRESETS[preset].models)
     chosen = PRESETS[preset].models[model]
     training = replace(_changed(chosen.training, option_map(options)), seed=seed)
-    check_device(device)
+    device = resolve_device(device)
     dataset = SequenceDataset.load(data)
     recover(out)
     if out.exists() and not overwrite:
@@ -119,11 +120,12 @@ def evaluate(
     """
     import torch
 
+    from data_prep.devices import resolve_device
     from data_prep.files import written_aside
     from recsys.dataset import SequenceDataset
     from recsys.recommender import Recommender
 
-    check_device(device)
+    device = resolve_device(device)
     dataset = SequenceDataset.load(data)
     loaded = Recommender.load(recommender)
     loaded.check_data(dataset)

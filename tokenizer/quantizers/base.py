@@ -1,6 +1,6 @@
 """What every vector quantizer offers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -174,6 +174,12 @@ class Quantizer(nn.Module):
     def forget_searched(self) -> None:
         """Have the searched codebook formed anew when it is needed next."""
         self._searched, self._live = None, ()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move to another device or precision, and form the searched codebook anew there."""
+        self.forget_searched()
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return moved
 
     def train(self, mode: bool = True) -> Self:
         """Enter training or eval mode; parameters change in training mode only."""
