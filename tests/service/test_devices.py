@@ -32,7 +32,7 @@ def test_an_index_on_a_device_that_is_not_there_is_refused(semid: Command) -> No
 
 
 def test_auto_computes_on_what_is_there(semid: Command, catalogue: Path) -> None:
-    given = ("--device", "auto", "--encoder", "hashing", *SMALL)
+    given = ("--device", "auto", *SMALL)
     fitted = semid("fit", catalogue, "--out", "tok", *given)
     assert fitted.code == 0, fitted.errors
     asked = ("tokenize", catalogue, "--tokenizer", "tok", "--device")
