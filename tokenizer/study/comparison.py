@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data_prep.devices import full_precision
 from data_prep.errors import InputError
 from data_prep.progress import Progress
-from data_prep.record import run_record
+from data_prep.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.pipeline import check_trainable
@@ -71,6 +72,7 @@ def compare(
     runs: Sequence[tuple[str, FitConfig]],
     data_fingerprint: str,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """Make each run, and return its record; a run that has one is not made again.
 
@@ -81,12 +83,14 @@ def compare(
         runs: the name of a row, and the configuration with its seed.
         data_fingerprint: of the catalogue; a record of other data, or of other vectors of it, is
             made anew.
+        device: where it is trained; a record of another device is made anew.
 
     Raises:
         InputError: vectors that a tokenizer cannot be fitted to, nothing held out, or a loss that
             is not finite.
     """
     check_trainable(vectors)
+    full_precision()
     records = []
     digest = digest_of(vectors)
     for name, config in runs:
@@ -96,16 +100,17 @@ def compare(
                 "held_out above 0"
             )
         path = folder / "runs" / f"{file_name(name)}-seed{config.seed}.json"
-        record = kept(path, config, data_fingerprint, digest)
+        record = kept(path, config, data_fingerprint, digest, device)
         if record is None:
             started = time.perf_counter()
             record = {"name": name, "config": plain(config), "vectors": digest}
             try:
-                record |= measure_run(vectors, labels, config)
+                record |= measure_run(vectors, labels, config, device)
             except FloatingPointError as error:
                 raise InputError(f"{name}, seed {config.seed}, stopped: {error}") from error
             seconds = time.perf_counter() - started
             record["record"] = run_record(config.seed, data_fingerprint, seconds)
+            record["trained_on"] = trained_on(device)
             keep(path, record)
         records.append(record)
         if progress is not None:
@@ -114,17 +119,20 @@ def compare(
 
 
 def measure_run(
-    vectors: NDArray[np.float32], labels: Sequence[str], config: FitConfig
+    vectors: NDArray[np.float32],
+    labels: Sequence[str],
+    config: FitConfig,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train once and measure what the comparison's table tells, by name."""
-    x = torch.tensor(vectors)
+    x = torch.tensor(vectors, device=device)
     steps: list[float] = []
     result = train(x, config, lambda step, measured: steps.append(time.perf_counter()))
     started = time.perf_counter()
-    codes = result.model.encode(x)
+    codes = result.model.encode(x).cpu()
     encoding = time.perf_counter() - started
     health = level_health(codes, config.quantizer.codebook_size)
-    decoded = result.model.decode(codes)
+    decoded = result.model.decode(codes.to(x.device))
     collisions = _collisions(codes)
     figures: dict[str, Any] = {
         "items": len(x),

@@ -33,15 +33,16 @@ def plain(config: FitConfig) -> Any:
 
 
 def kept(
-    path: Path, config: FitConfig, data_fingerprint: str, digest: str
+    path: Path, config: FitConfig, data_fingerprint: str, digest: str, device: str
 ) -> dict[str, Any] | None:
-    """Return the record in `path` if it is of this configuration, catalogue, and vectors."""
+    """Return the record in `path` if it is of this configuration, catalogue and device."""
     if not path.exists():
         return None
     record: dict[str, Any] = json.loads(path.read_text())
     same = (
         record["config"] == plain(config)
         and record.get("vectors") == digest
+        and record.get("trained_on", {"device": "cpu"})["device"] == device
         and record["record"]["data_fingerprint"] == data_fingerprint
     )
     return record if same else None

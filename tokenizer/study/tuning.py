@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data_prep.devices import full_precision
 from data_prep.progress import Progress
-from data_prep.record import run_record
+from data_prep.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.options import check_training, fitted_to_size, with_options
 from tokenizer.study.records import digest_of, file_name, keep, kept, plain
@@ -115,6 +116,7 @@ def tune(
     trials: int,
     data_fingerprint: str,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> Tuned:
     """Choose options for a configuration by its error on validation items.
 
@@ -126,7 +128,9 @@ def tune(
             or a ninth of it.
         trials: how many begin; 1 takes the defaults as they are.
         data_fingerprint: of the catalogue.
+        device: where trials are trained; a record of another device is made anew.
     """
+    full_precision()
     digest = digest_of(vectors)
     alive = _points(config, trials)
     records: list[dict[str, Any]] = []
@@ -136,9 +140,11 @@ def tune(
             steps = max(1, round(config.steps * share))
             tried = replace(_with(config, options), steps=steps)
             path = folder / "trials" / f"{file_name(name)}-{_key(tried)}.json"
-            record = kept(path, tried, data_fingerprint, digest)
+            record = kept(path, tried, data_fingerprint, digest, device)
             if record is None:
-                record = _trial(name, vectors, tried, options, digest, data_fingerprint)
+                record = _trial(name, vectors, tried, options, device)
+                record["vectors"] = digest
+                record["record"] = run_record(config.seed, data_fingerprint, record["seconds"])
                 keep(path, record)
             records.append(record)
             error = record["validation_error"]
@@ -185,26 +191,24 @@ def _trial(
     vectors: NDArray[np.float32],
     config: FitConfig,
     options: Mapping[str, object],
-    digest: str,
-    data_fingerprint: str,
+    device: str,
 ) -> dict[str, Any]:
     """Train once and record the validation error; held-out items stay unseen."""
     started = time.perf_counter()
     error: float | None = None
     step = 0
     try:
-        best = train(torch.tensor(vectors), config).best
+        best = train(torch.tensor(vectors, device=device), config).best
         error, step = best.validation_error, best.step
     except FloatingPointError:
         pass  # rates too high for the variant: no error is the worst
-    seconds = time.perf_counter() - started
     return {
         "name": name,
         "options": dict(options),
         "steps": config.steps,
         "validation_error": error,
         "best_step": step,
+        "seconds": round(time.perf_counter() - started, 2),
         "config": plain(config),
-        "vectors": digest,
-        "record": run_record(config.seed, data_fingerprint, seconds),
+        "trained_on": trained_on(device),
     }

@@ -12,6 +12,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CategorySeparatorOption,
     ColumnOption,
+    DeviceOption,
     EncoderOption,
     SetOption,
     column_map,
@@ -50,6 +51,7 @@ def compare(
     steps: StepsOption = _training.steps,
     tune: TuneOption = 1,
     options: SetOption = None,
+    device: DeviceOption = "cpu",
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -77,7 +79,9 @@ def compare(
     for name in names:
         if name in QUANTIZERS and not QUANTIZERS[name].by_distance:
             rows[name]["search_beam"] = 1  # they choose codes in a way of their own
-    _run(items, out, rows, shared, seeds, tune, encoder, column, category_separator, cache)
+    _run(
+        items, out, rows, shared, seeds, tune, encoder, device, column, category_separator, cache
+    )  # fmt: skip
 
 
 def ablate(
@@ -89,6 +93,7 @@ def ablate(
     steps: StepsOption = _training.steps,
     tune: TuneOption = 1,
     options: SetOption = None,
+    device: DeviceOption = "cpu",
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -109,7 +114,17 @@ def ablate(
     check_name("study", study, STUDIES)
     shared = {"steps": steps} | option_map(options)
     _run(
-        items, out, STUDIES[study], shared, seeds, tune, encoder, column, category_separator, cache
+        items,
+        out,
+        STUDIES[study],
+        shared,
+        seeds,
+        tune,
+        encoder,
+        device,
+        column,
+        category_separator,
+        cache,
     )
 
 
@@ -121,6 +136,7 @@ def _run(
     seeds: int,
     tune: int,
     encoder: str,
+    device: str,
     column: Sequence[str] | None,
     category_separator: str,
     cache: Path | None,
@@ -129,6 +145,7 @@ def _run(
     import json
     from dataclasses import replace
 
+    from data_prep.devices import resolve_device
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.files import check_writable, written_aside
@@ -144,6 +161,7 @@ def _run(
 
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
+    device = resolve_device(device)
     configs: dict[str, FitConfig] = {}
     for name, changes in rows.items():
         quantizer = str(changes.get("quantizer", shared.get("quantizer", _training.quantizer.name)))
@@ -153,18 +171,18 @@ def _run(
         configs[name] = config
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out / "summary.json")
-    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder), cache)
+    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder, device), cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
     digest = file_digest(items)
     if tune > 1:
-        configs = tuned_rows(out, configs, vectors, tune, digest)
+        configs = tuned_rows(out, configs, vectors, tune, digest, device)
     runs = [
         (name, replace(config, seed=seed))
         for name, config in configs.items()
         for seed in range(seeds)
     ]
     with bar("comparing", len(runs)) as progress:
-        records = run_all(out, vectors, labels, runs, digest, progress)
+        records = run_all(out, vectors, labels, runs, digest, progress, device)
     table_rows = summarise(records)
     table = markdown(table_rows)
     for name, text in (("summary.json", json.dumps(table_rows, indent=2)), ("summary.md", table)):

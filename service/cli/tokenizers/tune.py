@@ -12,6 +12,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CategorySeparatorOption,
     ColumnOption,
+    DeviceOption,
     EncoderOption,
     SetOption,
     column_map,
@@ -41,6 +42,7 @@ def tune(
     ] = _training.steps,
     encoder: EncoderOption = DEFAULT_ENCODER,
     options: SetOption = None,
+    device: DeviceOption = "cpu",
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -54,6 +56,7 @@ def tune(
 
     Example: semid tune data/beauty/items.parquet --quantizer diveq --trials 9 --out tune/beauty
     """
+    from data_prep.devices import resolve_device
     from data_prep.encoders import load_encoder
     from data_prep.files import check_writable
     from data_prep.readers.catalogue import read_items
@@ -65,10 +68,11 @@ def tune(
     given = option_map(options) | {"quantizer": quantizer, "steps": steps}
     config = fitted_to_size(with_options(_training, given))
     check_training(config)
+    device = resolve_device(device)
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out / "tuning.json")
-    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder), cache)
-    tuned_rows(out, {quantizer: config}, vectors, trials, file_digest(items))
+    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder, device), cache)
+    tuned_rows(out, {quantizer: config}, vectors, trials, file_digest(items), device)
 
 
 def tuned_rows(
@@ -77,6 +81,7 @@ def tuned_rows(
     vectors: "NDArray[np.float32]",
     trials: int,
     data_fingerprint: str,
+    device: str,
 ) -> dict[str, FitConfig]:
     """Tune each row alike, write what was chosen to out/tuning.json, and return it by name."""
     import json
@@ -87,7 +92,9 @@ def tuned_rows(
     found = {}
     with bar("tuning", len(configs) * trial_count(trials)) as progress:
         for name, config in configs.items():
-            found[name] = tune(out, name, vectors, config, trials, data_fingerprint, progress)
+            found[name] = tune(
+                out, name, vectors, config, trials, data_fingerprint, progress, device
+            )
     told = {
         name: {
             "options": dict(tuned.options),
