@@ -1,12 +1,19 @@
 """Content vector → latent → residual codes → reconstructed vector."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from tokenizer.blocks import alike, blockwise
+from data_prep.batch_invariance import (
+    Function,
+    blockwise,
+    differs_on_one_thread,
+    identical_block_sizes,
+    one_thread,
+)
 from tokenizer.config import AutoencoderConfig, QuantizerConfig
 from tokenizer.networks import NETWORKS
 from tokenizer.quantizers import QUANTIZERS
@@ -38,6 +45,13 @@ class AutoencoderOutput:
     loss: Tensor
 
 
+class _Blocks(NamedTuple):
+    """Sizes of blocks, and whether they are computed on one thread where there are several."""
+
+    sizes: tuple[int, ...]
+    alone: bool
+
+
 class Autoencoder(nn.Module):
     """Encoder, residual stack, decoder, over standardised vectors.
 
@@ -64,7 +78,7 @@ class Autoencoder(nn.Module):
         self.quantizer = ResidualQuantizer(
             [level(quantizer, self.network.latent) for _ in range(quantizer.levels)]
         )
-        self._sizes: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._seen: dict[tuple[object, ...], _Blocks] = {}
 
     @property
     def encoder(self) -> nn.Module:
@@ -103,12 +117,12 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def latents(self, vectors: Tensor) -> Tensor:
         """Return the latents (n, d) of raw vectors (n, D), the same, bit for bit, in any batch."""
-        return blockwise(self._latents, vectors, self._blocks("latents"))
+        return self._in_blocks("latents", self._latents, vectors)
 
     @torch.no_grad()
     def encode_latents(self, latents: Tensor) -> Tensor:
         """Return the codes (n, L) of latents (n, d), the same in any batch."""
-        return blockwise(self.quantizer.encode, latents, self._blocks("codes"))
+        return self._in_blocks("codes", self.quantizer.encode, latents)
 
     @torch.no_grad()
     def encode(self, vectors: Tensor) -> Tensor:
@@ -118,7 +132,7 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Return the reconstructed raw vectors (n, D) of codes (n, L), the same in any batch."""
-        return blockwise(self._decoded, codes, self._blocks("decoded"))
+        return self._in_blocks("decoded", self._decoded, codes)
 
     def _latents(self, vectors: Tensor) -> Tensor:
         latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
@@ -128,25 +142,47 @@ class Autoencoder(nn.Module):
         decoded: Tensor = self.decoder(self.quantizer.decode(codes))
         return decoded * self.scale + self.mean
 
-    def _blocks(self, what: Pass) -> tuple[int, ...]:
-        """Return the sizes of blocks that give a row the same bits on this machine, seen once."""
-        if self.training:
-            return (CODING_BLOCKS if what == "codes" else BLOCKS)[:1]
-        key = (what, self.mean.device, self.mean.dtype, torch.get_num_threads())
-        if key not in self._sizes:
-            self._sizes[key] = self._alike(what)
-        return self._sizes[key]
+    def _in_blocks(self, what: Pass, function: Function, rows: Tensor) -> Tensor:
+        blocks = self._blocks(what)
+        with one_thread() if blocks.alone else nullcontext():
+            return blockwise(function, rows, blocks.sizes)
 
-    def _alike(self, what: Pass) -> tuple[int, ...]:
+    def _blocks(self, what: Pass) -> _Blocks:
+        """Return the blocks that give a row the same bits on this machine, seen once."""
+        if self.training:
+            return _Blocks(_sizes(what)[:1], alone=False)
+        key = (what, self.mean.device, self.mean.dtype, torch.get_num_threads())
+        if key not in self._seen:
+            self._seen[key] = self._see(what)
+        return self._seen[key]
+
+    def _see(self, what: Pass) -> _Blocks:
+        """Compare blocks on one thread, and then those on as many as there are with these."""
+        # A beam's products have more rows than its block.
+        beam = what == "codes" and self.quantizer.beam > 1
+        sizes = _sizes(what)[:1] if beam else _sizes(what)
+        with one_thread():
+            compared = self._compared(what)
+            for function, rows in compared:
+                sizes = identical_block_sizes(function, rows, sizes)
+        alone = any(
+            differs_on_one_thread(function, rows, size)
+            for function, rows in compared
+            for size in sizes
+        )
+        return _Blocks(sizes, alone)
+
+    def _compared(self, what: Pass) -> list[tuple[Function, Tensor]]:
+        """Return functions whose rows decide a pass's, with noise for them."""
         noise = torch.randn(NOISE, self.dimension, generator=torch.Generator().manual_seed(0))
         vectors = noise.to(self.mean) * self.scale + self.mean
         if what == "latents":
-            return alike(self._latents, vectors, BLOCKS)
+            return [(self._latents, vectors)]
         latents = self.latents(vectors)
         if what == "decoded":
-            return alike(self._decoded, self.encode_latents(latents), BLOCKS)
-        # A beam's products have more rows than its block.
-        sizes: tuple[int, ...] = CODING_BLOCKS if self.quantizer.beam == 1 else CODING_BLOCKS[:1]
-        for level in self.quantizer.stages:
-            sizes = alike(level.compared, latents, sizes)
-        return sizes
+            return [(self._decoded, self.encode_latents(latents))]
+        return [(level.compared, latents) for level in self.quantizer.stages]
+
+
+def _sizes(what: Pass) -> tuple[int, ...]:
+    return CODING_BLOCKS if what == "codes" else BLOCKS

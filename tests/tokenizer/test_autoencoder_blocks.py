@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from data_prep.batch_invariance import blockwise, identical_block_sizes
 from tokenizer.autoencoder import BLOCKS, NOISE, Autoencoder
-from tokenizer.blocks import alike, blockwise
 from tokenizer.config import AutoencoderConfig, QuantizerConfig
 from tokenizer.quantizers import base
 
@@ -47,9 +47,9 @@ def test_a_size_that_gives_other_bits_is_left_out() -> None:
         terms = block.unbind(1)
         return reduce(torch.add, terms[::-1] if len(block) == 32 else terms)
 
-    assert alike(summed, noise, SIZES) == (64, 8)
-    assert alike(lambda block: block * 2, noise, SIZES) == SIZES
-    assert alike(lambda block: block + len(block), noise, SIZES) == (64,)
+    assert identical_block_sizes(summed, noise, SIZES) == (64, 8)
+    assert identical_block_sizes(lambda block: block * 2, noise, SIZES) == SIZES
+    assert identical_block_sizes(lambda block: block + len(block), noise, SIZES) == (64,)
 
 
 def test_rows_go_one_by_one_where_their_place_matters() -> None:
@@ -58,7 +58,7 @@ def test_rows_go_one_by_one_where_their_place_matters() -> None:
     def placed(block: Tensor) -> Tensor:
         return block * torch.arange(1, len(block) + 1).unsqueeze(1)
 
-    assert alike(placed, noise, SIZES) == (1,)
+    assert identical_block_sizes(placed, noise, SIZES) == (1,)
     assert torch.equal(blockwise(placed, noise, (1,)), noise)
     assert blockwise(placed, noise[:0], (1,)).shape == (0, 5)
 
@@ -105,7 +105,7 @@ def test_a_codebook_whose_products_change_with_the_block_has_its_own_sizes(
         return half_norms - summed
 
     monkeypatch.setattr(base, "half_distances", otherwise)
-    assert _started("ste")._blocks("codes") == (512, 128)
+    assert _started("ste")._blocks("codes").sizes == (512, 128)
 
 
 def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
@@ -117,7 +117,7 @@ def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
     model.network.encoder = Counts()
     vectors = torch.randn(200, 16)
     assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])
-    assert model._blocks("latents") == BLOCKS[:1]
+    assert model._blocks("latents").sizes == BLOCKS[:1]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
