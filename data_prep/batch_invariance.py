@@ -134,14 +134,13 @@ def computing_threads(
 ) -> ThreadPoolExecutor:
     """Return threads on each of which torch computes alone; all have started.
 
-    Torch keeps one number for the calling thread and one for threads that are made later; both are
-    left as they were.
+    So do threads that the process makes later, until somebody calls `torch.set_num_threads`; the
+    calling thread stays as it is.
 
     Args:
         name: of the threads.
         start: called first in each of them.
     """
-    before = torch.get_num_threads()
     all_there = threading.Barrier(threads)
 
     def begin() -> None:
@@ -151,7 +150,6 @@ def computing_threads(
     pool = ThreadPoolExecutor(threads, name, initializer=begin)
     for started in [pool.submit(all_there.wait) for _ in range(threads)]:
         started.result()
-    torch.set_num_threads(before)
     return pool
 
 

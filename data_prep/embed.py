@@ -74,6 +74,8 @@ def _encoded(
     texts: Sequence[str], encoder: Encoder, threads: int | None
 ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
     """Yield batches with their vectors, in the order of `_batches`."""
+    import torch
+
     from data_prep.batch_invariance import computing_threads, usable_threads
 
     batches = list(_batches(texts, encoder))
@@ -83,6 +85,7 @@ def _encoded(
         return
     running: deque[tuple[list[str], Future[NDArray[np.float32]]]] = deque()
     with computing_threads(workers, "semid-encode") as pool:
+        torch.set_num_threads(torch.get_num_threads())  # for threads that are made later
         try:
             for length, batch in batches:
                 running.append((batch, pool.submit(encoder.encode, batch, length)))

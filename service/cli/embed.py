@@ -29,6 +29,15 @@ def embed(
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Texts are encoded side by side by so many threads.",
+            show_default="the cores that the process may use",
+        ),
+    ] = None,
 ) -> None:
     """Write the vectors of a catalogue's texts, to look at or to use elsewhere.
 
@@ -44,7 +53,7 @@ def embed(
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out)
     template = template_of([name.strip() for name in text_fields.split(",")], frame)
-    vectors = vectors_of_texts(frame, template, load_encoder(encoder), cache)
+    vectors = vectors_of_texts(frame, template, load_encoder(encoder), cache, threads)
     table = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(out) as path:
         table.write_parquet(path)
