@@ -69,6 +69,8 @@ class SentenceEncoder:
 
         from data_prep.encoder_passes import EncoderPasses
 
+        if path.startswith(("/", "./", "../", "~")) and not Path(path).is_dir():
+            raise InputError(_not_loaded(name, "there is no such folder"))
         try:
             self._model = SentenceTransformer(path, device="cpu")
         except Exception as error:  # the library raises what its backends raise
@@ -180,11 +182,12 @@ def _loaded(name: str, device: str) -> Encoder:
     return encoder
 
 
-def _not_loaded(name: str, error: Exception) -> str:
+def _not_loaded(name: str, error: object) -> str:
     reason = str(error).partition("\n")[0].rstrip(".")
     return (
         f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, or the "
-        f"name or folder of a sentence-transformers model"
+        f"name or folder of a sentence-transformers model; where no network is, download the model "
+        f"elsewhere and name its folder"
     )
 
 
