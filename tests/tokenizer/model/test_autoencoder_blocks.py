@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tokenizer.config import AutoencoderConfig, QuantizerConfig
 from tokenizer.model.autoencoder import BLOCKS, NOISE, Autoencoder
-from tokenizer.quantizers import base
+from tokenizer.quantizers.base import quantizer as quantizer_module
 
 
 def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
@@ -52,7 +52,7 @@ def test_a_codebook_whose_products_change_with_the_block_has_its_own_sizes(
         summed: Tensor = reduce(torch.add, terms[::order])
         return half_norms - summed
 
-    monkeypatch.setattr(base, "half_distances", otherwise)
+    monkeypatch.setattr(quantizer_module, "half_distances", otherwise)
     assert _started("ste")._blocks("codes").sizes == (512, 128)
 
 
