@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save as save_tensors
 
-from data_prep.encoders import Encoder
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.text import TextTemplate
 from tests.conftest import SMALL

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.files import written_aside
+from data_prep.storage.files import written_aside
 from tokenizer.config import FitConfig
 
 __all__ = ["digest_of", "file_name", "keep", "kept", "plain"]

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_prep.devices import full_precision
+from data_prep.embedding.devices import full_precision
 from data_prep.progress import Progress
-from data_prep.record import run_record, trained_on
+from data_prep.storage.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.options import check_training, fitted_to_size, with_options
 from tokenizer.study.records import digest_of, file_name, keep, kept, plain

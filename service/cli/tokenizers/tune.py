@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.embedding.encoders import DEFAULT_ENCODER
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
     CacheOption,
@@ -56,11 +56,11 @@ def tune(
 
     Example: semid tune data/beauty/items.parquet --quantizer diveq --trials 9 --out tune/beauty
     """
-    from data_prep.devices import resolve_device
-    from data_prep.encoders import load_encoder
-    from data_prep.files import check_writable
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.readers.catalogue import read_items
-    from data_prep.record import file_digest
+    from data_prep.storage.files import check_writable
+    from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
     from tokenizer.options import check_training, fitted_to_size, with_options
@@ -86,7 +86,7 @@ def tuned_rows(
     """Tune each row alike, write what was chosen to out/tuning.json, and return it by name."""
     import json
 
-    from data_prep.files import written_aside
+    from data_prep.storage.files import written_aside
     from tokenizer.study.tuning import trial_count, tune
 
     found = {}
