@@ -162,7 +162,12 @@ def measure_run(
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row a name, the lowest validation error first: means and deviations over seeds."""
+    """Return a row a name, the lowest validation error first: means and deviations over seeds.
+
+    `held_out_p` tells whether a row differs from the first on held-out items: Student's paired t
+    over the items of all seeds, two-sided, not corrected for the number of rows. It is None for the
+    first, and where their runs are of other seeds.
+    """
     names = list(dict.fromkeys(record["name"] for record in records))
     rows = []
     for name in names:
@@ -173,7 +178,34 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             spread = statistics.stdev(values) if len(values) > 1 else None
             row[column.key] = {"mean": statistics.fmean(values), "std": spread}
         rows.append(row)
-    return sorted(rows, key=lambda row: row["validation_error"]["mean"])
+    rows.sort(key=lambda row: row["validation_error"]["mean"])
+    losses = {row["name"]: _losses(records, row["name"]) for row in rows}
+    best = losses[rows[0]["name"]]
+    for row in rows:
+        row["held_out_p"] = None if row is rows[0] else _paired_p(losses[row["name"]], best)
+    return rows
+
+
+def _losses(records: Sequence[Mapping[str, Any]], name: str) -> dict[int, list[float]]:
+    """Return the held-out items' losses of each seed of a row."""
+    return {
+        record["config"]["seed"]: record["held_out_losses"]
+        for record in records
+        if record["name"] == name
+    }
+
+
+def _paired_p(row: Mapping[int, list[float]], other: Mapping[int, list[float]]) -> float | None:
+    """Return the p of no difference between two rows of the same seeds, so of the same items."""
+    from scipy.stats import ttest_rel
+
+    if row.keys() != other.keys():
+        return None
+    pairs = [(row[seed], other[seed]) for seed in sorted(row)]
+    ours, theirs = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    if (ours == theirs).all():
+        return 1.0
+    return float(ttest_rel(ours, theirs).pvalue)
 
 
 def _errors(result: TrainedTokenizer) -> dict[str, float | None]:

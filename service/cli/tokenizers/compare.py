@@ -198,14 +198,14 @@ def _run(
 def markdown(rows: "Sequence[dict[str, Any]]") -> str:
     """Return the table of a comparison; the best figure of a column is bold.
 
-    Of the errors that is the one on validation items, by which rows are chosen and sorted.
+    Of the errors that is the one on validation items, by which rows are chosen and sorted. p is of
+    no difference in the held-out error.
     """
     from tokenizer.study.comparison import COLUMNS
 
-    lines = [
-        "| | " + " | ".join(column.heading for column in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
+    headings = [column.heading for column in COLUMNS]
+    headings.insert(2, "p against the first")
+    lines = ["| | " + " | ".join(headings) + " |", "|---" * (len(headings) + 1) + "|"]
     for row in rows:
         cells = [row["name"]]
         for column in COLUMNS:
@@ -216,5 +216,7 @@ def markdown(rows: "Sequence[dict[str, Any]]") -> str:
             means = (other[column.key]["mean"] for other in rows)
             best = column.best is not None and mean == column.best(means)
             cells.append(f"**{cell}**" if best else cell)
+        p = row["held_out_p"]
+        cells.insert(3, "" if p is None else f"{p:.2g}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

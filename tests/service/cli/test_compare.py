@@ -19,7 +19,7 @@ TINY = ("--encoder", "hashing", "--steps", 4, "--seeds", 1)
 def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> None:
     compare = (
         "compare", catalogue, "--out", "c", "--encoder", "hashing", "--codebook-size", 16,
-        "--levels", 2, "--steps", 20, "--seeds", 2,
+        "--levels", 2, "--steps", 20, "--set", "warmup_steps=5", "--seeds", 2,
     )  # fmt: skip
     assert semid(*compare, "--quantizers", "grit,ste").code == 0
     before = {path: path.stat().st_mtime_ns for path in Path("c/runs").iterdir()}
