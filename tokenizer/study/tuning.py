@@ -51,7 +51,7 @@ class Range:
 
 
 _COMMITMENT = ("commitment", Range(0.05, 2.0))
-# Of each variant the one option that is its own. fsq and nsvq have none: `sum_weight` is one for all.
+# Of each variant the one option of its own; fsq and nsvq have none (`sum_weight` is one for all).
 OWN: Mapping[str, tuple[str, Range]] = {
     "diveq": ("noise_variance", Range(1e-5, 1e-1)),
     "ema": ("decay", Range(choices=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999))),
