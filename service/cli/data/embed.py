@@ -1,35 +1,44 @@
 """`semid embed`: content texts → vectors in a file."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from data_prep.text import DEFAULT_FIELDS
 from service.cli.terminal.console import output
 from service.cli.terminal.options import (
+    CATALOGUE,
+    TEXTS,
     CacheOption,
-    CategorySeparatorOption,
-    ColumnOption,
-    column_map,
+    CatalogueOptions,
+    EncoderOption,
+    QuietOption,
 )
+from service.settings import Commas, argument, option
 
-__all__ = ["embed"]
+__all__ = ["EmbedSettings", "TextOptions", "embed"]
 
 
-def embed(
-    items: Annotated[Path, typer.Argument(help="Catalogue: .parquet, .csv or .jsonl (.gz)")],
-    out: Annotated[Path, typer.Option(help="Parquet file for item_id and vector.")],
-    encoder: Annotated[
-        str, typer.Option(help="minilm, hashing, or a sentence-transformers model.")
-    ] = "minilm",
-    text_fields: Annotated[
-        str, typer.Option(help="Fields that make the text, in order.")
-    ] = ",".join(DEFAULT_FIELDS),
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-    cache: CacheOption = None,
-) -> None:
+class TextOptions(EncoderOption, CacheOption):
+    """Which texts become vectors, and how."""
+
+    text_fields: Commas = option(
+        "Fields that make the text, in order, joined by commas.",
+        DEFAULT_FIELDS,
+        min_length=1,
+        panel=TEXTS,
+    )
+
+
+class EmbedSettings(TextOptions, CatalogueOptions, QuietOption):
+    """What `semid embed` can be told."""
+
+    command = "embed"
+    after_stop = "the same command goes on from the vectors in the cache"
+
+    items: Path = argument(CATALOGUE)
+    out: Path = option("Parquet file for item_id and vector.")
+
+
+def embed(settings: EmbedSettings) -> None:
     """Write the vectors of a catalogue's texts, to look at or to use elsewhere.
 
     `fit` and `tokenize` embed by themselves; this command is for those who want the vectors.
@@ -38,14 +47,14 @@ def embed(
 
     from data_prep.encoders import load_encoder
     from data_prep.files import check_writable, written_aside
-    from data_prep.readers.catalogue import read_items
     from service.cli.data.catalogue import template_of, vectors_of_texts
 
-    frame = read_items(items, column_map(column), category_separator)
-    check_writable(out)
-    template = template_of([name.strip() for name in text_fields.split(",")], frame)
-    vectors = vectors_of_texts(frame, template, load_encoder(encoder), cache)
-    table = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
-    with written_aside(out) as path:
-        table.write_parquet(path)
-    output.print(f"{out}: {len(vectors):,} vectors of {vectors.shape[1]} floats")
+    frame = settings.read(settings.items)
+    check_writable(settings.out)
+    template = template_of(settings.text_fields, frame)
+    encoder = load_encoder(settings.encoder)
+    vectors = vectors_of_texts(frame, template, encoder, settings.cache)
+    written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
+    with written_aside(settings.out) as path:
+        written.write_parquet(path)
+    output.print(f"{settings.out}: {len(vectors):,} vectors of {vectors.shape[1]} floats")

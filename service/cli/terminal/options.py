@@ -1,108 +1,117 @@
 """Options that several commands share."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from data_prep.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
+from service.settings import CommandSettings, option
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "CacheOption",
-    "CategorySeparatorOption",
-    "ColumnOption",
-    "DatabaseOption",
+    "CatalogueOptions",
+    "ConfigurationOption",
     "DeviceOption",
     "EncoderOption",
-    "SetOption",
-    "check_device",
-    "column_map",
-    "option_map",
+    "JsonOption",
+    "QuietOption",
 ]
 
-ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column",
-        help="Read our column OURS from the file's THEIRS, as item_id=sku. May be given often.",
+CATALOGUE = "Catalogue: .parquet, .csv or .jsonl (.gz)"
+VECTORS = "Your own vectors (parquet: item_id, vector) instead of texts."
+READING, TEXTS, PRINTING = "Reading the catalogue", "Texts and vectors", "What is printed"
+
+
+class CatalogueOptions(CommandSettings):
+    """How a catalogue's columns are read."""
+
+    column: dict[str, str] = option(
+        "Read our column OURS from the file's THEIRS, as item_id=sku. May be given often.",
+        {},
         metavar="OURS=THEIRS",
-    ),
-]
-CategorySeparatorOption = Annotated[
-    str, typer.Option(help="Splits a category path that is one text, as in 'Beauty > Skin Care'.")
-]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder that keeps vectors of texts, so that none is made twice.",
-        show_default="$SEMID_CACHE or ~/.cache/semid",
-    ),
-]
-EncoderOption = Annotated[
-    str, typer.Option(help="minilm, hashing, or a sentence-transformers model.")
-]
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option(
-        help="URL of the registry, SQLite or PostgreSQL; also as SEMID_SERVE_DATABASE or in the "
-        "table serve of semid.toml.",
-        show_default="sqlite:///semid.db",
-    ),
-]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="Any field of the configuration, as radius=huber, network=identity, search_beam=5. "
-        "May be given often; a wrong name lists them all.",
+        panel=READING,
+    )
+    category_separator: str = option(
+        "Splits a category path that is one text, as in 'Beauty > Skin Care'.", ">", panel=READING
+    )
+
+    def read(self, path: Path) -> "pl.DataFrame":
+        """Return the catalogue at `path`.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        from data_prep.readers.catalogue import read_items
+
+        return read_items(path, self.column, self.category_separator)
+
+
+class CacheOption(CommandSettings):
+    """Where vectors of texts are kept."""
+
+    cache: Path | None = option(
+        "Folder that keeps vectors of texts, so that none is made twice.",
+        None,
+        default_text="$SEMID_CACHE or ~/.cache/semid",
+        panel=TEXTS,
+    )
+
+
+class EncoderOption(CommandSettings):
+    """What makes vectors of texts."""
+
+    encoder: str = option(
+        "minilm, hashing, or a sentence-transformers model.", DEFAULT_ENCODER, panel=TEXTS
+    )
+
+
+class DeviceOption(CommandSettings):
+    """Where is computed."""
+
+    device: str = option("cpu, cuda or cuda:1.", "cpu")
+
+    def check_device(self) -> None:
+        """See that torch has the device.
+
+        Raises:
+            InputError: it has not, or there is no such kind of device.
+        """
+        import torch
+
+        found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", self.device)
+        if found is None:
+            raise InputError(f"--device {self.device}: give cpu, cuda, or one of several as cuda:1")
+        seen = torch.cuda.device_count()
+        if self.device != "cpu" and int(found[1] or 0) >= seen:
+            there = f"there are cuda:0 to cuda:{seen - 1}" if seen else "leave it out"
+            raise InputError(
+                f"--device {self.device}: torch sees {seen} accelerators here; {there}"
+            )
+
+
+class ConfigurationOption(CommandSettings):
+    """Fields of a configuration that have no option of their own."""
+
+    options: dict[str, Any] = option(
+        "Any field of the configuration, as radius=huber, network=identity, search_beam=5. "
+        "May be given often; a wrong name lists them all. In semid.toml a table, options.",
+        {},
+        name="--set",
         metavar="NAME=VALUE",
-    ),
-]
+    )
 
 
-def check_device(device: str) -> None:
-    """See that torch has the device.
+class QuietOption(CommandSettings):
+    """Whether progress and results are printed."""
 
-    Raises:
-        InputError: it has not, or there is no such kind of device.
-    """
-    import torch
-
-    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", device)
-    if found is None:
-        raise InputError(f"--device {device}: give cpu, cuda, or one of several as cuda:1")
-    seen = torch.cuda.device_count()
-    if device != "cpu" and int(found[1] or 0) >= seen:
-        there = f"there are cuda:0 to cuda:{seen - 1}" if seen else "leave it out"
-        raise InputError(f"--device {device}: torch sees {seen} accelerators here; {there}")
+    quiet: bool = option("Print warnings and errors alone.", False, panel=PRINTING)
 
 
-def column_map(columns: Sequence[str] | None) -> dict[str, str]:
-    """Read `--column OURS=THEIRS` options.
+class JsonOption(CommandSettings):
+    """How results are printed."""
 
-    Raises:
-        InputError: one has no `=`.
-    """
-    return _pairs("--column", columns, "OURS=THEIRS, such as item_id=sku")
-
-
-def option_map(options: Sequence[str] | None) -> dict[str, str]:
-    """Read `--set NAME=VALUE` options.
-
-    Raises:
-        InputError: one has no `=`.
-    """
-    return _pairs("--set", options, "NAME=VALUE, such as radius=huber")
-
-
-def _pairs(option: str, given: Sequence[str] | None, form: str) -> dict[str, str]:
-    pairs = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"{option} {text} is not {form}")
-        pairs[name] = value
-    return pairs
+    as_json: bool = option("Print JSON, for scripts.", False, name="--json", panel=PRINTING)
