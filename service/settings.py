@@ -221,9 +221,13 @@ def resolve(settings: type[S], given: Mapping[str, object]) -> S:
     try:
         return settings(**told)
     except ValidationError as error:
-        raise InputError(_fault(settings, told, dict(error.errors()[0]))) from error
+        # What is missing may be missing for a name that is misspelled, which is told first.
+        first = min(error.errors(), key=lambda each: each["type"] == "missing")
+        raise InputError(_fault(settings, told, dict(first))) from error
     except SettingsError as error:
-        raise InputError(f"a SEMID_ variable of the environment: {error}") from error
+        raise InputError(
+            f"a variable {settings.prefix()}… of the environment cannot be read: {error}"
+        ) from error
 
 
 def _fault(settings: type[S], given: Mapping[str, object], error: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def models(settings: ModelsSettings) -> None:
     for name in MODELS:
         what, source = ABOUT[name.removesuffix(REPEATS)]
         if name.endswith(REPEATS):
-            what += "; learns whether people come back"
+            what = "the same, which learns whether people come back to an item"
         reads = PRESETS["paper"].models[name].quantized
         listed.append({"name": name, "what": what, "source": source, "semantic_ids": reads})
     if settings.as_json:
@@ -48,4 +48,4 @@ def models(settings: ModelsSettings) -> None:
         (each["name"], each["what"], "yes" if each["semantic_ids"] else "no", each["source"])
         for each in listed
     ]
-    print_table(("model", "what it is", "reads semantic IDs", "source"), rows)
+    print_table(("model", "what it is", "reads IDs", "source"), rows)

@@ -30,6 +30,7 @@ class ServeSettings(RegistrySettings, CatalogueOptions):
     """What `semid serve` can be told."""
 
     command = "serve"
+    after_stop = "IDs that were given are in the database"
 
     tokenizer: Paths = option(
         "Folder that semid fit wrote. May be given often: requests name one, or mean the default "

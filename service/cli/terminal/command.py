@@ -65,7 +65,7 @@ def _run(function: Callable[[S], None], settings: type[S], given: Mapping[str, A
     try:
         function(chosen)
     except KeyboardInterrupt as stop:
-        how = chosen.after_stop.format_map(dict(chosen))
+        how = chosen.after_stop.format_map(vars(chosen))
         raise EndedError(130, f"stopped; {how}") from stop
     except OSError as error:  # typer would end on some of them without a word
         raise ending(error) from error

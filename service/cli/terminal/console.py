@@ -22,6 +22,8 @@ __all__ = ["Bar", "bar", "be_quiet", "errors", "output", "print_json", "print_ta
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0  # seconds between two lines of progress in a log
 
+WIDEST = 1000  # columns of a table in a file
+
 
 class _Console(Console):
     """A console that leaves a closed pipe to the one who ends the command."""
@@ -30,16 +32,17 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _console(*, stderr: bool) -> Console:
-    return _Console(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+    return _Console(stderr=stderr, width=width, highlight=False, markup=False, soft_wrap=True)
 
 
-output, errors, progress = _console(stderr=False), _console(stderr=True), _console(stderr=True)
+output, errors, progress = _console(), _console(stderr=True), _console(stderr=True)
+_in_file = _console(width=WIDEST)
 
 
 def be_quiet(*, quiet: bool = True) -> None:
     """Print neither progress nor results from now on; warnings and errors still come."""
-    output.quiet = progress.quiet = quiet
+    output.quiet = _in_file.quiet = progress.quiet = quiet
 
 
 class Bar(Protocol):
@@ -145,11 +148,14 @@ def print_json(body: object) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Print a table; cells that are numbers stand to the right."""
-    table = Table(title=title or None, title_justify="left")
+    """Print a table, a row a line; cells that are numbers stand to the right.
+
+    Cells are broken where the terminal is too narrow, and never in a file or a pipe.
+    """
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column, heading in enumerate(headings):
         numbers = all(isinstance(row[column], (int, float)) for row in rows)
-        table.add_column(heading, justify="right" if numbers else "left")
+        table.add_column(heading, justify="right" if numbers else "left", no_wrap=column == 0)
     for row in rows:
         table.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
-    output.print(table)
+    (output if output.is_terminal else _in_file).print(table)

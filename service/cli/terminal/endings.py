@@ -19,7 +19,7 @@ USAGE: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[as
 
 
 class EndedError(Exception):
-    """The command is over; `line` says why, after `semid: `."""
+    """The command is over; `line` says why, or is empty where that is plain."""
 
     def __init__(self, code: int, line: str) -> None:
         super().__init__(line)
@@ -43,6 +43,8 @@ def ending(error: BaseException) -> EndedError:
 def _usage(error: Any) -> str:
     place = error.ctx.command_path if error.ctx else "semid"
     message = error.format_message().rstrip(".").replace("\n", " ")
+    if not message:  # the help was shown, since nothing else was asked for
+        return ""
     return f"{message[:1].lower()}{message[1:]}; see {place} --help"
 
 
@@ -99,7 +101,8 @@ def flush() -> None:
 def say(end: EndedError) -> None:
     """Print why the command ended, where standard error takes it."""
     with suppress(OSError):
-        errors.print(f"semid: {end.line}")
+        if end.line:
+            errors.print(f"semid: {end.line}")
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         return

@@ -13,7 +13,7 @@ SOURCE = re.compile(r" ?\(([^()]*(?:arXiv|[12][0-9]{3})[^()]*)\)")
 # Modules whose first line names no paper.
 SOURCES = {
     "ema": "VQ-VAE-2, arXiv 1906.00446",
-    "kmeans": "OneRec, arXiv 2502.18965",
+    "kmeans": "QARM, arXiv 2411.11739",
     "pq": "Jégou et al., TPAMI 2011",
     "rq_faiss": "FAISS, arXiv 2401.08281",
 }

@@ -1,4 +1,4 @@
-"""`semid`: from a catalogue to frozen semantic IDs."""
+"""`semid` with all its commands."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ from service.cli.terminal.endings import (
 )
 from service.cli.tokenizers import compare, fit, inspect, quantizers, report, similar, tokenize
 
-__all__ = ["app", "main"]
+__all__ = ["app", "run"]
 
 app = typer.Typer(
     name="semid",
@@ -81,7 +81,7 @@ def _semid(
     pass
 
 
-def main() -> None:
+def run() -> None:
     """Run the command; what the user can mend ends in one line and exit code 2."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")
