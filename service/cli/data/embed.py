@@ -9,6 +9,7 @@ from service.cli.terminal.options import (
     TEXTS,
     CacheOption,
     CatalogueOptions,
+    DeviceOption,
     EncoderOption,
     QuietOption,
 )
@@ -28,7 +29,7 @@ class TextOptions(EncoderOption, CacheOption):
     )
 
 
-class EmbedSettings(TextOptions, CatalogueOptions, QuietOption):
+class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
     """What `semid embed` can be told."""
 
     command = "embed"
@@ -49,10 +50,11 @@ def embed(settings: EmbedSettings) -> None:
     from data_prep.files import check_writable, written_aside
     from service.cli.data.catalogue import template_of, vectors_of_texts
 
+    device = settings.torch_device()
     frame = settings.read(settings.items)
     check_writable(settings.out)
     template = template_of(settings.text_fields, frame)
-    encoder = load_encoder(settings.encoder)
+    encoder = load_encoder(settings.encoder, device)
     vectors = vectors_of_texts(frame, template, encoder, settings.cache)
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(settings.out) as path:

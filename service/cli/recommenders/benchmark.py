@@ -91,7 +91,7 @@ def amazon(settings: AmazonSettings) -> None:
             config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
             configs.append(config)
-    settings.check_device()
+    device = settings.torch_device()
     plan = Plan(
         preset,
         categories_in(settings.data, settings.categories),
@@ -100,7 +100,7 @@ def amazon(settings: AmazonSettings) -> None:
         settings.seeds,
         settings.shared,
         (0.0, settings.cold) if settings.cold else (0.0,),
-        settings.device,
+        device,
     )
     check_writable(out / "summary.json")
     template = TextTemplate()

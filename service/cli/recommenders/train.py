@@ -68,6 +68,7 @@ def train(settings: TrainSettings) -> None:
     from data_prep.files import check_writable
     from data_prep.names import check_name
     from data_prep.record import run_record
+    from data_prep.storage.durable import recover
     from recsys.benchmarks.presets import PRESETS
     from recsys.data.dataset import SequenceDataset
     from recsys.models.shapes import build_model
@@ -80,8 +81,9 @@ def train(settings: TrainSettings) -> None:
     check_name("model", model, PRESETS[preset].models)
     chosen = PRESETS[preset].models[model]
     training = replace(_changed(chosen.training, settings.options), seed=settings.seed)
-    settings.check_device()
+    device = settings.torch_device()
     dataset = SequenceDataset.load(settings.data)
+    recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(f"{out} exists; choose another --out, or pass --overwrite to replace it")
     check_writable(out, FILES)
@@ -95,7 +97,7 @@ def train(settings: TrainSettings) -> None:
                 progress.note(f"epoch {measured.epoch}, {training.monitor} {figure:.4f}")
 
         result = train_model(
-            lambda: build_model(chosen.shape, dataset).to(torch.device(settings.device)),
+            lambda: build_model(chosen.shape, dataset).to(torch.device(device)),
             dataset,
             training,
             place,
@@ -132,12 +134,12 @@ def evaluate(settings: EvaluateSettings) -> None:
     from recsys.data.dataset import SequenceDataset
     from recsys.recommender import Recommender
 
-    settings.check_device()
+    device = settings.torch_device()
     dataset = SequenceDataset.load(settings.data)
     loaded = Recommender.load(settings.recommender)
     loaded.check_data(dataset)
     with working("ranking all items for every user"):
-        found = loaded.model.to(torch.device(settings.device)).evaluate(dataset, "test")
+        found = loaded.model.to(torch.device(device)).evaluate(dataset, "test")
     figures = {
         "recommender": loaded.fingerprint,
         "data": dataset.fingerprint,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from service.cli.serving.options import ServeSettings
 from service.cli.terminal.console import bar, output
-from service.cli.terminal.options import EncoderOption, QuietOption
+from service.cli.terminal.options import DeviceOption, EncoderOption, QuietOption
 from service.settings import option, resolve
 from tokenizer.config import FitConfig
 
@@ -21,7 +21,7 @@ __all__ = ["DemoSettings", "demo"]
 HOST, PORT = (ServeSettings.model_fields[name].default for name in ("host", "port"))
 
 
-class DemoSettings(EncoderOption, QuietOption):
+class DemoSettings(EncoderOption, DeviceOption, QuietOption):
     """What `semid demo` can be told."""
 
     command = "demo"
@@ -47,10 +47,10 @@ def demo(settings: DemoSettings) -> None:
     from data_prep.files import check_writable, written_aside
     from service.cli.serving.serve import listening, run
 
-    out = settings.out
+    out, device = settings.out, settings.torch_device()
     check_writable(out / "items.parquet")
     files = {"tokenizer": (out / "tokenizer",), "ids": (out / "ids.parquet",)}
-    address = {"host": settings.host, "port": settings.port}
+    address = {"host": settings.host, "port": settings.port, "device": device}
     serving = resolve(ServeSettings, files | address)
     listener = listening(serving) if settings.serve else None
     catalogue = demo_items(settings.items, settings.seed)
@@ -63,9 +63,9 @@ def demo(settings: DemoSettings) -> None:
         f"{interactions.height:,} purchases"
     )
     training = FitConfig(steps=settings.steps, seed=settings.seed)
-    _fit(catalogue, out, settings.encoder, training)
-    fingerprint = _tokenize(catalogue, out)
-    recommender = _train(out)
+    _fit(catalogue, out, settings.encoder, training, device)
+    fingerprint = _tokenize(catalogue, out, device)
+    recommender = _train(out, device)
     if listener is not None:
         database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
         more = {"database": database, "recommender": recommender}
@@ -74,7 +74,9 @@ def demo(settings: DemoSettings) -> None:
         run(serving, catalogue, listener, show)
 
 
-def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig) -> None:
+def _fit(
+    items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig, device: str
+) -> None:
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.record import file_digest
@@ -85,7 +87,7 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfi
     from tokenizer.training.fit import fit
 
     folder = out / "tokenizer"
-    encoder = load_encoder(encoder_name)
+    encoder = load_encoder(encoder_name, device)
     digest = file_digest(out / "items.parquet")
     found = None
     with suppress(InputError):  # one of another version is made anew, as everything here
@@ -95,8 +97,9 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfi
             found.metrics["record"].get("data_fingerprint"),
             found.config.training,
             found.config.encoder,
+            found.metrics.get("trained_on", {}).get("device", "cpu"),
         )
-        if made_of == (digest, training, EncoderReference.of(encoder)):
+        if made_of == (digest, training, EncoderReference.of(encoder), device):
             output.print(f"{folder}: used again")
             return
     template = TextTemplate()
@@ -104,19 +107,19 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfi
     with bar("training", training.warmup_steps + training.steps) as progress:
         saved = fit(
             folder, vectors, training, template, encoder, digest,
-            progress=lambda step, measured: progress(1),
+            progress=lambda step, measured: progress(1), device=device,
         )  # fmt: skip
     print_health(saved)
 
 
-def _tokenize(items: "pl.DataFrame", out: Path) -> str:
+def _tokenize(items: "pl.DataFrame", out: Path, device: str) -> str:
     """Write the IDs and return the tokenizer's fingerprint."""
     from data_prep.files import written_aside
     from service.cli.data.catalogue import open_cache
     from tokenizer.offline.catalogue import tokenize_catalogue
     from tokenizer.pipeline import Pipeline
 
-    pipeline = Pipeline.load(out / "tokenizer")
+    pipeline = Pipeline.load(out / "tokenizer", device)
     with open_cache(out / "cache") as cache, bar("tokenizing", items.height) as progress:
         ids = tokenize_catalogue(items, pipeline, cache=cache, progress=progress)
     with written_aside(out / "ids.parquet") as path:
@@ -125,9 +128,10 @@ def _tokenize(items: "pl.DataFrame", out: Path) -> str:
     return pipeline.fingerprint
 
 
-def _train(out: Path) -> Path | None:
+def _train(out: Path, device: str) -> Path | None:
     """Train a small recommender, unless it is there or the shoppers are too few."""
     import polars as pl
+    import torch
 
     from data_prep.errors import InputError
     from recsys.benchmarks.presets import PRESETS
@@ -161,7 +165,7 @@ def _train(out: Path) -> Path | None:
             return folder
     with bar("training a recommender", 0) as progress:
         result = train(
-            lambda: build_model(model.shape, dataset),
+            lambda: build_model(model.shape, dataset).to(torch.device(device)),
             dataset,
             model.training,
             progress=lambda step, total, measured: progress.goes_to(step, total),

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from service.cli.terminal.options import CatalogueOptions
+from service.cli.terminal.options import CatalogueOptions, DeviceOption
 from service.engine.capacity import Capacity
 from service.http.messages.limits import (
     DEFAULT,
@@ -26,7 +26,7 @@ CAPACITY = Capacity()
 ADDRESS, LIMITS, PACE = "Address and access", "Limits of a request", "Capacity"
 
 
-class ServeSettings(RegistrySettings, CatalogueOptions):
+class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
     """What `semid serve` can be told."""
 
     command = "serve"
@@ -45,6 +45,11 @@ class ServeSettings(RegistrySettings, CatalogueOptions):
         "Folder where the index is set aside for the next start.",
         None,
         default_text="beside a SQLite file",
+    )
+    index_device: str = option(
+        "Where similar items are searched: cpu, cuda, cuda:1 or auto. A GPU needs faiss-gpu, and "
+        "memory for each item's decoded vector.",
+        "cpu",
     )
     log_format: LogFormat = option("text, or json: one object a line.", "text")
     host: str = option("Address to listen on.", "127.0.0.1", panel=ADDRESS)
@@ -85,12 +90,11 @@ class ServeSettings(RegistrySettings, CatalogueOptions):
         "Seconds that a batch waits for more requests.", CAPACITY.wait, ge=0, le=1, panel=PACE
     )
     threads: int = option(
-        "Threads that encode texts, each on one core; say so where a container may use fewer cores "
-        "than the machine has.",
+        "Threads that encode texts, each on one core; 0 takes all cores of the machine. Say so "
+        "where a container may use fewer.",
         CAPACITY.threads,
         ge=0,
         le=256,
-        default_text="the machine's cores",
         panel=PACE,
     )
 

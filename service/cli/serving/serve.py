@@ -60,7 +60,7 @@ def run(
     from service.http.server import answer_until_stopped
     from service.observability.logs import set_up_logs
     from service.registry import open_database
-    from tokenizer.index.semantic_index import faiss_build
+    from tokenizer.index.semantic_index import faiss_build, resolve_index_device
     from tokenizer.offline.id_table import read_ids
     from tokenizer.pipeline import Pipeline
 
@@ -74,7 +74,9 @@ def run(
             stack.enter_context(side)
         keys = None if settings.keys is None else KeyRing(settings.keys)
         access = Access(keys, settings.limits(), settings.cors_origins)
-        loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
+        device = settings.torch_device()
+        index_device = resolve_index_device(settings.index_device)
+        loaded = [Pipeline.load(folder, device) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
         recommender = None
@@ -84,7 +86,9 @@ def run(
                 recommender.check_tokenizer(pipelines[0].fingerprint)
         database = stack.enter_context(open_database(settings.database))
         with database.refusing():
-            catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
+            catalogues = _opened(
+                pipelines, tables, titles, database, settings.index_cache, index_device
+            )
             held = sum(catalogue.follow() for catalogue in catalogues)
             app = create_app(
                 catalogues[0],
@@ -160,6 +164,7 @@ def _opened(
     titles: "pl.DataFrame | None",
     database: "Database",
     index_cache: Path | None,
+    index_device: str,
 ) -> "list[Catalogue]":
     """Return a catalogue a tokenizer, the default first, with IDs and titles taken over."""
     from service.engine.catalogue import Catalogue
@@ -182,7 +187,7 @@ def _opened(
         if titles is not None:
             _take_titles(titles, registry)
         file = database.beside(f"index-{pipeline.fingerprint[:16]}", index_cache)
-        catalogues.append(Catalogue(pipeline, registry, file))
+        catalogues.append(Catalogue(pipeline, registry, file, index_device))
     first = default.fingerprint if default is not None else pipelines[0].fingerprint
     return sorted(catalogues, key=lambda one: one.pipeline.fingerprint != first)
 

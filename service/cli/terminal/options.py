@@ -1,11 +1,9 @@
 """Options that several commands share."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.encoders import DEFAULT_ENCODER
-from data_prep.errors import InputError
 from service.settings import CommandSettings, option
 
 if TYPE_CHECKING:
@@ -70,27 +68,19 @@ class EncoderOption(CommandSettings):
 
 
 class DeviceOption(CommandSettings):
-    """Where is computed."""
+    """Where numbers are computed."""
 
-    device: str = option("cpu, cuda or cuda:1.", "cpu")
+    device: str = option("cpu, cuda, cuda:1, or auto: a GPU where there is one.", "cpu")
 
-    def check_device(self) -> None:
-        """See that torch has the device.
+    def torch_device(self) -> str:
+        """Return the device by torch's name.
 
         Raises:
-            InputError: it has not, or there is no such kind of device.
+            InputError: torch does not see it.
         """
-        import torch
+        from data_prep.devices import resolve_device
 
-        found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", self.device)
-        if found is None:
-            raise InputError(f"--device {self.device}: give cpu, cuda, or one of several as cuda:1")
-        seen = torch.cuda.device_count()
-        if self.device != "cpu" and int(found[1] or 0) >= seen:
-            there = f"there are cuda:0 to cuda:{seen - 1}" if seen else "leave it out"
-            raise InputError(
-                f"--device {self.device}: torch sees {seen} accelerators here; {there}"
-            )
+        return resolve_device(self.device)
 
 
 class ConfigurationOption(CommandSettings):

@@ -10,6 +10,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CatalogueOptions,
     ConfigurationOption,
+    DeviceOption,
     EncoderOption,
     QuietOption,
 )
@@ -20,7 +21,7 @@ __all__ = ["AblateSettings", "CompareSettings", "ablate", "compare"]
 
 
 class _ComparisonSettings(
-    EncoderOption, CacheOption, ConfigurationOption, CatalogueOptions, QuietOption
+    EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
 ):
     """What both commands can be told."""
 
@@ -115,6 +116,7 @@ def _run(
     shared = {"steps": settings.steps, **sizes, **settings.options}
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
+    device = settings.torch_device()
     runs: list[tuple[str, FitConfig]] = []
     for name, changes in rows.items():
         config = fitted_to_size(with_options(FitConfig(), dict(shared) | dict(changes)))
@@ -122,11 +124,11 @@ def _run(
         runs += [(name, replace(config, seed=seed)) for seed in range(settings.seeds)]
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "summary.json")
-    encoder = load_encoder(settings.encoder)
+    encoder = load_encoder(settings.encoder, device)
     vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
     with bar("comparing", len(runs)) as progress:
-        records = run_all(out, vectors, labels, runs, file_digest(settings.items), progress)
+        records = run_all(out, vectors, labels, runs, file_digest(settings.items), progress, device)
     table_rows = summarise(records)
     table = markdown(table_rows)
     for name, text in (("summary.json", json.dumps(table_rows, indent=2)), ("summary.md", table)):

@@ -9,6 +9,7 @@ from service.cli.terminal.options import (
     VECTORS,
     CatalogueOptions,
     ConfigurationOption,
+    DeviceOption,
     QuietOption,
 )
 from service.settings import argument, from_core, option
@@ -20,7 +21,7 @@ __all__ = ["FitSettings", "fit"]
 QUANTIZER, TRAINING = "Quantizer and network", "Training"
 
 
-class FitSettings(TextOptions, ConfigurationOption, CatalogueOptions, QuietOption):
+class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption):
     """What `semid fit` can be told."""
 
     command = "fit"
@@ -89,6 +90,7 @@ def fit(settings: FitSettings) -> None:
     from data_prep.errors import InputError
     from data_prep.files import check_writable
     from data_prep.record import file_digest
+    from data_prep.storage.durable import recover
     from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import FILES
@@ -96,7 +98,9 @@ def fit(settings: FitSettings) -> None:
     from tokenizer.training.fit import fit as fit_tokenizer
     from tokenizer.training.monitor import CodingQuality
 
+    device = settings.torch_device()
     frame, out = settings.read(settings.items), settings.out
+    recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(
             f"{out} exists; IDs may stand on that tokenizer; choose another --out, or pass "
@@ -113,7 +117,7 @@ def fit(settings: FitSettings) -> None:
         )
     template = template_of(settings.text_fields, frame)
     if settings.vectors is None:
-        model = load_encoder(settings.encoder)
+        model = load_encoder(settings.encoder, device)
         matrix = vectors_of_texts(frame, template, model, settings.cache)
     else:
         model = None
@@ -135,6 +139,7 @@ def fit(settings: FitSettings) -> None:
             settings.baseline,
             report,
             settings.policy,
+            device,
         )
     output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
     print_health(saved)

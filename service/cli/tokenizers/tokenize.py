@@ -9,6 +9,7 @@ from service.cli.terminal.options import (
     VECTORS,
     CacheOption,
     CatalogueOptions,
+    DeviceOption,
     JsonOption,
     QuietOption,
 )
@@ -18,7 +19,7 @@ from tokenizer.config import CATALOGUE_BATCH
 __all__ = ["TokenizeSettings", "tokenize"]
 
 
-class TokenizeSettings(CacheOption, CatalogueOptions, QuietOption, JsonOption):
+class TokenizeSettings(DeviceOption, CacheOption, CatalogueOptions, QuietOption, JsonOption):
     """What `semid tokenize` can be told."""
 
     command = "tokenize"
@@ -52,9 +53,10 @@ def tokenize(settings: TokenizeSettings) -> None:
     from tokenizer.offline.id_table import check_keeps, read_ids
     from tokenizer.pipeline import Pipeline
 
+    device = settings.torch_device()
     frame, out = settings.read(settings.items), settings.out
     check_writable(out)
-    pipeline = Pipeline.load(settings.tokenizer)
+    pipeline = Pipeline.load(settings.tokenizer, device)
     given = None if settings.known is None else read_ids(settings.known, pipeline)
     own = None if settings.vectors is None else read_vectors(settings.vectors)
     opened = open_cache(settings.cache) if own is None else nullcontext()
