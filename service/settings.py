@@ -97,18 +97,17 @@ def argument(description: str, default: Any = ..., **more: Any) -> Any:
     return field
 
 
-def from_core(name: str, description: str, *, panel: str = "", default: Any = None) -> Any:
+def from_core(name: str, description: str, *, panel: str = "") -> Any:
     """Return an option whose default and bounds are those of the tokenizer's configuration.
 
     Args:
         name: of the configuration's field, a key of `tokenizer.options.OPTIONS`.
-        default: another default.
     """
     from tokenizer.options import BOUNDS, OPTIONS
 
     least, most = BOUNDS.get(name, (None, None))
     bounds: dict[str, Any] = {} if least is None else {"ge": least, "le": most}
-    usual = OPTIONS[name][1] if default is None else default
+    usual = OPTIONS[name][1]
     return option(description, usual, panel=panel, **bounds)
 
 

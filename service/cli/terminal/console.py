@@ -88,20 +88,28 @@ class LogBar:
 
     def goes_to(self, done: int, total: int) -> None:
         self._done, self._total = done, total
-        now = time.monotonic()
-        if now >= self._next:
-            elapsed = now - self._began
-            self._next = now + min(max(FIRST_WAIT, elapsed / 10), LONGEST_WAIT)
-            rate = done / elapsed
-            left = f", {_clock((total - done) / rate)} left" if rate and total >= done else ""
-            self._line(f"{done:,}/{total:,}, {rate:,.1f}/s{left}")
+        self._line_if_due()
 
     def note(self, text: str) -> None:
         self._note = f", {text}"
+        self._line_if_due()
 
     def ends(self) -> None:
         """Say how long it took."""
         self._line(f"{self._done:,}/{self._total:,} in {_clock(time.monotonic() - self._began)}")
+
+    def _line_if_due(self) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        elapsed = now - self._began
+        self._next = now + min(max(FIRST_WAIT, elapsed / 10), LONGEST_WAIT)
+        told = f"{self._done:,}/{self._total:,}"
+        if self._done:
+            rate = self._done / elapsed
+            told += f", {rate:,.1f}/s" if rate >= 1 else f", {1 / rate:,.1f} s each"
+            told += f", {_clock((self._total - self._done) / rate)} left"
+        self._line(told)
 
     def _line(self, text: str) -> None:
         progress.print(f"{self._title}: {text}{self._note}")

@@ -30,6 +30,24 @@ def test_a_log_has_a_line_every_so_often(
     assert lines[-1] == "training: 1,000/1,000 in 2:05, held-out error 0.5"
 
 
+def test_a_task_of_few_long_steps_tells_what_it_does(
+    clock: list[float], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with bar("benchmark", 4) as progress:
+        for second in range(20):
+            clock[0] += 1
+            progress.note(f"tiger, step {second}")
+        progress(1)
+        clock[0] += 5
+        progress.note("sasrec")
+    assert capfd.readouterr().err.splitlines() == [
+        *(f"benchmark: 0/4, tiger, step {second}" for second in (4, 9, 14)),
+        "benchmark: 1/4, 20.0 s each, 1:00 left, tiger, step 19",
+        "benchmark: 1/4, 25.0 s each, 1:15 left, sasrec",
+        "benchmark: 1/4 in 0:25, sasrec",
+    ]
+
+
 def test_lines_grow_rarer(clock: list[float], capfd: pytest.CaptureFixture[str]) -> None:
     with bar("training", 0) as progress:
         for second in range(36_000):

@@ -214,21 +214,27 @@ def test_help_waits_for_no_heavy_library() -> None:
     assert done.returncode == 0, done.stderr
 
 
-README = Path(__file__).parents[3] / "README.md"
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def test_lines_of_the_readme_name_options_that_exist() -> None:
-    """Each `semid …` of the README has a command, and options of that command."""
+@pytest.mark.parametrize("text", [*PAGES, None], ids=str)
+def test_lines_of_the_documents_name_options_that_exist(text: Path | None) -> None:
+    """Each `semid …` of a document, or of the help, has options of that command alone."""
     known = {words: model for words, model, _ in COMMANDS}
-    lines = re.findall(r"semid ((?:[a-z-]+ ?)+)((?:[^`\n#]|\n(?! *\n))*)", README.read_text())
-    seen = 0
+    helps = "\n".join(command.help.replace("\n", " ") for _, _, command in COMMANDS)
+    lines = re.findall(
+        r"semid ((?:[a-z][a-z-]* ?)+)((?:[^`\n#\\]|\\\n)*)",
+        helps if text is None else text.read_text(),
+    )
+    wrong = []
     for words, rest in lines:
         path = tuple(words.split())
         model = next((known[path[:n]] for n in (2, 1) if path[:n] in known), None)
         if model is None:
             continue
         names = {option_name(name, field) for name, field in model.model_fields.items()}
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest.partition("semid ")[0]):
-            seen += 1
-            assert {option, option.replace("--no-", "--")} & names, (path, option)
-    assert seen > 20
+        given = re.findall(r"(?<![\w-])--[a-z][a-z-]*", rest.partition("semid ")[0])
+        wrong += [(path, each) for each in given if not {each, f"--{each[5:]}"} & names]
+    assert not wrong
+    assert lines or text != PAGES[0]
