@@ -1,6 +1,7 @@
 """How a command ends that cannot go on: one line and an exit code, never a traceback."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -158,26 +159,29 @@ def test_an_empty_variable_of_the_cache_counts_as_unset(monkeypatch: pytest.Monk
     assert default_cache_folder() == Path("here")
 
 
-def test_version_and_completion(semid: Command) -> None:
+def test_version(semid: Command) -> None:
     told = semid("--version")
     assert told.code == 0
-    assert told.output.startswith("semid ")
-    done = subprocess.run(
-        [*SEMID, "--show-completion", "bash"],
-        capture_output=True,
-        text=True,
-        env=_environment(),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "complete -o default -F _semid_completion semid" in done.stdout
-    completed = subprocess.run(
-        SEMID,
-        capture_output=True,
-        text=True,
-        env=_environment(
-            _SEMID_COMPLETE="complete_bash", COMP_WORDS="semid fit --lev", COMP_CWORD="2"
+    assert re.fullmatch(r"semid [0-9.]+[^ ]*\n", told.output)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"_SEMID_COMPLETE": "source_bash"}, "complete -o default -F _semid_completion semid"),
+        (
+            {
+                "_SEMID_COMPLETE": "complete_bash",
+                "COMP_WORDS": "semid fit --lev",
+                "COMP_CWORD": "2",
+            },
+            "--levels",
         ),
-        check=False,
+    ],
+)
+def test_the_shell_completes(asked: dict[str, str], said: str, semid: Command) -> None:
+    done = subprocess.run(
+        SEMID, capture_output=True, text=True, env=_environment(**asked), check=False
     )
-    assert completed.stdout.strip() == "--levels", completed.stderr
+    assert done.stdout.strip().splitlines()[-1] == said, done.stderr
+    assert "--install-completion" in semid("--help").output
