@@ -178,7 +178,7 @@ def _limits(field: FieldInfo) -> Iterator[Any]:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}" if value % 1 else f"{value:,.0f}"
+    return f"{value:g}" if isinstance(value, float) and value % 1 else str(int(value))
 
 
 def _default(field: FieldInfo) -> str:

@@ -53,11 +53,18 @@ def test_a_full_disk_is_told(keys: list[str], more: list[str]) -> None:
     _one_line(done.stderr, "the output cannot be written", "No space left")
 
 
-def test_a_reader_that_has_gone_is_told(keys: list[str]) -> None:
+@pytest.mark.parametrize("by_typer", [False, True])
+def test_a_reader_that_has_gone_is_told(keys: list[str], by_typer: bool) -> None:
+    """Tables are printed by rich, JSON by typer, which would end without a word."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        keys, stdout=writer, stderr=subprocess.PIPE, text=True, env=_environment(), check=False
+        [*SEMID, "models", "--json"] if by_typer else keys,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_environment(),
+        check=False,
     )
     os.close(writer)
     assert done.returncode == 141
