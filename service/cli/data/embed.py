@@ -1,6 +1,9 @@
 """`semid embed`: content texts → vectors in a file."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from data_prep.text import DEFAULT_FIELDS
 from service.cli.terminal.console import output
@@ -37,6 +40,11 @@ class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
 
     items: Path = argument(CATALOGUE)
     out: Path = option("Parquet file for item_id and vector.")
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = option(
+        "Texts are encoded side by side by so many threads.",
+        None,
+        default_text="the cores that the process may use",
+    )
 
 
 def embed(settings: EmbedSettings) -> None:
@@ -46,8 +54,8 @@ def embed(settings: EmbedSettings) -> None:
     """
     import polars as pl
 
-    from data_prep.encoders import load_encoder
-    from data_prep.files import check_writable, written_aside
+    from data_prep.embedding.encoders import load_encoder
+    from data_prep.storage.files import check_writable, written_aside
     from service.cli.data.catalogue import template_of, vectors_of_texts
 
     device = settings.torch_device()
@@ -55,7 +63,7 @@ def embed(settings: EmbedSettings) -> None:
     check_writable(settings.out)
     template = template_of(settings.text_fields, frame)
     encoder = load_encoder(settings.encoder, device)
-    vectors = vectors_of_texts(frame, template, encoder, settings.cache)
+    vectors = vectors_of_texts(frame, template, encoder, settings.cache, settings.threads)
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(settings.out) as path:
         written.write_parquet(path)

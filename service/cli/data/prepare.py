@@ -41,10 +41,10 @@ def amazon(settings: AmazonSettings) -> None:
     """
     import polars as pl
 
-    from data_prep.files import check_writable, written_aside
     from data_prep.readers.amazon import read_category
-    from data_prep.record import file_digest, run_record
     from data_prep.sequences import leave_one_out
+    from data_prep.storage.files import check_writable, written_aside
+    from data_prep.storage.record import file_digest, run_record
 
     started = time.perf_counter()
     out = settings.out
@@ -100,9 +100,9 @@ def training(settings: TrainingSettings) -> None:
     --ids beauty-ids.parquet --tokenizer tokenizers/beauty --out data/beauty/training.safetensors
     """
     from data_prep.errors import InputError
-    from data_prep.files import written_aside
     from data_prep.readers.catalogue import read_table, read_vectors
-    from data_prep.record import file_digest
+    from data_prep.storage.files import written_aside
+    from data_prep.storage.record import file_digest
     from recsys.data.preparation import prepare_dataset
     from tokenizer.pipeline import Pipeline
 
@@ -148,7 +148,7 @@ def catalogue(settings: CatalogueSettings) -> None:
     Example: semid prepare catalogue products.csv --column item_id=sku --column title=name --out
     data/shop
     """
-    from data_prep.files import written_aside
+    from data_prep.storage.files import written_aside
 
     items = settings.read(settings.source)
     with written_aside(settings.out / "items.parquet") as path:

@@ -41,7 +41,7 @@ def recommend(settings: RecommendSettings) -> None:
     Example: semid recommend recommenders/beauty --history B00K1,B00L7 --items
     data/beauty/items.parquet
     """
-    from data_prep.files import check_writable
+    from data_prep.storage.files import check_writable
     from recsys.recommender import Recommender
 
     histories = _histories(settings)
@@ -102,7 +102,7 @@ def _histories(settings: RecommendSettings) -> list[History]:
 def _write(path: Path, rows: Sequence[tuple[str, int, str, float]]) -> None:
     import polars as pl
 
-    from data_prep.files import written_aside
+    from data_prep.storage.files import written_aside
 
     schema = {"user_id": pl.String(), "rank": pl.UInt32(), "item_id": pl.String()}
     written = pl.DataFrame(rows, {**schema, "score": pl.Float32()}, orient="row")

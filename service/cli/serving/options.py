@@ -90,11 +90,11 @@ class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
         "Seconds that a batch waits for more requests.", CAPACITY.wait, ge=0, le=1, panel=PACE
     )
     threads: int = option(
-        "Threads that encode texts, each on one core; 0 takes all cores of the machine. Say so "
-        "where a container may use fewer.",
+        "Threads that encode texts, each on one core.",
         CAPACITY.threads,
         ge=0,
         le=256,
+        default_text="the cores that the process may use",
         panel=PACE,
     )
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.embedding.encoders import DEFAULT_ENCODER
 from service.settings import CommandSettings, option
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class DeviceOption(CommandSettings):
         Raises:
             InputError: torch does not see it.
         """
-        from data_prep.devices import resolve_device
+        from data_prep.embedding.devices import resolve_device
 
         return resolve_device(self.device)
 

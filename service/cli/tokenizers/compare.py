@@ -102,10 +102,10 @@ def _run(
     import json
     from dataclasses import replace
 
-    from data_prep.encoders import load_encoder
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.files import check_writable, written_aside
-    from data_prep.record import file_digest
+    from data_prep.storage.files import check_writable, written_aside
+    from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
     from tokenizer.options import check_training, fitted_to_size, with_options

@@ -86,11 +86,11 @@ def fit(settings: FitSettings) -> None:
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
-    from data_prep.encoders import load_encoder
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.files import check_writable
-    from data_prep.record import file_digest
     from data_prep.storage.durable import recover
+    from data_prep.storage.files import check_writable
+    from data_prep.storage.record import file_digest
     from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import FILES

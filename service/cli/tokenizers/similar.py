@@ -99,7 +99,7 @@ def _read_vector(path: Path) -> "NDArray[np.float32]":
     import numpy as np
     import orjson
 
-    from data_prep.files import existing_file
+    from data_prep.storage.files import existing_file
 
     if path != Path("-"):
         existing_file(path)

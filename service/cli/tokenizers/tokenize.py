@@ -46,8 +46,8 @@ def tokenize(settings: TokenizeSettings) -> None:
     Example: semid tokenize data/beauty/items.parquet --tokenizer tokenizers/beauty --out
     beauty-ids.parquet
     """
-    from data_prep.files import check_writable, written_aside
     from data_prep.readers.catalogue import read_vectors
+    from data_prep.storage.files import check_writable, written_aside
     from service.cli.data.catalogue import open_cache
     from tokenizer.offline.catalogue import tokenize_catalogue
     from tokenizer.offline.id_table import check_keeps, read_ids

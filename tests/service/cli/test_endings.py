@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.embed import default_cache_folder
+from data_prep.embedding.embed import default_cache_folder
 from service.http.security.keys import add_key
 from tests.service.cli.command import Command, refused
 
