@@ -7,9 +7,7 @@ from typing import Any
 from data_prep.errors import InputError
 from data_prep.names import check_name
 from tokenizer.config import AutoencoderConfig, FitConfig
-from tokenizer.model.networks import NETWORKS
 from tokenizer.quantizer_config import CONFIGS, GritConfig, as_variant, variant_config
-from tokenizer.quantizers import check_config
 
 __all__ = [
     "BOUNDS",
@@ -145,6 +143,10 @@ def check_training(config: FitConfig) -> None:
     Raises:
         InputError: an unknown name, or values that do not go together.
     """
+    # Here, not above: the help of commands reads OPTIONS and BOUNDS, and must not wait for torch.
+    from tokenizer.model.networks import NETWORKS
+    from tokenizer.quantizers import check_config
+
     for name, (least, most) in BOUNDS.items():
         part, default = OPTIONS[name]
         owner = getattr(config, part) if part else config

@@ -2,51 +2,44 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from data_prep.embedding.encoders import DEFAULT_ENCODER
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
+    CATALOGUE,
     CacheOption,
-    CategorySeparatorOption,
-    ColumnOption,
+    CatalogueOptions,
+    ConfigurationOption,
     DeviceOption,
     EncoderOption,
-    SetOption,
-    column_map,
-    option_map,
+    QuietOption,
 )
+from service.settings import argument, from_core, option
 from tokenizer.config import FitConfig
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["tune", "tuned_rows"]
-
-_training = FitConfig()
+__all__ = ["TuneSettings", "tune", "tuned_rows"]
 
 
-def tune(
-    items: Annotated[
-        Path,
-        typer.Argument(help="Catalogue: .parquet, .csv or .jsonl (.gz)", show_default=False),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the trials' records and what they chose.")],
-    quantizer: Annotated[str, typer.Option(help="The variant.")] = _training.quantizer.name,
-    trials: Annotated[int, typer.Option(min=2, help="Trials that begin.")] = 9,
-    steps: Annotated[
-        int, typer.Option(help="Steps of the training that is tuned for.")
-    ] = _training.steps,
-    encoder: EncoderOption = DEFAULT_ENCODER,
-    options: SetOption = None,
-    device: DeviceOption = "cpu",
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-    cache: CacheOption = None,
-) -> None:
+class TuneSettings(
+    EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
+):
+    """What `semid tune` can be told."""
+
+    command = "tune"
+    after_stop = "the same command goes on from the trials in {out}/trials"
+
+    items: Path = argument(CATALOGUE)
+    out: Path = option("Folder for the trials' records and what they chose.")
+    quantizer: str = from_core("quantizer", "The variant; semid quantizers lists them.")
+    trials: int = option("Trials that begin.", 9, ge=2)
+    steps: int = from_core("steps", "Steps of the training that is tuned for.")
+
+
+def tune(settings: TuneSettings) -> None:
     """Find learning rates and the variant's own parameter that serve a catalogue.
 
     All trials train for a part of --steps, the best third for three times as many, and so on. They
@@ -56,23 +49,23 @@ def tune(
 
     Example: semid tune data/beauty/items.parquet --quantizer diveq --trials 9 --out tune/beauty
     """
-    from data_prep.embedding.devices import resolve_device
     from data_prep.embedding.encoders import load_encoder
-    from data_prep.readers.catalogue import read_items
     from data_prep.storage.files import check_writable
     from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
     from tokenizer.options import check_training, fitted_to_size, with_options
 
-    given = option_map(options) | {"quantizer": quantizer, "steps": steps}
-    config = fitted_to_size(with_options(_training, given))
+    own = {"quantizer": settings.quantizer, "steps": settings.steps}
+    config = fitted_to_size(with_options(FitConfig(), settings.options | own))
     check_training(config)
-    device = resolve_device(device)
-    frame = read_items(items, column_map(column), category_separator)
+    device = settings.torch_device()
+    frame, out = settings.read(settings.items), settings.out
     check_writable(out / "tuning.json")
-    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder, device), cache)
-    tuned_rows(out, {quantizer: config}, vectors, trials, file_digest(items), device)
+    encoder = load_encoder(settings.encoder, device)
+    vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
+    digest = file_digest(settings.items)
+    tuned_rows(out, {settings.quantizer: config}, vectors, settings.trials, digest, device)
 
 
 def tuned_rows(
