@@ -10,7 +10,15 @@ from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.model.networks import NETWORKS
 from tokenizer.quantizers import check_config
 
-__all__ = ["BOUNDS", "OPTIONS", "check_training", "fitted_to_size", "with_options"]
+__all__ = [
+    "BOUNDS",
+    "OPTIONS",
+    "check_training",
+    "configured",
+    "fitted_to_size",
+    "options_of",
+    "with_options",
+]
 
 _PARTS: dict[str, Any] = {
     "": FitConfig(),
@@ -81,6 +89,32 @@ def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
         autoencoder=replace(config.autoencoder, **changes["autoencoder"]),
         **changes[""],
     )
+
+
+def configured(named: Mapping[str, object], options: Mapping[str, object]) -> FitConfig:
+    """Return a checked configuration from fields in two places, of which none names a field twice.
+
+    Raises:
+        InputError: an unknown name, a name in both places, or a value that cannot be.
+    """
+    if both := sorted(named.keys() & options.keys()):
+        raise InputError(f"options name {both[0]!r}, which has a parameter of its own; use that")
+    config = fitted_to_size(with_options(FitConfig(), {**named, **options}))
+    check_training(config)
+    return config
+
+
+def options_of(config: FitConfig) -> dict[str, Any]:
+    """Return the fields that differ from their defaults, as `with_options` takes them."""
+    found: dict[str, Any] = {}
+    for name, (part, default) in OPTIONS.items():
+        value = getattr(
+            getattr(config, part) if part else config,
+            "name" if name == "quantizer" else name,
+        )
+        if value != default:
+            found[name] = value
+    return found
 
 
 def fitted_to_size(config: FitConfig) -> FitConfig:

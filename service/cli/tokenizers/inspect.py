@@ -32,9 +32,7 @@ def inspect(
         return
     import orjson
 
-    config = loaded.config.model_dump(mode="json")
-    body = {"fingerprint": loaded.fingerprint, "config": config, "metrics": loaded.metrics}
-    typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    typer.echo(orjson.dumps(loaded.described(), option=orjson.OPT_INDENT_2))
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:
