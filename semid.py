@@ -7,8 +7,7 @@ Estimators have scikit-learn's habits: parameters are keywords and stay as they 
 returns the estimator, results end in an underscore, and what needs a fit raises
 `sklearn.exceptions.NotFittedError` before one.
 
-Importing this loads NumPy alone; other libraries are loaded when they are needed. The client needs
-the base installation, all else the extra `cpu` or `gpu`.
+Importing this loads NumPy alone. The client needs the base installation, the rest an extra.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -116,7 +115,7 @@ class Tokenizer:
                 which goes before the text; or an array of vectors (N, D).
 
         Raises:
-            InputError: a parameter or an item cannot be used; the message names it.
+            InputError: a parameter or an item cannot be used.
         """
         from data_prep.frames import as_matrix
         from tokenizer.options import configured

@@ -112,7 +112,7 @@ class FrozenRecommender:
             (aside / METRICS).write_text(json.dumps(self.metrics, indent=2))
 
     def model(self) -> NextItemModel:
-        """Build the model with its weights, on the CPU; nothing is unpickled.
+        """Build the model with its weights, in eval mode on the CPU; nothing is unpickled.
 
         Raises:
             InputError: the weights do not fit the shape.
@@ -123,7 +123,7 @@ class FrozenRecommender:
         except (SafetensorError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise InputError(f"{WEIGHTS} does not fit the model's shape: {reason}") from error
-        return model
+        return model.eval()
 
 
 def freeze_recommender(
@@ -143,7 +143,8 @@ def freeze_recommender(
         "catalogue": catalogue.fingerprint,
         "versions": library_versions(),
     }
-    return FrozenRecommender(body, weights, catalogue, metrics, _fingerprint(body, weights))
+    plain = json.loads(json.dumps(metrics))  # as the file has them
+    return FrozenRecommender(body, weights, catalogue, plain, _fingerprint(body, weights))
 
 
 def save_recommender(

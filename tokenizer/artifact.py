@@ -117,7 +117,8 @@ def freeze(
     It is the SHA-256 of the canonical config and the weights' bytes.
     """
     fingerprint = _fingerprint(config.model_dump(mode="json"), _weights(model))
-    return TokenizerArtifact(config, model.eval(), metrics, fingerprint)
+    plain = json.loads(json.dumps(metrics))  # as the file has them
+    return TokenizerArtifact(config, model.eval(), plain, fingerprint)
 
 
 def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
