@@ -24,7 +24,7 @@ from tokenizer.config import FitConfig
 if TYPE_CHECKING:
     import polars as pl
 
-    from data_prep.frames import Table
+    from data_prep.readers.frames import Table
     from recsys.recommender import FrozenRecommender
     from service.client import AsyncSemid as AsyncClient
     from service.client import Semid as Client
@@ -90,6 +90,7 @@ class Tokenizer:
             description.
         options: any further field of the configuration, as `semid fit --set` takes it.
         cache: folder that keeps the vectors of texts; None for $SEMID_CACHE or ~/.cache/semid.
+        device: that computes: `cpu`, `cuda`, `cuda:1`, or `auto`.
         fingerprint_: of the fitted tokenizer, SHA-256.
         metrics_: as measured when it was fitted.
         codebooks_: (L, K, d) float32.
@@ -105,6 +106,7 @@ class Tokenizer:
     text_fields: Sequence[str] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     cache: str | Path | None = None
+    device: str = "cpu"
 
     @naming_extras()
     def fit(self, items: "Table | NDArray[np.floating]") -> Self:
@@ -117,21 +119,22 @@ class Tokenizer:
         Raises:
             InputError: a parameter or an item cannot be used.
         """
-        from data_prep.frames import as_matrix
+        from data_prep.devices import resolve_device
+        from data_prep.readers.frames import as_matrix
         from tokenizer.options import configured
         from tokenizer.training.fit_items import fit_items, fit_vectors
 
         training = configured({name: getattr(self, name) for name in _NAMED}, self.options)
+        policy, device = self.policy, resolve_device(self.device)
         if isinstance(items, np.ndarray):
-            return self._take(fit_vectors(as_matrix(items, "vectors"), training, self.policy))
+            return self._take(fit_vectors(as_matrix(items, "vectors"), training, policy, device))
         cache = None if self.cache is None else Path(self.cache)
-        return self._take(
-            fit_items(_items(items), training, self.text_fields, self.encoder, self.policy, cache)
-        )
+        given = _items(items), training, self.text_fields, self.encoder, policy, cache, device
+        return self._take(fit_items(*given))
 
     @classmethod
     @naming_extras()
-    def load(cls, folder: str | Path) -> Self:
+    def load(cls, folder: str | Path, *, device: str = "cpu") -> Self:
         """Read a tokenizer that `save` or `semid fit` wrote.
 
         Raises:
@@ -145,9 +148,10 @@ class Tokenizer:
         made = cls(
             **{name: options.pop(name) for name in _NAMED if name in options},
             policy=config.policy,
-            encoder=config.encoder and config.encoder.name,
+            encoder=None if config.encoder is None else config.encoder.name,
             text_fields=config.text.fields,
             options=options,
+            device=device,
         )
         return made._take(frozen)
 
@@ -183,21 +187,13 @@ class Tokenizer:
             return tokenize_catalogue(_items(items), pipeline, given, cache=cache)
 
     def encode(self, vectors: ArrayLike) -> NDArray[np.uint16]:
-        """Return the codes (N, L) of vectors (N, D).
-
-        Raises:
-            InputError: vectors of another length, not finite, or all zero.
-        """
-        from data_prep.frames import as_matrix
+        """Return the codes (N, L) of vectors (N, D); an InputError names a vector that has none."""
+        from data_prep.readers.frames import as_matrix
 
         return self._pipeline.tokenize(as_matrix(vectors, "vectors")).codes
 
     def decode(self, codes: ArrayLike) -> NDArray[np.float32]:
-        """Return the vectors (N, D) that codes (N, L) stand for.
-
-        Raises:
-            InputError: not L codes a row, or one that is no codeword's number.
-        """
+        """Return the vectors (N, D) that codes (N, L) stand for; else raise InputError."""
         return self._pipeline.decode(np.asarray(codes))
 
     def similar(
@@ -222,7 +218,7 @@ class Tokenizer:
         Raises:
             InputError: not exactly one of item_id, text and vector is given; or it cannot be used.
         """
-        from data_prep.frames import as_matrix
+        from data_prep.readers.frames import as_matrix
         from tokenizer.offline.nearest import similar_items
 
         own = None if vector is None else as_matrix(np.asarray(vector)[None], "vector")[0]
@@ -236,9 +232,10 @@ class Tokenizer:
         return frozen.described()
 
     def _take(self, frozen: "TokenizerArtifact") -> Self:
+        from data_prep.devices import resolve_device
         from tokenizer.pipeline import Pipeline
 
-        self._frozen, self._opened = frozen, Pipeline(frozen)
+        self._frozen, self._opened = frozen, Pipeline(frozen, resolve_device(self.device))
         self.fingerprint_, self.metrics_ = frozen.fingerprint, frozen.metrics
         self.codebooks_ = self._opened.codebooks
         return self
@@ -249,7 +246,7 @@ class Tokenizer:
         return opened
 
     def _ids(self, ids: "Table") -> "pl.DataFrame":
-        from data_prep.frames import as_polars
+        from data_prep.readers.frames import as_polars
         from tokenizer.offline.id_table import check_ids
 
         return check_ids(as_polars(ids, "ids"), "ids", self._pipeline)
@@ -263,7 +260,7 @@ class Recommender:
         model: `sasrec`, `tiger` or a dual encoder; a wrong name lists them all.
         preset: size of model and training: `smoke`, `quick` or `paper`.
         seed: of every random choice.
-        device: that trains: `cpu`, `cuda` or `cuda:1`.
+        device: that trains, as of `Tokenizer`.
         options: fields of the training, as `semid train --set` takes them.
         fingerprint_: of the trained recommender, SHA-256.
         metrics_: as measured when it was trained.
@@ -298,7 +295,8 @@ class Recommender:
         Raises:
             InputError: a parameter or a table cannot be used.
         """
-        from data_prep.frames import as_polars
+        from data_prep.devices import resolve_device
+        from data_prep.readers.frames import as_polars
         from recsys.data.preparation import prepare_dataset
         from recsys.fit import configured, fit
 
@@ -312,7 +310,7 @@ class Recommender:
             codebooks,
             0 if codebooks is None else codebooks.shape[1],
         )
-        done = fit(self.model, chosen, data, self.device)
+        done = fit(self.model, chosen, data, resolve_device(self.device))
         assert done is not None, "torchrun is for semid train"
         return self._take(done[0])
 
@@ -372,7 +370,7 @@ class Recommender:
         Raises:
             InputError: an item that the recommender was not trained on.
         """
-        from data_prep.frames import as_polars
+        from data_prep.readers.frames import as_polars
         from recsys.tables import evaluated
 
         return evaluated(_fitted(self, "_frozen"), as_polars(interactions, "interactions"))
@@ -386,7 +384,7 @@ class Recommender:
 
 
 def _items(items: "Table") -> "pl.DataFrame":
-    from data_prep.frames import as_polars
+    from data_prep.readers.frames import as_polars
     from data_prep.tables import check_items
 
     return check_items(as_polars(items, "items"), "items")

@@ -128,15 +128,21 @@ def test_vectors_of_ones_own(vectors: NDArray[np.float32], items: pl.DataFrame) 
     assert np.corrcoef(lost, ids["distortion"])[0, 1] > 0.99
     with pytest.raises(semid.InputError, match="no text encoder"):
         by_array.tokenize(items)
-    for wrong, said in [
+    no_codes: list[tuple[Any, str]] = [
         ([[0, 0]], "3 codes a row"),
         ([[0, 0, 32]], "from 0 to 31"),
         ([[0, 0, -1]], "no code"),
         ([[0.5, 0, 1]], "no code"),
-    ]:
+    ]
+    for wrong, said in no_codes:
         with pytest.raises(semid.InputError, match=said):
             by_array.decode(wrong)
-    for odd, said in [(["a"], "rows of numbers"), ([1.0, 2.0], r"\(N, D\)"), ([[1.0]], "length 1")]:
+    no_vectors: list[tuple[Any, str]] = [
+        (["a"], "rows of numbers"),
+        ([1.0, 2.0], r"\(N, D\)"),
+        ([[1.0]], "length 1"),
+    ]
+    for odd, said in no_vectors:
         with pytest.raises(semid.InputError, match=said):
             by_array.encode(odd)
 

@@ -14,6 +14,7 @@ from safetensors.torch import save as save_tensors
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
+from data_prep.storage.durable import recover
 from data_prep.text import TextTemplate
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy
@@ -118,7 +119,7 @@ def freeze(
     """
     fingerprint = _fingerprint(config.model_dump(mode="json"), _weights(model))
     plain = json.loads(json.dumps(metrics))  # as the file has them
-    return TokenizerArtifact(config, model.eval(), plain, fingerprint)
+    return TokenizerArtifact(config, model.cpu().eval(), plain, fingerprint)
 
 
 def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
@@ -140,6 +141,7 @@ def load(folder: Path) -> TokenizerArtifact:
     Raises:
         InputError: a file is missing, damaged, or of another format.
     """
+    recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that semid fit wrote")
     body = _json(folder, CONFIG)

@@ -28,6 +28,7 @@ def fit_items(
     encoder: str | None = None,
     policy: Policy = "suffix",
     cache: Path | None = None,
+    device: str = "cpu",
 ) -> TokenizerArtifact:
     """Fit a tokenizer to a catalogue: to its column `vector`, or else to its texts.
 
@@ -36,6 +37,7 @@ def fit_items(
         text_fields: that make the text, in order; None for the usual ones.
         encoder: of texts, by name; None for the usual one.
         cache: folder that keeps the vectors of texts; None for its usual place.
+        device: as `data_prep.devices.resolve_device` returns it.
 
     Raises:
         InputError: an item without text or vector; and as `fit_frozen`.
@@ -43,20 +45,25 @@ def fit_items(
     if "vector" in items.columns:
         own = check_vectors(items.select("item_id", "vector"), "items")["vector"].to_numpy()
         check_finite(own, items["item_id"].to_list())
-        return fit_vectors(own, training, policy)
+        return fit_vectors(own, training, policy, device)
     template = TextTemplate.of(
         DEFAULT_FIELDS if text_fields is None else text_fields, items.columns
     )
-    model = load_encoder(encoder or DEFAULT_ENCODER)
+    model = load_encoder(encoder or DEFAULT_ENCODER, device)
     texts = template.render_all(items.iter_rows(named=True))
     with EmbeddingCache(cache or default_cache_folder()) as kept:
         vectors = embed(texts, model, kept)
     digest = sha256(vectors.tobytes()).hexdigest()
-    return fit_frozen(vectors, training, template, model, digest, baseline=False, policy=policy)
+    return fit_frozen(
+        vectors, training, template, model, digest, baseline=False, policy=policy, device=device
+    )
 
 
 def fit_vectors(
-    vectors: NDArray[np.float32], training: FitConfig, policy: Policy = "suffix"
+    vectors: NDArray[np.float32],
+    training: FitConfig,
+    policy: Policy = "suffix",
+    device: str = "cpu",
 ) -> TokenizerArtifact:
     """Fit a tokenizer to vectors (n, D) that are not of texts.
 
@@ -64,4 +71,7 @@ def fit_vectors(
         InputError: as `fit_frozen`.
     """
     digest = sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
-    return fit_frozen(vectors, training, TextTemplate(), None, digest, False, policy=policy)
+    return fit_frozen(
+        vectors, training, TextTemplate(), None, digest, baseline=False, policy=policy,
+        device=device,
+    )  # fmt: skip

@@ -1,14 +1,16 @@
 """Tables of any kind become polars, with the same rows and what is missing as null."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.frames import as_matrix, as_polars
+from data_prep.readers.frames import as_matrix, as_polars
 from data_prep.tables import check_items
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"item_id": "a", "title": "Kettle", "price": 3.5, "categories": ["Kitchen", "Kettles"]},
     {"item_id": "b", "title": None, "price": None, "categories": None},
     {"item_id": "c", "brand": "Avila"},
@@ -31,7 +33,7 @@ def test_rows_are_a_table() -> None:
 
 
 def test_vectors_may_stand_in_rows() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"item_id": "a", "vector": np.ones(3, np.float32)},
         {"item_id": "b", "vector": [1, 2, 3]},
     ]
@@ -52,7 +54,8 @@ def test_what_is_no_table_is_refused() -> None:
 
 def test_a_matrix_has_rows() -> None:
     assert as_matrix([[1, 2], [3, 4]], "v").dtype == np.float32
-    for wrong in ([1.0, 2.0], [], [[]], "text", [[1.0], [1.0, 2.0]], [["a"]]):
+    odd: list[Any] = [[1.0, 2.0], [], [[]], "text", [[1.0], [1.0, 2.0]], [["a"]]]
+    for wrong in odd:
         with pytest.raises(InputError, match=r"^v: "):
             as_matrix(wrong, "v")
 
