@@ -119,7 +119,7 @@ class Tokenizer:
         Raises:
             InputError: a parameter or an item cannot be used.
         """
-        from data_prep.devices import resolve_device
+        from data_prep.embedding.devices import resolve_device
         from data_prep.readers.frames import as_matrix
         from tokenizer.options import configured
         from tokenizer.training.fit_items import fit_items, fit_vectors
@@ -161,7 +161,7 @@ class Tokenizer:
         Raises:
             InputError: the folder cannot be written, or is there and `overwrite` is not given.
         """
-        from data_prep.files import check_new
+        from data_prep.storage.files import check_new
         from tokenizer.artifact import write
 
         write(check_new(Path(folder), overwrite=overwrite), _fitted(self, "_frozen"))
@@ -179,7 +179,7 @@ class Tokenizer:
         Raises:
             InputError: an item without text or vector; IDs of another tokenizer.
         """
-        from data_prep.embed import EmbeddingCache, default_cache_folder
+        from data_prep.embedding.embed import EmbeddingCache, default_cache_folder
         from tokenizer.offline.catalogue import tokenize_catalogue
 
         pipeline, given = self._pipeline, None if known is None else self._ids(known)
@@ -232,7 +232,7 @@ class Tokenizer:
         return frozen.described()
 
     def _take(self, frozen: "TokenizerArtifact") -> Self:
-        from data_prep.devices import resolve_device
+        from data_prep.embedding.devices import resolve_device
         from tokenizer.pipeline import Pipeline
 
         self._frozen, self._opened = frozen, Pipeline(frozen, resolve_device(self.device))
@@ -295,7 +295,7 @@ class Recommender:
         Raises:
             InputError: a parameter or a table cannot be used.
         """
-        from data_prep.devices import resolve_device
+        from data_prep.embedding.devices import resolve_device
         from data_prep.readers.frames import as_polars
         from recsys.data.preparation import prepare_dataset
         from recsys.fit import configured, fit
@@ -334,7 +334,7 @@ class Recommender:
         Raises:
             InputError: the folder cannot be written, or is there and `overwrite` is not given.
         """
-        from data_prep.files import check_new
+        from data_prep.storage.files import check_new
 
         _fitted(self, "_frozen").write(check_new(Path(folder), overwrite=overwrite))
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from data_prep.record import run_record
+from data_prep.storage.record import run_record
 from recsys.benchmarks.presets import PRESETS, Model
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import RankingQuality

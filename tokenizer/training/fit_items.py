@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_prep.embed import EmbeddingCache, default_cache_folder, embed
-from data_prep.encoders import DEFAULT_ENCODER, load_encoder
+from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
+from data_prep.embedding.encoders import DEFAULT_ENCODER, load_encoder
 from data_prep.tables import check_vectors
 from data_prep.text import DEFAULT_FIELDS, TextTemplate
 from tokenizer.artifact import TokenizerArtifact
@@ -37,7 +37,7 @@ def fit_items(
         text_fields: that make the text, in order; None for the usual ones.
         encoder: of texts, by name; None for the usual one.
         cache: folder that keeps the vectors of texts; None for its usual place.
-        device: as `data_prep.devices.resolve_device` returns it.
+        device: as `data_prep.embedding.devices.resolve_device` returns it.
 
     Raises:
         InputError: an item without text or vector; and as `fit_frozen`.

@@ -45,9 +45,9 @@ def train(
 
     Example: semid train data/beauty/training.safetensors --model tiger --out recommenders/beauty
     """
-    from data_prep.devices import resolve_device
-    from data_prep.files import check_writable
+    from data_prep.embedding.devices import resolve_device
     from data_prep.storage.durable import recover
+    from data_prep.storage.files import check_writable
     from recsys.data.dataset import SequenceDataset
     from recsys.fit import configured, fit
     from recsys.recommender import FILES
@@ -93,8 +93,8 @@ def evaluate(
     """
     import torch
 
-    from data_prep.devices import resolve_device
-    from data_prep.files import written_aside
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.storage.files import written_aside
     from recsys.data.dataset import SequenceDataset
     from recsys.fit import figures
     from recsys.recommender import Recommender
