@@ -141,10 +141,10 @@ class Tokenizer:
             InputError: a file is missing, damaged, or of another format.
         """
         from tokenizer.artifact import load
-        from tokenizer.options import options_of
+        from tokenizer.options import changed_options
 
         frozen = load(Path(folder))
-        config, options = frozen.config, options_of(frozen.config.training)
+        config, options = frozen.config, changed_options(frozen.config.training)
         made = cls(
             **{name: options.pop(name) for name in _NAMED if name in options},
             policy=config.policy,

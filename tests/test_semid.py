@@ -15,7 +15,7 @@ from service import client
 from tests.conftest import SMALL
 from tokenizer.artifact import load
 from tokenizer.offline.catalogue import tokenize_catalogue
-from tokenizer.options import options_of
+from tokenizer.options import changed_options
 from tokenizer.pipeline import Pipeline
 
 NAMED = ("quantizer", "levels", "codebook_size", "steps", "seed")
@@ -23,7 +23,7 @@ NAMED = ("quantizer", "levels", "codebook_size", "steps", "seed")
 
 def _small(**more: Any) -> semid.Tokenizer:
     """Return a tokenizer that is configured as the fixture's."""
-    options = options_of(SMALL)
+    options = changed_options(SMALL)
     named = {name: options.pop(name) for name in NAMED if name in options}
     return semid.Tokenizer(encoder="hashing", options=options, **named, **more)
 

@@ -11,10 +11,10 @@ from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 __all__ = [
     "BOUNDS",
     "OPTIONS",
+    "changed_options",
     "check_training",
     "configured",
     "fitted_to_size",
-    "options_of",
     "with_options",
 ]
 
@@ -102,16 +102,15 @@ def configured(named: Mapping[str, object], options: Mapping[str, object]) -> Fi
     return config
 
 
-def options_of(config: FitConfig) -> dict[str, Any]:
-    """Return the fields that differ from their defaults, as `with_options` takes them."""
-    found: dict[str, Any] = {}
-    for name, (part, default) in OPTIONS.items():
-        value = getattr(
-            getattr(config, part) if part else config,
-            "name" if name == "quantizer" else name,
-        )
-        if value != default:
-            found[name] = value
+def changed_options(config: FitConfig) -> dict[str, Any]:
+    """Return the variant and what differs from its defaults, as `with_options` takes them."""
+    name = config.quantizer.name
+    usual = with_options(FitConfig(), {"quantizer": name})
+    found: dict[str, Any] = {"quantizer": name}
+    for option, (part, _) in OPTIONS.items():
+        own, default = (getattr(each, part) if part else each for each in (config, usual))
+        if option != "quantizer" and getattr(own, option, None) != getattr(default, option, None):
+            found[option] = getattr(own, option)
     return found
 
 
