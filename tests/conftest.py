@@ -1,5 +1,9 @@
 """What many tests stand on: a small generated catalogue and a tokenizer fitted on it."""
 
+from data_prep.threads import use_threads
+
+use_threads()  # before torch loads, also for the processes that tests start
+
 import os
 from dataclasses import replace
 from pathlib import Path

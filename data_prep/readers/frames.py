@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError
+from data_prep.readers.lines import table_of
 
 __all__ = ["Table", "as_matrix", "as_polars"]
 
@@ -42,16 +43,25 @@ def as_polars(table: Table, name: str) -> pl.DataFrame:
         plain = given.astype(object)
         given = plain.where(plain.notna(), None).to_dict("records")
     try:
-        rows = [dict(row) for row in given]
+        rows = [{key: _plain(key, value) for key, value in dict(row).items()} for row in given]
     except (TypeError, ValueError) as error:
         raise InputError(
             f"{name}: a {type(table).__name__} is no table; give a polars or pandas DataFrame, or "
             f"a list of dicts"
         ) from error
     try:
-        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise InputError(f"{name}: the rows do not share one shape: {error}") from error
+        return table_of(rows)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: the rows cannot be read: {error}") from error
+
+
+def _plain(column: str, value: Any) -> Any:
+    """Return a value without NumPy; a vector as floats, whole numbers too."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if column == "vector" and isinstance(value, list | tuple):
+        return [float(part) for part in value]
+    return value
 
 
 def as_matrix(vectors: ArrayLike, name: str) -> NDArray[np.float32]:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from data_prep.embedding.devices import resolve_device
 from data_prep.errors import InputError
+from data_prep.threads import use_threads
+
+use_threads()  # before torch loads, which reads it then
+
 from recsys.benchmarks.cells import Cell, run_cell
 from recsys.benchmarks.presets import PRESETS
 from recsys.data.dataset import SequenceDataset
@@ -28,8 +32,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="0 to this many, less one")
     parser.add_argument("--cold", type=float, default=0.0, help="share of items held out")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, cpu or auto")
+    parser.add_argument("--threads", type=int, default=0, help="0 for as many as it may use")
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
     given = parser.parse_args()
+    use_threads(given.threads)
     device = resolve_device(given.device)
     for path in given.datasets:
         dataset = SequenceDataset.load(path)

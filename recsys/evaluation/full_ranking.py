@@ -95,10 +95,10 @@ def target_ranks(
         (B,) float64 for each set, from 1.
 
     Raises:
-        ValueError: a score is not a number.
+        FloatingPointError: a score is not a number.
     """
     if scores.sum().isnan() and scores.isnan().any():
-        raise ValueError("a score is not a number; no ranks can be told")
+        raise FloatingPointError("a score is not a number; no ranks can be told")
     own = targets[:, None]
     reference = scores.gather(1, own)
     weight = 1.0 if ties == "behind" else 0.5
@@ -148,7 +148,8 @@ def evaluate(
         users: only these, by number.
 
     Raises:
-        ValueError: a score is not a number, or there is not one score an item.
+        FloatingPointError: a score is not a number.
+        ValueError: there is not one score an item.
     """
     targets = dataset.targets(split)
     everyone = np.arange(dataset.n_users) if users is None else users

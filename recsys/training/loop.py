@@ -86,7 +86,7 @@ def train(
 
     Raises:
         InputError: as `TrainingConfig.check`; an unknown metric; nothing to train on.
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: the loss is no longer finite, or a score is not a number.
     """
     config.check()
     with deterministic(config.seed):
@@ -197,7 +197,12 @@ class _Run(Generic[M]):
     def _measure(self) -> Measurement:
         self._check()
         shares = np.array_split(self.users, self.processes.count)
-        part = self._evaluate(shares[self.processes.rank])
+        try:
+            part = self._evaluate(shares[self.processes.rank])
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"{error} (step {self.step}; {self._last_good()}); lower the learning rate"
+            ) from error
         found = RankingQuality.joined(self.processes.gather(part))
         losses = self.processes.sum(torch.stack(self.losses)) / self.processes.count
         measured = Measurement(
@@ -238,14 +243,16 @@ class _Run(Generic[M]):
         bad = [not math.isfinite(loss) for loss in recent]
         if not any(bad):
             return
-        kept = (
-            f"that of epoch {self.history[-1].epoch} is the last good one" if self.history else ""
-        )
         at = bad.index(True)
         raise FloatingPointError(
             f"the loss is {recent[at]} at step {self.step - len(bad) + at + 1}; "
-            f"{kept or 'nothing was measured before'}; lower the learning rate"
+            f"{self._last_good()}; lower the learning rate"
         )
+
+    def _last_good(self) -> str:
+        if not self.history:
+            return "nothing was measured before"
+        return f"that of epoch {self.history[-1].epoch} is the last good one"
 
     def _key(self) -> str:
         """Digest what decides the result: configuration, data, shape and first weights."""

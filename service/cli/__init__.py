@@ -3,12 +3,14 @@
 import sys
 
 from data_prep.errors import missing_library
+from data_prep.threads import use_threads
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command; Ctrl-C ends in one line also while its modules are still imported."""
+    use_threads()  # before NumPy, torch and faiss load, which read it then
     try:
         from service.cli.commands import run
 

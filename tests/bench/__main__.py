@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from data_prep.threads import use_threads
+
+use_threads()
+
 import torch
 
 from data_prep.storage.files import written_aside
@@ -20,6 +24,7 @@ from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
 from tests.bench.serving import http
+from tests.bench.spinning import spinning
 from tests.bench.tiger_training import tiger_training
 from tests.bench.trie import trie
 
@@ -45,6 +50,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "serving": http,
     "ladder": ladder,
     "devices": devices,
+    "spinning": spinning,
 }
 
 

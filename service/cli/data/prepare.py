@@ -60,16 +60,20 @@ def amazon(settings: AmazonSettings) -> None:
         "items_without_metadata": without,
     }
     digest = file_digest(settings.reviews) + file_digest(settings.metadata)
+    sequences = leave_one_out(interactions)
+    short = counts["users"] - sequences.height
     with written_aside(out, TABLES) as folder:
         items.write_parquet(folder / "items.parquet")
         interactions.write_parquet(folder / "interactions.parquet")
-        leave_one_out(interactions).write_parquet(folder / "sequences.parquet")
+        sequences.write_parquet(folder / "sequences.parquet")
         record = run_record(None, digest, time.perf_counter() - started)
         (folder / "prepare.json").write_text(json.dumps({**counts, "record": record}, indent=2))
     output.print(
         f"{out}: {counts['users']:,} users, {counts['items']:,} items, "
         f"{counts['interactions']:,} interactions"
     )
+    if short:
+        output.print(f"{short:,} users have fewer than three interactions and no sequence")
     if without:
         output.print(f"{without:,} items with interactions have no metadata, so no text")
 
@@ -103,7 +107,7 @@ def training(settings: TrainingSettings) -> None:
     from data_prep.readers.catalogue import read_table, read_vectors
     from data_prep.storage.files import written_aside
     from data_prep.storage.record import file_digest
-    from recsys.data.preparation import prepare_dataset
+    from recsys.data.preparation import prepare_reported
     from tokenizer.pipeline import Pipeline
 
     given = None if settings.ids is None else read_table(settings.ids)
@@ -115,7 +119,7 @@ def training(settings: TrainingSettings) -> None:
                 f"{settings.ids} has IDs of tokenizer {other['tokenizer'][0]}, and "
                 f"{settings.tokenizer} is {pipeline.fingerprint}; give the one that made them"
             )
-    dataset = prepare_dataset(
+    dataset, dropped = prepare_reported(
         read_table(settings.events),
         read_table(settings.items),
         given,
@@ -131,6 +135,8 @@ def training(settings: TrainingSettings) -> None:
         f"{settings.out}: {dataset.n_users:,} users, {dataset.n_items:,} items, "
         f"{len(dataset.events):,} events"
     )
+    for line in dropped.told():
+        output.print(line)
 
 
 class CatalogueSettings(CatalogueOptions, QuietOption):

@@ -1,6 +1,7 @@
 """`semid train` and `semid evaluate`: recommenders from a prepared file."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,7 @@ def train(settings: TrainSettings) -> None:
         return  # torchrun's first process alone tests and writes
     recommender, found = done
     recommender.write(out)
+    shutil.rmtree(kept, ignore_errors=True)
     output.print(f"{out}: recommender {recommender.fingerprint[:16]}…")
     _print(found)
 

@@ -250,6 +250,13 @@ def test_a_loss_that_is_no_number_stops(dataset: SequenceDataset) -> None:
         train(lambda: Broken(TINY, dataset), dataset, SHORT)
 
 
+def test_scores_that_are_no_numbers_stop(dataset: SequenceDataset) -> None:
+    """The one step of an epoch has a finite loss, and leaves weights that are of no use."""
+    config = replace(SHORT, learning_rate=1e10, warmup_steps=0, batch_size=10**6)
+    with pytest.raises(FloatingPointError, match=r"step 1; nothing.* lower the learning rate"):
+        _train(dataset, config)
+
+
 def test_models_need_torch_alone() -> None:
     """A machine with an accelerator may have neither faiss nor polars nor pydantic."""
     program = (
