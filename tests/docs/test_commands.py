@@ -15,7 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from data_prep.demo import demo_items
-from service.cli.main import app, main
+from service.cli import main
+from service.cli.commands import app
 from tests.docs.pages import ROOT, Sentence, blocks, semid_commands, shell_commands, spans, text_of
 from tests.e2e.server import serving
 

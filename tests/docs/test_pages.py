@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import FitSettings, ServeSettings
+from service.cli.serving.options import ServeSettings
+from service.cli.tokenizers.fit import FitSettings
 from tests.docs.pages import PAGES, README, ROOT, Block, anchors, blocks, text_of, without_blocks
 
 LINK = re.compile(r"\]\(([^()\s]+)\)")
