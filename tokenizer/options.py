@@ -8,7 +8,15 @@ from data_prep.errors import InputError
 from data_prep.names import check_name
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 
-__all__ = ["BOUNDS", "OPTIONS", "check_training", "fitted_to_size", "with_options"]
+__all__ = [
+    "BOUNDS",
+    "OPTIONS",
+    "changed_options",
+    "check_training",
+    "configured",
+    "fitted_to_size",
+    "with_options",
+]
 
 _PARTS: dict[str, Any] = {
     "": FitConfig(),
@@ -79,6 +87,31 @@ def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
         autoencoder=replace(config.autoencoder, **changes["autoencoder"]),
         **changes[""],
     )
+
+
+def configured(named: Mapping[str, object], options: Mapping[str, object]) -> FitConfig:
+    """Return a checked configuration from fields in two places, of which none names a field twice.
+
+    Raises:
+        InputError: an unknown name, a name in both places, or a value that cannot be.
+    """
+    if both := sorted(named.keys() & options.keys()):
+        raise InputError(f"options name {both[0]!r}, which has a parameter of its own; use that")
+    config = fitted_to_size(with_options(FitConfig(), {**named, **options}))
+    check_training(config)
+    return config
+
+
+def changed_options(config: FitConfig) -> dict[str, Any]:
+    """Return the variant and what differs from its defaults, as `with_options` takes them."""
+    name = config.quantizer.name
+    usual = with_options(FitConfig(), {"quantizer": name})
+    found: dict[str, Any] = {"quantizer": name}
+    for option, (part, _) in OPTIONS.items():
+        own, default = (getattr(each, part) if part else each for each in (config, usual))
+        if option != "quantizer" and getattr(own, option, None) != getattr(default, option, None):
+            found[option] = getattr(own, option)
+    return found
 
 
 def fitted_to_size(config: FitConfig) -> FitConfig:

@@ -2,6 +2,8 @@
 
 import sys
 
+from data_prep.errors import missing_library
+
 __all__ = ["main"]
 
 
@@ -11,6 +13,9 @@ def main() -> None:
         from service.cli.commands import run
 
         run()
+    except ModuleNotFoundError as error:  # semid without extras is the client alone
+        sys.stderr.write(f"semid: {missing_library(error)}\n")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("semid: stopped\n")
         sys.exit(130)

@@ -36,8 +36,7 @@ def inspect(settings: InspectSettings) -> None:
         output.print(f"{settings.tokenizer}: tokenizer {loaded.fingerprint}")
         print_health(loaded)
         return
-    config = loaded.config.model_dump(mode="json")
-    print_json({"fingerprint": loaded.fingerprint, "config": config, "metrics": loaded.metrics})
+    print_json(loaded.described())
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:
