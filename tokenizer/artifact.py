@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 from safetensors import SafetensorError
@@ -19,6 +19,7 @@ from data_prep.text import TextTemplate
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.quantizer_config import CONFIGS
 
 __all__ = [
     "FILES",
@@ -51,6 +52,22 @@ class EncoderReference(pydantic.BaseModel):
         return cls(name=encoder.name, revision=encoder.revision)
 
 
+def _training(value: Any) -> FitConfig:
+    """Read a training's configuration, its quantizer's as that of the variant it names.
+
+    Until November 2026 one configuration had the fields of all variants: those that the variant
+    does not have were never read, and are left out.
+    """
+    if isinstance(value, FitConfig):
+        return value
+    body = dict(value)
+    quantizer = dict(body.pop("quantizer"))
+    kind = CONFIGS[quantizer["name"]]
+    own = {field.name: quantizer[field.name] for field in fields(kind) if field.name in quantizer}
+    config: FitConfig = pydantic.TypeAdapter(FitConfig).validate_python(body)
+    return replace(config, quantizer=pydantic.TypeAdapter(kind).validate_python(own))
+
+
 class TokenizerConfig(pydantic.BaseModel):
     """All that config.json says.
 
@@ -66,7 +83,9 @@ class TokenizerConfig(pydantic.BaseModel):
 
     format: int
     dimension: int
-    training: FitConfig
+    training: Annotated[
+        FitConfig, pydantic.PlainValidator(_training), pydantic.PlainSerializer(asdict)
+    ]
     text: TextTemplate
     encoder: EncoderReference | None
     policy: Policy

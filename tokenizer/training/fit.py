@@ -148,5 +148,6 @@ def _baseline(vectors: NDArray[np.float32], training: FitConfig) -> dict[str, An
         vectors[split.held_out.numpy()],
         training.quantizer.levels,
         bits,
+        seed=training.seed,
     )
     return asdict(found)
