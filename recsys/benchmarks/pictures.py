@@ -1,4 +1,4 @@
-"""A benchmark's rows as a picture: dots with their spread over seeds, published figures beside."""
+"""A benchmark's rows as a picture: dots with their spread over seeds, beside published figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,17 +14,19 @@ from recsys.benchmarks.published import PUBLISHED
 
 __all__ = ["draw_rows"]
 
-WIDTH, LINE = 5.5, 0.28  # inches: of a category, and of a row
+WIDTH, LINE = 5.5, 0.28  # inches: width of a category's panel, height of a row
+FILLS = {"all": "full", "without_history": "none"}
 
 
 def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "recall@10") -> None:
-    """Write the test figures of all rows as one panel a category.
+    """Write a picture of all rows' test figures, one panel a category.
 
-    A full dot ranks all items, a hollow one leaves the user's history out; crosses are published.
+    Full marks rank all items; hollow marks leave the user's history out. Diamonds are published
+    figures; a cross is a published figure whose source does not say which items were ranked.
     """
     shown = [row for row in rows if not row["cold"]]
     categories = list(dict.fromkeys(c for row in shown for c in row["figures"]))
-    published = [name for name in PUBLISHED if set(PUBLISHED[name]) & set(categories)]
+    published = [name for name, row in PUBLISHED.items() if set(row.figures) & set(categories)]
     names = [" ".join(filter(None, (row["model"], row["tokenizer"]))) for row in shown]
     places = range(len(names) + len(published))
     figure, panels = plt.subplots(
@@ -38,7 +40,7 @@ def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "reca
     which = 0 if metric == "recall@10" else 1
     for panel, category in zip(panels[0], categories, strict=True):
         for y, row in enumerate(shown):
-            for candidates, fill in (("all", "tab:blue"), ("without_history", "white")):
+            for candidates, fill in FILLS.items():
                 found = row["figures"].get(category, {}).get("metrics", {}).get(candidates)
                 if found is not None:
                     panel.errorbar(
@@ -47,16 +49,27 @@ def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "reca
                         xerr=found[metric]["std"] or 0,
                         fmt="o",
                         color="tab:blue",
-                        markerfacecolor=fill,
+                        fillstyle=fill,
                     )
         for y, name in enumerate(published, start=len(names)):
-            if category in PUBLISHED[name]:
-                panel.plot(PUBLISHED[name][category][which], y, "x", color="tab:gray")
+            row_published = PUBLISHED[name]
+            if category in row_published.figures:
+                stated = row_published.candidates
+                panel.plot(
+                    row_published.figures[category][which],
+                    y,
+                    "D" if stated else "x",
+                    color="tab:gray",
+                    fillstyle=FILLS[stated] if stated else "full",
+                )
         panel.set_title(f"{category}: {metric}")
         panel.set_yticks(places, [*names, *published])
         panel.grid(axis="x", alpha=0.3)
         panel.set_xlim(left=0)
     panels[0][0].invert_yaxis()
-    figure.supxlabel("full: all items ranked; hollow: the user's history left out; ×: published")
+    figure.supxlabel(
+        "full: all items ranked; hollow: the user's history left out; "
+        "diamond: published; ×: published, candidates not stated"
+    )
     figure.savefig(path, dpi=120)
     plt.close(figure)

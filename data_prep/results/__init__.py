@@ -1,0 +1,1 @@
+"""What a command writes of its results."""
