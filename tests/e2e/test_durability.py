@@ -1,6 +1,6 @@
-"""What is acknowledged stays: many writers, killed writers, a database that stops, a full disk.
+"""Acknowledged IDs survive many writers, killed writers, a stopped database and a full disk.
 
-Where the environment's SEMID_FIGURES names a JSON file, the figures are kept in it.
+If the environment variable SEMID_FIGURES names a JSON file, the figures are written to it.
 """
 
 import json
@@ -45,7 +45,7 @@ def durable() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of a new registry, of each kind."""
+    """Return the URL of a new registry, in SQLite and in PostgreSQL."""
     postgres: Postgres = request.getfixturevalue("durable")
     url = sqlite_url(tmp_path) if request.param == "sqlite" else postgres.new()
     open_database(url).close()
@@ -63,7 +63,7 @@ def _keep(name: str, url: str, figures: dict[str, Any]) -> None:
 
 
 def test_four_processes_of_two_thousand_colliding_items(url: str) -> None:
-    """Every ID is one item's, and suffixes count without a gap."""
+    """Every ID belongs to one item, and suffixes have no gap."""
     start = time.perf_counter()
     writers = [Writer(url, str(number), 2000) for number in range(4)]
     told = {item: given for writer in writers for item, given in writer.finished().items()}
@@ -75,7 +75,7 @@ def test_four_processes_of_two_thousand_colliding_items(url: str) -> None:
 
 
 def test_a_writer_killed_at_random_moments_loses_nothing(url: str) -> None:
-    """After each of 50 kills: what was told is there, no ID twice, no gap, and writing goes on."""
+    """After each of 50 kills: reported IDs are kept, IDs are unique, and writing goes on."""
     moments = random.Random(0)
     told: dict[str, str] = {}
     for kill in range(KILLS):
@@ -97,7 +97,7 @@ def test_a_writer_killed_at_random_moments_loses_nothing(url: str) -> None:
 
 
 class _Load:
-    """Clients that post new items without a pause and remember what each answer was."""
+    """Clients that post new items without a pause and remember each answer."""
 
     def __init__(self, address: str, vectors: NDArray[np.float32], title: str = "") -> None:
         self.told: dict[str, str] = {}
@@ -140,7 +140,7 @@ class _Load:
         self._client.close()
 
     def lost(self) -> int:
-        """Return how many items that were acknowledged have not the ID of their answer."""
+        """Return how many acknowledged items do not have the ID of their answer."""
         assert len(set(self.told.values())) == len(self.told)
         found = {item: self._client.get(f"/v1/items/{item}").json() for item in self.told}
         return sum(found[item].get("semantic_id") != given for item, given in self.told.items())
@@ -159,7 +159,7 @@ class _Load:
 def test_postgresql_stopped_and_started_under_load(
     tmp_path: Path, tokenizer_folder: Path, vectors: NDArray[np.float32]
 ) -> None:
-    """Problems with 503 while it is away, then answers without a restart; nothing told is lost."""
+    """503 while it is stopped, then answers without a restart; no acknowledged ID is lost."""
     server = Postgres()
     url = server.new()
     arguments = ("--tokenizer", tokenizer_folder, "--database", url)
@@ -215,7 +215,7 @@ def _until_full(load: _Load) -> tuple[int, httpx.Response]:
 
 
 def _ids(url: str) -> dict[str, str]:
-    """Return every item's ID, read by a database that is opened anew."""
+    """Return every item's ID under the default tokenizer, read through a new connection."""
     with open_database(url) as database:
         tokenizer = default_tokenizer(database)
         assert tokenizer is not None
@@ -224,11 +224,11 @@ def _ids(url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("kind", "size"), [("sqlite", "4m"), ("postgresql", "16m")])
-def test_a_full_disk_is_a_507_and_tears_nothing(
+def test_a_full_disk_gets_507_and_damages_nothing(
     tmp_path: Path, tokenizer_folder: Path, vectors: NDArray[np.float32], kind: str, size: str
 ) -> None:
-    """And when there is room again the service goes on without a restart."""
-    disk = Path(tempfile.mkdtemp(prefix="semid-disk-"))  # PostgreSQL's user reaches no tmp_path
+    """When there is room again, the service goes on without a restart."""
+    disk = Path(tempfile.mkdtemp(prefix="semid-disk-"))  # PostgreSQL's user cannot read tmp_path
     disk.chmod(0o755)
     with _small_disk(disk, size), ExitStack() as stack:
         url = sqlite_url(disk)
@@ -237,7 +237,9 @@ def test_a_full_disk_is_a_507_and_tears_nothing(
             stack.callback(server.close)
             url = server.new(disk)
         arguments = ("--tokenizer", tokenizer_folder, "--database", url)
-        title = "".join(random.choices(ascii_letters, k=5000))  # no database makes it smaller
+        title = "".join(
+            random.choices(ascii_letters, k=5000)
+        )  # random, so that no database compresses it
         with (
             serving(tmp_path / "log", *arguments, "--index-cache", tmp_path) as address,
             closing(_Load(address, vectors, title)) as load,
@@ -257,10 +259,10 @@ def test_a_full_disk_is_a_507_and_tears_nothing(
     _keep("full_disk", f"{kind}:", {"told": len(load.told), "lost": lost, "status": 507})
 
 
-def test_a_file_that_may_not_grow_is_a_503_and_tears_nothing(
+def test_a_file_size_limit_gets_503_and_damages_nothing(
     tmp_path: Path, tokenizer_folder: Path, vectors: NDArray[np.float32]
 ) -> None:
-    """As a quota: no file beyond 2 MB; without it, all that was told is there."""
+    """Files are limited to 2 MB, as by a quota; afterwards all acknowledged IDs are kept."""
     arguments = ("--tokenizer", tokenizer_folder, "--database", sqlite_url(tmp_path))
     with (
         serving(tmp_path / "log1", *arguments) as address,
