@@ -9,13 +9,16 @@ import matplotlib as mpl
 mpl.use("Agg")  # no screen
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.typing import FillStyleType
 
-from recsys.benchmarks.published import PUBLISHED
+from recsys.benchmarks.published import PUBLISHED, SHOWN, PublishedRow
+from recsys.evaluation.full_ranking import Candidates
 
 __all__ = ["draw_rows"]
 
 WIDTH, LINE = 5.5, 0.28  # inches: width of a category's panel, height of a row
-FILLS = {"all": "full", "without_history": "none"}
+FILLS: dict[Candidates, FillStyleType] = {"all": "full", "without_history": "none"}
 
 
 def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "recall@10") -> None:
@@ -37,31 +40,11 @@ def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "reca
         sharey=True,
         layout="constrained",
     )
-    which = 0 if metric == "recall@10" else 1
     for panel, category in zip(panels[0], categories, strict=True):
         for y, row in enumerate(shown):
-            for candidates, fill in FILLS.items():
-                found = row["figures"].get(category, {}).get("metrics", {}).get(candidates)
-                if found is not None:
-                    panel.errorbar(
-                        found[metric]["mean"],
-                        y,
-                        xerr=found[metric]["std"] or 0,
-                        fmt="o",
-                        color="tab:blue",
-                        fillstyle=fill,
-                    )
+            _mark_row(panel, y, row["figures"].get(category, {}), metric)
         for y, name in enumerate(published, start=len(names)):
-            row_published = PUBLISHED[name]
-            if category in row_published.figures:
-                stated = row_published.candidates
-                panel.plot(
-                    row_published.figures[category][which],
-                    y,
-                    "D" if stated else "x",
-                    color="tab:gray",
-                    fillstyle=FILLS[stated] if stated else "full",
-                )
+            _mark_published(panel, y, PUBLISHED[name], category, metric)
         panel.set_title(f"{category}: {metric}")
         panel.set_yticks(places, [*names, *published])
         panel.grid(axis="x", alpha=0.3)
@@ -73,3 +56,31 @@ def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "reca
     )
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def _mark_row(panel: Axes, y: int, figures: Mapping[str, Any], metric: str) -> None:
+    """Draw a row's means as dots with their standard deviations."""
+    for candidates, fill in FILLS.items():
+        found = figures.get("metrics", {}).get(candidates)
+        if found is not None:
+            panel.errorbar(
+                found[metric]["mean"],
+                y,
+                xerr=found[metric]["std"] or 0,
+                fmt="o",
+                color="tab:blue",
+                fillstyle=fill,
+            )
+
+
+def _mark_published(panel: Axes, y: int, row: PublishedRow, category: str, metric: str) -> None:
+    """Draw a published figure as a diamond, or as a cross if its candidates are not stated."""
+    if category not in row.figures:
+        return
+    panel.plot(
+        row.figures[category][SHOWN.index(metric)],
+        y,
+        "D" if row.candidates else "x",
+        color="tab:gray",
+        fillstyle=FILLS[row.candidates] if row.candidates else "full",
+    )

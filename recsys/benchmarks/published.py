@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from recsys.evaluation.full_ranking import Candidates
 
-__all__ = ["COMPARABLE", "PUBLISHED", "Figures", "PublishedRow"]
+__all__ = ["COMPARABLE", "PUBLISHED", "SHOWN", "Figures", "PublishedRow"]
 
-Figures = tuple[float, float]  # recall@10, ndcg@10
+SHOWN = ("recall@10", "ndcg@10")  # the metrics of tables and pictures
+Figures = tuple[float, float]  # of `SHOWN`
 _CATEGORIES = ("Beauty", "Sports_and_Outdoors", "Toys_and_Games")
 
 

@@ -10,7 +10,8 @@ from data_prep.files import written_aside
 from recsys.benchmarks.cells import BASELINES
 from recsys.benchmarks.pictures import draw_rows
 from recsys.benchmarks.presets import MODELS
-from recsys.benchmarks.tables import SHOWN, markdown, rows_of, significance_of
+from recsys.benchmarks.published import SHOWN
+from recsys.benchmarks.tables import markdown, rows_of, significance_of
 
 __all__ = ["NOTES", "kept_records", "write_summary"]
 

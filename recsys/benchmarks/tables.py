@@ -13,7 +13,7 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.results.markdown import markdown_table
 from recsys.benchmarks.cells import BASELINES, Cell
-from recsys.benchmarks.published import COMPARABLE, PUBLISHED
+from recsys.benchmarks.published import COMPARABLE, PUBLISHED, SHOWN
 from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 from recsys.evaluation.metrics import per_user
 from recsys.evaluation.significance import holm, paired_tests
@@ -21,7 +21,6 @@ from recsys.evaluation.significance import holm, paired_tests
 __all__ = ["markdown", "rows_of", "significance_of"]
 
 TOKENIZED, REPEATS = " · ", "-repeats"
-SHOWN = ("recall@10", "ndcg@10")
 RESAMPLES = 2000
 HEADINGS: dict[Candidates | None, str] = {
     "all": "all items ranked",

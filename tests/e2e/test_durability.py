@@ -66,41 +66,45 @@ def test_four_processes_of_two_thousand_colliding_items(url: str) -> None:
     """Every ID belongs to one item, and suffixes have no gap."""
     start = time.perf_counter()
     writers = [Writer(url, str(number), 2000) for number in range(4)]
-    told = {item: given for writer in writers for item, given in writer.finished().items()}
+    acknowledged = {item: given for writer in writers for item, given in writer.finished().items()}
     seconds = time.perf_counter() - start
-    assert len(told) == len(set(told.values())) == 8000
-    assert all_ids(url) == told
-    check_suffixes(told)
+    assert len(acknowledged) == len(set(acknowledged.values())) == 8000
+    assert all_ids(url) == acknowledged
+    check_suffixes(acknowledged)
     _keep("four_processes", url, {"items": 8000, "items_per_second": 8000 / seconds})
 
 
 def test_a_writer_killed_at_random_moments_loses_nothing(url: str) -> None:
     """After each of 50 kills: reported IDs are kept, IDs are unique, and writing goes on."""
     moments = random.Random(0)
-    told: dict[str, str] = {}
+    acknowledged: dict[str, str] = {}
     for kill in range(KILLS):
-        told |= Writer(url, f"k{kill}").killed_after(moments.uniform(0, 0.2))
-        there = all_ids(url)
-        assert there.items() >= told.items()
-        assert len(set(there.values())) == len(there)
-        check_suffixes(there)
-        told |= Writer(url, f"after{kill}", 1).finished()
-    there = all_ids(url)
+        acknowledged |= Writer(url, f"k{kill}").killed_after(moments.uniform(0, 0.2))
+        kept = all_ids(url)
+        assert kept.items() >= acknowledged.items()
+        assert len(set(kept.values())) == len(kept)
+        check_suffixes(kept)
+        acknowledged |= Writer(url, f"after{kill}", 1).finished()
+    kept = all_ids(url)
     if url.startswith("sqlite"):
         assert sqlite_is_whole(Path(url.removeprefix("sqlite:///")))
     _keep(
         "killed_writer",
         url,
-        {"kills": KILLS, "told": len(told), "lost": len(told.keys() - there.keys()),
-         "committed_untold": len(there) - len(told)},
-    )  # fmt: skip
+        {
+            "kills": KILLS,
+            "told": len(acknowledged),
+            "lost": len(acknowledged.keys() - kept.keys()),
+            "committed_untold": len(kept) - len(acknowledged),
+        },
+    )
 
 
 class _Load:
     """Clients that post new items without a pause and remember each answer."""
 
     def __init__(self, address: str, vectors: NDArray[np.float32], title: str = "") -> None:
-        self.told: dict[str, str] = {}
+        self.acknowledged: dict[str, str] = {}
         self.answers: list[tuple[float, int]] = []
         self._vectors = vectors.tolist()
         self._title = title
@@ -131,7 +135,7 @@ class _Load:
         answer = self._client.post("/v1/tokenize", json={"items": items})
         self.answers.append((time.perf_counter(), answer.status_code))
         if answer.status_code == 200:
-            self.told |= {i["item_id"]: i["semantic_id"] for i in answer.json()["items"]}
+            self.acknowledged |= {i["item_id"]: i["semantic_id"] for i in answer.json()["items"]}
         else:
             assert answer.headers["content-type"] == "application/problem+json"
         return answer
@@ -141,9 +145,11 @@ class _Load:
 
     def lost(self) -> int:
         """Return how many acknowledged items do not have the ID of their answer."""
-        assert len(set(self.told.values())) == len(self.told)
-        found = {item: self._client.get(f"/v1/items/{item}").json() for item in self.told}
-        return sum(found[item].get("semantic_id") != given for item, given in self.told.items())
+        assert len(set(self.acknowledged.values())) == len(self.acknowledged)
+        found = {item: self._client.get(f"/v1/items/{item}").json() for item in self.acknowledged}
+        return sum(
+            found[item].get("semantic_id") != given for item, given in self.acknowledged.items()
+        )
 
     def since(self, moment: float) -> Counter[int]:
         return Counter(status for when, status in self.answers if when > moment)
@@ -189,7 +195,7 @@ def test_postgresql_stopped_and_started_under_load(
     _keep(
         "stopped_under_load",
         url,
-        {"told": len(load.told), "lost": lost, "answers_503": away[503],
+        {"told": len(load.acknowledged), "lost": lost, "answers_503": away[503],
          "seconds_to_recover": recovered - started},
     )  # fmt: skip
     server.close()
@@ -252,11 +258,11 @@ def test_a_full_disk_gets_507_and_damages_nothing(
             subprocess.run(resize, check=True)
             assert load.post("more", range(50)).status_code == 200
         kept = _ids(url)
-        lost = sum(kept.get(item) != given for item, given in load.told.items())
+        lost = sum(kept.get(item) != given for item, given in load.acknowledged.items())
         assert lost == 0
         assert kind == "postgresql" or sqlite_is_whole(disk / "semid.db")
     disk.rmdir()
-    _keep("full_disk", f"{kind}:", {"told": len(load.told), "lost": lost, "status": 507})
+    _keep("full_disk", f"{kind}:", {"told": len(load.acknowledged), "lost": lost, "status": 507})
 
 
 def test_a_file_size_limit_gets_503_and_damages_nothing(
@@ -285,7 +291,7 @@ def test_a_file_size_limit_gets_503_and_damages_nothing(
         serving(tmp_path / "log3", *arguments) as address,
         closing(_Load(address, vectors)) as again,
     ):
-        again.told = load.told | limited.told
+        again.acknowledged = load.acknowledged | limited.acknowledged
         assert again.lost() == 0
         assert again.post("last", range(50)).status_code == 200
     assert sqlite_is_whole(tmp_path / "semid.db")

@@ -40,19 +40,19 @@ class Writer:
 
     def killed_after(self, seconds: float) -> dict[str, str]:
         """Kill the process some seconds after its first report; return the reported IDs by item."""
-        told = os.read(self._read, 1)
+        first = os.read(self._read, 1)
         time.sleep(seconds)
         assert self._process.pid is not None
         os.kill(self._process.pid, signal.SIGKILL)
-        return self._told(told)
+        return self._reported(first)
 
     def finished(self) -> dict[str, str]:
         """Wait for the end of the process, and return the reported IDs by item."""
-        told = self._told(b"")
+        reported = self._reported(b"")
         assert self._process.exitcode == 0
-        return told
+        return reported
 
-    def _told(self, start: bytes) -> dict[str, str]:
+    def _reported(self, start: bytes) -> dict[str, str]:
         with os.fdopen(self._read, "rb") as pipe:
             lines = (start + pipe.read()).decode().split("\n")
         self._process.join()
@@ -70,8 +70,8 @@ def _register(url: str, name: str, items: int | None, pipe: int) -> None:
             part = colliding(f"{name}-{start}", 20)
         elif not part:
             break
-        told = registry.add(part)
-        os.write(pipe, "".join(f"{e.item_id} {e.semantic_id}\n" for e, _ in told).encode())
+        added = registry.add(part)
+        os.write(pipe, "".join(f"{e.item_id} {e.semantic_id}\n" for e, _ in added).encode())
     database.close()
     os._exit(0)  # skips the exit handlers of the forked test run
 
