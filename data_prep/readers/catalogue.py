@@ -9,7 +9,7 @@ import orjson
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.files import existing_file
+from data_prep.storage.files import existing_file
 from data_prep.tables import check_items, check_vectors
 
 __all__ = ["json_lines", "read_items", "read_table", "read_vectors"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import InputError
-from data_prep.results.markdown import markdown_table
+from data_prep.markdown import markdown_table
 from recsys.benchmarks.cells import BASELINES, Cell
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED, SHOWN
 from recsys.evaluation.full_ranking import CANDIDATES, Candidates

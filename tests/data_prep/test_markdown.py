@@ -1,4 +1,4 @@
-from data_prep.results.markdown import markdown_table
+from data_prep.markdown import markdown_table
 
 
 def test_a_table_has_a_line_a_row_and_may_lack_a_heading() -> None:

@@ -1,1 +1,0 @@
-"""What a command writes of its results."""
