@@ -55,8 +55,9 @@ def save_recommender(
 ) -> str:
     """Write a recommender and return its fingerprint; the folder appears whole or not at all.
 
-    The folder holds the catalogue without users and events, and without codes if the model reads
-    none. The fingerprint is the SHA-256 of shape, weights and catalogue.
+    The catalogue goes with it, without users and events, and without codes where the model reads
+    none. The fingerprint is the SHA-256 of shape,
+    weights and catalogue.
 
     Raises:
         InputError: the folder cannot be written.
@@ -112,10 +113,10 @@ class Recommender:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save_recommender` wrote, without unpickling.
+        """Read what `save_recommender` wrote; nothing is unpickled.
 
         Raises:
-            InputError: a file is missing, cut short or changed, or has another format.
+            InputError: a file is missing, cut short or changed, or of another format.
         """
         recover(folder)
         try:
@@ -124,10 +125,10 @@ class Recommender:
             weights = (folder / WEIGHTS).read_bytes()
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{folder} is no recommender: {error}; give a folder that semid train wrote"
+                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
             ) from error
         if not isinstance(body, dict) or body.get("format") != FORMAT:
-            raise InputError(f"{folder}/{CONFIG} does not have format {FORMAT}; train again")
+            raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
         stated = body.pop("fingerprint", None)
         catalogue = SequenceDataset.load(folder / CATALOGUE)
         changed = _fingerprint(body, weights) != stated

@@ -51,7 +51,7 @@ def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
         foreign = sorted({entry.name for entry in place.iterdir()}.difference(folder_of))
         if foreign:
             raise InputError(
-                f"{path} has {foreign[0]!r}, which this command did not write and would remove; "
+                f"{path} holds {foreign[0]!r}, which this command did not write and would remove; "
                 f"choose a new folder"
             )
     elif place.exists() and folder_of:

@@ -16,39 +16,6 @@ from recsys.training.loop import Measurement
 
 def main() -> None:
     """Train and measure each model with each seed on each given file, one after the other."""
-    given = _parser().parse_args()
-    device = resolve_device(given.device)
-    for path in given.datasets:
-        dataset = SequenceDataset.load(path)
-        notes = path.with_suffix(".json")
-        entries = json.loads(notes.read_text()) if notes.is_file() else {}
-        for model in given.model:
-            for seed in range(given.seeds):
-                cell = _cell(path, given.preset, model, seed, given.cold)
-                record = run_cell(
-                    given.out, cell, given.preset, dataset, entries, device, _progress(cell)
-                )
-                metrics = record["metrics"]["all"]
-                print(f"{cell.name}: R@10 {metrics['recall@10']:.4f}")  # noqa: T201
-
-
-def _cell(path: Path, preset: str, model: str, seed: int, cold: float) -> Cell:
-    """Return the cell of a model on a prepared file.
-
-    Raises:
-        InputError: the file has codes, and the model reads none.
-    """
-    category, _, tokenizer = path.stem.partition("-")
-    models = PRESETS[preset].models
-    quantized = model in models and models[model].quantized
-    if tokenizer and not quantized:
-        raise InputError(
-            f"{model} reads no codes; train it on {category}.safetensors instead of {path.name}"
-        )
-    return Cell(category, model, tokenizer if quantized else "", seed, cold)
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m recsys.benchmarks",
         description="Train and measure models on files that `semid benchmark --prepare-only` "
@@ -56,20 +23,34 @@ def _parser() -> argparse.ArgumentParser:
         "`semid benchmark` then shows them in its tables.",
     )
     parser.add_argument("datasets", nargs="+", type=Path, help="CATEGORY-TOKENIZER.safetensors")
-    parser.add_argument(
-        "--model",
-        required=True,
-        action="append",
-        help="a model of the preset; repeat the option for several",
-    )
+    parser.add_argument("--model", required=True, action="append", help="may be repeated")
     parser.add_argument("--preset", default="paper", choices=list(PRESETS))
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds: 0, 1, …")
-    parser.add_argument(
-        "--cold", type=float, default=0.0, help="share of the items to hold out of training"
-    )
+    parser.add_argument("--cold", type=float, default=0.0, help="share of items held out")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, cpu or auto")
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
-    return parser
+    given = parser.parse_args()
+    device = resolve_device(given.device)
+    for path in given.datasets:
+        dataset = SequenceDataset.load(path)
+        category, _, tokenizer = path.stem.partition("-")
+        notes = path.with_suffix(".json")
+        entries = json.loads(notes.read_text()) if notes.is_file() else {}
+        for model in given.model:
+            for seed in range(given.seeds):
+                quantized = model in PRESETS[given.preset].models
+                quantized = quantized and PRESETS[given.preset].models[model].quantized
+                if tokenizer and not quantized:
+                    raise InputError(
+                        f"{model} reads no codes; train it on {category}.safetensors instead of "
+                        f"{path.name}"
+                    )
+                cell = Cell(category, model, tokenizer if quantized else "", seed, given.cold)
+                record = run_cell(
+                    given.out, cell, given.preset, dataset, entries, device, _progress(cell)
+                )
+                metrics = record["metrics"]["all"]
+                print(f"{cell.name}: R@10 {metrics['recall@10']:.4f}")  # noqa: T201
 
 
 def _progress(cell: Cell) -> Callable[[int, int, Measurement | None], None]:

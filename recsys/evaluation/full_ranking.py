@@ -99,7 +99,7 @@ def target_ranks(
         ValueError: a score is not a number.
     """
     if scores.sum().isnan() and scores.isnan().any():
-        raise ValueError("a score is not a number; items cannot be ranked")
+        raise ValueError("a score is not a number; no ranks can be told")
     own = targets[:, None]
     reference = scores.gather(1, own)
     weight = 1.0 if ties == "behind" else 0.5
@@ -148,7 +148,7 @@ def evaluate(
         users: numbers of users; all where None.
 
     Raises:
-        ValueError: a score is not a number, or `scorer` does not return one score an item.
+        ValueError: a score is not a number, or there is not one score an item.
     """
     targets = dataset.targets(split)
     everyone = np.arange(dataset.n_users) if users is None else users

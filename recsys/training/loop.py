@@ -85,8 +85,8 @@ def train(
             the measurement if one was made.
 
     Raises:
-        InputError: as `TrainingConfig.check`; an unknown metric; no training examples.
-        FloatingPointError: the loss is not finite.
+        InputError: as `TrainingConfig.check`; an unknown metric; nothing to train on.
+        FloatingPointError: the loss is no longer finite.
     """
     config.check()
     with deterministic(config.seed):
@@ -239,15 +239,13 @@ class _Run(Generic[M]):
         bad = [not math.isfinite(loss) for loss in recent]
         if not any(bad):
             return
-        at = bad.index(True)
-        last = (
-            f"the last measurement is of epoch {self.history[-1].epoch}"
-            if self.history
-            else "nothing was measured before"
+        kept = (
+            f"that of epoch {self.history[-1].epoch} is the last good one" if self.history else ""
         )
+        at = bad.index(True)
         raise FloatingPointError(
-            f"the loss is {recent[at]} at step {self.step - len(bad) + at + 1}; {last}; lower the "
-            f"learning rate"
+            f"the loss is {recent[at]} at step {self.step - len(bad) + at + 1}; "
+            f"{kept or 'nothing was measured before'}; lower the learning rate"
         )
 
     def _key(self) -> str:

@@ -123,6 +123,21 @@ def _training(tokenizer: TokenizerArtifact) -> str:
         return section("Training", "metrics.json has no history of this training.")
     steps = [measured["step"] for measured in history]
     events: Sequence[Mapping[str, Any]] = metrics.get("events", [])
+    errors = [
+        Line(name, steps, [measured[key] for measured in history], colour)
+        for colour, (key, name) in enumerate(
+            (
+                ("train_error", "training"),
+                ("validation_error", "validation"),
+                ("held_out_error", "held-out"),
+            )
+        )
+        if key in history[0]
+    ]
+    faiss = metrics.get("faiss_residual_quantizer", {})
+    if "held_out_error" in faiss:
+        ends = [steps[0], steps[-1]]
+        errors.append(Line("FAISS, held-out", ends, [faiss["held_out_error"]] * 2, None))
     used = np.asarray([measured["utilization"] for measured in history])
     dead = np.asarray(
         [
@@ -132,7 +147,7 @@ def _training(tokenizer: TokenizerArtifact) -> str:
     ).round()
     most = max(4.0, float(dead.max()))
     pictures: list[tuple[str, list[Line], tuple[float, float] | None]] = [
-        ("relative error", _error_lines(metrics, history, steps), None),
+        ("relative error", errors, None),
         ("utilization", level_lines(used.T, steps), (0, 1.05)),
         ("dead codes", level_lines(dead.T, steps), (-0.03 * most, 1.05 * most)),
     ]
@@ -156,27 +171,6 @@ def _training(tokenizer: TokenizerArtifact) -> str:
         "</div>",
         _events(events, "events" in metrics),
     )
-
-
-def _error_lines(
-    metrics: Mapping[str, Any], history: Sequence[Mapping[str, Any]], steps: Sequence[int]
-) -> list[Line]:
-    """Return the errors over the steps, and FAISS's error as a reference."""
-    names = {
-        "train_error": "training",
-        "validation_error": "validation",
-        "held_out_error": "held-out",
-    }
-    lines = [
-        Line(name, steps, [measured[key] for measured in history], colour)
-        for colour, (key, name) in enumerate(names.items())
-        if key in history[0]
-    ]
-    faiss = metrics.get("faiss_residual_quantizer", {})
-    if "held_out_error" in faiss:
-        ends = [steps[0], steps[-1]]
-        lines.append(Line("FAISS, held-out", ends, [faiss["held_out_error"]] * 2, None))
-    return lines
 
 
 def _events(events: Sequence[Mapping[str, Any]], kept: bool) -> str:
@@ -242,7 +236,7 @@ def _configuration(tokenizer: TokenizerArtifact) -> str:
         "other": body,
     }
     parts = [
-        f"<div><h3>{name}</h3>{pairs({key: _text(value) for key, value in group.items()})}</div>"
+        f"<div><h3>{name}</h3>{pairs({key: _said(value) for key, value in group.items()})}</div>"
         for name, group in groups.items()
         if group
     ]
@@ -255,5 +249,5 @@ def _configuration(tokenizer: TokenizerArtifact) -> str:
     )
 
 
-def _text(value: object) -> str:
+def _said(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -166,14 +166,11 @@ def _told(found: "RankingQuality") -> dict[str, dict[str, float]]:
 
 
 def _print(found: "RankingQuality") -> None:
-    from data_prep.markdown import markdown_table
     from recsys.evaluation.metrics import CUTOFFS
 
     told = _told(found)
-    names = [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]
-    lines = [
-        [name, *(f"{told[candidates][name]:.4f}" for candidates in told)]
-        for name in names
-        if name in told["all"]
-    ]
-    output.print(markdown_table(["", "all items ranked", "history left out"], lines))
+    output.print("| | all items ranked | history left out |\n|---|---|---|")
+    for name in [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]:
+        if name in told["all"]:
+            both = " | ".join(f"{told[candidates][name]:.4f}" for candidates in told)
+            output.print(f"| {name} | {both} |")

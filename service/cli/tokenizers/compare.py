@@ -170,14 +170,16 @@ def _run(
 
 def markdown(rows: "Sequence[dict[str, Any]]") -> str:
     """Return the table of a comparison; the best figure of each column is bold."""
-    from data_prep.markdown import markdown_table
     from tokenizer.study.comparison import COLUMNS
 
+    lines = [
+        "| | " + " | ".join(heading for heading, *_ in COLUMNS) + " |",
+        "|---" * (len(COLUMNS) + 1) + "|",
+    ]
     best = {}
     for _, key, _, less in COLUMNS:
         means = [row[key]["mean"] for row in rows]
         best[key] = min(means) if less else max(means)
-    lines = []
     for row in rows:
         cells = [row["name"]]
         for _, key, form, _ in COLUMNS:
@@ -186,5 +188,5 @@ def markdown(rows: "Sequence[dict[str, Any]]") -> str:
             if spread is not None and key != "parameters":
                 cell += f" ± {spread:{form}}"
             cells.append(f"**{cell}**" if mean == best[key] else cell)
-        lines.append(cells)
-    return markdown_table(["", *(heading for heading, *_ in COLUMNS)], lines)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
