@@ -51,7 +51,7 @@ def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "reca
         panel.set_xlim(left=0)
     panels[0][0].invert_yaxis()
     figure.supxlabel(
-        "full: all items ranked; hollow: the user's history left out; "
+        "full: all items ranked; hollow: the user's history left out\n"
         "diamond: published; ×: published, candidates not stated"
     )
     figure.savefig(path, dpi=120)
