@@ -12,7 +12,7 @@ __all__ = ["deterministic", "random_state", "restore_random_state"]
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """Seed torch and use deterministic algorithms in the block; restore torch's state afterwards."""
+    """Seed torch and use deterministic algorithms; restore torch's state afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS deterministic
     with torch.random.fork_rng():
