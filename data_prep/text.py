@@ -1,7 +1,7 @@
 """Item row → content text, by one template that is stored with the tokenizer."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +22,21 @@ class TextTemplate(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     fields: tuple[str, ...] = Field(default=DEFAULT_FIELDS, min_length=1)
+
+    @classmethod
+    def of(cls, fields: Sequence[str], columns: Sequence[str]) -> Self:
+        """Make the template of some fields of a table.
+
+        Raises:
+            InputError: the table has no column for one of them.
+        """
+        unknown = [name for name in fields if name not in columns]
+        if unknown:
+            raise InputError(
+                f"the text is to have field {unknown[0]!r}, which the catalogue does not have; it "
+                f"has {', '.join(columns)}"
+            )
+        return cls(fields=tuple(fields))
 
     def render(self, item: Mapping[str, Any]) -> str:
         """Return the content text of one item; empty where none of the fields has text."""

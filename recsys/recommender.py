@@ -26,7 +26,14 @@ from recsys.models.dual_encoder import DualEncoderConfig
 from recsys.models.shapes import Shape, build_model, plain_shape, reads_codes, shape_of
 from recsys.models.tiger import TigerRecommender
 
-__all__ = ["FILES", "Recommendation", "Recommender", "save_recommender"]
+__all__ = [
+    "FILES",
+    "FrozenRecommender",
+    "Recommendation",
+    "Recommender",
+    "freeze_recommender",
+    "save_recommender",
+]
 
 FORMAT = 1
 BATCH = 32  # histories ranked at once
@@ -46,22 +53,85 @@ class Recommendation:
     score: float
 
 
-def save_recommender(
-    folder: Path,
-    shape: Shape,
-    model: NextItemModel,
-    dataset: SequenceDataset,
-    metrics: dict[str, Any],
-) -> str:
-    """Write a recommender and return its fingerprint; the folder appears whole or not at all.
+@dataclass(frozen=True)
+class FrozenRecommender:
+    """A trained recommender as its folder has it.
 
-    The catalogue goes with it, without users and events, and without codes where the model reads
-    none. The fingerprint is the SHA-256 of shape,
-    weights and catalogue.
-
-    Raises:
-        InputError: the folder cannot be written.
+    Attributes:
+        body: what config.json says beside the fingerprint: format, shape, tokenizer, versions.
+        weights: the model's, in the safetensors format.
+        catalogue: its items, without users and events, and without codes where the model reads
+            none.
+        metrics: as measured when it was trained.
+        fingerprint: SHA-256 of shape, weights and catalogue.
     """
+
+    body: dict[str, Any]
+    weights: bytes
+    catalogue: SequenceDataset
+    metrics: dict[str, Any]
+    fingerprint: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: a file is missing, cut short or changed, or of another format.
+        """
+        recover(folder)
+        try:
+            body = json.loads((folder / CONFIG).read_text())
+            metrics = json.loads((folder / METRICS).read_text())
+            weights = (folder / WEIGHTS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
+            ) from error
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
+        stated = body.pop("fingerprint", None)
+        catalogue = SequenceDataset.load(folder / CATALOGUE)
+        changed = _fingerprint(body, weights) != stated
+        if changed or catalogue.fingerprint != body.get("catalogue"):
+            raise InputError(
+                f"{folder} has changed since semid train wrote it; restore it from a copy, or "
+                f"train again"
+            )
+        return cls(body, weights, catalogue, metrics, str(stated))
+
+    def write(self, folder: Path) -> None:
+        """Write the recommender; the folder appears whole or not at all.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        body = {"fingerprint": self.fingerprint, **self.body}
+        with written_aside(folder, FILES) as aside:
+            (aside / WEIGHTS).write_bytes(self.weights)
+            self.catalogue.save(aside / CATALOGUE)
+            (aside / CONFIG).write_text(json.dumps(body, indent=2))
+            (aside / METRICS).write_text(json.dumps(self.metrics, indent=2))
+
+    def model(self) -> NextItemModel:
+        """Build the model with its weights, in eval mode on the CPU; nothing is unpickled.
+
+        Raises:
+            InputError: the weights do not fit the shape.
+        """
+        model = build_model(shape_of(self.body["shape"]), self.catalogue)
+        try:
+            model.load_state_dict(load_tensors(self.weights))
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{WEIGHTS} does not fit the model's shape: {reason}") from error
+        return model.eval()
+
+
+def freeze_recommender(
+    shape: Shape, model: NextItemModel, dataset: SequenceDataset, metrics: dict[str, Any]
+) -> FrozenRecommender:
+    """Take from a trained model and its dataset what a recommender needs."""
     weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
     catalogue = dataset.without_users()
     if not (isinstance(shape, DualEncoderConfig) and "content" in shape.parts):
@@ -75,13 +145,25 @@ def save_recommender(
         "catalogue": catalogue.fingerprint,
         "versions": library_versions(),
     }
-    fingerprint = _fingerprint(body, weights)
-    with written_aside(folder, FILES) as aside:
-        (aside / WEIGHTS).write_bytes(weights)
-        catalogue.save(aside / CATALOGUE)
-        (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
-        (aside / METRICS).write_text(json.dumps(metrics, indent=2))
-    return fingerprint
+    plain = json.loads(json.dumps(metrics))  # as the file has them
+    return FrozenRecommender(body, weights, catalogue, plain, _fingerprint(body, weights))
+
+
+def save_recommender(
+    folder: Path,
+    shape: Shape,
+    model: NextItemModel,
+    dataset: SequenceDataset,
+    metrics: dict[str, Any],
+) -> str:
+    """Freeze and write a recommender, and return its fingerprint.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    frozen = freeze_recommender(shape, model, dataset, metrics)
+    frozen.write(folder)
+    return frozen.fingerprint
 
 
 class Recommender:
@@ -118,32 +200,12 @@ class Recommender:
         Raises:
             InputError: a file is missing, cut short or changed, or of another format.
         """
-        recover(folder)
-        try:
-            body = json.loads((folder / CONFIG).read_text())
-            metrics = json.loads((folder / METRICS).read_text())
-            weights = (folder / WEIGHTS).read_bytes()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
-            ) from error
-        if not isinstance(body, dict) or body.get("format") != FORMAT:
-            raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
-        stated = body.pop("fingerprint", None)
-        catalogue = SequenceDataset.load(folder / CATALOGUE)
-        changed = _fingerprint(body, weights) != stated
-        if changed or catalogue.fingerprint != body.get("catalogue"):
-            raise InputError(
-                f"{folder} has changed since semid train wrote it; restore it from a copy, or "
-                f"train again"
-            )
-        model = build_model(shape_of(body["shape"]), catalogue)
-        try:
-            model.load_state_dict(load_tensors(weights))
-        except (SafetensorError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{folder}/{WEIGHTS} does not fit its shape: {reason}") from error
-        return cls(model, catalogue, str(stated), metrics)
+        return cls.of(FrozenRecommender.read(folder))
+
+    @classmethod
+    def of(cls, frozen: FrozenRecommender) -> Self:
+        """Make a frozen recommender ready to be asked."""
+        return cls(frozen.model(), frozen.catalogue, frozen.fingerprint, frozen.metrics)
 
     def __len__(self) -> int:
         return len(self._item_ids)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.settings import ServeSettings
+from service.cli.serving.options import ServeSettings
 from tests.audit import verdict
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +69,7 @@ def test_an_image_is_installed_by_the_makefile(name: str, extra: str) -> None:
         step.split()[1] for step in steps if step.startswith("COPY") and len(step.split()) == 3
     }
     assert {name.rstrip("*") for name in packages["packages"]["find"]["include"]} <= copied
+    assert {f"{name}.py" for name in packages["py-modules"]} <= copied
     for step in steps:
         if step.startswith("COPY") and "--from" not in step:
             assert all((ROOT / source).exists() for source in step.split()[1:-1]), step

@@ -9,7 +9,7 @@ from pathlib import Path
 from data_prep.errors import InputError
 from data_prep.storage.durable import make_folder, put_in_place, recover, workplace
 
-__all__ = ["check_writable", "existing_file", "written_aside"]
+__all__ = ["check_new", "check_writable", "existing_file", "written_aside"]
 
 
 def existing_file(path: Path) -> Path:
@@ -62,6 +62,17 @@ def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
             pass
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def check_new(path: Path, *, overwrite: bool) -> Path:
+    """Return `path` if nothing stands there, or if it may be replaced.
+
+    Raises:
+        InputError: something stands there.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; choose another place, or pass overwrite to replace it")
+    return path
 
 
 @contextmanager

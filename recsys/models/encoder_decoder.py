@@ -260,6 +260,7 @@ class _PositionBias(nn.Module):
     def __init__(self, config: TigerConfig, both_ways: bool) -> None:
         super().__init__()
         self.buckets, self.farthest, self.both_ways = config.buckets, config.farthest, both_ways
+        self.width = config.width
         self.table = nn.Embedding(config.buckets, config.heads)
 
     def forward(self, queries: int, keys: int, offset: int = 0) -> Tensor:
@@ -314,5 +315,4 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.inner.weight, std=module.inner.in_features**-0.5)
         nn.init.normal_(module.outer.weight, std=module.outer.in_features**-0.5)
     elif isinstance(module, _PositionBias):
-        width = module.table.embedding_dim
-        nn.init.normal_(module.table.weight, std=width**-0.5)
+        nn.init.normal_(module.table.weight, std=module.width**-0.5)

@@ -155,9 +155,12 @@ class Telemetry:
     def of_new_items(self, pipeline: Pipeline) -> Callable[[Sequence[float]], None]:
         """Return a callback for the distortions of items to which a tokenizer gave an ID."""
         tokenizer = pipeline.fingerprint[:16]
-        held_out = float(pipeline.metrics["held_out_error"])
-        self._training.labels("train", tokenizer).set(float(pipeline.metrics["train_error"]))
-        self._training.labels("held_out", tokenizer).set(held_out)
+        trained = float(pipeline.metrics["train_error"])
+        held_out = pipeline.metrics["held_out_error"]  # None where no item was held out
+        usual = trained if held_out is None else float(held_out)
+        self._training.labels("train", tokenizer).set(trained)
+        if held_out is not None:
+            self._training.labels("held_out", tokenizer).set(usual)
         observed = self._distortion.labels(tokenizer)
         recent: deque[float] = deque(maxlen=RECENT)
 
@@ -168,7 +171,7 @@ class Telemetry:
 
         def drift() -> float:
             last = list(recent)
-            return sum(last) / len(last) / held_out if last and held_out else 0.0
+            return sum(last) / len(last) / usual if last and usual else 0.0
 
         self._drift.labels(tokenizer).set_function(drift)
         return registered

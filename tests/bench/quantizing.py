@@ -14,6 +14,7 @@ from tests.bench.measure import best_seconds, interleaved_seconds
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.model.residual import ResidualQuantizer
+from tokenizer.quantizer_config import GritConfig, VqConfig
 from tokenizer.quantizers import QUANTIZERS
 from tokenizer.training.loop import training_loss
 
@@ -90,7 +91,7 @@ def _peer_step(size: int) -> Callable[[], None]:
 def training_steps() -> dict[str, Any]:
     """Return milliseconds a step at batch 1,024, d = 32, L = 4, K = 256, and at K = 16,384."""
     result: dict[str, Any] = {"batch": BATCH, "latent": WIDTH, "levels": 4}
-    grit, ste = QuantizerConfig(), QuantizerConfig(name="ste")
+    grit, ste = GritConfig(), VqConfig("ste")
     seconds = interleaved_seconds(
         {
             "stack_ste": _stack_step(ste),
@@ -100,10 +101,8 @@ def training_steps() -> dict[str, Any]:
             "whole_grit": _whole_step(grit),
         }
     )
-    large_ste, large_grit = (
-        replace(config, codebook_size=16_384, start="random", reset_below=0.0)
-        for config in (ste, grit)
-    )
+    large_ste = replace(ste, codebook_size=16_384, start="random")
+    large_grit = replace(grit, codebook_size=16_384, start="random", reset_below=0.0)
     seconds |= interleaved_seconds(
         {
             "large_ste": _stack_step(large_ste),

@@ -74,7 +74,7 @@ def _summary(tokenizer: TokenizerArtifact) -> str:
             {
                 "items": f"{metrics['items']:,}",
                 "error, training items": f"{metrics['train_error']:.3f}",
-                "error, held-out items": f"{metrics['held_out_error']:.3f}",
+                "error, held-out items": _error(metrics["held_out_error"]),
                 "codes of their own": f"{metrics['unique_share']:.2%}",
                 "least utilization": f"{min(lv['utilization'] for lv in metrics['levels']):.1%}",
                 "dead codes": f"{sum(level['dead_codes'] for level in metrics['levels']):,}",
@@ -90,7 +90,7 @@ def _summary(tokenizer: TokenizerArtifact) -> str:
         ),
         table(
             ("error", "training items", "held-out items"),
-            [(name, f"{train:.3f}", f"{held:.3f}") for name, train, held in errors],
+            [(name, f"{train:.3f}", _error(held)) for name, train, held in errors],
         ),
         "</div>",
         "<h3>Record</h3>",
@@ -132,10 +132,10 @@ def _training(tokenizer: TokenizerArtifact) -> str:
                 ("held_out_error", "held-out"),
             )
         )
-        if key in history[0]
+        if history[0].get(key) is not None
     ]
     faiss = metrics.get("faiss_residual_quantizer", {})
-    if "held_out_error" in faiss:
+    if faiss.get("held_out_error") is not None:
         ends = [steps[0], steps[-1]]
         errors.append(Line("FAISS, held-out", ends, [faiss["held_out_error"]] * 2, None))
     used = np.asarray([measured["utilization"] for measured in history])
@@ -251,3 +251,7 @@ def _configuration(tokenizer: TokenizerArtifact) -> str:
 
 def _said(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _error(measured: float | None) -> str:
+    return "none held out" if measured is None else f"{measured:.3f}"

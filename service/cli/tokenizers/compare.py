@@ -2,55 +2,68 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from data_prep.embedding.encoders import DEFAULT_ENCODER
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
+    CATALOGUE,
     CacheOption,
-    CategorySeparatorOption,
-    ColumnOption,
+    CatalogueOptions,
+    ConfigurationOption,
     DeviceOption,
     EncoderOption,
-    SetOption,
-    column_map,
-    option_map,
+    QuietOption,
 )
+from service.settings import Commas, argument, from_core, option
 from tokenizer.config import FitConfig
 
-__all__ = ["ablate", "compare"]
-
-_training = FitConfig()
-
-ItemsArgument = Annotated[
-    Path, typer.Argument(help="Catalogue: .parquet, .csv or .jsonl (.gz)", show_default=False)
-]
-OutOption = Annotated[Path, typer.Option(help="Folder for records, table and pictures.")]
-SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each, with seeds from 0.")]
-StepsOption = Annotated[int, typer.Option(help="Most training steps of each.")]
+__all__ = ["AblateSettings", "CompareSettings", "ablate", "compare"]
 
 
-def compare(
-    items: ItemsArgument,
-    out: OutOption,
-    quantizers: Annotated[str, typer.Option(help="Names joined by commas, or all.")] = "all",
-    seeds: SeedsOption = 3,
-    encoder: EncoderOption = DEFAULT_ENCODER,
-    levels: Annotated[int, typer.Option(help="Codes of an item.")] = 4,
-    codebook_size: Annotated[int, typer.Option(help="Codewords of a level.")] = 256,
-    steps: StepsOption = _training.steps,
-    options: SetOption = None,
-    device: DeviceOption = "cpu",
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-    cache: CacheOption = None,
-) -> None:
+class _ComparisonSettings(
+    EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
+):
+    """What both commands can be told."""
+
+    after_stop = "the same command goes on from the runs in {out}/runs"
+
+    items: Path = argument(CATALOGUE)
+    out: Path = option("Folder for records, table and pictures.")
+    seeds: int = option("Runs of each, with seeds from 0.", 3, ge=1)
+    steps: int = from_core("steps", "Most training steps of each.")
+    tune: int = option(
+        "Trials that tune each row first, over its learning rates and a parameter of its own, "
+        "chosen on validation items; 1 takes the defaults.",
+        1,
+        ge=1,
+    )
+
+
+class CompareSettings(_ComparisonSettings):
+    """What `semid compare` can be told."""
+
+    command = "compare"
+
+    quantizers: Commas = option("Names joined by commas, or all.", ("all",), min_length=1)
+    levels: int = from_core("levels", "Codes of an item.")
+    codebook_size: int = from_core("codebook_size", "Codewords of a level.")
+
+
+class AblateSettings(_ComparisonSettings):
+    """What `semid ablate` can be told."""
+
+    command = "ablate"
+
+    study: str = option("A name of those above.")
+
+
+def compare(settings: CompareSettings) -> None:
     """Train every quantizer on the same vectors with the same budget, and tell them apart.
 
     Each run is kept as --out/runs/NAME-seedS.json when it ends: a run that has its record is not
-    made again, so that a stopped comparison goes on. A search beam is not for variants that do not
+    made again, so that a stopped comparison goes on; so do the trials of --tune. Rows are sorted by
+    the error on validation items, of which the best is bold; the held-out error stands beside. An
+    option of --set reaches the variants that have it. A search beam is not for variants that do not
     choose codes by distance (fsq, lfq, hypervq, lsh); they keep their own way. The table is printed
     and written as summary.json and summary.md, with pictures beside.
 
@@ -59,31 +72,18 @@ def compare(
     """
     from tokenizer.quantizers import QUANTIZERS
 
-    names = sorted(set(QUANTIZERS) - {"rqvae"})  # rqvae is ste under TIGER's name
-    if quantizers != "all":
-        names = [name.strip() for name in quantizers.split(",")]
-    sizes = {"levels": levels, "codebook_size": codebook_size}
-    shared = {"steps": steps} | sizes | option_map(options)
+    names: Sequence[str] = settings.quantizers
+    if settings.quantizers == ("all",):
+        names = sorted(set(QUANTIZERS) - {"rqvae"})  # rqvae is ste under TIGER's name
+    sizes = {"levels": settings.levels, "codebook_size": settings.codebook_size}
     rows: dict[str, dict[str, object]] = {name: {"quantizer": name} for name in names}
     for name in names:
         if name in QUANTIZERS and not QUANTIZERS[name].by_distance:
             rows[name]["search_beam"] = 1  # they choose codes in a way of their own
-    _run(items, out, rows, shared, seeds, encoder, device, column, category_separator, cache)
+    _run(settings, rows, sizes)
 
 
-def ablate(
-    items: ItemsArgument,
-    out: OutOption,
-    study: Annotated[str, typer.Option(help="A name of those below.")],
-    seeds: SeedsOption = 3,
-    encoder: EncoderOption = DEFAULT_ENCODER,
-    steps: StepsOption = _training.steps,
-    options: SetOption = None,
-    device: DeviceOption = "cpu",
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-    cache: CacheOption = None,
-) -> None:
+def ablate(settings: AblateSettings) -> None:
     """Ask one of the paper's ablations of a catalogue: GRIT-VQ with one thing changed at a time.
 
     radius, transform, rank, refresh, protocol, components, codebook-size and levels vary what
@@ -97,65 +97,57 @@ def ablate(
     from data_prep.names import check_name
     from tokenizer.study.ablations import STUDIES
 
-    check_name("study", study, STUDIES)
-    shared = {"steps": steps} | option_map(options)
-    _run(
-        items,
-        out,
-        STUDIES[study],
-        shared,
-        seeds,
-        encoder,
-        device,
-        column,
-        category_separator,
-        cache,
-    )
+    check_name("study", settings.study, STUDIES)
+    _run(settings, STUDIES[settings.study], {})
 
 
 def _run(
-    items: Path,
-    out: Path,
+    settings: _ComparisonSettings,
     rows: Mapping[str, Mapping[str, object]],
-    shared: Mapping[str, object],
-    seeds: int,
-    encoder: str,
-    device: str,
-    column: Sequence[str] | None,
-    category_separator: str,
-    cache: Path | None,
+    sizes: Mapping[str, object],
 ) -> None:
     """Make and print one comparison: its rows, each with the options that all share."""
     import json
     from dataclasses import replace
 
-    from data_prep.embedding.devices import resolve_device
     from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.readers.catalogue import read_items
     from data_prep.storage.files import check_writable, written_aside
     from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
-    from tokenizer.options import check_training, fitted_to_size, with_options
+    from service.cli.tokenizers.tune import tuned_rows
+    from tokenizer.options import check_training, fitted_to_size, options_for, with_options
     from tokenizer.study.comparison import compare as run_all
     from tokenizer.study.comparison import summarise
     from tokenizer.study.pictures import draw_curves, draw_errors, draw_rate_distortion
 
+    shared = {"steps": settings.steps, **sizes, **settings.options}
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
-    device = resolve_device(device)
-    runs: list[tuple[str, FitConfig]] = []
+    device = settings.torch_device()
+    configs: dict[str, FitConfig] = {}
     for name, changes in rows.items():
-        config = fitted_to_size(with_options(_training, dict(shared) | dict(changes)))
-        check_training(config)
-        runs += [(name, replace(config, seed=seed)) for seed in range(seeds)]
-    frame = read_items(items, column_map(column), category_separator)
+        usual = FitConfig().quantizer.name
+        quantizer = str(changes.get("quantizer", shared.get("quantizer", usual)))
+        options = options_for(quantizer, shared) | dict(changes)
+        configs[name] = fitted_to_size(with_options(FitConfig(), options))
+        check_training(configs[name])
+    frame, out = settings.read(settings.items), settings.out
     check_writable(out / "summary.json")
-    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder, device), cache)
+    encoder = load_encoder(settings.encoder, device)
+    vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
+    digest = file_digest(settings.items)
+    if settings.tune > 1:
+        configs = tuned_rows(out, configs, vectors, settings.tune, digest, device)
+    runs = [
+        (name, replace(config, seed=seed))
+        for name, config in configs.items()
+        for seed in range(settings.seeds)
+    ]
     with bar("comparing", len(runs)) as progress:
-        records = run_all(out, vectors, labels, runs, file_digest(items), progress, device)
+        records = run_all(out, vectors, labels, runs, digest, progress, device)
     table_rows = summarise(records)
     table = markdown(table_rows)
     for name, text in (("summary.json", json.dumps(table_rows, indent=2)), ("summary.md", table)):
@@ -169,24 +161,27 @@ def _run(
 
 
 def markdown(rows: "Sequence[dict[str, Any]]") -> str:
-    """Return the table of a comparison; the best figure of each column is bold."""
+    """Return the table of a comparison; the best figure of a column is bold.
+
+    Of the errors that is the one on validation items, by which rows are chosen and sorted. p is of
+    no difference in the held-out error.
+    """
     from tokenizer.study.comparison import COLUMNS
 
-    lines = [
-        "| | " + " | ".join(heading for heading, *_ in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
-    best = {}
-    for _, key, _, less in COLUMNS:
-        means = [row[key]["mean"] for row in rows]
-        best[key] = min(means) if less else max(means)
+    headings = [column.heading for column in COLUMNS]
+    headings.insert(2, "p against the first")
+    lines = ["| | " + " | ".join(headings) + " |", "|---" * (len(headings) + 1) + "|"]
     for row in rows:
         cells = [row["name"]]
-        for _, key, form, _ in COLUMNS:
-            mean, spread = row[key]["mean"], row[key]["std"]
-            cell = f"{mean:{form}}"
-            if spread is not None and key != "parameters":
-                cell += f" ± {spread:{form}}"
-            cells.append(f"**{cell}**" if mean == best[key] else cell)
+        for column in COLUMNS:
+            mean, spread = row[column.key]["mean"], row[column.key]["std"]
+            cell = f"{mean:{column.form}}"
+            if spread is not None and column.key != "parameters":
+                cell += f" ± {spread:{column.form}}"
+            means = (other[column.key]["mean"] for other in rows)
+            best = column.best is not None and mean == column.best(means)
+            cells.append(f"**{cell}**" if best else cell)
+        p = row["held_out_p"]
+        cells.insert(3, "" if p is None else f"{p:.2g}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -1,23 +1,29 @@
 """`semid inspect`: the health of a tokenizer."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
-from service.cli.terminal.console import output
+from service.cli.terminal.console import output, print_json
+from service.cli.terminal.options import JsonOption
+from service.settings import argument
 
 if TYPE_CHECKING:
     from tokenizer.artifact import TokenizerArtifact
 
-__all__ = ["inspect", "print_health"]
+__all__ = ["InspectSettings", "inspect", "print_health"]
 
 
-def inspect(
-    tokenizer: Annotated[Path, typer.Argument(help="Folder that semid fit wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+class InspectSettings(JsonOption):
+    """What `semid inspect` can be told."""
+
+    command = "inspect"
+
+    tokenizer: Path = argument("Folder that semid fit wrote.")
+
+
+def inspect(settings: InspectSettings) -> None:
     """Check a tokenizer's files and show how well its codes are used and how much they lose.
 
     Utilization: share of a level's codewords that some item has. Perplexity: how many codewords
@@ -25,16 +31,12 @@ def inspect(
     """
     from tokenizer.artifact import load
 
-    loaded = load(tokenizer)
-    if not as_json:
-        output.print(f"{tokenizer}: tokenizer {loaded.fingerprint}")
+    loaded = load(settings.tokenizer)
+    if not settings.as_json:
+        output.print(f"{settings.tokenizer}: tokenizer {loaded.fingerprint}")
         print_health(loaded)
         return
-    import orjson
-
-    config = loaded.config.model_dump(mode="json")
-    body = {"fingerprint": loaded.fingerprint, "config": config, "metrics": loaded.metrics}
-    typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    print_json(loaded.described())
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:
@@ -59,7 +61,7 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
     errors.add_row(
         quantizer.name,
         f"{metrics['train_error']:.3f}",
-        f"{metrics['held_out_error']:.3f}",
+        _error(metrics["held_out_error"]),
         f"{metrics['training_seconds']:.0f}",
     )
     faiss = metrics.get("faiss_residual_quantizer")
@@ -67,7 +69,7 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
         errors.add_row(
             f"faiss {faiss['levels']} × {faiss['bits']} bits, beam {faiss['beam']}",
             f"{faiss['train_error']:.3f}",
-            f"{faiss['held_out_error']:.3f}",
+            _error(faiss["held_out_error"]),
             f"{faiss['seconds']:.0f}",
         )
     output.print(errors)
@@ -75,3 +77,7 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
         f"items with codes of their own: {metrics['unique_share']:.2%}; "
         f"policy for the others: {tokenizer.config.policy}"
     )
+
+
+def _error(measured: float | None) -> str:
+    return "none held out" if measured is None else f"{measured:.3f}"

@@ -1,12 +1,14 @@
-"""The bodies of requests and answers."""
+"""The bodies of requests and answers; the client reads them too, so this loads no database."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from service.http.messages.limits import BoundedText, RequestLimits, bounded_history, bounded_items
-from service.registry import RegisteredItem
 from tokenizer.ids.policy import Policy
+
+if TYPE_CHECKING:
+    from service.registry import RegisteredItem
 
 __all__ = [
     "IdMapPage",
@@ -14,7 +16,9 @@ __all__ = [
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
+    "PrefixEntry",
     "PrefixPage",
+    "Problem",
     "RecommendAnswer",
     "RecommendQuery",
     "RecommendedItem",
@@ -85,7 +89,7 @@ class Item(BaseModel):
     distortion: float = Field(description="share of the mean variance that the codes lose")
 
     @classmethod
-    def fields_of(cls, item: RegisteredItem) -> dict[str, Any]:
+    def fields_of(cls, item: "RegisteredItem") -> dict[str, Any]:
         """Return the fields of an entry of the registry."""
         return {
             "item_id": item.item_id,
@@ -97,7 +101,7 @@ class Item(BaseModel):
         }
 
     @classmethod
-    def of(cls, item: RegisteredItem) -> Self:
+    def of(cls, item: "RegisteredItem") -> Self:
         """Make the answer for an entry of the registry."""
         return cls.model_validate(cls.fields_of(item))
 
@@ -108,7 +112,7 @@ class TokenizedItem(Item):
     status: Literal["created", "known"]
 
     @classmethod
-    def answer(cls, item: RegisteredItem, new: bool) -> dict[str, Any]:
+    def answer(cls, item: "RegisteredItem", new: bool) -> dict[str, Any]:
         """Return the answer for an entry of the registry."""
         return cls.fields_of(item) | {"status": "created" if new else "known"}
 
@@ -227,6 +231,19 @@ class SimilarAnswer(BaseModel):
     """Neighbours, the nearest first."""
 
     items: list[SimilarItem]
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field(description="address of the kind's description")
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong, and what would be right")
+    instance: str = Field(description="path of the request")
+    errors: list[dict[str, str]] = Field(
+        default=[], description="each wrong field: path from the body's root, and message"
+    )
 
 
 class TokenizerDescription(BaseModel):

@@ -15,7 +15,8 @@ from service.engine.time_limit import TimeLimit
 from service.http.messages.bodies import MSGPACKS, NDJSONS, media_type
 from service.http.messages.item_path import ITEM
 from service.http.messages.limits import DEFAULT, LIMITS, RequestLimits
-from service.http.messages.problems import MEDIA_TYPE, Problem, problem_response
+from service.http.messages.problems import MEDIA_TYPE, problem_response
+from service.http.messages.schemas import Problem
 from service.http.security import keys
 from service.http.security.keys import KeyRing
 

@@ -123,3 +123,13 @@ def test_half_precision_loses_little() -> None:
 def test_shapes(length: int) -> None:
     history, target = (torch.ones(3, size, dtype=torch.long) for size in (length, 4))
     assert Tiger(CONFIG, VOCABULARY)(history, target).shape == (3, 4, 60)
+
+
+def test_weights_start_as_those_of_t5() -> None:
+    """Every weight's deviation at the start is that of transformers' own initialisation."""
+    oracle = t5_of(CONFIG, VOCABULARY)
+    theirs = dict(tiger_of(oracle, CONFIG).named_parameters())
+    torch.manual_seed(1)
+    for name, ours in Tiger(CONFIG, VOCABULARY).named_parameters():
+        if ours.numel() >= 64 and not name.startswith("embedding"):
+            assert ours.std().item() == pytest.approx(theirs[name].std().item(), rel=0.4), name

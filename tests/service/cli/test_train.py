@@ -72,10 +72,10 @@ def test_what_cannot_be_is_refused(tables: Path, semid: Command) -> None:
     for wrong, said in [
         (("train", "training.safetensors", "--out", "r", "--model", "oracle"), "oracle"),
         (("train", "training.safetensors", "--out", "r", "--preset", "huge"), "huge"),
-        (("train", "training.safetensors", "--out", "r", "--set", "pace=3"), "--set pace"),
-        (("train", "training.safetensors", "--out", "r", "--set", "epochs=x"), "--set epochs"),
+        (("train", "training.safetensors", "--out", "r", "--set", "pace=3"), "option pace"),
+        (("train", "training.safetensors", "--out", "r", "--set", "epochs=x"), "option epochs"),
         (("train", "training.safetensors", "--out", "r", "--set", "epochs=0"), "epochs is 0"),
-        (("train", "training.safetensors", "--out", "r", "--set", "seed=5"), "--seed"),
+        (("train", "training.safetensors", "--out", "r", "--set", "seed=5"), "option seed"),
         (("train", "training.safetensors", "--out", "r", "--device", "cpu:"), "--device cpu:"),
         (("train", "training.safetensors", "--out", "r", "--device", "cuda:9"), "--device cuda:9"),
         (("train", "items.parquet", "--out", "r"), "items.parquet"),

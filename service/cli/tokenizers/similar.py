@@ -1,0 +1,80 @@
+"""`semid similar`: the items nearest to an item, a text or a vector, without a service."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data_prep.errors import InputError
+from service.cli.terminal.console import print_json, print_table
+from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption
+from service.settings import argument, option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["SimilarSettings", "similar"]
+
+
+class SimilarSettings(CatalogueOptions, JsonOption):
+    """What `semid similar` can be told."""
+
+    command = "similar"
+
+    tokenizer: Path = argument("Folder that semid fit wrote.")
+    ids: Path = option("IDs of the items, by semid tokenize.")
+    item: str | None = option("item_id of an item in --ids; it is left out of the answer.", None)
+    text: str | None = option("A text, as the tokenizer's items have it.", None)
+    vector: Path | None = option("JSON file with a vector, a list of numbers; - reads it.", None)
+    k: int = option("Items in the answer.", 10, ge=1)
+    items: Path | None = option(f"{CATALOGUE}, for titles.", None)
+
+
+def similar(settings: SimilarSettings) -> None:
+    """Find the items nearest to an item, a text or a vector of your own, among those of --ids.
+
+    Distances are squared, between what the tokenizer's network makes of the query and what the
+    items' codes stand for: those that semid serve answers with.
+
+    Example: semid similar tokenizers/beauty --ids beauty-ids.parquet --text "rose hand cream"
+    """
+    from tokenizer.offline.id_table import read_ids
+    from tokenizer.offline.nearest import similar_items
+    from tokenizer.pipeline import Pipeline
+
+    asked = [settings.item, settings.text, settings.vector]
+    if sum(each is not None for each in asked) != 1:
+        raise InputError("give one of --item, --text and --vector")
+    vector = None if settings.vector is None else _read_vector(settings.vector)
+    pipeline = Pipeline.load(settings.tokenizer)
+    ids = read_ids(settings.ids, pipeline)
+    found = similar_items(
+        ids, pipeline, item_id=settings.item, text=settings.text, vector=vector, k=settings.k
+    )
+    if settings.items is not None:
+        titles = settings.read(settings.items).select("item_id", "title")
+        found = found.join(titles, on="item_id", how="left", maintain_order="left")
+    if settings.as_json:
+        print_json(found.to_dicts())
+        return
+    print_table(
+        found.columns, [["" if cell is None else cell for cell in row] for row in found.rows()]
+    )
+
+
+def _read_vector(path: Path) -> "NDArray[np.float32]":
+    import numpy as np
+    import orjson
+
+    from data_prep.storage.files import existing_file
+
+    if path != Path("-"):
+        existing_file(path)
+    read = sys.stdin.buffer.read() if path == Path("-") else path.read_bytes()
+    try:
+        vector = np.asarray(orjson.loads(read), dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--vector {path} is no JSON list of numbers: {error}") from error
+    if vector.ndim != 1:
+        raise InputError(f"--vector {path} is no list of numbers; give one vector, as [0.1, 0.2]")
+    return vector
