@@ -55,14 +55,13 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class FrozenRecommender:
-    """A trained recommender as its folder has it.
+    """The contents of a recommender's folder.
 
     Attributes:
-        body: what config.json says beside the fingerprint: format, shape, tokenizer, versions.
-        weights: the model's, in the safetensors format.
-        catalogue: its items, without users and events, and without codes where the model reads
-            none.
-        metrics: as measured when it was trained.
+        body: config.json without the fingerprint: format, shape, tokenizer, versions.
+        weights: of the model, in the safetensors format.
+        catalogue: the items, without users and events, and without codes if the model reads none.
+        metrics: measured when the model was trained.
         fingerprint: SHA-256 of shape, weights and catalogue.
     """
 
@@ -131,7 +130,7 @@ class FrozenRecommender:
 def freeze_recommender(
     shape: Shape, model: NextItemModel, dataset: SequenceDataset, metrics: dict[str, Any]
 ) -> FrozenRecommender:
-    """Take from a trained model and its dataset what a recommender needs."""
+    """Return a trained model and its catalogue in the form that a folder keeps."""
     weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
     catalogue = dataset.without_users()
     if not (isinstance(shape, DualEncoderConfig) and "content" in shape.parts):
@@ -204,7 +203,7 @@ class Recommender:
 
     @classmethod
     def of(cls, frozen: FrozenRecommender) -> Self:
-        """Make a frozen recommender ready to be asked."""
+        """Return a recommender that can answer, from its frozen form."""
         return cls(frozen.model(), frozen.catalogue, frozen.fingerprint, frozen.metrics)
 
     def __len__(self) -> int:
