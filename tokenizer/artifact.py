@@ -39,7 +39,7 @@ MEASURED = ("items", "train_error", "held_out_error", "unique_share", "levels", 
 
 
 class EncoderReference(pydantic.BaseModel):
-    """The text encoder that a tokenizer was made with."""
+    """The text encoder that a tokenizer was fitted with."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -69,14 +69,14 @@ def _training(value: Any) -> FitConfig:
 
 
 class TokenizerConfig(pydantic.BaseModel):
-    """All that config.json says.
+    """The contents of config.json, without the fingerprint.
 
     Attributes:
         format: the version of this layout.
-        dimension: D, the length of the vectors that are tokenized.
+        dimension: D of the vectors.
         encoder: None where the tokenizer was fitted on the user's own vectors.
-        policy: what tells items with the same codes apart.
-        versions: of the libraries that trained it.
+        policy: tells items with the same codes apart.
+        versions: of the libraries at the time of fitting.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -104,7 +104,7 @@ class TokenizerConfig(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class TokenizerArtifact:
-    """A loaded tokenizer: `model` in eval mode; `metrics` as measured when it was fitted."""
+    """A loaded tokenizer: `model` is in eval mode; `metrics` were measured when it was fitted."""
 
     config: TokenizerConfig
     model: Autoencoder
@@ -155,10 +155,10 @@ def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
 
 
 def load(folder: Path) -> TokenizerArtifact:
-    """Read a tokenizer on the CPU and check its fingerprint; nothing is unpickled.
+    """Read a tokenizer to the CPU without unpickling, and check its fingerprint.
 
     Raises:
-        InputError: a file is missing, damaged, or of another format.
+        InputError: a file is missing or damaged, or has another format.
     """
     recover(folder)
     if not folder.is_dir():
@@ -167,7 +167,7 @@ def load(folder: Path) -> TokenizerArtifact:
     weights = _bytes(folder, WEIGHTS)
     metrics = _json(folder, METRICS)
     if not set(MEASURED) <= metrics.keys():
-        raise InputError(f"{folder}/{METRICS} is damaged: it lacks figures; restore it from a copy")
+        raise InputError(f"{folder}/{METRICS} is damaged: it lacks metrics; restore it from a copy")
     if body.get("format") != FORMAT:
         raise InputError(
             f"{folder}/{CONFIG} has format {body.get('format')!r}; this version of semid reads "
@@ -220,7 +220,9 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{folder}/{name} is damaged: {error}; restore it from a copy") from error
     if not isinstance(body, dict):
-        raise InputError(f"{folder}/{name} is damaged: an object is needed; restore it from a copy")
+        raise InputError(
+            f"{folder}/{name} is damaged: it is not a JSON object; restore it from a copy"
+        )
     return body
 
 

@@ -52,7 +52,7 @@ print(json.dumps({
 
 
 def ladder() -> list[dict[str, Any]]:
-    """Return, for each number of items and of codewords, seconds and memory of its own process."""
+    """Return seconds and memory for each number of items and codewords, each in its own process."""
     import json
 
     rows = []

@@ -1,4 +1,4 @@
-"""Training steps and encoding of the residual stack, beside vector-quantize-pytorch and FAISS."""
+"""Training and encoding speed of the residual stack, vector-quantize-pytorch and FAISS."""
 
 import warnings
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def _stack_step(config: QuantizerConfig) -> Callable[[], None]:
 
 
 def _whole_step(config: QuantizerConfig) -> Callable[[], None]:
-    """One training step as `semid fit` makes it: network, stack, separation, optimizer."""
+    """One training step of `semid fit`: network, stack, separation, optimizer."""
     training = FitConfig(quantizer=config, autoencoder=AutoencoderConfig())
     model = Autoencoder(VECTOR, training.autoencoder, config)
     x = torch.randn(BATCH, VECTOR)
@@ -81,7 +81,9 @@ def _peer_step(size: int) -> Callable[[], None]:
 
     def step() -> None:
         quantized, _, loss = peer(z)
-        (quantized.square().mean() + loss.sum()).backward()  # its codebooks move in the forward
+        (
+            quantized.square().mean() + loss.sum()
+        ).backward()  # its codebooks move in the forward pass
 
     return step
 
@@ -123,13 +125,13 @@ def training_steps() -> dict[str, Any]:
 
 
 def encoding(gflops: float) -> dict[str, Any]:
-    """Return items/s from vectors and of the residual part, beside FAISS and the peer.
+    """Return items/s from vectors, of the residual stack alone, of FAISS and of the peer.
 
-    Each is measured in processes of its own, which take turns: the threads of one library, waiting
-    for work, slow another's by a factor of two in one process.
+    Each is measured in its own processes, which take turns: in one process, the waiting threads of
+    one library slow another's by a factor of two.
 
     Args:
-        gflops: of this machine's sgemm, the limit.
+        gflops: this machine's sgemm speed, the upper limit.
     """
     seconds = dict.fromkeys(ENCODERS, float("inf"))
     for _ in range(3):

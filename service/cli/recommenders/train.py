@@ -131,12 +131,15 @@ def evaluate(settings: EvaluateSettings) -> None:
 
 
 def _print(found: "RankingQuality") -> None:
+    from data_prep.markdown import markdown_table
     from recsys.evaluation.metrics import CUTOFFS
     from recsys.fit import figures
 
-    told = figures(found)
-    output.print("| | all items ranked | history left out |\n|---|---|---|")
-    for name in [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]:
-        if name in told["all"]:
-            both = " | ".join(f"{told[candidates][name]:.4f}" for candidates in told)
-            output.print(f"| {name} | {both} |")
+    metrics = figures(found)
+    names = [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]
+    lines = [
+        [name, *(f"{metrics[candidates][name]:.4f}" for candidates in metrics)]
+        for name in names
+        if name in metrics["all"]
+    ]
+    output.print(markdown_table(["", "all items ranked", "history left out"], lines))

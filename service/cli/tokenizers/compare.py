@@ -163,14 +163,15 @@ def _run(
 def markdown(rows: "Sequence[dict[str, Any]]") -> str:
     """Return the table of a comparison; the best figure of a column is bold.
 
-    Of the errors that is the one on validation items, by which rows are chosen and sorted. p is of
-    no difference in the held-out error.
+    Of the errors, only the validation error has a bold figure: it chooses and sorts the rows. p is
+    the p-value of equal held-out errors.
     """
+    from data_prep.markdown import markdown_table
     from tokenizer.study.comparison import COLUMNS
 
     headings = [column.heading for column in COLUMNS]
     headings.insert(2, "p against the first")
-    lines = ["| | " + " | ".join(headings) + " |", "|---" * (len(headings) + 1) + "|"]
+    lines = []
     for row in rows:
         cells = [row["name"]]
         for column in COLUMNS:
@@ -183,5 +184,5 @@ def markdown(rows: "Sequence[dict[str, Any]]") -> str:
             cells.append(f"**{cell}**" if best else cell)
         p = row["held_out_p"]
         cells.insert(3, "" if p is None else f"{p:.2g}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown_table(["", *headings], lines)
