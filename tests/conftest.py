@@ -5,6 +5,9 @@ from data_prep.threads import use_threads
 use_threads()  # before torch loads, also for the processes that tests start
 
 import os
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}  # read when the hub's library loads
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,12 +34,6 @@ SMALL = FitConfig(
     quantizer=GritConfig(levels=3, codebook_size=32, rank=4),
     autoencoder=AutoencoderConfig(hidden=(64,), latent=16),
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_network() -> None:
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TQDM_DISABLE"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -355,7 +355,7 @@ def test_a_removal_whose_answer_was_lost_is_done(address: str, counted: Counted)
 
 def test_titles_may_hold_any_character(address: str) -> None:
     """The service writes them as they are, so that a line of its answer may hold U+2028."""
-    titles = ["hand\u2028cream", "next\x85line", "plain"]
+    titles = ["hand\u2028cream", "next\u2029paragraph", "plain"]
     rows = [{"item_id": f"odd-{row}", "title": title} for row, title in enumerate(titles)]
 
     async def all_of(semid: AsyncSemid) -> list[TokenizedItem | ItemProblem]:
