@@ -19,7 +19,7 @@ from service.engine.catalogue import Catalogue
 from service.observability.telemetry import Telemetry
 from service.registry import RegisteredItem
 
-__all__ = ["ItemToRegister", "Tokenizing"]
+__all__ = ["ItemToRegister", "Prepared", "Tokenizing"]
 
 Entry = tuple[RegisteredItem, bool]
 MOST_LOOKED_UP = 500
@@ -40,6 +40,14 @@ class _Row(NamedTuple):
     item_id: str
     title: str | None
     vector: NDArray[np.float32]
+
+
+class Prepared(NamedTuple):
+    """Items of one call: their item_ids in order, those that are registered, the others' vectors."""
+
+    item_ids: list[str]
+    known: dict[str, RegisteredItem]
+    rows: list[_Row]
 
 
 class Tokenizing:
@@ -121,6 +129,17 @@ class Tokenizing:
             InputError: a new item without text or with a vector that cannot be tokenized, or no
                 codes are free for it (policy reassign).
         """
+        return await self.register(await self.prepare(items))
+
+    async def prepare(self, items: Sequence[ItemToRegister]) -> Prepared:
+        """Look up the items that have text, and encode those that are new.
+
+        Args:
+            items: each item_id once.
+
+        Raises:
+            InputError: a new item without text.
+        """
         known: dict[str, RegisteredItem] = {}
         if any(item.vector is None for item in items):
             known = await self.look_up([item.item_id for item in items])
@@ -131,10 +150,19 @@ class Tokenizing:
             _Row(i.item_id, i.title, next(embedded) if i.vector is None else i.vector)
             for i in fresh
         ]
+        return Prepared([item.item_id for item in items], known, rows)
+
+    async def register(self, prepared: Prepared) -> list[Entry]:
+        """Register prepared items; calls that begin one after the other register in that order.
+
+        Raises:
+            InputError: a vector cannot be tokenized, or no codes are free (policy reassign).
+        """
+        known, rows = prepared.known, prepared.rows
         written = iter(await self._writer.do(rows, len(rows)) if rows else ())
         entries = [
-            (known[item.item_id], False) if item.item_id in known else next(written)
-            for item in items
+            (known[item_id], False) if item_id in known else next(written)
+            for item_id in prepared.item_ids
         ]
         self._tokenized(len(entries), sum(new for _, new in entries))
         return entries

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.engine.problem_error import ProblemError
-from service.engine.tokenizing import Tokenizing
+from service.engine.tokenizing import Prepared, Tokenizing
 from service.http.messages.bodies import NDJSON, item_of_line
 from service.http.messages.described_bodies import BULK_ANSWER, BULK_BODY
 from service.http.messages.limits import LIMITS
@@ -105,18 +105,36 @@ class _Answers(Response):
         await admission.wait_for(len(lines))
         try:
             with admission.admitted(len(lines)):
-                return list(await asyncio.gather(*(self._of_line(*line) for line in lines)))
+                prepared = await asyncio.gather(*(self._prepared(line) for _, line in lines))
+                # Only when all are encoded: a line with a vector would overtake those with text,
+                # and take the suffix that is theirs.
+                return list(
+                    await asyncio.gather(
+                        *(
+                            self._registered(number, each)
+                            for (number, _), each in zip(lines, prepared, strict=True)
+                        )
+                    )
+                )
         except ProblemError as full:
             return [self._problem(number, full) for number, _ in lines]
 
-    async def _of_line(self, number: int, line: bytes | None) -> dict[str, Any]:
+    async def _prepared(self, line: bytes | None) -> Prepared | Exception:
         if line is None:
-            long = ProblemError(422, f"the line is longer than {self._longest:,} bytes")
-            return self._problem(number, long)
+            return ProblemError(422, f"the line is longer than {self._longest:,} bytes")
         try:
             item = item_of_line(line, self._tokenizing.catalogue.pipeline)
             async with self._tokenizing.admission.in_time():
-                [(entry, new)] = await self._tokenizing.tokenize([item])
+                return await self._tokenizing.prepare([item])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
+            return error
+
+    async def _registered(self, number: int, prepared: Prepared | Exception) -> dict[str, Any]:
+        if isinstance(prepared, Exception):
+            return self._problem(number, prepared)
+        try:
+            async with self._tokenizing.admission.in_time():
+                [(entry, new)] = await self._tokenizing.register(prepared)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
             return self._problem(number, error)
         self._count(200)

@@ -90,6 +90,21 @@ def test_a_bad_line_answers_as_a_problem_and_the_rest_goes_on(
     assert registry.count() == 2
 
 
+def test_suffixes_count_in_the_order_of_the_lines(
+    client: TestClient, items: pl.DataFrame, pipeline: Pipeline
+) -> None:
+    """Items with the same codes, by text and by vector in turns: none overtakes another."""
+    row = items.row(0, named=True)
+    vector = pipeline.embed(pipeline.texts([row]))[0].tolist()
+    lines = []
+    for number in range(60):
+        content = {"text": pipeline.texts([row])[0]} if number % 2 == 0 else {"vector": vector}
+        lines.append(json.dumps({"item_id": f"same-{number}", **content}).encode())
+    answers = _bulk(client, lines)
+    assert len({tuple(answer["codes"]) for answer in answers}) == 1
+    assert [answer["suffix"] for answer in answers] == list(range(60))
+
+
 def test_another_media_type_is_refused_and_so_is_a_full_queue(client: TestClient) -> None:
     body = b'{"item_id": "a", "title": "Soap"}'
     assert client.post("/v1/tokenize:bulk", content=body).status_code == 415
