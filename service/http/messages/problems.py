@@ -79,7 +79,7 @@ PROBLEMS = {
     ),
     408: ProblemType(
         "request-stalled", "Request stalled",
-        "The body did not come to its end, and nothing was done. Send the request again, whole.",
+        "The request did not come whole in time, and nothing was done. Send it again, whole.",
     ),
     413: ProblemType(
         "too-large", "Body too large",
@@ -90,6 +90,11 @@ PROBLEMS = {
         "Name the body's media type in the header Content-Type; the header Accept of the answer "
         "lists what is taken.",
     ),
+    421: ProblemType(
+        "other-host", "Another host is meant",
+        "The service does not answer to the host that the request names. Ask it by localhost, or "
+        "start it with --allowed-host for that name.",
+    ),
     422: ProblemType(
         "invalid-input", "Invalid input",
         "The request can be read but not done, and nothing of it was. `errors` lists each wrong "
@@ -99,6 +104,10 @@ PROBLEMS = {
         "too-many-requests", "Too many requests",
         "The service has more waiting than it can answer soon, and did nothing. Send the request "
         "again after as many seconds as the header Retry-After says.",
+    ),
+    431: ProblemType(
+        "header-too-large", "Header too large",
+        "Nothing was done. Send a shorter address and fewer header fields.",
     ),
     500: ProblemType(
         "internal-error", "Internal error",
