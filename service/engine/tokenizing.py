@@ -43,7 +43,7 @@ class _Row(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """Items of one call: their item_ids in order, those that are registered, the others' vectors."""
+    """Items of one call: their item_ids, those that are registered, and the others' vectors."""
 
     item_ids: list[str]
     known: dict[str, RegisteredItem]

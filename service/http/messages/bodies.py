@@ -1,10 +1,11 @@
 """Items in the bodies of requests: JSON, checked by the schemas, or their vectors as msgpack."""
 
+import asyncio
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,13 +21,24 @@ from service.http.messages.limits import items_fault, text_fault
 from service.http.messages.schemas import ItemToTokenize, TokenizeRequest
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["MSGPACK", "MSGPACKS", "NDJSON", "NDJSONS", "item_of_line", "media_type", "read_items"]
+__all__ = [
+    "MSGPACK",
+    "MSGPACKS",
+    "NDJSON",
+    "NDJSONS",
+    "item_of_line",
+    "media_type",
+    "read_items",
+    "read_model",
+]
 
+T = TypeVar("T")
 MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 NDJSON = "application/x-ndjson"
 NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
 LARGEST = 3e38  # of a component
+READ_AT_ONCE = 2**16  # bytes that the event loop reads itself; others would wait for longer ones
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=r"\S")]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _request = TypeAdapter(TokenizeRequest)
@@ -72,7 +84,10 @@ async def read_items(request: Request, pipeline: Pipeline) -> list[ItemToRegiste
         RequestValidationError: the body is not a `TokenizeRequest`.
     """
     read = _of_msgpack if media_type(request) in MSGPACKS else _of_json
-    return read(await request.body(), pipeline)
+    body = await request.body()
+    if len(body) <= READ_AT_ONCE:
+        return read(body, pipeline)
+    return await asyncio.to_thread(read, body, pipeline)
 
 
 def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
@@ -87,7 +102,7 @@ def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
         quick = None
     item = None if quick is None else _quick_item(quick)
     if item is None:
-        item = _item_to_register(_validated(_item, line))
+        item = _item_to_register(read_model(_item, line))
     _check([item], pipeline, lambda _, field: field)
     return item
 
@@ -95,7 +110,7 @@ def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
 def _of_json(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
     items = _quickly(body)
     if items is None:
-        request: TokenizeRequest = _validated(_request, body)
+        request: TokenizeRequest = read_model(_request, body)
         items = [_item_to_register(item) for item in request.items]
     _check(items, pipeline, lambda row, field: f"items/{row}/{field}".rstrip("/"))
     return items
@@ -136,8 +151,13 @@ def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
     return vector.astype(np.float32)
 
 
-def _validated(adapter: TypeAdapter[Any], body: bytes) -> Any:
-    """Return the model of a JSON body, with the errors that FastAPI gives."""
+def read_model(adapter: TypeAdapter[T], body: bytes) -> T:
+    """Return the model that a body of JSON describes.
+
+    Raises:
+        ProblemError: 400, the body is not JSON.
+        RequestValidationError: it is not such a model, as FastAPI tells it.
+    """
     try:
         decoded = json.loads(body)
     except json.JSONDecodeError as error:

@@ -1,7 +1,9 @@
 """Clients that send slowly, or nothing, over real sockets: bounded in time, number and memory."""
 
 import json
+import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,14 +15,17 @@ from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.http import connections
 from service.http.app import create_app
+from service.http.messages import bodies
 from service.http.messages.limits import DEFAULT, RequestLimits
-from service.http.security.guard import Access
+from service.http.security import body_intake
+from service.http.security.guard import RULES, Access
 from service.registry import Registry, open_database
 from tests.service.databases import sqlite_url
 from tests.service.http.listening import listening_at
 from tokenizer.pipeline import Pipeline
 
 TIMEOUT = 1.0
+BODIES = sorted(path for (method, path), rule in RULES.items() if rule.media)
 Connect = Callable[[], socket.socket]
 
 
@@ -68,6 +73,25 @@ def _problem(answer: bytes) -> dict[str, object]:
     assert b"content-type: application/problem+json" in head.lower()
     found: dict[str, object] = json.loads(body)
     return found
+
+
+def _readable(opened: socket.socket) -> bool:
+    return bool(select.select([opened], [], [], 0)[0])
+
+
+def _head(length: int | None) -> bytes:
+    """Return the header of a request to tokenize, with a body of a length or in chunks."""
+    body = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+    return (
+        f"POST /v1/tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"{body}\r\n\r\n"
+    ).encode()
+
+
+def _posted(connect: Connect, body: bytes) -> int:
+    opened = connect()
+    opened.sendall(_head(len(body)) + body)
+    return _status(opened.recv(2**16))
 
 
 def _alive(connect: Connect) -> bool:
@@ -150,3 +174,105 @@ def test_a_pipelined_header_that_stalls_does_not_cut_the_answer_before(
     answer = _rest(opened)
     assert answer.count(b'{"status":"live"}') == 1
     assert b"408" in answer.partition(b'"live"}')[2]
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_body_that_stalls_is_a_408(connect: Connect, path: str) -> None:
+    """On every route that takes one: nothing of it, a part, and for lines no whole one."""
+    [media, *_] = RULES["POST", path].media
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n"
+    nothing, part = connect(), connect()
+    nothing.sendall(f"{head}Content-Length: 99\r\n\r\n".encode())
+    part.sendall(f'{head}Transfer-Encoding: chunked\r\n\r\n5\r\n{{"a":\r\n'.encode())
+    for opened in (nothing, part):
+        answer = opened.recv(2**16)
+        assert _status(answer) == 408, answer
+    assert _alive(connect)
+
+
+def test_lines_may_come_slowly_once_one_has_come(connect: Connect) -> None:
+    opened = connect()
+    opened.sendall(
+        b"POST /v1/tokenize:bulk HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    for number in range(2):
+        line = json.dumps({"item_id": f"slow-{number}", "title": "Soap"}) + "\n"
+        opened.sendall(f"{len(line):x}\r\n{line}\r\n".encode())
+        time.sleep(1.5 * TIMEOUT)
+    opened.sendall(b"0\r\n\r\n")
+    answer = _rest(opened)
+    assert _status(answer) == 200
+    assert answer.count(b'"status":"created"') == 2
+
+
+def test_a_body_that_trickles_is_a_408(
+    serve: Callable[..., Connect], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part comes in time, and the whole would take for ever."""
+    monkeypatch.setattr(body_intake, "LEAST_RATE", 100)
+    opened = serve()()
+    opened.sendall(_head(10_000))
+    start = time.perf_counter()
+    try:
+        while time.perf_counter() - start < 10 and not _readable(opened):
+            opened.sendall(b" ")
+            time.sleep(0.1)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert "less than 100 bytes a second" in str(_problem(opened.recv(2**16))["detail"])
+
+
+def test_many_slow_bodies_do_not_fill_the_memory(serve: Callable[..., Connect]) -> None:
+    """As many as there is room for are let in; more are told so at once, and small ones pass."""
+    most = 2**20
+    connect = serve(timeout=20, limits=RequestLimits(most_body=most))
+    slow = [connect() for _ in range(body_intake.LONGEST_BODIES)]
+    for opened in slow:
+        opened.sendall(_head(most) + b" " * (most // 2))
+    time.sleep(0.3)
+    for head in (_head(most), _head(None)):
+        refused = connect()
+        refused.sendall(head)
+        if b"chunked" in head:
+            for _ in range(4):
+                refused.sendall(b"8000\r\n" + b" " * 0x8000 + b"\r\n")
+        answer = refused.recv(2**16)
+        assert _status(answer) == 429
+        assert b"retry-after: 1" in answer.lower()
+    assert _posted(connect, b'{"items": [{"item_id": "small", "title": "Soap"}]}') == 200
+    body = b'{"items": [{"item_id": "slow", "title": "Soap"}]}'
+    slow[0].sendall((b" " * (most - most // 2 - len(body))) + body)
+    assert _status(slow[0].recv(2**16)) == 200
+    time.sleep(0.2)
+    assert _posted(connect, body.rjust(most)) == 200
+
+
+def test_a_long_body_is_read_beside_the_answers_to_others(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop goes on while a thread reads: here for as long as others are not answered."""
+    answered = threading.Event()
+    read: list[bool] = []
+    decode = json.loads
+
+    def waiting(body: bytes) -> object:
+        if len(body) > bodies.READ_AT_ONCE:
+            read.append(answered.wait(15))
+        return decode(body)
+
+    monkeypatch.setattr(bodies.json, "loads", waiting)
+    long = connect()
+    body = json.dumps({"items": [{"item_id": "long", "title": "Soap", "more": "x" * 2**17}]})
+    long.sendall(_head(len(body)) + body.encode())
+    line = connect()
+    text = json.dumps({"item_id": "line", "title": "Soap", "more": "x" * 2**17})
+    line.sendall(
+        _head(len(text)).replace(b"tokenize", b"tokenize:bulk").replace(b"json", b"x-ndjson")
+    )
+    line.sendall(text.encode())
+    assert _alive(connect)
+    assert _posted(connect, b'{"items": [{"item_id": "short", "title": "Soap"}]}') == 200
+    answered.set()
+    assert _status(long.recv(2**16)) == _status(line.recv(2**16)) == 200
+    assert read == [True, True]
