@@ -28,6 +28,7 @@ from service.http.messages.limits import (
     MostText,
     RequestLimits,
 )
+from service.http.security.hosts import host_fault
 from service.observability.logs import LogFormat
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy
@@ -126,6 +127,9 @@ class ServeSettings(_DatabaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     keys: Path | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    root_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")] = ""
+    uds: Path | None = None
     most_items: MostItems = DEFAULT.most_items
     most_history: MostHistory = DEFAULT.most_history
     most_text: MostText = DEFAULT.most_text
@@ -145,7 +149,7 @@ class ServeSettings(_DatabaseSettings):
             return value.split(os.pathsep)
         return (value,) if isinstance(value, Path) else value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _listed(value)
@@ -157,6 +161,21 @@ class ServeSettings(_DatabaseSettings):
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin} is no origin such as https://shop.example")
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if (fault := host_fault(host)) is not None:
+                raise ValueError(fault)
+        return value
+
+    def hosts(self) -> tuple[str, ...] | None:
+        """Return the hosts that requests may name beside this machine's; None for any.
+
+        Without keys any page that a browser on this machine shows could otherwise ask.
+        """
+        return self.allowed_hosts if self.allowed_hosts or self.keys is None else None
 
     def limits(self) -> RequestLimits:
         """Return how much a request may hold."""

@@ -78,6 +78,23 @@ def serve(
             help="Let pages of this origin ask, as https://shop.example. May be given often."
         ),
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name, such as semid.example, under which requests may reach the service. "
+            "Without --keys only names of this machine are answered, and these. May be given often."
+        ),
+    ] = None,
+    root_path: Annotated[
+        str | None,
+        typer.Option(
+            help="Path, such as /semid, that a proxy before the service takes off; links have it."
+        ),
+    ] = None,
+    uds: Annotated[
+        Path | None,
+        typer.Option(help="Listen at a Unix socket of this name instead of --host and --port."),
+    ] = None,
     most_items: Annotated[
         int | None, typer.Option(help="Items of one request.", show_default="1000")
     ] = None,
@@ -147,6 +164,9 @@ def serve(
         "port": port,
         "keys": keys,
         "cors_origins": cors_origin,
+        "allowed_hosts": allowed_host,
+        "root_path": root_path,
+        "uds": uds,
         "most_items": most_items,
         "most_history": most_history,
         "most_text": most_text,
@@ -202,7 +222,7 @@ def run(
             side = _listening(settings.host, settings.metrics_port, "--metrics-port", guarded=True)
             stack.enter_context(side)
         keys = None if settings.keys is None else KeyRing(settings.keys)
-        access = Access(keys, settings.limits(), settings.cors_origins)
+        access = Access(keys, settings.limits(), settings.cors_origins, settings.hosts())
         loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
@@ -229,7 +249,7 @@ def run(
         told(f"{faiss_build()}, {held:,} items, tokenizer {names}")
         health = None
         if side is not None:
-            health = (create_health_app(app), side)
+            health = (create_health_app(app, settings.hosts()), side)
             told(f"health and metrics at {_address(side)}")
         told(f"semid answers at {address}")
         opened(address)

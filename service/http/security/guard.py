@@ -26,11 +26,16 @@ SCHEME = "key"
 
 @dataclass(frozen=True)
 class Access:
-    """Whom a service answers, and how much at once; without `keys` everybody who reaches it."""
+    """Whom a service answers, and how much at once; without `keys` everybody who reaches it.
+
+    Attributes:
+        hosts: names that it answers to, beside those of this machine; None for any.
+    """
 
     keys: KeyRing | None = None
     limits: RequestLimits = DEFAULT
     cors_origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
