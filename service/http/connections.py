@@ -119,7 +119,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
             return
         if self._begun:
-            self.transport.write(_answer(problem))
+            self.transport.write(_answer(problem, self.root_path))
         self.transport.close()
 
 
@@ -129,8 +129,8 @@ def connection_class(seconds: float) -> type[Connection]:
     return type("ServerConnection", (Connection,), {"waiting": waiting})
 
 
-def _answer(problem: ProblemError) -> bytes:
-    document: dict[str, Any] = problem_document(problem, "")
+def _answer(problem: ProblemError, root: str) -> bytes:
+    document: dict[str, Any] = problem_document(problem, f"{root}/", root)
     body = json.dumps(document).encode()
     status = HTTPStatus(problem.status)
     head = (

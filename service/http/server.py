@@ -35,6 +35,7 @@ def answer_until_stopped(
     stopping: Callable[[], None],
     timeout: float,
     side: tuple[FastAPI, socket.socket] | None = None,
+    root_path: str = "",
 ) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish those that were accepted.
 
@@ -46,12 +47,13 @@ def answer_until_stopped(
         timeout: seconds in which a request is answered; who has not taken an answer some seconds
             after as many is cut off.
         side: another application and its listener, which go on until the first has stopped.
+        root_path: as in `server_config`.
     """
     # What is loaded by now stays: the collector of garbage need not look at it, for 0.1 s, again.
     gc.collect()
     gc.freeze()
     _raise_open_files()
-    main = _Server(server_config(app, timeout), stopping)
+    main = _Server(server_config(app, timeout, root_path), stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve(main, listener, side))
 
@@ -71,15 +73,17 @@ async def _serve(
         await running
 
 
-def server_config(app: ASGIApp, timeout: float) -> uvicorn.Config:
+def server_config(app: ASGIApp, timeout: float, root_path: str = "") -> uvicorn.Config:
     """Return how a server answers.
 
     Args:
         timeout: seconds in which a request's header has to come, and a request is answered.
+        root_path: path that a proxy before the server takes off.
     """
     return uvicorn.Config(
         app,
         http=connection_class(timeout),
+        root_path=root_path,
         log_config=None,
         log_level="warning",
         access_log=False,

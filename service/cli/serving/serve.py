@@ -253,7 +253,9 @@ def run(
             told(f"health and metrics at {_address(side)}")
         told(f"semid answers at {address}")
         opened(address)
-        answer_until_stopped(app, listener, app.state.held.stop, settings.timeout, health)
+        answer_until_stopped(
+            app, listener, app.state.held.stop, settings.timeout, health, settings.root_path
+        )
 
 
 def listening(settings: "ServeSettings") -> socket.socket:

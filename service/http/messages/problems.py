@@ -164,11 +164,15 @@ def as_problem(error: Exception) -> ProblemError:
     return problem
 
 
-def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:
-    """Return the document (RFC 9457) of a problem with the request for path `instance`."""
+def problem_document(problem: ProblemError, instance: str, root: str = "") -> dict[str, Any]:
+    """Return the document (RFC 9457) of a problem with the request for path `instance`.
+
+    Args:
+        root: path of the service behind a proxy.
+    """
     known = PROBLEMS.get(problem.status)
     document: dict[str, Any] = {
-        "type": f"/problems/{known.name}" if known else "about:blank",
+        "type": f"{root}/problems/{known.name}" if known else "about:blank",
         "title": known.title if known else HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": _encodable(problem.detail),
@@ -184,7 +188,8 @@ def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:
 
 def problem_response(problem: ProblemError, request: Request) -> JSONResponse:
     """Return the answer to a request that ends in a problem."""
-    document = problem_document(problem, request.url.path)
+    root = request.scope.get("root_path", "")
+    document = problem_document(problem, request.url.path, root)
     # A failure inside is answered outside of what else adds these headers.
     return JSONResponse(document, problem.status, HEADERS | problem.headers, MEDIA_TYPE)
 

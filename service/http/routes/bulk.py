@@ -173,7 +173,9 @@ class _Answers(Response):
         self._count(problem.status)
         if problem.status == 500:
             log.error("a line failed", line=number, exc_info=error)
-        document = problem_document(problem, self._request.url.path)
+        document = problem_document(
+            problem, self._request.url.path, self._request.scope.get("root_path", "")
+        )
         return {"line": number, "problem": document}
 
 
