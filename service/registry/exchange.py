@@ -15,6 +15,7 @@ from data_prep.tables import named_rows
 from service.registry.changes import newest_change
 from service.registry.database import Database
 from service.registry.entries import codes_of, key_of
+from service.registry.folding import folded_title
 from service.registry.migrations.schema import ids, promotions, tokenizers
 from service.registry.tokenizers import enrol_in, enrolled_tokenizers
 from tokenizer.offline.id_table import SEMANTIC_IDS, written_ids
@@ -131,7 +132,8 @@ def _add(connection: Connection, tokenizer: int, rows: list[dict[str, Any]], pat
         own["codes"] = key_of(row["codes"])
         there = known.get(row["item_id"])
         if there is None:
-            fresh.append(own | {"tokenizer": tokenizer, "change": change})
+            derived = {"folded": folded_title(row["title"]), "change": change}
+            fresh.append(own | derived | {"tokenizer": tokenizer})
         elif differing := [name for name in own if getattr(there, name) != own[name]]:
             raise InputError(
                 f"{path}: item {row['item_id']!r} ({row['semantic_id']}) has another "

@@ -15,6 +15,7 @@ from data_prep.progress import Progress
 from service.registry.changes import Change, change_items, newest_change, remove_item
 from service.registry.database import Database
 from service.registry.entries import NewItem, RegisteredItem, key_of
+from service.registry.folding import folded_title
 from service.registry.migrations.schema import ids
 from service.registry.reader import CHUNK, NUL, RegistryReader, first_codes, starts_with
 from service.registry.tokenizers import enrol
@@ -155,6 +156,7 @@ class Registry(RegistryReader):
                     "suffix": suffix,
                     "distortion": item.distortion,
                     "title": item.title,
+                    "folded": folded_title(item.title),
                     "removed": False,
                     "change": change,
                 }
