@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["run_semid", "serving"]
 
-STARTED = re.compile(r"semid answers at (http://[^\s\"]+)")
+STARTED = re.compile(r"semid answers at ((?:http|unix):[^\s\"]+)")
 SEMID = [sys.executable, "-m", "service.cli"]
 
 

@@ -216,6 +216,8 @@ def run(
     set_up_logs(settings.log_format)
     with ExitStack() as stack:
         stack.enter_context(listener)
+        if settings.uds is not None:
+            stack.callback(settings.uds.unlink, missing_ok=True)
         side = None
         if settings.metrics_port is not None:
             # No key opens it, and none is needed: it tells nothing of items.
@@ -264,6 +266,10 @@ def listening(settings: "ServeSettings") -> socket.socket:
     Raises:
         InputError: the address cannot be listened on, or is open to others and needs keys.
     """
+    if settings.uds is not None:
+        from service.http.unix_socket import unix_listener
+
+        return unix_listener(settings.uds)
     guarded = settings.keys is not None
     return _listening(settings.host, settings.port, "--port", guarded=guarded)
 
@@ -339,6 +345,8 @@ def _opened(
 
 
 def _address(listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
