@@ -261,7 +261,7 @@ def test_a_long_body_is_read_beside_the_answers_to_others(
             read.append(answered.wait(15))
         return decode(body)
 
-    monkeypatch.setattr(bodies.json, "loads", waiting)
+    monkeypatch.setattr("json.loads", waiting)
     long = connect()
     body = json.dumps({"items": [{"item_id": "long", "title": "Soap", "more": "x" * 2**17}]})
     long.sendall(_head(len(body)) + body.encode())
