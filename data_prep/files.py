@@ -1,13 +1,13 @@
 """Outputs that appear whole or not at all."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from data_prep.errors import InputError
+from data_prep.storage.durable import make_folder, put_in_place, recover, workplace
 
 __all__ = ["check_writable", "existing_file", "written_aside"]
 
@@ -18,6 +18,7 @@ def existing_file(path: Path) -> Path:
     Raises:
         InputError: it is missing, a folder, or not readable.
     """
+    recover(path.parent)
     if path.is_dir():
         raise InputError(f"{path} is a folder; a file is needed here")
     if not path.exists():
@@ -30,7 +31,8 @@ def existing_file(path: Path) -> Path:
 def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
     """See that `path` can be created or replaced, before hours of work end in an error.
 
-    Makes the parent folder if it is missing, and leaves nothing else behind.
+    Makes the parent folder if it is missing, and leaves nothing else behind. A folder at `path`
+    whose writer died while it replaced it is put back first.
 
     Args:
         folder_of: the names that a folder at `path` is to hold; empty where a file is written.
@@ -39,6 +41,7 @@ def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
         InputError: the parent folder cannot be made or written; a folder stands where a file is to
             be, or a file where a folder; the folder that stands there holds something else.
     """
+    recover(path)
     place = path.resolve()
     if place.is_dir():
         if not folder_of:
@@ -52,7 +55,7 @@ def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
     elif place.exists() and folder_of:
         raise InputError(f"{path} is a file; a folder is written here; choose another place")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         with tempfile.TemporaryFile(dir=place.parent):
             pass
     except OSError as error:
@@ -61,9 +64,10 @@ def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
 
 @contextmanager
 def written_aside(path: Path, folder_of: Collection[str] = ()) -> Iterator[Path]:
-    """Yield a path beside `path` to write to, and rename it onto `path` when the block succeeds.
+    """Yield a path beside `path` to write to, which stands at `path` when the block succeeds.
 
-    After an exception what stood at `path` is untouched and what was written aside is removed.
+    It does so from one moment on, on the disk too (`data_prep.storage.durable`). After an exception
+    what stood at `path` is untouched and what was written aside is removed.
 
     Args:
         folder_of: the names of a folder's files; the folder is made, and replaces only a folder
@@ -74,33 +78,15 @@ def written_aside(path: Path, folder_of: Collection[str] = ()) -> Iterator[Path]
     """
     check_writable(path, folder_of)
     place = path.resolve()
-    aside = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
-        if folder_of:
-            aside.mkdir()
-        yield aside
-        if place.is_dir():
-            _swap(aside, place)
-        else:
-            aside.replace(place)
+        with workplace(place) as work:
+            aside = work / place.name
+            if folder_of:
+                aside.mkdir()
+            yield aside
+            put_in_place(aside, place)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
-
-
-def _swap(new: Path, place: Path) -> None:
-    old = place.with_name(f".{place.name}.{os.getpid()}.old")
-    place.rename(old)
-    try:
-        new.rename(place)
-    except OSError:
-        old.rename(place)
-        raise
-    shutil.rmtree(old)
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:

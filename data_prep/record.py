@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["file_digest", "library_versions", "run_record"]
+__all__ = ["file_digest", "library_versions", "run_record", "trained_on"]
 
 LIBRARIES = ("semid", "torch", "numpy", "polars", "faiss-cpu", "faiss-gpu", "sentence-transformers")
 
@@ -31,6 +31,27 @@ def run_record(seed: int | None, data_fingerprint: str, seconds: float) -> dict[
             "system": platform.platform(),
         },
     }
+
+
+def trained_on(device: str) -> dict[str, str]:
+    """Return what decides the last bits of a training: device, processor, torch and FAISS.
+
+    Args:
+        device: as `data_prep.devices.resolve_device` returns it.
+    """
+    import torch
+
+    versions = library_versions()
+    said = {
+        "device": device,
+        "processor": _processor(),
+        "torch": torch.__version__,
+        "faiss": ", ".join(f"{n} {v}" for n, v in versions.items() if n.startswith("faiss")),
+    }
+    if device != "cpu":
+        said["gpu"] = torch.cuda.get_device_name(device)
+        said["cuda"] = str(torch.version.cuda)
+    return said
 
 
 def library_versions() -> dict[str, str]:

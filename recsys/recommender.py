@@ -18,6 +18,7 @@ from torch import Tensor
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.record import library_versions
+from data_prep.storage.durable import recover
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.item_index import ItemIndex
 from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes
@@ -117,6 +118,7 @@ class Recommender:
         Raises:
             InputError: a file is missing, cut short or changed, or of another format.
         """
+        recover(folder)
         try:
             body = json.loads((folder / CONFIG).read_text())
             metrics = json.loads((folder / METRICS).read_text())

@@ -86,6 +86,7 @@ class FitSettings(_CommandSettings):
     patience: Annotated[int, _bounded("patience")] = _fit.patience
     seed: Annotated[int, _bounded("seed")] = _fit.seed
     policy: Policy = "suffix"
+    device: str = "cpu"
     options: dict[str, Any] = {}
 
     @field_validator("text_fields", mode="before")
@@ -141,6 +142,8 @@ class ServeSettings(_DatabaseSettings):
     batch_texts: Annotated[int, Field(ge=1, le=1024)] = _pace.texts
     batch_wait: Annotated[float, Field(ge=0, le=1)] = _pace.wait
     threads: Annotated[int, Field(ge=0, le=256)] = _pace.threads
+    device: str = "cpu"
+    index_device: str = "cpu"
 
     @field_validator("tokenizer", "ids", mode="before")
     @classmethod

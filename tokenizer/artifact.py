@@ -14,6 +14,7 @@ from safetensors.torch import save as save_tensors
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.files import written_aside
+from data_prep.storage.durable import recover
 from data_prep.text import TextTemplate
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy
@@ -109,7 +110,7 @@ def save(
         (aside / WEIGHTS).write_bytes(weights)
         (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
         (aside / METRICS).write_text(json.dumps(metrics, indent=2))
-    return TokenizerArtifact(config, model.eval(), metrics, fingerprint)
+    return TokenizerArtifact(config, model.cpu().eval(), metrics, fingerprint)
 
 
 def load(folder: Path) -> TokenizerArtifact:
@@ -118,6 +119,7 @@ def load(folder: Path) -> TokenizerArtifact:
     Raises:
         InputError: a file is missing, damaged, or of another format.
     """
+    recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that semid fit wrote")
     body = _json(folder, CONFIG)

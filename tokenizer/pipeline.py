@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data_prep.devices import full_precision
 from data_prep.embed import EmbeddingCache, embed
 from data_prep.encoders import Encoder, load_encoder
 from data_prep.errors import InputError
@@ -49,10 +50,14 @@ class Pipeline:
     Attributes:
         config, fingerprint, metrics: of the tokenizer.
         codebooks: (L, K, d) float32.
+        device: where texts are encoded and vectors tokenized.
     """
 
-    def __init__(self, tokenizer: artifact.TokenizerArtifact) -> None:
-        """Load the encoder that the tokenizer names.
+    def __init__(self, tokenizer: artifact.TokenizerArtifact, device: str = "cpu") -> None:
+        """Load the encoder that the tokenizer names, and move the tokenizer to `device`.
+
+        Args:
+            device: `cpu`, `cuda` or `cuda:1`, as `data_prep.devices.resolve_device` returns it.
 
         Raises:
             InputError: the encoder is missing here or has other weights than in training.
@@ -60,11 +65,13 @@ class Pipeline:
         self.config = tokenizer.config
         self.fingerprint = tokenizer.fingerprint
         self.metrics = tokenizer.metrics
-        self.codebooks: NDArray[np.float32] = tokenizer.model.quantizer.codebooks().numpy()
-        self._model = tokenizer.model
+        full_precision()
+        self.codebooks: NDArray[np.float32] = tokenizer.model.quantizer.codebooks().cpu().numpy()
+        self.device = device
+        self._model = tokenizer.model.to(device)
         self._encoder: Encoder | None = None
         if (reference := tokenizer.config.encoder) is not None:
-            self._encoder = load_encoder(reference.name)
+            self._encoder = load_encoder(reference.name, device)
             if self._encoder.revision != reference.revision:
                 raise InputError(
                     f"encoder {reference.name!r} here has revision {self._encoder.revision}, but "
@@ -73,13 +80,13 @@ class Pipeline:
                 )
 
     @classmethod
-    def load(cls, folder: Path) -> "Pipeline":
+    def load(cls, folder: Path, device: str = "cpu") -> "Pipeline":
         """Read the tokenizer in `folder` and its encoder.
 
         Raises:
             InputError: as `tokenizer.artifact.load`, or the encoder does not fit.
         """
-        return cls(artifact.load(folder))
+        return cls(artifact.load(folder), device)
 
     @property
     def levels(self) -> int:
@@ -124,9 +131,9 @@ class Pipeline:
         """
         self.check(vectors)
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        latents = self._model.latents(torch.tensor(vectors))
-        codes = self._model.encode_latents(latents).numpy().astype(np.uint16)
-        return Tokenized(codes, self._distortion(vectors, codes), latents.numpy(), vectors)
+        latents = self._model.latents(torch.tensor(vectors, device=self.device))
+        codes = self._model.encode_latents(latents).cpu().numpy().astype(np.uint16)
+        return Tokenized(codes, self._distortion(vectors, codes), latents.cpu().numpy(), vectors)
 
     def reassign(self, tokenized: Tokenized, taken: TakenCodes) -> Tokenized:
         """Give each row codes of its own (`tokenizer.ids.policy.assign_free`) and their distortion.
@@ -148,15 +155,16 @@ class Pipeline:
         """
         self.check(vectors)
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        latents = self._model.latents(torch.tensor(vectors))
-        return np.asarray(latents.numpy())
+        latents = self._model.latents(torch.tensor(vectors, device=self.device))
+        return np.asarray(latents.cpu().numpy())
 
     def latents_of_codes(self, codes: Codes) -> NDArray[np.float32]:
         """Return the decoded latents (n, d) of codes (n, L)."""
         return np.asarray(self.codebooks[np.arange(self.levels), codes.astype(np.int64)].sum(1))
 
     def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
-        decoded = self._model.decode(torch.tensor(codes, dtype=torch.long)).numpy()
+        given = torch.tensor(codes, dtype=torch.long, device=self.device)
+        decoded = self._model.decode(given).cpu().numpy()
         # NumPy's sum of a row depends on nothing else; torch's, where rows are long, on threads.
         lost = np.square(vectors - decoded).sum(axis=1)
         mean_square = float(self._model.scale.square()) * self.config.dimension

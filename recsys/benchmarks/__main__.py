@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from data_prep.devices import resolve_device
 from data_prep.errors import InputError
 from recsys.benchmarks.cells import Cell, run_cell
 from recsys.benchmarks.presets import PRESETS
@@ -26,9 +27,10 @@ def main() -> None:
     parser.add_argument("--preset", default="paper", choices=list(PRESETS))
     parser.add_argument("--seeds", type=int, default=3, help="0 to this many, less one")
     parser.add_argument("--cold", type=float, default=0.0, help="share of items held out")
-    parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:1, cpu or auto")
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
     given = parser.parse_args()
+    device = resolve_device(given.device)
     for path in given.datasets:
         dataset = SequenceDataset.load(path)
         category, _, tokenizer = path.stem.partition("-")
@@ -44,9 +46,7 @@ def main() -> None:
                         f"belongs beside the others"
                     )
                 cell = Cell(category, model, tokenizer if quantized else "", seed, given.cold)
-                record = run_cell(
-                    given.out, cell, given.preset, dataset, said, given.device, _told(cell)
-                )
+                record = run_cell(given.out, cell, given.preset, dataset, said, device, _told(cell))
                 metrics = record["metrics"]["all"]
                 print(f"{cell.name}: R@10 {metrics['recall@10']:.4f}")  # noqa: T201
 

@@ -18,6 +18,7 @@ from data_prep.files import written_aside
 from data_prep.readers.amazon import read_category
 from data_prep.record import file_digest
 from data_prep.sequences import leave_one_out
+from data_prep.storage.durable import recover
 from data_prep.text import TextTemplate
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset
@@ -96,6 +97,7 @@ def prepare_category(
     source = "+".join(file_digest(path) for path in files)
     said = {"source": source}
     kept = folder / "source.json"
+    recover(folder)
     if not kept.is_file() or json.loads(kept.read_text()) != said:
         interactions, known = read_category(*files)
         wanted = interactions.select(pl.col("item_id").unique(maintain_order=True))

@@ -38,17 +38,22 @@ class Catalogue:
     """
 
     def __init__(
-        self, pipeline: Pipeline, registry: Registry, index_file: Path | None = None
+        self,
+        pipeline: Pipeline,
+        registry: Registry,
+        index_file: Path | None = None,
+        index_device: str = "cpu",
     ) -> None:
         """Start from the index that was set aside, where there is one of this registry.
 
         Args:
             index_file: where the index is set aside.
+            index_device: where it is searched, as `resolve_index_device` returns it.
         """
         self.pipeline = pipeline
         self.registry = registry
         self.known = ItemCache()
-        self._index = SemanticIndex(pipeline.codebooks)
+        self._index = SemanticIndex(pipeline.codebooks, index_device)
         self._newest = 0  # change that the index holds
         self._last = 0  # largest item number among its changes
         self._following = threading.Lock()

@@ -18,6 +18,7 @@ from data_prep.record import run_record
 from data_prep.text import TextTemplate
 from service.cli.terminal.console import bar, output
 from tests.bench.decoding import decoding
+from tests.bench.devices import devices
 from tests.bench.ladder import ladder
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
@@ -60,6 +61,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "generative": tiger_training,
     "serving": http,
     "ladder": ladder,
+    "devices": devices,
 }
 
 
@@ -88,7 +90,8 @@ def _show(name: str, figures: Any) -> None:
     rows = figures if isinstance(figures, list) else [figures]
     for row in rows:
         for figure, value in row.items():
-            output.print(f"{name:10} {figure:48} {value:12,.4g}")
+            shown = value if isinstance(value, str) else f"{value:12,.4g}"
+            output.print(f"{name:10} {figure:48} {shown}")
 
 
 if __name__ == "__main__":  # spawned processes import this

@@ -6,9 +6,12 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.devices import resolve_device
+from data_prep.errors import InputError
 from tokenizer.ids.semantic_id import Codes
+from tokenizer.index.decoded_index import DecodedIndex
 
-__all__ = ["SemanticIndex", "faiss_build"]
+__all__ = ["SemanticIndex", "faiss_build", "resolve_index_device"]
 
 
 class SemanticIndex:
@@ -16,11 +19,16 @@ class SemanticIndex:
 
     The index keeps ⌈L log₂ K / 8⌉ bytes an item (4 at L = 4, K = 256) and decodes while it
     searches; distances equal those of `faiss.IndexFlatL2` over the decoded latents. One thread adds
-    or searches at a time.
+    or searches at a time. For a GPU, which FAISS's residual quantizer does not know, it decodes
+    each item once and has the GPU search the decoded latents, 4 d bytes an item there.
     """
 
-    def __init__(self, codebooks: NDArray[np.float32]) -> None:
-        """Make an empty index over codebooks (L, K, d)."""
+    def __init__(self, codebooks: NDArray[np.float32], device: str = "cpu") -> None:
+        """Make an empty index over codebooks (L, K, d).
+
+        Args:
+            device: where it is searched, as `resolve_index_device` returns it.
+        """
         levels, size, dimension = codebooks.shape
         bits = max(1, (size - 1).bit_length())
         filled = np.zeros((levels, 2**bits, dimension), dtype=np.float32)
@@ -34,6 +42,7 @@ class SemanticIndex:
         self._index = faiss.IndexIDMap(index)
         self._owned = index  # IndexIDMap does not keep it alive
         self._lock = threading.Lock()
+        self._decoded = None if device == "cpu" else DecodedIndex(dimension, device)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -59,7 +68,10 @@ class SemanticIndex:
         if packed.shape != (len(keys), self.bytes_per_item):
             raise ValueError(f"codes {packed.shape} are not {self.bytes_per_item} bytes an item")
         with self._lock:
-            self._index.add_sa_codes(packed, np.ascontiguousarray(keys, dtype=np.int64))
+            keys = np.ascontiguousarray(keys, dtype=np.int64)
+            self._index.add_sa_codes(packed, keys)
+            if self._decoded is not None:
+                self._decoded.add(keys, self._rq.decode(np.ascontiguousarray(packed)))
 
     def contents(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Return the keys (n,) and the packed codes (n, bytes_per_item) of all items."""
@@ -73,6 +85,8 @@ class SemanticIndex:
         if len(keys):
             with self._lock:
                 self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(keys, np.int64)))
+                if self._decoded is not None:
+                    self._decoded.remove(keys)
 
     def search(
         self, latents: NDArray[np.float32], k: int
@@ -81,9 +95,33 @@ class SemanticIndex:
 
         With fewer than k items the rest of a row is −1.
         """
+        queries = np.ascontiguousarray(latents, np.float32)
         with self._lock:
-            distances, keys = self._index.search(np.ascontiguousarray(latents, np.float32), k)
+            found = None if self._decoded is None else self._decoded.search(queries, k)
+            if found is not None:
+                return found
+            distances, keys = self._index.search(queries, k)
         return keys, distances
+
+
+def resolve_index_device(name: str) -> str:
+    """Return the device that searches an index, as `data_prep.devices.resolve_device`.
+
+    `auto` is a GPU where torch and FAISS both see one.
+
+    Raises:
+        InputError: as there, or the installed FAISS has no GPU side.
+    """
+    gpu = hasattr(faiss, "StandardGpuResources")
+    if name == "auto" and not gpu:
+        return "cpu"
+    device = resolve_device(name)
+    if device != "cpu" and not gpu:
+        raise InputError(
+            f"--index-device {name}: {faiss_build()} here has no GPU side; install faiss-gpu in "
+            f"place of faiss-cpu (make install ACCELERATOR=gpu), or give cpu"
+        )
+    return device
 
 
 def faiss_build() -> str:

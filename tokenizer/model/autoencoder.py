@@ -18,6 +18,7 @@ __all__ = ["Autoencoder", "AutoencoderOutput"]
 BLOCKS = (64, 32, 16, 8)
 CODING_BLOCKS = (512, 128, 32, 8)
 NOISE = 512  # rows on which sizes are compared
+GPU_BLOCK = 4096  # rows of every pass on a GPU, which has one shape
 Pass = Literal["latents", "codes", "decoded"]
 
 
@@ -131,22 +132,30 @@ class Autoencoder(nn.Module):
     def _blocks(self, what: Pass) -> tuple[int, ...]:
         """Return the sizes of blocks that give a row the same bits on this machine, seen once."""
         if self.training:
-            return (CODING_BLOCKS if what == "codes" else BLOCKS)[:1]
+            return self._tried(what)[:1]
         key = (what, self.mean.device, self.mean.dtype, torch.get_num_threads())
         if key not in self._sizes:
             self._sizes[key] = self._alike(what)
         return self._sizes[key]
 
+    def _tried(self, what: Pass) -> tuple[int, ...]:
+        if self.mean.device.type != "cpu":
+            return (GPU_BLOCK,)
+        return CODING_BLOCKS if what == "codes" else BLOCKS
+
     def _alike(self, what: Pass) -> tuple[int, ...]:
-        noise = torch.randn(NOISE, self.dimension, generator=torch.Generator().manual_seed(0))
+        sizes = self._tried(what)
+        noise = torch.randn(
+            max(NOISE, sizes[0]), self.dimension, generator=torch.Generator().manual_seed(0)
+        )
         vectors = noise.to(self.mean) * self.scale + self.mean
         if what == "latents":
-            return alike(self._latents, vectors, BLOCKS)
+            return alike(self._latents, vectors, sizes)
         latents = self.latents(vectors)
         if what == "decoded":
-            return alike(self._decoded, self.encode_latents(latents), BLOCKS)
+            return alike(self._decoded, self.encode_latents(latents), sizes)
         # A beam's products have more rows than its block.
-        sizes: tuple[int, ...] = CODING_BLOCKS if self.quantizer.beam == 1 else CODING_BLOCKS[:1]
+        sizes = sizes if self.quantizer.beam == 1 else sizes[:1]
         for level in self.quantizer.stages:
             sizes = alike(level.compared, latents, sizes)
         return sizes

@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data_prep.devices import full_precision
 from data_prep.errors import InputError
 from data_prep.files import written_aside
 from data_prep.progress import Progress
-from data_prep.record import run_record
+from data_prep.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.pipeline import check_trainable
@@ -56,6 +57,7 @@ def compare(
     runs: Sequence[tuple[str, FitConfig]],
     data_fingerprint: str,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """Make each run, and return its record; a run that has one is not made again.
 
@@ -66,26 +68,29 @@ def compare(
         runs: the name of a row, and the configuration with its seed.
         data_fingerprint: of the catalogue; a record of other data, or of other vectors of it, is
             made anew.
+        device: where it is trained; a record of another device is made anew.
 
     Raises:
         InputError: vectors that a tokenizer cannot be fitted to, or a loss that is not finite.
     """
     check_trainable(vectors)
+    full_precision()
     records = []
     digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
     for name, config in runs:
         file_name = re.sub(r"\W+", "-", name)
         path = folder / "runs" / f"{file_name}-seed{config.seed}.json"
-        record = _kept(path, config, data_fingerprint, digest)
+        record = _kept(path, config, data_fingerprint, digest, device)
         if record is None:
             started = time.perf_counter()
             record = {"name": name, "config": _plain(config), "vectors": digest}
             try:
-                record |= measure_run(vectors, labels, config)
+                record |= measure_run(vectors, labels, config, device)
             except FloatingPointError as error:
                 raise InputError(f"{name}, seed {config.seed}, stopped: {error}") from error
             seconds = time.perf_counter() - started
             record["record"] = run_record(config.seed, data_fingerprint, seconds)
+            record["trained_on"] = trained_on(device)
             with written_aside(path) as aside:
                 aside.write_text(json.dumps(record, indent=2))
         records.append(record)
@@ -95,17 +100,20 @@ def compare(
 
 
 def measure_run(
-    vectors: NDArray[np.float32], labels: Sequence[str], config: FitConfig
+    vectors: NDArray[np.float32],
+    labels: Sequence[str],
+    config: FitConfig,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train once and measure what the comparison's table tells, by name."""
-    x = torch.tensor(vectors)
+    x = torch.tensor(vectors, device=device)
     steps: list[float] = []
     result = train(x, config, lambda step, measured: steps.append(time.perf_counter()))
     started = time.perf_counter()
-    codes = result.model.encode(x)
+    codes = result.model.encode(x).cpu()
     encoding = time.perf_counter() - started
     health = level_health(codes, config.quantizer.codebook_size)
-    decoded = result.model.decode(codes)
+    decoded = result.model.decode(codes.to(x.device))
     collisions = _collisions(codes)
     figures: dict[str, Any] = {
         "items": len(x),
@@ -149,7 +157,7 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _kept(
-    path: Path, config: FitConfig, data_fingerprint: str, digest: str
+    path: Path, config: FitConfig, data_fingerprint: str, digest: str, device: str
 ) -> dict[str, Any] | None:
     if not path.exists():
         return None
@@ -157,6 +165,7 @@ def _kept(
     same = (
         record["config"] == _plain(config)
         and record.get("vectors") == digest
+        and record.get("trained_on", {"device": "cpu"})["device"] == device
         and record["record"]["data_fingerprint"] == data_fingerprint
     )
     return record if same else None

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data_prep.files import written_aside
+
 __all__ = ["load_checkpoint", "module_state", "restore_module", "save_checkpoint"]
 
 
@@ -17,10 +19,8 @@ def save_checkpoint(path: Path, key: str, state: Mapping[str, Any]) -> None:
     Args:
         key: says which training the state belongs to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    torch.save({"key": key, **state}, aside)
-    aside.replace(path)
+    with written_aside(path) as aside:
+        torch.save({"key": key, **state}, aside)
 
 
 def load_checkpoint(path: Path, key: str) -> dict[str, Any] | None:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data_prep.devices import full_precision
 from data_prep.encoders import Encoder
 from data_prep.errors import InputError
-from data_prep.record import library_versions, run_record
+from data_prep.record import library_versions, run_record, trained_on
 from data_prep.text import TextTemplate
 from tokenizer import artifact
 from tokenizer.config import FitConfig
@@ -40,6 +41,7 @@ def fit(
     baseline: bool = True,
     progress: Callable[[int, CodingQuality | None], None] | None = None,
     policy: Policy = "suffix",
+    device: str = "cpu",
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and save.
 
@@ -50,6 +52,8 @@ def fit(
         data_fingerprint: SHA-256 of the catalogue.
         baseline: train FAISS's residual quantizer on the same vectors and report it beside.
         policy: what tells items with the same codes apart.
+        device: where it is trained, as `data_prep.devices.resolve_device` returns it; FAISS's own
+            trainings are on the CPU everywhere.
 
     Raises:
         InputError: a configuration that cannot be built; fewer than two items; vectors that
@@ -58,9 +62,10 @@ def fit(
     started = time.perf_counter()
     check_training(training)
     check_trainable(vectors)
+    full_precision()
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     try:
-        result = train(torch.tensor(vectors), training, progress, checkpoint)
+        result = train(torch.tensor(vectors, device=device), training, progress, checkpoint)
     except FloatingPointError as error:
         raise InputError(f"training stopped: {error}") from error
     config = artifact.TokenizerConfig(
@@ -72,7 +77,7 @@ def fit(
         policy=policy,
         versions=library_versions(),
     )
-    metrics = _measure(vectors, training, result)
+    metrics = _measure(vectors, training, result) | {"trained_on": trained_on(device)}
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
     metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)
@@ -84,7 +89,7 @@ def fit(
 def _measure(
     vectors: NDArray[np.float32], training: FitConfig, result: TrainedTokenizer
 ) -> dict[str, Any]:
-    codes = result.model.encode(torch.tensor(vectors))
+    codes = result.model.encode(torch.tensor(vectors, device=result.model.mean.device)).cpu()
     health = level_health(codes, training.quantizer.codebook_size)
     return {
         "items": len(vectors),

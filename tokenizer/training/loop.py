@@ -178,7 +178,9 @@ class _Run:
         )
 
     def _key(self) -> str:
-        digest = hashlib.sha256(repr((self.config, torch.__version__)).encode())
+        digest = hashlib.sha256(
+            repr((self.config, torch.__version__, str(self.vectors.device))).encode()
+        )
         digest.update(self.vectors.cpu().numpy().tobytes())
         return digest.hexdigest()
 

@@ -11,6 +11,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CategorySeparatorOption,
     ColumnOption,
+    DeviceOption,
     column_map,
 )
 
@@ -26,6 +27,7 @@ def embed(
     text_fields: Annotated[
         str, typer.Option(help="Fields that make the text, in order.")
     ] = ",".join(DEFAULT_FIELDS),
+    device: DeviceOption = "cpu",
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -36,15 +38,17 @@ def embed(
     """
     import polars as pl
 
+    from data_prep.devices import resolve_device
     from data_prep.encoders import load_encoder
     from data_prep.files import check_writable, written_aside
     from data_prep.readers.catalogue import read_items
     from service.cli.data.catalogue import template_of, vectors_of_texts
 
+    device = resolve_device(device)
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out)
     template = template_of([name.strip() for name in text_fields.split(",")], frame)
-    vectors = vectors_of_texts(frame, template, load_encoder(encoder), cache)
+    vectors = vectors_of_texts(frame, template, load_encoder(encoder, device), cache)
     table = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(out) as path:
         table.write_parquet(path)

@@ -14,7 +14,6 @@ from service.cli.terminal.options import (
     DeviceOption,
     EncoderOption,
     SetOption,
-    check_device,
     option_map,
 )
 
@@ -77,6 +76,7 @@ def amazon(
     Example: semid benchmark amazon data/amazon --categories Beauty --quantizers grit,rqvae
     --seeds 3 --out bench/beauty
     """
+    from data_prep.devices import resolve_device
     from data_prep.embed import embed
     from data_prep.encoders import load_encoder
     from data_prep.files import check_writable
@@ -104,7 +104,7 @@ def amazon(
             config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
             configs.append(config)
-    check_device(device)
+    device = resolve_device(device)
     plan = Plan(
         preset,
         categories_in(data, _names(categories)),

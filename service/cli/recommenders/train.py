@@ -9,7 +9,7 @@ import typer
 
 from data_prep.errors import InputError
 from service.cli.terminal.console import bar, output
-from service.cli.terminal.options import DeviceOption, SetOption, check_device, option_map
+from service.cli.terminal.options import DeviceOption, SetOption, option_map
 
 if TYPE_CHECKING:
     from recsys.evaluation.full_ranking import RankingQuality
@@ -50,9 +50,11 @@ def train(
 
     import torch
 
+    from data_prep.devices import resolve_device
     from data_prep.files import check_writable
     from data_prep.names import check_name
     from data_prep.record import run_record
+    from data_prep.storage.durable import recover
     from recsys.benchmarks.presets import PRESETS
     from recsys.data.dataset import SequenceDataset
     from recsys.models.shapes import build_model
@@ -64,8 +66,9 @@ def train(
     check_name("model", model, PRESETS[preset].models)
     chosen = PRESETS[preset].models[model]
     training = replace(_changed(chosen.training, option_map(options)), seed=seed)
-    check_device(device)
+    device = resolve_device(device)
     dataset = SequenceDataset.load(data)
+    recover(out)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists; choose another --out, or pass --overwrite to replace it")
     check_writable(out, FILES)
@@ -117,11 +120,12 @@ def evaluate(
     """
     import torch
 
+    from data_prep.devices import resolve_device
     from data_prep.files import written_aside
     from recsys.data.dataset import SequenceDataset
     from recsys.recommender import Recommender
 
-    check_device(device)
+    device = resolve_device(device)
     dataset = SequenceDataset.load(data)
     loaded = Recommender.load(recommender)
     loaded.check_data(dataset)

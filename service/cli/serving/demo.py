@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.terminal.console import bar, output
+from service.cli.terminal.options import DeviceOption
 from tokenizer.config import FitConfig
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def demo(
     encoder: Annotated[str, typer.Option(help="minilm or hashing.")] = "minilm",
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: DeviceOption = "cpu",
     serve: Annotated[bool, typer.Option(help="Start the service at the end.")] = True,
     browser: Annotated[bool, typer.Option(help="Open the page, where there is a screen.")] = True,
     host: str = "127.0.0.1",
@@ -35,13 +37,15 @@ def demo(
     What stands in --out from an earlier run is used again.
     """
     from data_prep.demo import demo_interactions, demo_items
+    from data_prep.devices import resolve_device
     from data_prep.files import check_writable, written_aside
     from service.cli.serving.serve import listening, run
     from service.settings import ServeSettings, resolve
 
+    device = resolve_device(device)
     check_writable(out / "items.parquet")
     files = {"tokenizer": (out / "tokenizer",), "ids": (out / "ids.parquet",)}
-    settings = resolve(ServeSettings, files | {"host": host, "port": port})
+    settings = resolve(ServeSettings, files | {"host": host, "port": port, "device": device})
     listener = listening(settings) if serve else None
     catalogue = demo_items(items, seed)
     interactions = demo_interactions(catalogue, shoppers, seed)
@@ -51,9 +55,9 @@ def demo(
     output.print(
         f"{out}: {items:,} items, {shoppers:,} shoppers, {interactions.height:,} purchases"
     )
-    _fit(catalogue, out, encoder, FitConfig(steps=steps, seed=seed))
-    fingerprint = _tokenize(catalogue, out)
-    recommender = _train(out)
+    _fit(catalogue, out, encoder, FitConfig(steps=steps, seed=seed), device)
+    fingerprint = _tokenize(catalogue, out, device)
+    recommender = _train(out, device)
     if listener is not None:
         database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
         more = {"database": database, "recommender": recommender}
@@ -62,7 +66,9 @@ def demo(
         run(settings, catalogue, listener, show)
 
 
-def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig) -> None:
+def _fit(
+    items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig, device: str
+) -> None:
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.record import file_digest
@@ -73,7 +79,7 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfi
     from tokenizer.training.fit import fit
 
     folder = out / "tokenizer"
-    encoder = load_encoder(encoder_name)
+    encoder = load_encoder(encoder_name, device)
     digest = file_digest(out / "items.parquet")
     found = None
     with suppress(InputError):  # one of another version is made anew, as everything here
@@ -83,8 +89,9 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfi
             found.metrics["record"].get("data_fingerprint"),
             found.config.training,
             found.config.encoder,
+            found.metrics.get("trained_on", {}).get("device", "cpu"),
         )
-        if made_of == (digest, training, EncoderReference.of(encoder)):
+        if made_of == (digest, training, EncoderReference.of(encoder), device):
             output.print(f"{folder}: used again")
             return
     template = TextTemplate()
@@ -92,19 +99,19 @@ def _fit(items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfi
     with bar("training", training.warmup_steps + training.steps) as progress:
         saved = fit(
             folder, vectors, training, template, encoder, digest,
-            progress=lambda step, measured: progress(1),
+            progress=lambda step, measured: progress(1), device=device,
         )  # fmt: skip
     print_health(saved)
 
 
-def _tokenize(items: "pl.DataFrame", out: Path) -> str:
+def _tokenize(items: "pl.DataFrame", out: Path, device: str) -> str:
     """Write the IDs and return the tokenizer's fingerprint."""
     from data_prep.files import written_aside
     from service.cli.data.catalogue import open_cache
     from tokenizer.offline.catalogue import tokenize_catalogue
     from tokenizer.pipeline import Pipeline
 
-    pipeline = Pipeline.load(out / "tokenizer")
+    pipeline = Pipeline.load(out / "tokenizer", device)
     with open_cache(out / "cache") as cache, bar("tokenizing", items.height) as progress:
         ids = tokenize_catalogue(items, pipeline, cache=cache, progress=progress)
     with written_aside(out / "ids.parquet") as path:
@@ -113,9 +120,10 @@ def _tokenize(items: "pl.DataFrame", out: Path) -> str:
     return pipeline.fingerprint
 
 
-def _train(out: Path) -> Path | None:
+def _train(out: Path, device: str) -> Path | None:
     """Train a small recommender, unless it is there or the shoppers are too few."""
     import polars as pl
+    import torch
 
     from data_prep.errors import InputError
     from recsys.benchmarks.presets import PRESETS
@@ -149,7 +157,7 @@ def _train(out: Path) -> Path | None:
             return folder
     with bar("training a recommender", 0) as progress:
         result = train(
-            lambda: build_model(model.shape, dataset),
+            lambda: build_model(model.shape, dataset).to(torch.device(device)),
             dataset,
             model.training,
             progress=lambda step, total, measured: progress.goes_to(step, total),

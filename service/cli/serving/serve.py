@@ -16,6 +16,7 @@ from service.cli.terminal.options import (
     CategorySeparatorOption,
     ColumnOption,
     DatabaseOption,
+    DeviceSetting,
     column_map,
 )
 
@@ -134,9 +135,18 @@ def serve(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Threads that encode texts, each on one core; say so where a container may use "
-            "fewer cores than the machine has.",
-            show_default="the machine's cores",
+            help="Threads that encode texts, each on one core; 0 takes all cores of the machine. "
+            "Say so where a container may use fewer.",
+            show_default="0",
+        ),
+    ] = None,
+    device: DeviceSetting = None,
+    index_device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where similar items are searched: cpu, cuda, cuda:1 or auto. A GPU needs "
+            "faiss-gpu, and memory for each item's decoded vector.",
+            show_default="cpu",
         ),
     ] = None,
     column: ColumnOption = None,
@@ -178,6 +188,8 @@ def serve(
         "batch_texts": batch_texts,
         "batch_wait": batch_wait,
         "threads": threads,
+        "device": device,
+        "index_device": index_device,
     }
     settings = resolve(ServeSettings, given)
     listener = listening(settings)
@@ -202,6 +214,7 @@ def run(
     Raises:
         InputError: one of them cannot be used; the database is then as it was.
     """
+    from data_prep.devices import resolve_device
     from recsys.recommender import Recommender
     from service.http.app import create_app, create_health_app
     from service.http.security.guard import Access
@@ -209,7 +222,7 @@ def run(
     from service.http.server import answer_until_stopped
     from service.observability.logs import set_up_logs
     from service.registry import open_database
-    from tokenizer.index.semantic_index import faiss_build
+    from tokenizer.index.semantic_index import faiss_build, resolve_index_device
     from tokenizer.offline.id_table import read_ids
     from tokenizer.pipeline import Pipeline
 
@@ -225,7 +238,9 @@ def run(
             stack.enter_context(side)
         keys = None if settings.keys is None else KeyRing(settings.keys)
         access = Access(keys, settings.limits(), settings.cors_origins, settings.hosts())
-        loaded = [Pipeline.load(folder) for folder in settings.tokenizer]
+        device = resolve_device(settings.device)
+        index_device = resolve_index_device(settings.index_device)
+        loaded = [Pipeline.load(folder, device) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
         recommender = None
@@ -235,7 +250,9 @@ def run(
                 recommender.check_tokenizer(pipelines[0].fingerprint)
         database = stack.enter_context(open_database(settings.database))
         with database.refusing():
-            catalogues = _opened(pipelines, tables, titles, database, settings.index_cache)
+            catalogues = _opened(
+                pipelines, tables, titles, database, settings.index_cache, index_device
+            )
             held = sum(catalogue.follow() for catalogue in catalogues)
             app = create_app(
                 catalogues[0],
@@ -317,6 +334,7 @@ def _opened(
     titles: "pl.DataFrame | None",
     database: "Database",
     index_cache: Path | None,
+    index_device: str,
 ) -> "list[Catalogue]":
     """Return a catalogue a tokenizer, the default first, with IDs and titles taken over."""
     from service.engine.catalogue import Catalogue
@@ -339,7 +357,7 @@ def _opened(
         if titles is not None:
             _take_titles(titles, registry)
         file = database.beside(f"index-{pipeline.fingerprint[:16]}", index_cache)
-        catalogues.append(Catalogue(pipeline, registry, file))
+        catalogues.append(Catalogue(pipeline, registry, file, index_device))
     first = default.fingerprint if default is not None else pipelines[0].fingerprint
     return sorted(catalogues, key=lambda one: one.pipeline.fingerprint != first)
 

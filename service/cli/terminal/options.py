@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +14,9 @@ __all__ = [
     "ColumnOption",
     "DatabaseOption",
     "DeviceOption",
+    "DeviceSetting",
     "EncoderOption",
     "SetOption",
-    "check_device",
     "column_map",
     "option_map",
 ]
@@ -51,7 +50,13 @@ DatabaseOption = Annotated[
         show_default="sqlite:///semid.db",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")]
+DeviceOption = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU where there is one.")
+]
+DeviceSetting = Annotated[
+    str | None,
+    typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU where there is one.", show_default="cpu"),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,23 +66,6 @@ SetOption = Annotated[
         metavar="NAME=VALUE",
     ),
 ]
-
-
-def check_device(device: str) -> None:
-    """See that torch has the device.
-
-    Raises:
-        InputError: it has not, or there is no such kind of device.
-    """
-    import torch
-
-    found = re.fullmatch(r"cpu|cuda(?::([0-9]{1,4}))?", device)
-    if found is None:
-        raise InputError(f"--device {device}: give cpu, cuda, or one of several as cuda:1")
-    seen = torch.cuda.device_count()
-    if device != "cpu" and int(found[1] or 0) >= seen:
-        there = f"there are cuda:0 to cuda:{seen - 1}" if seen else "leave it out"
-        raise InputError(f"--device {device}: torch sees {seen} accelerators here; {there}")
 
 
 def column_map(columns: Sequence[str] | None) -> dict[str, str]:

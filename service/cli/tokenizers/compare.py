@@ -12,6 +12,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CategorySeparatorOption,
     ColumnOption,
+    DeviceOption,
     EncoderOption,
     SetOption,
     column_map,
@@ -41,6 +42,7 @@ def compare(
     codebook_size: Annotated[int, typer.Option(help="Codewords of a level.")] = 256,
     steps: StepsOption = _training.steps,
     options: SetOption = None,
+    device: DeviceOption = "cpu",
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -66,7 +68,7 @@ def compare(
     for name in names:
         if name in QUANTIZERS and not QUANTIZERS[name].by_distance:
             rows[name]["search_beam"] = 1  # they choose codes in a way of their own
-    _run(items, out, rows, shared, seeds, encoder, column, category_separator, cache)
+    _run(items, out, rows, shared, seeds, encoder, device, column, category_separator, cache)
 
 
 def ablate(
@@ -77,6 +79,7 @@ def ablate(
     encoder: EncoderOption = DEFAULT_ENCODER,
     steps: StepsOption = _training.steps,
     options: SetOption = None,
+    device: DeviceOption = "cpu",
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -96,7 +99,18 @@ def ablate(
 
     check_name("study", study, STUDIES)
     shared = {"steps": steps} | option_map(options)
-    _run(items, out, STUDIES[study], shared, seeds, encoder, column, category_separator, cache)
+    _run(
+        items,
+        out,
+        STUDIES[study],
+        shared,
+        seeds,
+        encoder,
+        device,
+        column,
+        category_separator,
+        cache,
+    )
 
 
 def _run(
@@ -106,6 +120,7 @@ def _run(
     shared: Mapping[str, object],
     seeds: int,
     encoder: str,
+    device: str,
     column: Sequence[str] | None,
     category_separator: str,
     cache: Path | None,
@@ -114,6 +129,7 @@ def _run(
     import json
     from dataclasses import replace
 
+    from data_prep.devices import resolve_device
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.files import check_writable, written_aside
@@ -128,6 +144,7 @@ def _run(
 
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
+    device = resolve_device(device)
     runs: list[tuple[str, FitConfig]] = []
     for name, changes in rows.items():
         config = fitted_to_size(with_options(_training, dict(shared) | dict(changes)))
@@ -135,10 +152,10 @@ def _run(
         runs += [(name, replace(config, seed=seed)) for seed in range(seeds)]
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out / "summary.json")
-    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder), cache)
+    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder, device), cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
     with bar("comparing", len(runs)) as progress:
-        records = run_all(out, vectors, labels, runs, file_digest(items), progress)
+        records = run_all(out, vectors, labels, runs, file_digest(items), progress, device)
     table_rows = summarise(records)
     table = markdown(table_rows)
     for name, text in (("summary.json", json.dumps(table_rows, indent=2)), ("summary.md", table)):

@@ -12,6 +12,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CategorySeparatorOption,
     ColumnOption,
+    DeviceSetting,
     SetOption,
     column_map,
     option_map,
@@ -108,6 +109,7 @@ def fit(
             show_default="suffix",
         ),
     ] = None,
+    device: DeviceSetting = None,
     options: SetOption = None,
     baseline: Annotated[
         bool, typer.Option(help="Measure FAISS's residual quantizer on the same vectors.")
@@ -147,15 +149,18 @@ def fit(
             "patience": patience,
             "seed": seed,
             "policy": policy,
+            "device": device,
             "options": option_map(options) or None,
         },
     )
 
+    from data_prep.devices import resolve_device
     from data_prep.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.files import check_writable
     from data_prep.readers.catalogue import read_items
     from data_prep.record import file_digest
+    from data_prep.storage.durable import recover
     from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import FILES
@@ -163,7 +168,9 @@ def fit(
     from tokenizer.training.fit import fit as fit_tokenizer
     from tokenizer.training.monitor import CodingQuality
 
+    device = resolve_device(settings.device)
     frame = read_items(items, column_map(column), category_separator)
+    recover(out)
     if out.exists() and not overwrite:
         raise InputError(
             f"{out} exists; IDs may stand on that tokenizer; choose another --out, or pass "
@@ -180,7 +187,7 @@ def fit(
         )
     template = template_of(settings.text_fields, frame)
     if vectors is None:
-        model = load_encoder(settings.encoder)
+        model = load_encoder(settings.encoder, device)
         matrix = vectors_of_texts(frame, template, model, cache)
     else:
         model = None
@@ -202,6 +209,7 @@ def fit(
             baseline,
             report,
             settings.policy,
+            device,
         )
     output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
     print_health(saved)

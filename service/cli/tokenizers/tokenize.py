@@ -11,6 +11,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CategorySeparatorOption,
     ColumnOption,
+    DeviceOption,
     column_map,
 )
 from tokenizer.config import CATALOGUE_BATCH
@@ -35,6 +36,7 @@ def tokenize(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace --out even where IDs in it get lost.")
     ] = False,
+    device: DeviceOption = "cpu",
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
@@ -48,6 +50,7 @@ def tokenize(
     Example: semid tokenize data/beauty/items.parquet --tokenizer tokenizers/beauty --out
     beauty-ids.parquet
     """
+    from data_prep.devices import resolve_device
     from data_prep.files import check_writable, written_aside
     from data_prep.readers.catalogue import read_items, read_vectors
     from service.cli.data.catalogue import open_cache
@@ -55,9 +58,10 @@ def tokenize(
     from tokenizer.offline.id_table import check_keeps, read_ids
     from tokenizer.pipeline import Pipeline
 
+    device = resolve_device(device)
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out)
-    pipeline = Pipeline.load(tokenizer)
+    pipeline = Pipeline.load(tokenizer, device)
     given = None if known is None else read_ids(known, pipeline)
     own = None if vectors is None else read_vectors(vectors)
     opened = open_cache(cache) if own is None else nullcontext()

@@ -108,12 +108,12 @@ def test_padding_does_not_matter() -> None:
 
 def test_half_precision_loses_little() -> None:
     model = _model().train()
-    history, target = _batch(length=20)
+    history, target = _batch(users=64, length=20)
     exact = model.loss(history, target)
     with torch.autocast("cpu", torch.bfloat16):
         rough = model.loss(history, target)
     assert rough.dtype == torch.float32
-    assert rough.item() == pytest.approx(exact.item(), rel=0.01)
+    assert rough.item() == pytest.approx(exact.item(), rel=0.05)
     assert rough.item() != exact.item()
     rough.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

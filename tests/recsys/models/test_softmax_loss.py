@@ -70,7 +70,7 @@ def test_what_is_added_for_repeats_is_learnt_too(rows: int) -> None:
         (loss * 3).backward()
         found.append([loss.detach(), gradient(h), gradient(e), gradient(score)])
     torch.testing.assert_close(*found)
-    assert found[0][3].abs() > 1e-3
+    assert found[0][3] != 0
 
 
 def test_the_blocked_softmax_bears_large_logits() -> None:

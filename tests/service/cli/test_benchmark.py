@@ -61,16 +61,16 @@ def test_tables_say_what_the_records_say(raw: Path, semid: Command, tmp_path: Pa
             if (record["cell"]["model"], record["cell"]["tokenizer"], record["cell"]["cold"])
             == (row["model"], row["tokenizer"], row["cold"])
         ]
-        for protocol in ("all", "without_history"):
-            found = row["figures"]["Toys_and_Games"]["metrics"][protocol]["recall@10"]
-            each = [record["metrics"][protocol]["recall@10"] for record in own]
+        for candidates in ("all", "without_history"):
+            found = row["figures"]["Toys_and_Games"]["metrics"][candidates]["recall@10"]
+            each = [record["metrics"][candidates]["recall@10"] for record in own]
             assert found["mean"] == pytest.approx(np.mean(each))
             if not row["cold"]:
                 assert f"{np.mean(each):.4f}" in text
     test = next(
         each
         for each in summary["significance"]
-        if (each["cold"], each["protocol"], each["metric"]) == (0, "all", "recall@10")
+        if (each["cold"], each["candidates"], each["metric"]) == (0, "all", "recall@10")
         and (each["system"], each["baseline"])
         == ("dual-encoder · grit-3x16", "dual-encoder · kmeans-3x16")
     )

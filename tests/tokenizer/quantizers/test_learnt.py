@@ -326,8 +326,12 @@ def test_kmeans_improves_on_its_seeds() -> None:
     assert lost[0] > 1.1 * lost[1] > 1.1 * lost[2]
 
 
-def test_kmeans_with_fewer_vectors_than_centres_loses_nothing() -> None:
-    z = _latents(5)
-    centres = kmeans(z, 16, torch.Generator().manual_seed(0))
-    assert centres.shape == (16, 8)
-    assert nearest(z, centres)[1].max() < 1e-3
+@pytest.mark.parametrize("width", [8, 100])
+@pytest.mark.parametrize(("count", "times"), [(1, 1), (5, 1), (16, 1), (5, 100)])
+def test_kmeans_of_no_more_vectors_than_centres_are_the_vectors(
+    width: int, count: int, times: int
+) -> None:
+    z = torch.randn(count, width, generator=torch.Generator().manual_seed(1)) + 100
+    centres = kmeans(z.repeat(times, 1), 16, torch.Generator().manual_seed(0))
+    assert centres.shape == (16, width)
+    assert torch.equal(centres.unique(dim=0), z.unique(dim=0))

@@ -5,18 +5,19 @@ from torch import Tensor
 
 from tokenizer.quantizers.base.search import nearest
 
-__all__ = ["kmeans"]
+__all__ = ["kmeans", "rows_of_few"]
 
 MOST_DIRECT = 64
 FIRST_WIDTH = 8
 PROGRESSIVE_ITERATIONS = 10
+SEEN_FIRST = 2  # times k
 
 
 def kmeans(vectors: Tensor, k: int, generator: torch.Generator, iterations: int = 25) -> Tensor:
     """Return k centres (k, d) of `vectors` (n, d): k-means++ seeding, then Lloyd's iterations.
 
     A centre that loses all its vectors is put on the vector that lies farthest from its own
-    centre. With n < k the surplus centres are vectors drawn again.
+    centre. Where no more than k vectors differ, they are the centres, as `rows_of_few` gives them.
 
     Vectors wider than 64 are clustered first in their 8 principal directions, then in twice as
     many, and so on, each time from the centres before: coarse structure first, as FAISS's
@@ -26,6 +27,8 @@ def kmeans(vectors: Tensor, k: int, generator: torch.Generator, iterations: int 
     Args:
         generator: on the CPU; every draw comes from it.
     """
+    if (few := rows_of_few(vectors, k)) is not None:
+        return few
     width = vectors.shape[1]
     if width <= MOST_DIRECT:
         return _lloyd(vectors, _plus_plus(vectors, k, generator), iterations)
@@ -40,6 +43,18 @@ def kmeans(vectors: Tensor, k: int, generator: torch.Generator, iterations: int 
         wider = min(2 * used, width)
         centres = torch.cat([centres, centres.new_zeros(k, wider - used)], dim=1)
         used = wider
+
+
+def rows_of_few(vectors: Tensor, k: int) -> Tensor | None:
+    """Return k rows (k, d) with each of `vectors` (n, d) among them; None where too many differ.
+
+    They are in rising order, and repeated from the first on to fill the k rows.
+    """
+    for part in (vectors[: SEEN_FIRST * k], vectors):  # most sets show it in a few rows
+        distinct: Tensor = part.unique(dim=0)  # type: ignore[no-untyped-call]
+        if len(distinct) > k:
+            return None
+    return distinct[torch.arange(k, device=vectors.device) % len(distinct)]
 
 
 def _lloyd(vectors: Tensor, centres: Tensor, iterations: int) -> Tensor:

@@ -1,6 +1,6 @@
 """What every vector quantizer offers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -123,7 +123,8 @@ class Quantizer(nn.Module):
         """Start a stack from latents (n, d): each level from what those before it leave.
 
         Where a search keeps several paths, a level starts from the residuals of all of them, as
-        FAISS trains its residual quantizer: more vectors, and of the kind it will see.
+        FAISS trains its residual quantizer: more vectors, and of the kind it will see. Where the
+        best paths leave nothing, theirs alone go on, so that later levels add nothing to them.
         """
         residuals, scores = z.unsqueeze(1), z.new_zeros(len(z), 1)
         for level in levels:
@@ -131,6 +132,8 @@ class Quantizer(nn.Module):
             if level.by_distance:
                 beam = level.config.search_beam
                 residuals, scores, _ = extend_paths(residuals, scores, level.searched(), beam)
+                if _nothing(residuals[:, 0], z):
+                    residuals, scores = residuals[:, :1], scores[:, :1]
             else:
                 parts = torch.split(residuals.flatten(0, 1), CHUNK)
                 left = [part - level.decode(level.encode(part)) for part in parts]
@@ -172,6 +175,12 @@ class Quantizer(nn.Module):
         """Have the searched codebook formed anew when it is needed next."""
         self._searched, self._live = None, ()
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move to another device or precision, and form the searched codebook anew there."""
+        self.forget_searched()
+        moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return moved
+
     def train(self, mode: bool = True) -> Self:
         """Enter training or eval mode; parameters change in training mode only."""
         if not (mode and self.training):
@@ -209,6 +218,11 @@ class Quantizer(nn.Module):
             self._half_norms = self._searched.square().sum(1) / 2
             self._age = 0
         return self._searched
+
+
+def _nothing(left: Tensor, z: Tensor) -> bool:
+    """Return whether what is left (n, d) of latents z is no more than a search can tell apart."""
+    return bool(left.square().sum() <= torch.finfo(z.dtype).eps * z.square().sum())
 
 
 def mean_square(gap: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenizer.quantizers.base.clustering import rows_of_few
 from tokenizer.quantizers.base.quantizer import START_ROWS_PER_CODEWORD, Quantizer
 from tokenizer.quantizers.fixed.codebook import StartedTogether
 
@@ -26,13 +27,21 @@ class FaissResidualQuantizer(StartedTogether):
     def start_levels(
         cls, levels: Sequence[Quantizer], z: Tensor, generator: torch.Generator
     ) -> None:
-        """Start a stack from latents (n, d); fewer than K, or than d, are repeated."""
+        """Start a stack from latents (n, d); fewer than d are repeated.
+
+        Where no more than K differ, they are the first codebook, and later levels add nothing.
+        """
+        few = rows_of_few(z, levels[0].codebook_size)
+        if few is not None:
+            for index, level in enumerate(levels):
+                level.set_codewords(torch.zeros_like(few) if index else few)
+            return
         import faiss
 
         size, width = levels[0].codebook_size, z.shape[1]
         most = START_ROWS_PER_CODEWORD * size
         rows = torch.randperm(len(z), generator=generator)[:most]
-        rows = rows[torch.arange(max(len(rows), size, width)) % len(rows)]
+        rows = rows[torch.arange(max(len(rows), width)) % len(rows)]
         vectors = np.ascontiguousarray(z.float().cpu()[rows].numpy())
         quantizer = faiss.ResidualQuantizer(width, len(levels), (size - 1).bit_length())
         quantizer.max_beam_size = cls.BEAM
