@@ -27,6 +27,7 @@ __all__ = [
     "category_column",
     "further_column",
     "id_column",
+    "id_list_column",
     "named_rows",
     "price_column",
     "text_column",
@@ -81,6 +82,26 @@ def id_column(column: pl.Series, source: Source) -> pl.Series:
     blank = (column.str.strip_chars() == "").fill_null(value=True)
     _check_texts(column.set(blank, None), id_fault, LONGEST_ID, r"[\x00-\x1f\x7f-\x9f]", source)
     return column
+
+
+def id_list_column(column: pl.Series, source: Source) -> pl.Series:
+    """Return lists of ids as lists of texts; nulls stay.
+
+    Raises:
+        InputError: a value that is no list of ids.
+    """
+    column = _plain(column)
+    if isinstance(column.dtype, pl.List) and (
+        column.dtype.inner == pl.String or column.dtype.inner.is_integer()
+    ):
+        return column.cast(pl.List(pl.String))
+    return _each(column, _id_list, pl.List(pl.String()), source)
+
+
+def _id_list(value: object) -> list[str | None]:
+    if not isinstance(value, list):
+        raise ValueError("is no list of ids")  # noqa: TRY004 # of the value
+    return [None if part is None else id_text(part) for part in value]
 
 
 def title_column(column: pl.Series, source: Source) -> pl.Series:
