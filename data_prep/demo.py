@@ -125,7 +125,8 @@ def demo_interactions(items: pl.DataFrame, shoppers: int = 2500, seed: int = 0) 
             owned.add(last)
             rows.append((f"S{shopper:05d}", last, FIRST_DAY + day * DAY, "purchase"))
             day += chooser.choice((0, 1, 3, 7, 14, 30))
-    frame = pl.DataFrame(rows, schema=INTERACTIONS, orient="row")
+    columns = ["user_id", "item_id", "timestamp", "event"]
+    frame = pl.DataFrame(rows, schema={name: INTERACTIONS[name] for name in columns}, orient="row")
     return check_interactions(frame, "the demo interactions")
 
 

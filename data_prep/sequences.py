@@ -3,6 +3,7 @@
 import polars as pl
 
 from data_prep.errors import InputError
+from data_prep.values.times import NANOSECOND, TIMESTAMP
 
 __all__ = ["in_time_order", "k_core", "leave_one_out"]
 
@@ -13,10 +14,11 @@ def in_time_order(interactions: pl.DataFrame) -> pl.DataFrame:
     Whole-day timestamps put 44–49 % of the users' last two events of the 2014 Amazon data on one
     day, so the tie break decides what is tested.
     """
+    times = [name for name in (TIMESTAMP, NANOSECOND) if name in interactions.columns]
     return (
         interactions.with_row_index("_row")
         .with_columns(pl.col("_row").min().over("user_id").alias("_user"))
-        .sort("_user", "timestamp", "_row")
+        .sort("_user", *times, "_row")
         .drop("_user", "_row")
     )
 

@@ -1,10 +1,22 @@
 """The schemas of the tables that the packages hand to each other, checked on the way in."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
 from data_prep.errors import InputError
+from data_prep.values.columns import (
+    Source,
+    category_column,
+    further_column,
+    id_column,
+    named_rows,
+    price_column,
+    text_column,
+    title_column,
+)
+from data_prep.values.times import NANOSECOND, TIMESTAMP, time_columns
 
 __all__ = [
     "INTERACTIONS",
@@ -29,7 +41,8 @@ ITEMS: dict[str, pl.DataType] = {
 INTERACTIONS: dict[str, pl.DataType] = {
     "user_id": pl.String(),
     "item_id": pl.String(),
-    "timestamp": pl.Int64(),
+    TIMESTAMP: pl.Int64(),
+    NANOSECOND: pl.Int32(),
     "event": pl.String(),
 }
 QUERIES: dict[str, pl.DataType] = {
@@ -42,77 +55,86 @@ QUERIES: dict[str, pl.DataType] = {
 }
 
 
-def check_items(frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Bring a catalogue into the Items schema.
+def check_items(
+    frame: pl.DataFrame, source: str | Source, category_separator: str = ">"
+) -> pl.DataFrame:
+    """Bring a catalogue into the Items schema; ids that look alike are told in the log.
 
     Args:
         frame: at least the column `item_id`; missing optional columns become null, further columns
             are kept behind the known ones.
         source: what to call the table in an error, usually the file's name.
+        category_separator: splits `categories` where a row holds them as one text.
 
     Raises:
-        InputError: no rows; no `item_id`; an `item_id` empty or twice; a column of another type.
+        InputError: no rows; no `item_id`; an `item_id` empty or twice; a value that cannot be read.
     """
-    frame = _typed(frame, ITEMS, required=["item_id"], source=source)
-    repeated = frame["item_id"].is_duplicated()
-    if repeated.any():
-        first = frame["item_id"].filter(repeated)[0]
-        where = named_rows(frame["item_id"] == first)
-        raise InputError(
-            f"{source}: item_id {first!r} stands in more than one row ({where}); "
-            f"{repeated.sum()} rows share their item_id with another; keep one row an item"
-        )
+    source = _source(source)
+    frame = _typed(frame, ITEMS, ["item_id"], source, category_separator)
+    _refuse_repeated(frame, source)
+    _tell_alike(frame["item_id"], source)
     return frame
 
 
-def check_interactions(frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Bring a log of events into the Interactions schema; `timestamp` is in seconds, UTC.
+def check_interactions(frame: pl.DataFrame, source: str | Source) -> pl.DataFrame:
+    """Bring a log of events into the Interactions schema.
+
+    `timestamp` is in whole seconds, UTC, and `nanosecond` the rest of it. Numbers may stand for
+    seconds, milli-, micro- or nanoseconds, which their size tells apart; texts are ISO 8601.
 
     Raises:
-        InputError: no rows; a required column missing, empty or of another type.
+        InputError: no rows; a required column missing or empty; a value that cannot be read; times
+            of several units.
     """
-    return _typed(frame, INTERACTIONS, required=["user_id", "item_id", "timestamp"], source=source)
+    source = _source(source)
+    required = ["user_id", "item_id", TIMESTAMP]
+    _check_columns(frame, required, source)
+    frame = frame.with_columns(time_columns(frame, source))
+    return _typed(frame, INTERACTIONS, required, source)
 
 
-def check_queries(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+def check_queries(frame: pl.DataFrame, source: str | Source) -> pl.DataFrame:
     """Bring judged queries into the Queries schema.
 
     Raises:
-        InputError: no rows; a required column missing, empty or of another type.
+        InputError: no rows; a required column missing or empty; a value that cannot be read.
     """
-    required = ["query_id", "query", "item_id", "label"]
-    return _typed(frame, QUERIES, required=required, source=source)
+    return _typed(frame, QUERIES, ["query_id", "query", "item_id", "label"], _source(source))
 
 
-def check_vectors(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+def check_vectors(frame: pl.DataFrame, source: str | Source) -> pl.DataFrame:
     """Bring a table of vectors into `item_id` and `vector`, a fixed-size array of float32.
 
     Raises:
         InputError: a column is missing, an `item_id` is empty or twice, or vectors differ in
             length.
     """
-    frame = _typed(frame, {"item_id": pl.String()}, required=["item_id"], source=source)
+    source = _source(source)
+    _check_columns(frame, ["item_id"], source)
     if "vector" not in frame.columns:
-        raise InputError(f"{source}: no column 'vector'; it has {', '.join(frame.columns)}")
-    if frame["item_id"].is_duplicated().any():
-        raise InputError(f"{source}: an item_id stands in more than one row; keep one row an item")
+        raise InputError(f"{source.name}: no column 'vector'; it has {', '.join(frame.columns)}")
+    vectors = _numbers(frame["vector"], source)
+    ids = frame.select("item_id")
+    frame = _typed(ids, {"item_id": pl.String()}, ["item_id"], source).with_columns(vectors)
+    _refuse_repeated(frame, source)
     dtype = frame.schema["vector"]
     if isinstance(dtype, pl.List):
         lengths = frame["vector"].list.len().fill_null(0)
         if lengths.n_unique() != 1 or lengths[0] == 0:
-            odd = named_rows(lengths != lengths[0]) if lengths[0] else named_rows(lengths == 0)
-            raise InputError(f"{source}: vectors differ in length or are empty ({odd})")
+            odd = source.rows(lengths != lengths[0]) if lengths[0] else source.rows(lengths == 0)
+            raise InputError(f"{source.name}: vectors differ in length or are empty ({odd})")
         width = int(lengths[0])
     elif isinstance(dtype, pl.Array):
         width = dtype.size
     else:
-        raise InputError(f"{source}: column 'vector' is {dtype}; a list of floats is needed")
+        raise InputError(f"{source.name}: column 'vector' is {dtype}; a list of floats is needed")
     if frame["vector"].null_count():
-        raise InputError(f"{source}: no vector in {named_rows(frame['vector'].is_null())}")
+        where = source.rows(frame["vector"].is_null())
+        raise InputError(f"{source.name}: no vector in {where}")
     try:
         return frame.select("item_id", pl.col("vector").cast(pl.Array(pl.Float32, width)))
     except pl.exceptions.PolarsError as error:
-        raise InputError(f"{source}: column 'vector' is {dtype}; floats are needed") from error
+        raise InputError(f"{source.name}: column 'vector' is {dtype}; floats are needed") from error
 
 
 def join_vectors(items: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
@@ -136,28 +158,89 @@ def join_vectors(items: pl.DataFrame, vectors: pl.DataFrame) -> pl.DataFrame:
     return joined
 
 
-def named_rows(mask: pl.Series, most: int = 5) -> str:
-    """Name the rows where `mask` holds, counted from 1: `"rows 4, 90, 91"`."""
-    rows = (mask.arg_true() + 1).to_list()
-    listed = ", ".join(str(row) for row in rows[:most])
-    more = f" and {len(rows) - most} more" if len(rows) > most else ""
-    return f"{'row' if len(rows) == 1 else 'rows'} {listed}{more}"
+def _source(source: str | Source) -> Source:
+    return source if isinstance(source, Source) else Source(source)
 
 
-def _typed(
-    frame: pl.DataFrame, schema: dict[str, pl.DataType], required: Sequence[str], source: str
-) -> pl.DataFrame:
+def _refuse_repeated(frame: pl.DataFrame, source: Source) -> None:
+    repeated = frame["item_id"].is_duplicated()
+    if repeated.any():
+        first = frame["item_id"].filter(repeated)[0]
+        where = source.rows(frame["item_id"] == first)
+        raise InputError(
+            f"{source.name}: item_id {first!r} stands in more than one row ({where}); "
+            f"{repeated.sum()} rows share their item_id with another; keep one row an item"
+        )
+
+
+def _tell_alike(ids: pl.Series, source: Source) -> None:
+    """Tell of ids that differ in outer spaces or in the Unicode form alone."""
+    bare = ids.str.strip_chars()
+    if not (ids.str.len_bytes() != ids.str.len_chars()).any() and (bare == ids).all():
+        return
+    bare = bare.str.normalize("NFC")
+    alike = bare.is_duplicated()
+    if alike.any():
+        first = alike.arg_true()[0]
+        pair = (bare == bare[first]).arg_true()
+        logging.getLogger(__name__).warning(
+            "warning: %s: item_id %r and %r differ in spaces or in their Unicode form alone (%s); "
+            "they are taken as two items",
+            source.name, ids[pair[0]], ids[pair[1]], source.rows(bare == bare[first]),
+        )  # fmt: skip
+
+
+def _numbers(column: pl.Series, source: Source) -> pl.Series:
+    """Read lists of integers and floats, which come as objects, as lists of floats."""
+    if column.dtype != pl.Object:
+        return column
+    rows: list[list[float] | None] = []
+    for row, value in enumerate(column.to_list()):
+        try:
+            rows.append(None if value is None else [float(part) for part in value])
+        except (TypeError, ValueError) as error:
+            raise source.refusal("vector", row, value, "is no list of floats") from error
+    return pl.Series("vector", rows, dtype=pl.List(pl.Float64))
+
+
+def _check_columns(frame: pl.DataFrame, required: Sequence[str], source: Source) -> None:
     missing = [name for name in required if name not in frame.columns]
     if missing:
         raise InputError(
-            f"{source}: no column {missing[0]!r}; it has {', '.join(frame.columns) or 'none'}; "
-            f"name the right one with --column {missing[0]}=NAME"
+            f"{source.name}: no column {missing[0]!r}; it has "
+            f"{', '.join(frame.columns) or 'none'}; name the right one with --column "
+            f"{missing[0]}=NAME"
         )
     if frame.is_empty():
-        raise InputError(f"{source}: no rows; at least one is needed")
-    columns = [_cast(frame, name, dtype, source) for name, dtype in schema.items()]
-    further = [frame[name] for name in frame.columns if name not in schema]
-    frame = pl.DataFrame([*columns, *further])
+        raise InputError(f"{source.name}: no rows; at least one is needed")
+
+
+def _typed(
+    frame: pl.DataFrame,
+    schema: dict[str, pl.DataType],
+    required: Sequence[str],
+    source: Source,
+    separator: str = ">",
+) -> pl.DataFrame:
+    _check_columns(frame, required, source)
+    readers: dict[str, Callable[[pl.Series, Source], pl.Series]] = {
+        **dict.fromkeys(("item_id", "user_id", "query_id"), id_column),
+        "title": title_column,
+        "categories": lambda column, place: category_column(column, separator, place),
+        "price": price_column,
+    }
+    columns = []
+    for name, dtype in schema.items():
+        if name not in frame.columns:
+            columns.append(pl.Series(name, [None] * frame.height, dtype=dtype))
+        elif name in readers:
+            columns.append(readers[name](frame[name], source))
+        elif dtype == pl.String:
+            columns.append(text_column(frame[name], source))
+        else:
+            columns.append(_cast(frame[name], dtype, source))
+    columns += [further_column(frame[name]) for name in frame.columns if name not in schema]
+    frame = pl.DataFrame(columns)
     for name in required:
         column = frame[name]
         empty = column.is_null()
@@ -165,30 +248,30 @@ def _typed(
             empty |= column.str.strip_chars() == ""
         if empty.any():
             raise InputError(
-                f"{source}: column {name!r} has {empty.sum()} empty "
-                f"{'value' if empty.sum() == 1 else 'values'} ({named_rows(empty)}); fill them"
+                f"{source.name}: column {name!r} has {empty.sum()} empty "
+                f"{'value' if empty.sum() == 1 else 'values'} ({source.rows(empty)}); fill them"
             )
     return frame
 
 
-def _cast(frame: pl.DataFrame, name: str, dtype: pl.DataType, source: str) -> pl.Series:
-    if name not in frame.columns:
-        return pl.Series(name, [None] * frame.height, dtype=dtype)
-    column = frame[name]
+def _cast(column: pl.Series, dtype: pl.DataType, source: Source) -> pl.Series:
     if column.dtype == dtype:
         return column
+    if column.dtype == pl.Object:
+        column = further_column(column)
     try:
         cast = column.cast(dtype, strict=False)
     except pl.exceptions.PolarsError as error:
         raise InputError(
-            f"{source}: column {name!r} is {column.dtype}; {dtype} is needed"
+            f"{source.name}: column {column.name!r} is {column.dtype}; {dtype} is needed"
         ) from error
     lost = cast.is_null() & column.is_not_null()
     if column.dtype == pl.String:
         lost &= column.str.strip_chars() != ""
     if lost.any():
         raise InputError(
-            f"{source}: column {name!r} cannot be read as {dtype} ({named_rows(lost)}; the first "
-            f"is {column.filter(lost)[0]!r}); correct it or leave the column out"
+            f"{source.name}: column {column.name!r} cannot be read as {dtype} "
+            f"({source.rows(lost)}; the first is {column.filter(lost)[0]!r}); correct it or leave "
+            f"the column out"
         )
     return cast

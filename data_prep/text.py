@@ -1,5 +1,6 @@
 """Item row → content text, by one template that is stored with the tokenizer."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.errors import InputError
 
-__all__ = ["DEFAULT_FIELDS", "TextTemplate", "as_text"]
+__all__ = ["DEFAULT_FIELDS", "TextTemplate", "as_text", "text_fault"]
 
 DEFAULT_FIELDS = ("title", "brand", "categories", "description")
+WHOLE = "text"  # the field that is an item's content text as it stands
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TextTemplate(BaseModel):
@@ -32,15 +35,38 @@ class TextTemplate(BaseModel):
                 parts.append(text if position == 0 else f"{name.capitalize()}: {text}")
         return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts)
 
+    def content(self, item: Mapping[str, Any]) -> str:
+        """Return the text that an item is coded by: its fields, or its field `text` as it stands.
+
+        Returns:
+            The text; empty where the item has none.
+
+        Raises:
+            ValueError: it has both, and which of them counts would be a guess; or the text is one
+                that `text_fault` refuses.
+        """
+        rendered, whole = self.render(item), item.get(WHOLE)
+        if WHOLE in self.fields or whole is None:
+            whole = ""
+        if not isinstance(whole, str):
+            whole = as_text(whole)
+        if whole.strip() and rendered:
+            raise ValueError(f"give {WHOLE}, or {', '.join(self.fields)}, not both")
+        text = rendered or (whole if whole.strip() else "")
+        if fault := text_fault(text):
+            raise ValueError(f"the text {fault}")
+        return text
+
     def render_all(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
         """Return the content text of each item.
 
         Raises:
-            InputError: an item has text in none of the fields; the message names the items.
+            InputError: an item has none, or one that cannot be used; the message names the items.
         """
-        named = [(item.get("item_id"), self.render(item)) for item in items]
-        self._refuse([str(item_id) for item_id, text in named if not text])
-        return [text for _, text in named]
+        wrong: dict[str, list[str]] = {}
+        texts = [self._content_or_note(item, wrong) for item in items]
+        self._refuse(wrong)
+        return texts
 
     def check(self, items: Iterable[Mapping[str, Any]]) -> None:
         """See that each item has text, keeping no text.
@@ -48,20 +74,31 @@ class TextTemplate(BaseModel):
         Raises:
             InputError: as `render_all`.
         """
-        self._refuse([str(item.get("item_id")) for item in items if not self.render(item)])
+        wrong: dict[str, list[str]] = {}
+        for item in items:
+            self._content_or_note(item, wrong)
+        self._refuse(wrong)
 
-    def _refuse(self, without: Sequence[str]) -> None:
-        if without:
-            raise InputError(self._no_text(without))
+    def _content_or_note(self, item: Mapping[str, Any], wrong: dict[str, list[str]]) -> str:
+        """Return an item's text, or note the item under what is wrong with it."""
+        try:
+            text = self.content(item)
+        except ValueError as error:
+            text, fault = "", str(error)
+        else:
+            fault = f"no text in any of {', '.join(dict.fromkeys((*self.fields, WHOLE)))}"
+        if not text:
+            wrong.setdefault(fault, []).append(str(item.get("item_id")))
+        return text
 
-    def _no_text(self, item_ids: Sequence[str]) -> str:
-        named = ", ".join(item_ids[:5])
-        more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
-        return (
-            f"no text in any of {', '.join(self.fields)} for {len(item_ids)} "
-            f"{'item' if len(item_ids) == 1 else 'items'}: {named}{more}; give them one of these "
-            f"fields or leave them out"
-        )
+    def _refuse(self, wrong: Mapping[str, Sequence[str]]) -> None:
+        for fault, item_ids in wrong.items():
+            named = ", ".join(item_ids[:5])
+            more = f" and {len(item_ids) - 5} more" if len(item_ids) > 5 else ""
+            raise InputError(
+                f"{fault}: {len(item_ids)} {'item' if len(item_ids) == 1 else 'items'}: "
+                f"{named}{more}; correct their fields or leave them out"
+            )
 
 
 def as_text(value: object) -> str:
@@ -79,3 +116,12 @@ def as_text(value: object) -> str:
         elif part is not None:
             texts.append(str(part))
     return " > ".join(filter(None, texts))
+
+
+def text_fault(text: str) -> str | None:
+    """Return what is wrong with any text of an item, or None."""
+    if "\0" in text:
+        return "holds the character NUL, which no text needs"
+    if not text.isascii() and _SURROGATE.search(text):
+        return "holds half of a surrogate pair, which is no character"
+    return None

@@ -17,10 +17,9 @@ from data_prep.progress import Progress
 from tokenizer import artifact
 from tokenizer.ids.policy import TakenCodes, assign_free
 from tokenizer.ids.semantic_id import Codes
+from tokenizer.vector_checks import check_finite, check_near
 
-__all__ = ["Pipeline", "Tokenized", "check_finite", "check_trainable"]
-
-FARTHEST = 1e6
+__all__ = ["Pipeline", "Tokenized"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class Pipeline:
         self.codebooks: NDArray[np.float32] = tokenizer.model.quantizer.codebooks().cpu().numpy()
         self.device = device
         self._model = tokenizer.model.to(device)
+        self._mean: NDArray[np.float32] = tokenizer.model.mean.cpu().numpy()
         self._encoder: Encoder | None = None
         if (reference := tokenizer.config.encoder) is not None:
             self._encoder = load_encoder(reference.name, device)
@@ -172,8 +172,8 @@ class Pipeline:
 
     def any_vector(self) -> NDArray[np.float32]:
         """Return a vector (D,) that can be tokenized, for those who try whether it works."""
-        length = min(1.0, float(self._model.scale))
-        return np.full(self.config.dimension, length, dtype=np.float32)
+        vector = self._mean + np.float32(self._model.scale)
+        return vector if vector.any() else self._mean
 
     def check(self, vectors: NDArray[np.float32], names: Sequence[str] | None = None) -> None:
         """See that vectors (n, D) can be tokenized.
@@ -182,8 +182,8 @@ class Pipeline:
             names: of the items, for the message; rows are counted from 1 without.
 
         Raises:
-            InputError: vectors of another length, not finite, all zero, or so long that the
-                network overflows.
+            InputError: vectors of another length, not finite, all zero, or so far from the
+                training items that the network overflows.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.config.dimension:
             raise InputError(
@@ -191,38 +191,4 @@ class Pipeline:
                 f"{self.config.dimension}"
             )
         check_finite(vectors, names)
-        far = np.abs(vectors).max(axis=1, initial=0) > FARTHEST * float(self._model.scale)
-        _refuse(far, f"components beyond {FARTHEST:g} times the training items' spread", names)
-
-
-def check_finite(vectors: NDArray[np.float32], names: Sequence[str] | None = None) -> None:
-    """See that every vector of (n, D) is finite and has a direction.
-
-    Args:
-        names: of the items, for the message; rows are counted from 1 without.
-
-    Raises:
-        InputError: NaN, infinity, or a zero vector; names the first.
-    """
-    _refuse(np.logical_not(np.isfinite(vectors).all(axis=1)), "NaN or infinity", names)
-    _refuse(np.logical_not(vectors.any(axis=1)), "only zeros", names)
-
-
-def check_trainable(vectors: NDArray[np.float32]) -> None:
-    """See that a tokenizer can be fitted to vectors (n, D).
-
-    Raises:
-        InputError: as `check_finite`; fewer than two vectors; or all the same.
-    """
-    if len(vectors) < 2:
-        raise InputError(f"{len(vectors)} item is too few to fit a tokenizer; two are the least")
-    check_finite(vectors)
-    if not (vectors != vectors[0]).any():
-        raise InputError("all items have the same vector; nothing tells them apart")
-
-
-def _refuse(wrong: NDArray[np.bool_], what: str, names: Sequence[str] | None = None) -> None:
-    if wrong.any():
-        row = int(wrong.argmax())
-        which = f"in row {row + 1}" if names is None else f"of item {names[row]!r}"
-        raise InputError(f"the vector {which} has {what}; correct it or leave it out")
+        check_near(vectors, self._mean, float(self._model.scale), names)

@@ -14,9 +14,11 @@ import orjson
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.readers.catalogue import json_lines
+from data_prep.readers.lines import json_lines, json_value
 from data_prep.sequences import in_time_order, k_core
-from data_prep.tables import INTERACTIONS, ITEMS, check_interactions, check_items
+from data_prep.tables import ITEMS, check_interactions, check_items
+from data_prep.values.columns import Source
+from data_prep.values.item_rules import id_text, price_of
 
 __all__ = ["read_category", "read_metadata", "read_reviews"]
 
@@ -40,19 +42,29 @@ def read_reviews(path: Path) -> pl.DataFrame:
     """Read reviews as interactions, in file order.
 
     Raises:
-        InputError: a line that is neither JSON nor a python literal, or lacks a field.
+        InputError: a line that is neither JSON nor a python literal, or lacks a field; a time that
+            is none.
     """
-    rows = []
+    rows, lines = [], []
     for number, record in _records(path):
         try:
-            row = (str(record["reviewerID"]), str(record["asin"]), int(record["unixReviewTime"]))
-        except (KeyError, ValueError, TypeError) as error:
+            user, item = id_text(record["reviewerID"]), id_text(record["asin"])
+            rows.append((user, item, record["unixReviewTime"], "review"))
+        except (KeyError, ValueError) as error:
             raise InputError(
                 f"{path}, line {number}: reviewerID, asin and a whole unixReviewTime are needed"
             ) from error
-        rows.append((*row, "review"))
-    frame = pl.DataFrame(rows, schema=INTERACTIONS, orient="row")
-    return check_interactions(frame, path.name)
+        lines.append(number)
+    users, items, times, events = zip(*rows, strict=True) if rows else ((),) * 4
+    frame = pl.DataFrame(
+        [
+            pl.Series("user_id", users, dtype=pl.String),
+            pl.Series("item_id", items, dtype=pl.String),
+            pl.Series("timestamp", times, dtype=pl.Object),
+            pl.Series("event", events, dtype=pl.String),
+        ]
+    )
+    return check_interactions(frame, Source(path.name, lines))
 
 
 def read_metadata(path: Path, keep: set[str] | None = None) -> pl.DataFrame:
@@ -64,9 +76,10 @@ def read_metadata(path: Path, keep: set[str] | None = None) -> pl.DataFrame:
 
     Raises:
         InputError: a line that is neither JSON nor a python literal, or has no `asin`; an item
-            that comes twice.
+            that comes twice; a price that is no number.
     """
     rows: list[dict[str, Any]] = []
+    lines: list[int] = []
     further: dict[str, pl.DataType] = {}
     for number, record in _records(path):
         if not isinstance(record.get("asin"), str):
@@ -79,21 +92,27 @@ def read_metadata(path: Path, keep: set[str] | None = None) -> pl.DataFrame:
             "brand": _text(record.pop("brand", None)),
             "description": _text(record.pop("description", None)),
             "categories": _first_path(record.pop("categories", None)),
-            "price": record.pop("price", None),
+            "price": _price(path, number, record.pop("price", None)),
         }
         for name, value in record.items():
             if isinstance(value, str):
                 row[name] = _text(value)
                 further[name] = pl.String()
         rows.append(row)
-    frame = pl.DataFrame(rows, schema={**ITEMS, **further}, orient="row", strict=False)
-    return check_items(frame, path.name)
+        lines.append(number)
+    try:
+        frame = pl.DataFrame(rows, schema={**ITEMS, **further}, orient="row")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path}: a text holds half of a surrogate pair ({error.object[:40]!r}); correct it"
+        ) from error
+    return check_items(frame, Source(path.name, lines))
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in json_lines(path):
         try:
-            record = orjson.loads(line)
+            record = json_value(line)
         except orjson.JSONDecodeError:
             try:
                 record = ast.literal_eval(line.decode())
@@ -104,6 +123,15 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(record, dict):
             raise InputError(f"{path}, line {number}: an object {{…}} is needed, one record a line")
         yield number, record
+
+
+def _price(path: Path, line: int, value: object) -> float | None:
+    try:
+        return price_of(value)
+    except ValueError as error:
+        raise InputError(
+            f"{path}, line {line}: price {value!r} {error}; correct it or leave it out"
+        ) from error
 
 
 def _text(value: object) -> str | None:

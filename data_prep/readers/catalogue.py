@@ -1,20 +1,19 @@
 """A user's own catalogue or vectors: parquet, CSV or JSON lines → checked tables."""
 
-import gzip
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
 import polars as pl
 
 from data_prep.errors import InputError
 from data_prep.files import existing_file
+from data_prep.readers.lines import read_csv, read_json_lines
 from data_prep.tables import check_items, check_vectors
+from data_prep.values.columns import Source
 
-__all__ = ["json_lines", "read_items", "read_table", "read_vectors"]
+__all__ = ["read_items", "read_table", "read_vectors"]
 
-FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson")
+FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 
 
 def read_items(
@@ -30,12 +29,11 @@ def read_items(
     Raises:
         InputError: the file cannot be read, or `check_items` refuses it.
     """
-    frame = _renamed(read_table(path), columns or {}, path)
+    frame, lines = _read(path)
+    frame = _renamed(frame, columns or {}, path)
     if frame.is_empty():
         raise InputError(f"{path}: the catalogue has no items")
-    if "categories" in frame.columns:
-        frame = frame.with_columns(_category_path(frame["categories"], category_separator))
-    return check_items(frame, path.name)
+    return check_items(frame, Source(path.name, lines), category_separator)
 
 
 def read_vectors(path: Path) -> pl.DataFrame:
@@ -50,59 +48,30 @@ def read_vectors(path: Path) -> pl.DataFrame:
 def read_table(path: Path) -> pl.DataFrame:
     """Read any file of `FORMATS`; CSV columns stay text, so that ids keep their leading zeros.
 
+    A column of JSON lines whose values are of several types is one of Python objects, which
+    `data_prep.tables` reads.
+
     Raises:
         InputError: the file is missing, of an unknown format, or broken (JSON lines name the line).
     """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[pl.DataFrame, list[int] | None]:
+    """Return the table and, of texts, the line of each row."""
     existing_file(path)
     name = path.name.lower()
-    try:
-        if name.endswith(".parquet"):
-            return pl.read_parquet(path, glob=False)
-        if name.endswith((".csv", ".csv.gz")):
-            return pl.read_csv(path, infer_schema=False, glob=False)
-    except pl.exceptions.NoDataError as error:
-        raise InputError(f"{path}: the file is empty") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path} is not a readable {path.suffix[1:]} file: {reason}") from error
-    if name.endswith((".jsonl", ".ndjson", ".jsonl.gz")):
-        return _read_json_lines(path)
+    if name.endswith(".parquet"):
+        try:
+            return pl.read_parquet(path, glob=False), None
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{path} is not a readable parquet file: {reason}") from error
+    if name.endswith((".csv", ".csv.gz")):
+        return read_csv(path)
+    if name.endswith((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")):
+        return read_json_lines(path)
     raise InputError(f"{path}: unknown format; use one of {', '.join(FORMATS)}")
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield each line of a plain or gzipped text file that is not blank, with its number from 1.
-
-    Raises:
-        InputError: the file is missing, or its gzip stream is broken.
-    """
-    existing_file(path)
-    zipped = path.suffix == ".gz"
-    with gzip.open(path) if zipped else path.open("rb") as lines:
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield number, line
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path} is not a readable gzip file: {error}") from error
-
-
-def _read_json_lines(path: Path) -> pl.DataFrame:
-    rows = []
-    for number, line in json_lines(path):
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error}); mend the line") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: an object {{…}} is needed, one item a line")
-        rows.append(row)
-    if not rows:
-        raise InputError(f"{path}: the file is empty")
-    try:
-        return pl.DataFrame(rows, infer_schema_length=None, strict=False)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise InputError(f"{path}: the lines do not share one shape: {error}") from error
 
 
 def _renamed(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> pl.DataFrame:
@@ -115,18 +84,3 @@ def _renamed(frame: pl.DataFrame, columns: Mapping[str, str], path: Path) -> pl.
         if ours != theirs and ours in frame.columns:
             frame = frame.drop(ours)
     return frame.rename({theirs: ours for ours, theirs in columns.items()})
-
-
-def _category_path(column: pl.Series, separator: str) -> pl.Series:
-    """Bring categories to one path an item, a list of names from the widest to the narrowest."""
-    if column.dtype == pl.List(pl.List(pl.String)):
-        return column.list.first()
-    if column.dtype != pl.String:
-        return column
-    parts = column.to_frame().select(
-        pl.col("categories")
-        .str.split(separator)
-        .list.eval(pl.element().str.strip_chars())
-        .list.eval(pl.element().filter(pl.element() != ""))
-    )
-    return parts["categories"]

@@ -1,15 +1,57 @@
 """Tidy tables → the arrays that recommenders train on. Needs polars, unlike the models."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.sequences import in_time_order, leave_one_out
+from data_prep.sequences import in_time_order
 from data_prep.tables import check_interactions, check_items, check_vectors, join_vectors
+from data_prep.values.columns import Source, id_column, id_list_column, named_rows
 from recsys.data.dataset import SequenceDataset
 
-__all__ = ["prepare_dataset"]
+__all__ = ["Dropped", "prepare_dataset", "prepare_reported"]
+
+LEAST = 3  # events of a user: one trains, one validates, one tests
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What a data set leaves out, and why.
+
+    Attributes:
+        short_users, short_events: users with fewer than three events, and their events.
+        unknown_events: events whose item is not in the catalogue.
+        left_users, left_events: users that keep fewer than three events without those, and the
+            events that they keep.
+    """
+
+    short_users: int
+    short_events: int
+    unknown_events: int
+    left_users: int
+    left_events: int
+
+    def told(self) -> list[str]:
+        """Return a line for each reason there is."""
+        lines = []
+        if self.short_users:
+            lines.append(
+                f"left out: {self.short_users:,} users with fewer than {LEAST} events, and their "
+                f"{self.short_events:,} events"
+            )
+        if self.unknown_events:
+            lines.append(
+                f"left out: {self.unknown_events:,} events whose item is not in the catalogue"
+            )
+        if self.left_users:
+            lines.append(
+                f"left out: {self.left_users:,} users that keep fewer than {LEAST} events without "
+                f"those, and their {self.left_events:,} events"
+            )
+        return lines
 
 
 def prepare_dataset(
@@ -22,6 +64,26 @@ def prepare_dataset(
     most_unknown: float = 0.0,
     source: str = "",
 ) -> SequenceDataset:
+    """Return the data set of `prepare_reported` alone.
+
+    Raises:
+        InputError: as there.
+    """
+    return prepare_reported(
+        events, items, ids, vectors, codebooks, codebook_size, most_unknown, source
+    )[0]
+
+
+def prepare_reported(
+    events: pl.DataFrame,
+    items: pl.DataFrame,
+    ids: pl.DataFrame | None = None,
+    vectors: pl.DataFrame | None = None,
+    codebooks: NDArray[np.float32] | None = None,
+    codebook_size: int = 0,
+    most_unknown: float = 0.0,
+    source: str = "",
+) -> tuple[SequenceDataset, Dropped]:
     """Give users and items numbers, and join each item's codes and content vector.
 
     Args:
@@ -50,10 +112,18 @@ def prepare_dataset(
         .explode("items", empty_as_null=False, keep_nulls=False)
         .join(numbered, left_on="items", right_on="item_id", how="left", maintain_order="left")
     )
-    flat = _without_unknown(flat, most_unknown)
-    kept = flat.filter(pl.len().over("user") >= 3)
+    long = flat.filter(pl.len().over("user") >= LEAST)
+    known = _without_unknown(long, most_unknown)
+    kept = known.filter(pl.len().over("user") >= LEAST)
     if kept.is_empty():
         raise InputError("no user has the three interactions that training and two tests need")
+    dropped = Dropped(
+        sequences.height - long["user"].n_unique(),
+        flat.height - long.height,
+        long.height - known.height,
+        long["user"].n_unique() - kept["user"].n_unique(),
+        known.height - kept.height,
+    )
     users = kept.group_by("user", maintain_order=True).agg(pl.col("user_id").first(), pl.len())
     codes, suffixes, tokenizer = (None, None, "") if ids is None else _codes(catalogue, ids)
     if codes is not None:
@@ -61,7 +131,7 @@ def prepare_dataset(
         if codebook_size and highest > codebook_size:
             raise InputError(f"ids: a code of {highest - 1} in a codebook of {codebook_size}")
         codebook_size = codebook_size or highest
-    return SequenceDataset(
+    dataset = SequenceDataset(
         tuple(catalogue["item_id"]),
         tuple(users["user_id"]),
         kept["number"].cast(pl.Int32).to_numpy(writable=True),
@@ -74,27 +144,31 @@ def prepare_dataset(
         source=source,
         tokenizer=tokenizer,
     )
+    return dataset, dropped
 
 
 def _sequences(events: pl.DataFrame) -> pl.DataFrame:
     """Return `user_id` and `items`, all items of the user in order."""
     if "history" not in events.columns:
-        events = leave_one_out(in_time_order(check_interactions(events, "interactions")))
+        log = in_time_order(check_interactions(events, "interactions"))
+        return log.group_by("user_id", maintain_order=True).agg(pl.col("item_id").alias("items"))
     missing = {"user_id", "history", "validation", "test"}.difference(events.columns)
     if missing:
         raise InputError(
             f"sequences: no column {min(missing)!r}; it has {', '.join(events.columns)}"
         )
-    repeated = events["user_id"].is_duplicated()
+    source = Source("sequences")
+    users = id_column(events["user_id"], source)
+    empty = users.is_null() | (users.str.strip_chars() == "")
+    if empty.any():
+        raise InputError(f"sequences: no user_id in {named_rows(empty)}; name the user")
+    repeated = users.is_duplicated()
     if repeated.any():
-        raise InputError(f"sequences: user {events['user_id'].filter(repeated)[0]!r} comes twice")
-    try:
-        items = pl.concat_list("history", pl.concat_list("validation", "test"))
-        sequences = events.select("user_id", items.cast(pl.List(pl.String())).alias("items"))
-    except pl.exceptions.PolarsError as error:
-        raise InputError(
-            "sequences: history is a list of item ids, validation and test are item ids"
-        ) from error
+        raise InputError(f"sequences: user {users.filter(repeated)[0]!r} comes twice")
+    history = id_list_column(events["history"], source)
+    last = [id_column(events[name], source) for name in ("validation", "test")]
+    items = pl.concat_list("history", pl.concat_list("validation", "test"))
+    sequences = pl.DataFrame([users, history, *last]).select("user_id", items.alias("items"))
     incomplete = sequences["items"].is_null() | sequences["items"].list.eval(
         pl.element().is_null()
     ).list.any().fill_null(value=True)

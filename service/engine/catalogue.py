@@ -88,15 +88,12 @@ class Catalogue:
         return self.registry.add(new, policy)
 
     def text(self, item: Mapping[str, Any]) -> str:
-        """Return the content text of an item: by its fields, or `text` as it stands.
+        """Return the content text of an item (`TextTemplate.content`).
 
         Raises:
             InputError: it has none.
         """
-        template = self.pipeline.config.text
-        if "text" in item and "text" not in template.fields:
-            return str(item["text"])
-        return template.render_all([item])[0]
+        return self.pipeline.config.text.render_all([item])[0]
 
     def similar(self, query: NDArray[np.float32], k: int, leave_out: str | None) -> list[Neighbour]:
         """Return up to k registered items nearest to a latent (d,), with squared distances.

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_table
-from data_prep.tables import named_rows
+from data_prep.values.columns import Source, id_column, named_rows, title_column
 from service.registry.changes import newest_change
 from service.registry.database import Database
 from service.registry.entries import codes_of, key_of
@@ -114,6 +114,9 @@ def _read(path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
     wrong |= table.select(written_ids()).to_series() != table["semantic_id"]
     if wrong.any():
         raise InputError(f"{path}: {named_rows(wrong)} are not IDs of the file's tokenizers")
+    source = Source(str(path))
+    id_column(table["item_id"], source)
+    title_column(table["title"], source)
     for name in ("item_id", "semantic_id"):
         twice = table.select(pl.struct("tokenizer", name).is_duplicated()).to_series()
         if twice.any():

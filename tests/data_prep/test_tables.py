@@ -21,18 +21,25 @@ def test_missing_columns_become_null_and_further_ones_stay() -> None:
         ({"item_id": []}, "no rows"),
         ({"item_id": ["a", "", None, " "]}, "3 empty values (rows 2, 3, 4)"),
         ({"item_id": ["a", "b", "a"]}, "'a' stands in more than one row (rows 1, 3)"),
-        ({"item_id": ["a", "b"], "price": ["1.5", "cheap"]}, "row 2; the first is 'cheap'"),
+        (
+            {"item_id": ["a", "b"], "price": ["1.5", "cheap"]},
+            "row 2: column 'price': 'cheap' is no finite",
+        ),
     ],
 )
 def test_wrong_items_are_refused_by_place(columns: dict[str, list[str]], said: str) -> None:
     with pytest.raises(InputError) as refusal:
         check_items(pl.DataFrame(columns), "shop.csv")
     assert said in str(refusal.value)
-    assert str(refusal.value).startswith("shop.csv: ")
+    assert str(refusal.value).startswith("shop.csv")
 
 
 def test_numbers_serve_as_ids() -> None:
-    assert check_items(pl.DataFrame({"item_id": [7, 8]}), "t")["item_id"].to_list() == ["7", "8"]
+    for column in ([7, 8], [7.0, 8.0], [b"7", b"8"]):
+        items = check_items(pl.DataFrame({"item_id": column}), "t")
+        assert items["item_id"].to_list() == ["7", "8"]
+    with pytest.raises(InputError, match=r"row 2: .* 7.5"):
+        check_items(pl.DataFrame({"item_id": [7.0, 7.5]}), "t")
 
 
 def test_interactions_and_queries_name_what_is_missing() -> None:
@@ -55,3 +62,16 @@ def test_wrong_vectors_are_refused(vector: list[object], said: str) -> None:
     frame = pl.DataFrame({"item_id": ["a", "b"], "vector": vector}, strict=False)
     with pytest.raises(InputError, match=said):
         check_vectors(frame, "v.parquet")
+
+
+def test_vectors_of_whole_and_broken_numbers_are_floats() -> None:
+    mixed = pl.Series("vector", [[1, 0.5], [2, 3]], dtype=pl.Object)
+    table = check_vectors(pl.DataFrame({"item_id": ["a", "b"]}).with_columns(mixed), "v")
+    assert table["vector"].to_list() == [[1.0, 0.5], [2.0, 3.0]]
+    with pytest.raises(InputError, match=r"row 1: .* is no list of floats"):
+        check_vectors(
+            pl.DataFrame({"item_id": ["a"]}).with_columns(
+                pl.Series("vector", [["x", 1]], dtype=pl.Object)
+            ),
+            "v",
+        )

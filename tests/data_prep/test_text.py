@@ -25,3 +25,14 @@ def test_items_without_text_are_named() -> None:
     items = [{"item_id": "a", "title": "x"}, {"item_id": "b", "title": " "}, {"item_id": "c"}]
     with pytest.raises(InputError, match="2 items: b, c"):
         TextTemplate().render_all(items)
+
+
+def test_a_text_as_it_stands_takes_the_place_of_fields() -> None:
+    template = TextTemplate()
+    assert template.content({"text": " as it\nstands "}) == " as it\nstands "
+    assert template.content({"text": " ", "title": "x"}) == "x."
+    assert template.content({"text": " "}) == ""
+    with pytest.raises(InputError, match=r"give text, or title.* not both: 1 item: a"):
+        template.render_all([{"item_id": "a", "text": "x", "title": "y"}])
+    with pytest.raises(InputError, match="NUL"):
+        template.check([{"item_id": "a", "text": "x\0"}])

@@ -70,6 +70,19 @@ def test_vectors_that_cannot_be_tokenized_are_named(
         pipeline.tokenize(change(vectors[:4]).astype(np.float32))  # type: ignore[operator]
 
 
+def test_what_is_far_is_seen_from_the_mean(vector_tokenizer: TokenizerArtifact) -> None:
+    """Components near 1.7e9 with a spread of 600, such as times, are as near as any."""
+    model = copy.deepcopy(vector_tokenizer.model)
+    model.mean[0], model.scale[...] = 1.7e9, 600.0
+    pipeline = Pipeline(replace(vector_tokenizer, model=model))
+    vector = pipeline.any_vector()
+    assert vector[0] > 1.6e9
+    assert len(pipeline.tokenize(vector[None, :]).codes) == 1
+    vector[0] -= 1.7e9
+    with pytest.raises(InputError, match=r"row 1 has components beyond 1e\+06 times"):
+        pipeline.tokenize(vector[None, :])
+
+
 def test_a_tokenizer_of_vectors_has_no_words(vector_tokenizer: TokenizerArtifact) -> None:
     with pytest.raises(InputError, match="fitted on vectors"):
         Pipeline(vector_tokenizer).embed(["soap"])

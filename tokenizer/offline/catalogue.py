@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data_prep.embed import EmbeddingCache
 from data_prep.progress import Progress
-from data_prep.tables import join_vectors
+from data_prep.tables import check_vectors, join_vectors
 from tokenizer.config import CATALOGUE_BATCH
 from tokenizer.ids.policy import TakenCodes
 from tokenizer.ids.semantic_id import assign_suffixes, codes_key, format_semantic_id
@@ -33,7 +33,7 @@ def tokenize_catalogue(
         items: the Items table.
         known: a table of IDs by the same tokenizer. Its rows come first in the result and are not
             changed; the tokenizer's policy goes on from it.
-        vectors: the items' own vectors, instead of their text.
+        vectors: the items' own vectors, instead of their text and of the column `vector`.
         batch_size: items in memory at once; the codes do not depend on it.
         cache: keeps the vectors of texts.
         progress: told of items as they are done.
@@ -47,6 +47,9 @@ def tokenize_catalogue(
             all codes are given out.
     """
     known = pl.DataFrame(schema=SEMANTIC_IDS) if known is None else known
+    if "vector" in items.columns:
+        vectors = _own_vectors(items) if vectors is None else vectors
+        items = items.drop("vector")
     if vectors is not None:
         items = join_vectors(items, vectors)
     new = items.join(known.select("item_id"), on="item_id", how="anti", maintain_order="left")
@@ -73,6 +76,13 @@ def tokenize_catalogue(
             )
         )
     return pl.concat(parts)
+
+
+def _own_vectors(items: pl.DataFrame) -> pl.DataFrame | None:
+    """Return the catalogue's vectors, which go before texts as they do in a request."""
+    if items["vector"].null_count() == items.height:
+        return None
+    return check_vectors(items.select("item_id", "vector"), "the catalogue")
 
 
 def _batches(items: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:

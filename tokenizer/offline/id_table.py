@@ -6,7 +6,8 @@ import polars as pl
 
 from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_table
-from data_prep.tables import check_items, named_rows
+from data_prep.tables import check_items
+from data_prep.values.columns import named_rows
 from tokenizer.pipeline import Pipeline
 
 __all__ = ["SEMANTIC_IDS", "check_keeps", "read_ids", "written_ids"]

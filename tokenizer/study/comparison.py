@@ -23,11 +23,11 @@ from data_prep.progress import Progress
 from data_prep.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
-from tokenizer.pipeline import check_trainable
 from tokenizer.study.meaning import neighbours_kept, prefix_meaning
 from tokenizer.training.health import level_health, relative_error, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.split import split_rows
+from tokenizer.vector_checks import check_trainable
 
 __all__ = ["COLUMNS", "compare", "measure_run", "summarise"]
 

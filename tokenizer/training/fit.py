@@ -20,11 +20,11 @@ from tokenizer import artifact
 from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.options import check_training
-from tokenizer.pipeline import check_trainable
 from tokenizer.training.health import level_health, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.monitor import CodingQuality
 from tokenizer.training.split import split_rows
+from tokenizer.vector_checks import check_trainable
 
 __all__ = ["fit"]
 
@@ -61,7 +61,8 @@ def fit(
     """
     started = time.perf_counter()
     check_training(training)
-    check_trainable(vectors)
+    split = split_rows(len(vectors), training.held_out, training.seed)
+    check_trainable(vectors, split.training.numpy())
     full_precision()
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     try:

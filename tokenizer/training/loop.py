@@ -61,8 +61,9 @@ def train(
 
     Args:
         progress: called after each step with its number and, where one was made, the measurement.
-        checkpoint: a file that keeps the state at each measurement. A training of the same vectors
-            and configuration that finds it goes on there, with the same result.
+        checkpoint: a file that keeps the state at each measurement, and as often in the warm-up. A
+            training of the same vectors and configuration that finds it goes on there, with the
+            same result.
 
     Raises:
         FloatingPointError: the loss or a measurement is no longer finite; the message names the
@@ -122,14 +123,17 @@ class _Run:
 
     def step(self, step: int) -> CodingQuality | None:
         """Make step number `step`; return the measurement where one was made."""
-        config, model = self.config, self.model.train()
-        rows = min(config.batch_size, len(self.x))
+        rows = min(self.config.batch_size, len(self.x))
         chosen = torch.randint(len(self.x), (rows,), generator=self.generator)
-        quantize = step > self.warmup
         try:
-            loss = training_loss(model, self.x[chosen], self.neighbours[chosen], quantize, config)
+            return self._step(step, chosen)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # of what is not finite
             self._stop(step, "there is no loss", self.x[chosen])
+
+    def _step(self, step: int, chosen: Tensor) -> CodingQuality | None:
+        config, model = self.config, self.model.train()
+        quantize = step > self.warmup
+        loss = training_loss(model, self.x[chosen], self.neighbours[chosen], quantize, config)
         if not torch.isfinite(loss):
             self._stop(step, f"the loss is {loss.item()}", self.x[chosen])
         if self.optimizer is not None:
@@ -137,15 +141,28 @@ class _Run:
                 group["lr"] = config.learning_rate * half_cosine((step - 1) / self.total)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            self._check_gradients(step, chosen)
             self.optimizer.step()
         if not quantize:
             if step == self.warmup:
                 self._start_quantizing()
+            elif not step % config.evaluate_every:
+                self.done = step
+                self._keep()
             return None
         self.log.after_step(model.quantizer.after_step(step / self.total))
         if step % config.evaluate_every and step != self.total:
             return None
         return self._measure(step)
+
+    def _check_gradients(self, step: int, chosen: Tensor) -> None:
+        """Stop where a gradient is not finite, before the optimizer spreads it."""
+        named = [(n, p.grad) for n, p in self.model.named_parameters() if p.grad is not None]
+        if torch.isfinite(torch.nn.utils.get_total_norm([gradient for _, gradient in named])):
+            return
+        for name, gradient in named:
+            if not torch.isfinite(gradient).all():
+                self._stop(step, f"the gradient of {name} is not finite", self.x[chosen])
 
     def _start_quantizing(self) -> None:
         latents = self.model.eval().latents(self.training)
@@ -168,10 +185,8 @@ class _Run:
 
     def _stop(self, step: int, what: str, batch: Tensor) -> NoReturn:
         kept = "no checkpoint was made"
-        if self.checkpoint is not None and self.history:
-            kept = (
-                f"the last good checkpoint, of step {self.history[-1].step}, is {self.checkpoint}"
-            )
+        if self.checkpoint is not None and (self.done or self.history):
+            kept = f"the last good checkpoint, of step {self.done}, is {self.checkpoint}"
         raise FloatingPointError(
             f"{what} at step {step}; the first that is not finite is "
             f"{not_finite(self.model, batch)}; {kept}; lower the learning rate"

@@ -56,16 +56,20 @@ def amazon(
         "items_without_metadata": without,
     }
     digest = file_digest(reviews) + file_digest(metadata)
+    sequences = leave_one_out(interactions)
+    short = counts["users"] - sequences.height
     with written_aside(out, TABLES) as folder:
         items.write_parquet(folder / "items.parquet")
         interactions.write_parquet(folder / "interactions.parquet")
-        leave_one_out(interactions).write_parquet(folder / "sequences.parquet")
+        sequences.write_parquet(folder / "sequences.parquet")
         record = run_record(None, digest, time.perf_counter() - started)
         (folder / "prepare.json").write_text(json.dumps({**counts, "record": record}, indent=2))
     output.print(
         f"{out}: {counts['users']:,} users, {counts['items']:,} items, "
         f"{counts['interactions']:,} interactions"
     )
+    if short:
+        output.print(f"{short:,} users have fewer than three interactions and no sequence")
     if without:
         output.print(f"{without:,} items with interactions have no metadata, so no text")
 
@@ -104,7 +108,7 @@ def training(
     from data_prep.files import written_aside
     from data_prep.readers.catalogue import read_table, read_vectors
     from data_prep.record import file_digest
-    from recsys.data.preparation import prepare_dataset
+    from recsys.data.preparation import prepare_reported
     from tokenizer.pipeline import Pipeline
 
     given = None if ids is None else read_table(ids)
@@ -116,7 +120,7 @@ def training(
                 f"{ids} has IDs of tokenizer {other['tokenizer'][0]}, and {tokenizer} is "
                 f"{pipeline.fingerprint}; give the one that made them"
             )
-    dataset = prepare_dataset(
+    dataset, dropped = prepare_reported(
         read_table(events),
         read_table(items),
         given,
@@ -132,6 +136,8 @@ def training(
         f"{out}: {dataset.n_users:,} users, {dataset.n_items:,} items, {len(dataset.events):,} "
         f"events"
     )
+    for line in dropped.told():
+        output.print(line)
 
 
 @app.command()

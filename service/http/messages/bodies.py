@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from data_prep.text import as_text
+from data_prep.values.item_rules import LONGEST_ID, id_fault, title_fault
 from service.engine.problem_error import FieldError, ProblemError
 from service.engine.tokenizing import ItemToRegister
 from service.http.messages.limits import items_fault, text_fault
@@ -39,7 +40,7 @@ NDJSON = "application/x-ndjson"
 NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
 LARGEST = 3e38  # of a component
 READ_AT_ONCE = 2**16  # bytes that the event loop reads itself; others would wait for longer ones
-_ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512, pattern=r"\S")]
+_ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _request = TypeAdapter(TokenizeRequest)
 _item = TypeAdapter(ItemToTokenize)
@@ -138,7 +139,7 @@ def _quickly(body: bytes) -> list[ItemToRegister] | None:
 
 def _quick_item(item: _VectorItem) -> ItemToRegister | None:
     vector = _vector(item.vector)
-    if vector is None or text_fault(item.item_id) or text_fault(item.title or ""):
+    if vector is None or _id_fault(item.item_id) or _title_fault(item.title):
         return None
     return ItemToRegister(item.item_id, item.title, vector, {})
 
@@ -218,11 +219,21 @@ def _check_columns(packed: _PackedVectors, dimension: int) -> None:
             f"have {4 * rows * dimension}"
         )
         errors.append(FieldError("vectors", message))
-    for name, texts in (("item_ids", packed.item_ids), ("titles", titles)):
-        faults = ((row, text_fault(text or "")) for row, text in enumerate(texts))
-        errors += [FieldError(f"{name}/{row}", fault) for row, fault in faults if fault]
+    faults = (
+        *((f"item_ids/{row}", _id_fault(text)) for row, text in enumerate(packed.item_ids)),
+        *((f"titles/{row}", _title_fault(text)) for row, text in enumerate(titles)),
+    )
+    errors += [FieldError(path, fault) for path, fault in faults if fault]
     if errors:
         raise ProblemError(422, f"{errors[0]['path']}: {errors[0]['message']}", errors)
+
+
+def _id_fault(item_id: str) -> str | None:
+    return text_fault(item_id) or id_fault(item_id)
+
+
+def _title_fault(title: str | None) -> str | None:
+    return None if title is None else text_fault(title) or title_fault(title)
 
 
 def _check(
@@ -252,13 +263,12 @@ def _check(
 def _wrong_text(item: ItemToRegister, pipeline: Pipeline) -> list[str]:
     """Refuse no text, and two texts: which of them decides the ID would be a guess."""
     template = pipeline.config.text
-    fields = ", ".join(template.fields)
-    rendered = template.render(item.fields)
-    given = "text" not in template.fields and bool(item.fields.get("text", "").strip())
-    if given and rendered:
-        return [f"give text, or {fields}, not both"]
-    if not given and not rendered:
-        return [f"item {item.item_id!r} has no vector, text, {fields}"]
+    try:
+        text = template.content(item.fields)
+    except ValueError as error:
+        return [str(error)]
+    if not text:
+        return [f"item {item.item_id!r} has no vector, text, {', '.join(template.fields)}"]
     further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
     faults = ((name, text_fault(as_text(item.fields.get(name)))) for name in further)
     return [f"{name} {fault}" for name, fault in faults if fault]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from data_prep.values.item_rules import ID_PATTERN, LONGEST_ID
+
 __all__ = ["BULK_ANSWER", "BULK_BODY", "REFERENCE", "TOKENIZE_BODY", "json_body"]
 
 REFERENCE = "#/components/schemas/{model}"
@@ -19,7 +21,12 @@ TOKENIZE_BODY: dict[str, Any] = {
                     "properties": {
                         "item_ids": {
                             "type": "array",
-                            "items": {"type": "string", "minLength": 1, "maxLength": 512},
+                            "items": {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": LONGEST_ID,
+                                "pattern": ID_PATTERN,
+                            },
                             "minItems": 1,
                         },
                         "vectors": {

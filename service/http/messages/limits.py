@@ -1,11 +1,12 @@
 """How much one request may hold."""
 
-import re
 from contextvars import ContextVar
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+from data_prep.text import text_fault as fault_of_any_text
 
 __all__ = [
     "DEFAULT",
@@ -39,7 +40,6 @@ class RequestLimits(BaseModel):
     most_body: MostBody = 32 * 2**20
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
 DEFAULT = RequestLimits()
 # The limits of the service that the request in hand came to: validators are told of nothing else.
 LIMITS: ContextVar[RequestLimits] = ContextVar("LIMITS", default=DEFAULT)
@@ -50,11 +50,7 @@ def text_fault(text: str) -> str | None:
     most = LIMITS.get().most_text
     if len(text) > most:
         return f"has {len(text)} characters; at most {most} are taken"
-    if "\0" in text:
-        return "holds the character NUL, which no text needs"
-    if not text.isascii() and _SURROGATE.search(text):
-        return "holds half of a surrogate pair, which is no character"
-    return None
+    return fault_of_any_text(text)
 
 
 def items_fault(items: int) -> str | None:

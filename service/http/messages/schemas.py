@@ -2,8 +2,28 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from data_prep.values.item_rules import (
+    ID_PATTERN,
+    LONGEST_ID,
+    MOST_CATEGORIES,
+    category_path,
+    id_fault,
+    id_text,
+    price_of,
+    text_of,
+    title_fault,
+)
 from service.http.messages.limits import BoundedText, RequestLimits, bounded_history, bounded_items
 from service.registry import RegisteredItem
 from tokenizer.ids.policy import Policy
@@ -27,7 +47,35 @@ __all__ = [
     "TokenizerDescription",
 ]
 
-ItemId = Annotated[BoundedText, StringConstraints(min_length=1, max_length=512, pattern=r"\S")]
+
+def _id(value: object) -> object:
+    item_id = id_text(value)
+    if item_id.strip() and (fault := id_fault(item_id)) is not None:
+        raise PydanticCustomError("item_id", "{fault}", {"fault": fault})
+    return item_id
+
+
+def _title(value: str) -> str:
+    if (fault := title_fault(value)) is not None:
+        raise PydanticCustomError("title", "{fault}", {"fault": fault})
+    return value
+
+
+ItemId = Annotated[
+    BoundedText,
+    StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=ID_PATTERN),
+    BeforeValidator(_id),
+]
+Text = Annotated[BoundedText | None, BeforeValidator(text_of)]
+Title = Annotated[Annotated[BoundedText, AfterValidator(_title)] | None, BeforeValidator(text_of)]
+Categories = Annotated[
+    Annotated[list[BoundedText | None], Field(max_length=MOST_CATEGORIES)] | None,
+    BeforeValidator(category_path),
+]
+Price = Annotated[
+    Annotated[float, Field(allow_inf_nan=False)] | None,
+    BeforeValidator(price_of),
+]
 Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
 History = Annotated[list[ItemId], bounded_history]
 Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
@@ -55,12 +103,12 @@ class ItemToTokenize(BaseModel):
     )
 
     item_id: ItemId
-    title: BoundedText | None = None
-    brand: BoundedText | None = None
-    description: BoundedText | None = None
-    categories: Annotated[list[BoundedText | None], Field(max_length=100)] | None = None
-    price: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    text: BoundedText | None = Field(
+    title: Title = None
+    brand: Text = None
+    description: Text = None
+    categories: Categories = None
+    price: Price = None
+    text: Text = Field(
         default=None, description="content text, used as it stands instead of fields"
     )
     vector: Vector | None = Field(default=None, description="a vector of the tokenizer's encoder")

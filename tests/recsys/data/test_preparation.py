@@ -5,7 +5,7 @@ import pytest
 from data_prep.errors import InputError
 from data_prep.sequences import in_time_order, leave_one_out
 from recsys.data.dataset import SequenceDataset
-from recsys.data.preparation import prepare_dataset
+from recsys.data.preparation import Dropped, prepare_dataset, prepare_reported
 
 ITEMS = pl.DataFrame({"item_id": ["a", "b", "c", "d"]})
 SEQUENCES = pl.DataFrame(
@@ -121,3 +121,37 @@ def test_a_vector_that_is_not_finite_is_refused() -> None:
     vectors = pl.DataFrame({"item_id": list("abcd"), "vector": [[0.0], [1.0], [np.nan], [3.0]]})
     with pytest.raises(InputError, match="item 'c' has a value that is not finite"):
         prepare_dataset(SEQUENCES[:1], ITEMS, vectors=vectors)
+
+
+def test_what_is_left_out_is_counted_by_its_reason() -> None:
+    """V keeps two known events of four, w has two."""
+    events = [("u", item) for item in "abcd"] + [("v", item) for item in "abxy"]
+    events += [("w", "a"), ("w", "b")]
+    log = pl.DataFrame(events, schema=["user_id", "item_id"], orient="row")
+    log = log.with_columns(timestamp=pl.int_range(pl.len()))
+    data, dropped = prepare_reported(log, ITEMS, most_unknown=0.5)
+    assert data.user_ids == ("u",)
+    assert dropped == Dropped(1, 2, 2, 1, 2)
+    assert dropped.told() == [
+        "left out: 1 users with fewer than 3 events, and their 2 events",
+        "left out: 2 events whose item is not in the catalogue",
+        "left out: 1 users that keep fewer than 3 events without those, and their 2 events",
+    ]
+    assert prepare_reported(log[:4], ITEMS)[1].told() == []
+
+
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.Float64])
+def test_users_and_items_of_sequences_may_be_numbers(dtype: type[pl.DataType]) -> None:
+    events = pl.DataFrame(
+        {"user_id": [1], "history": [[7, 8]], "validation": [9], "test": [7]}
+    ).with_columns(
+        pl.col("user_id", "validation", "test").cast(dtype), pl.col("history").cast(pl.List(dtype))
+    )
+    data = prepare_dataset(events, pl.DataFrame({"item_id": [7, 8, 9]}))
+    assert data.user_ids == ("1",)
+    assert data.events.tolist() == [0, 1, 2, 0]
+
+
+def test_rows_without_a_user_are_named() -> None:
+    with pytest.raises(InputError, match="no user_id in row 2"):
+        prepare_dataset(SEQUENCES.with_columns(user_id=pl.Series(["u", None])), ITEMS)

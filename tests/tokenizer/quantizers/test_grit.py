@@ -12,6 +12,7 @@ from tokenizer.config import QuantizerConfig
 from tokenizer.model.residual import ResidualQuantizer
 from tokenizer.quantizers import GritQuantizer, check_config
 from tokenizer.quantizers.grit.codebook import EmaJointCodebook, JointCodebook
+from tokenizer.quantizers.grit.radius import RADII
 
 CONFIG = QuantizerConfig(
     levels=3, codebook_size=16, rank=2, protocol="frozen", sum_weight=0.0, reset_below=0.0
@@ -201,3 +202,16 @@ def test_a_random_start_has_the_latents_length() -> None:
 def test_impossible_configurations_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_config(replace(CONFIG, **({"top_k": 8} | changes)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("radius", sorted(RADII))
+def test_a_level_with_nothing_left_to_code_has_finite_gradients(radius: str) -> None:
+    """Of two items the first level codes all; what the others get is rounding."""
+    level = GritQuantizer(replace(CONFIG, radius=radius), 8).train()
+    level.start_from(torch.zeros(2, 8), torch.Generator().manual_seed(0))
+    z = (1e-7 * _latents(2)).requires_grad_()
+    codes = torch.tensor([0, 1])
+    q = level.codewords(codes)
+    (level.estimate(z, q, codes).square().sum() + level.auxiliary(z, q, codes)).backward()
+    for name, parameter in level.named_parameters():
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name

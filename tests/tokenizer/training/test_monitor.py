@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from tests.conftest import SMALL
-from tokenizer.training.loop import train
+from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.training.loop import train, training_loss
 from tokenizer.training.monitor import CodingQuality
 
 
@@ -39,6 +41,25 @@ def test_a_stopped_training_goes_on_to_the_same_result(
     state = whole.model.state_dict()
     for key, tensor in resumed.model.state_dict().items():
         assert torch.equal(tensor, state[key]), key
+
+
+def test_a_training_that_is_stopped_in_its_warm_up_goes_on_there(
+    vectors: NDArray[np.float32], tmp_path: Path
+) -> None:
+    x, checkpoint = torch.from_numpy(vectors), tmp_path / "checkpoint.pt"
+    config = replace(SMALL, warmup_steps=50, steps=20)
+    whole = train(x, config)
+
+    def stop(step: int, _: CodingQuality | None) -> None:
+        if step == 45:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(x, config, stop, checkpoint)
+    heard: list[int] = []
+    resumed = train(x, config, lambda step, measured: heard.append(step), checkpoint)
+    assert heard[0] == 41
+    assert resumed.history == whole.history
 
 
 def test_another_trainings_checkpoint_is_not_taken_up(
@@ -150,3 +171,26 @@ def test_no_model_that_is_not_finite_comes_out(
     longer = replace(config, steps=5, warmup_steps=0)
     with pytest.raises(FloatingPointError, match="not finite"):
         train(torch.from_numpy(vectors), longer)
+
+
+def test_a_gradient_that_is_not_finite_is_named_before_it_spreads(
+    vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class _Infinite(torch.autograd.Function):
+        @staticmethod
+        def forward(_: Any, loss: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return loss + 0 * weight.sum()
+
+        @staticmethod
+        def backward(_: Any, *gradients: torch.Tensor) -> Any:
+            return gradients[0], torch.full_like(weights[0], torch.inf)
+
+    weights: list[torch.Tensor] = []
+
+    def loss(model: Autoencoder, *arguments: Any) -> torch.Tensor:
+        weights[:] = [model.quantizer.stages[1].transform.w]
+        return _Infinite.apply(training_loss(model, *arguments), weights[0])
+
+    monkeypatch.setattr("tokenizer.training.loop.training_loss", loss)
+    with pytest.raises(FloatingPointError, match=r"gradient of quantizer.levels.1.transform.w is"):
+        train(torch.from_numpy(vectors), replace(SMALL, warmup_steps=0))

@@ -17,6 +17,9 @@ from tokenizer.quantizers.grit.transform import TRANSFORMS
 __all__ = ["GritQuantizer", "surrogate"]
 
 DRIFT_SAMPLE = 64  # codewords
+# Of a level's scale, in standardised units: shorter residuals are rounding. Gaps are measured in
+# the scale, and overflow where it is far smaller.
+LEAST_SCALE = 1e-6
 MOST_DRIFT = 0.1  # of their length, between the cached codebook and the live one
 
 
@@ -82,7 +85,7 @@ class GritQuantizer(Quantizer):
         The scale is the RMS length of the centres rather than of the latents: codewords stand for
         cells' means, which are shorter than what lies in them.
         """
-        scale = max(self.raw.set_(centres), torch.finfo(centres.dtype).tiny)
+        scale = max(self.raw.set_(centres), LEAST_SCALE)
         if self.config.gain:
             self.raw_gain.fill_(inverse_softplus(scale))
         elif not self.config.row_norm:

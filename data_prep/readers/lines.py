@@ -1,0 +1,173 @@
+"""Files of lines, plain or gzipped: CSV and JSON lines → tables, each row with its line."""
+
+import csv
+import gzip
+import io
+import json
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, cast
+
+import orjson
+import polars as pl
+
+from data_prep.errors import InputError
+from data_prep.files import existing_file
+from data_prep.text import as_text
+
+__all__ = ["json_lines", "json_value", "read_csv", "read_json_lines"]
+
+BOM = b"\xef\xbb\xbf"
+# orjson rounds whole numbers of more digits than 64 bits hold.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+PLAIN = (str, int, float, bool)
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each line of a plain or gzipped text file that is not blank, with its number from 1.
+
+    Raises:
+        InputError: the file is missing, or its gzip stream is broken.
+    """
+    with _opened(path) as lines:
+        try:
+            for number, line in enumerate(lines, start=1):
+                text = line.removeprefix(BOM) if number == 1 else line
+                if text.strip():
+                    yield number, text
+        except (OSError, EOFError, zlib.error) as error:
+            raise _not_gzip(path, error) from error
+
+
+def json_value(line: bytes) -> Any:
+    """Return what a line of JSON holds, whole numbers of any size exactly.
+
+    Raises:
+        orjson.JSONDecodeError: it is not JSON.
+    """
+    value = orjson.loads(line)
+    return json.loads(line) if _LONG_NUMBER.search(line) else value
+
+
+def read_json_lines(path: Path) -> tuple[pl.DataFrame, list[int]]:
+    """Return a table of objects, one a line, and the line of each row.
+
+    Raises:
+        InputError: no line; a line that is no object.
+    """
+    rows: list[dict[str, Any]] = []
+    numbers = []
+    for number, line in json_lines(path):
+        try:
+            row = json_value(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error}); mend the line") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{path}, line {number}: an object {{…}} is needed, one item a line")
+        rows.append(row)
+        numbers.append(number)
+    if not rows:
+        raise InputError(f"{path}: the file is empty")
+    names = dict.fromkeys(chain.from_iterable(rows))
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names]), numbers
+
+
+def read_csv(path: Path) -> tuple[pl.DataFrame, list[int]]:
+    """Return a table of texts, empty ones null, and the line that each row begins on.
+
+    Raises:
+        InputError: an empty file; a row with more or fewer fields than the header; quotes that do
+            not close; a file that is not UTF-8.
+    """
+    with _opened(path) as file:
+        first = 1
+        rows: list[list[str]] = []
+        numbers: list[int] = []
+        csv.field_size_limit(sys.maxsize)
+        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
+        try:
+            header = next(reader, None)
+            if header is None:
+                raise InputError(f"{path}: the file is empty")
+            first = reader.line_num + 1
+            for row in reader:
+                if row:
+                    if len(row) != len(header):
+                        raise _ragged(path, first, row, header)
+                    rows.append(row)
+                    numbers.append(first)
+                first = reader.line_num + 1
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, line {first}: not CSV ({error}); put quotes around the field, and double "
+                f"those in it"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}, about line {first}: not UTF-8 ({error.reason}); save the file as UTF-8"
+            ) from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise _not_gzip(path, error) from error
+    twice = [name for at, name in enumerate(header) if name in header[:at]]
+    if twice:
+        raise InputError(f"{path}: two columns are named {twice[0]!r}; rename one")
+    values = zip(*rows, strict=True) if rows else [()] * len(header)
+    columns = [
+        pl.Series(name, [field or None for field in fields], dtype=pl.String)
+        for name, fields in zip(header, values, strict=True)
+    ]
+    return pl.DataFrame(columns), numbers
+
+
+def _ragged(path: Path, line: int, row: list[str], header: list[str]) -> InputError:
+    cause = "more" if len(row) > len(header) else "fewer"
+    return InputError(
+        f"{path}, line {line}: {len(row)} fields, {cause} than the {len(header)} of the header "
+        f"(it begins {row[0][:40]!r}); mend the line: a file that was cut short ends so, and text "
+        f"with commas or line breaks needs quotes"
+    )
+
+
+def _opened(path: Path) -> IO[bytes]:
+    existing_file(path)
+    file = path.open("rb")
+    zipped = path.suffix.lower() == ".gz" or file.peek(2)[:2] == b"\x1f\x8b"
+    if not zipped:
+        return file
+    file.close()
+    return cast("IO[bytes]", gzip.open(path))
+
+
+def _not_gzip(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is not a readable gzip file: {error}")
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """Return a column of one type, or of Python objects where polars would change a value."""
+    try:
+        column = pl.Series(name, values, strict=True)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        column = None
+    if column is not None and (_flat(values) or _same_texts(values, column)):
+        return column
+    return pl.Series(name, values, dtype=pl.Object)
+
+
+def _flat(values: list[Any]) -> bool:
+    """Say whether values are plain, or lists of such: polars refuses those it would change."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {list}:
+        kinds = set(map(type, chain.from_iterable(filter(None, values)))) - {type(None)}
+    return kinds.issubset(PLAIN)
+
+
+def _same_texts(values: list[Any], column: pl.Series) -> bool:
+    """Say whether structs and nested lists came through whole; polars drops unknown fields."""
+    return all(
+        value is None if kept is None else as_text(kept) == as_text(value)
+        for value, kept in zip(values, column.to_list(), strict=True)
+    )

@@ -1,0 +1,1 @@
+"""Values of a user's table, read by one rule in every way in."""

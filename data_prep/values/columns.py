@@ -1,0 +1,223 @@
+"""Columns of a user's table → columns of one type; a value that does not fit names its row.
+
+Nothing that was there becomes null. Values of several types come as a column of Python objects.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import polars as pl
+
+from data_prep.errors import InputError
+from data_prep.text import as_text, text_fault
+from data_prep.values.item_rules import (
+    LONGEST_ID,
+    LONGEST_TITLE,
+    MOST_CATEGORIES,
+    category_path,
+    id_fault,
+    id_text,
+    price_of,
+    text_of,
+    title_fault,
+)
+
+__all__ = [
+    "Source",
+    "category_column",
+    "further_column",
+    "id_column",
+    "id_list_column",
+    "named_rows",
+    "price_column",
+    "text_column",
+    "title_column",
+]
+
+T = TypeVar("T")
+
+
+class Source:
+    """What a table is called in an error, and where its rows stand in the file.
+
+    Attributes:
+        name: usually the file's.
+        lines: of the file, from 1, a row of the table; None where it has no lines.
+    """
+
+    def __init__(self, name: str, lines: Sequence[int] | None = None) -> None:
+        self.name, self.lines = name, lines
+
+    def rows(self, mask: pl.Series) -> str:
+        """Name the rows where `mask` holds, by their lines where they are known."""
+        if self.lines is None:
+            return named_rows(mask)
+        return _listed([self.lines[row] for row in mask.arg_true()], "line")
+
+    def refusal(self, column: str, row: int, value: object, reason: str) -> InputError:
+        """Return the error for one value of a column."""
+        where = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
+        shown = repr(value)
+        if len(shown) > 60:
+            shown = f"{shown[:57]}…"
+        return InputError(f"{self.name}, {where}: column {column!r}: {shown} {reason}")
+
+
+def named_rows(mask: pl.Series) -> str:
+    """Name the rows where `mask` holds, counted from 1: `"rows 4, 90, 91"`."""
+    return _listed((mask.arg_true() + 1).to_list(), "row")
+
+
+def id_column(column: pl.Series, source: Source) -> pl.Series:
+    """Return ids as text; nulls stay.
+
+    Raises:
+        InputError: a value that is no id (`data_prep.values.item_rules`).
+    """
+    column = _plain(column)
+    if column.dtype.is_integer():
+        return column.cast(pl.String)
+    if column.dtype != pl.String:
+        column = _each(column, id_text, pl.String(), source)
+    blank = (column.str.strip_chars() == "").fill_null(value=True)
+    _check_texts(column.set(blank, None), id_fault, LONGEST_ID, r"[\x00-\x1f\x7f-\x9f]", source)
+    return column
+
+
+def id_list_column(column: pl.Series, source: Source) -> pl.Series:
+    """Return lists of ids as lists of texts; nulls stay.
+
+    Raises:
+        InputError: a value that is no list of ids.
+    """
+    column = _plain(column)
+    if isinstance(column.dtype, pl.List) and (
+        column.dtype.inner == pl.String or column.dtype.inner.is_integer()
+    ):
+        return column.cast(pl.List(pl.String))
+    return _each(column, _id_list, pl.List(pl.String()), source)
+
+
+def _id_list(value: object) -> list[str | None]:
+    if not isinstance(value, list):
+        raise ValueError("is no list of ids")  # noqa: TRY004 # of the value
+    return [None if part is None else id_text(part) for part in value]
+
+
+def title_column(column: pl.Series, source: Source) -> pl.Series:
+    """Return titles; nulls stay.
+
+    Raises:
+        InputError: a value that is no title (`data_prep.values.item_rules`).
+    """
+    column = text_column(column, source)
+    suspect = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+    _check_texts(column, title_fault, LONGEST_TITLE, suspect, source)
+    return column
+
+
+def text_column(column: pl.Series, source: Source) -> pl.Series:
+    """Return texts; lists and structs are joined as `as_text` does; nulls stay.
+
+    Raises:
+        InputError: a text with a NUL.
+    """
+    column = _plain(column)
+    if column.dtype.is_integer():
+        return column.cast(pl.String)
+    if column.dtype != pl.String:
+        return _each(column, text_of, pl.String(), source)
+    _check_texts(column, text_fault, None, r"\x00", source)
+    return column
+
+
+def category_column(column: pl.Series, separator: str, source: Source) -> pl.Series:
+    """Return one path of categories a row (`data_prep.values.item_rules.category_path`).
+
+    Raises:
+        InputError: a value that is no path.
+    """
+    column = _plain(column)
+    if column.dtype == pl.List(pl.String):
+        many = (column.list.len() > MOST_CATEGORIES).fill_null(value=False)
+        if not many.any():
+            return column
+    return _each(
+        column, lambda value: category_path(value, separator), pl.List(pl.String()), source
+    )
+
+
+def price_column(column: pl.Series, source: Source) -> pl.Series:
+    """Return prices as float64; empty texts become null.
+
+    Raises:
+        InputError: a value that is no finite number.
+    """
+    if column.dtype == pl.Float64 and column.is_finite().fill_null(value=True).all():
+        return column
+    return _each(_plain(column), price_of, pl.Float64(), source)
+
+
+def further_column(column: pl.Series) -> pl.Series:
+    """Return a column that no schema names; values of several types become their texts."""
+    if column.dtype != pl.Object:
+        return column
+    texts = [None if value is None else as_text(value) for value in column.to_list()]
+    return pl.Series(column.name, texts, dtype=pl.String)
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """Read dictionary-encoded texts, and texts kept as bytes, as texts."""
+    dtype = column.dtype
+    if isinstance(dtype, pl.Categorical | pl.Enum | pl.Null):
+        return column.cast(pl.String)
+    if isinstance(dtype, pl.List | pl.Array):
+        inner = dtype.inner
+        if isinstance(dtype, pl.Array) or isinstance(inner, pl.Categorical | pl.Enum | pl.Null):
+            named = isinstance(inner, pl.Categorical | pl.Enum | pl.Null)
+            return column.cast(pl.List(pl.String) if named else pl.List(inner))
+        return column
+    if dtype == pl.Binary:
+        try:
+            return column.cast(pl.String)
+        except pl.exceptions.PolarsError:
+            return column
+    return column
+
+
+def _each(
+    column: pl.Series, read: Callable[[Any], T], dtype: pl.DataType, source: Source
+) -> pl.Series:
+    """Read a column value by value."""
+    values: list[T | None] = []
+    for row, value in enumerate(column.to_list()):
+        if value is None:
+            values.append(None)
+            continue
+        try:
+            values.append(read(value))
+        except ValueError as error:
+            raise source.refusal(column.name, row, value, str(error)) from error
+    return pl.Series(column.name, values, dtype=dtype)
+
+
+def _check_texts(
+    column: pl.Series,
+    fault: Callable[[str], str | None],
+    longest: int | None,
+    suspect: str,
+    source: Source,
+) -> None:
+    """Refuse the first text with a fault; only suspects are looked at one by one."""
+    looked_at = column.str.contains(suspect)
+    if longest is not None:
+        looked_at |= column.str.len_bytes() > longest
+    for row in looked_at.fill_null(value=False).arg_true():
+        if reason := fault(column[row]):
+            raise source.refusal(column.name, row, column[row], reason)
+
+
+def _listed(places: Sequence[int], word: str, most: int = 5) -> str:
+    listed = ", ".join(str(place) for place in places[:most])
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return f"{word if len(places) == 1 else f'{word}s'} {listed}{more}"

@@ -1,0 +1,163 @@
+"""What an item's id and texts may be, and how each field of an item is read: one rule everywhere.
+
+Files, requests and imports read an item through these functions, so that it is the same item in
+each of them. They raise ValueError with a reason; who calls them adds the place.
+"""
+
+import ast
+import math
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import cast
+
+import orjson
+
+from data_prep.text import as_text, text_fault
+
+__all__ = [
+    "ID_PATTERN",
+    "LONGEST_ID",
+    "LONGEST_TITLE",
+    "MOST_CATEGORIES",
+    "category_path",
+    "id_fault",
+    "id_text",
+    "price_of",
+    "text_of",
+    "title_fault",
+]
+
+LONGEST_ID = 512  # bytes in UTF-8; an index of PostgreSQL holds no key beyond 2,704
+LONGEST_TITLE = 65_536  # bytes in UTF-8
+MOST_CATEGORIES = 1000  # names in one path
+EXACT = 2**53  # from here on neighbouring whole numbers are one float
+CONTROLS = r"\x00-\x1f\x7f-\x9f"
+# No control character, and one that can be seen: for schemas, in Python's dialect and in Rust's.
+ID_PATTERN = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
+_CONTROL = re.compile(f"[{CONTROLS}]")
+_TITLE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # not tab and line breaks
+
+
+def id_text(value: object) -> str:
+    """Return an id as text: text as it is written, a whole number without a fraction.
+
+    Raises:
+        ValueError: a number that is not whole, or that a float may have rounded; no text, no
+            number.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError("is neither a text nor a whole number")  # noqa: TRY004 # of the value
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value) or value != int(value):
+        raise ValueError("is a number that is not whole; write it as text")
+    if isinstance(value, float) and abs(value) >= EXACT:
+        raise ValueError(
+            "is a floating-point number too large to be exact; write it as text or as an integer"
+        )
+    return str(int(value))
+
+
+def id_fault(item_id: str) -> str | None:
+    """Return what is wrong with the id of an item or user, or None."""
+    if fault := text_fault(item_id):
+        return fault
+    if not item_id.strip():
+        return "is empty"
+    if (size := len(item_id.encode())) > LONGEST_ID:
+        return f"has {size} bytes; at most {LONGEST_ID} are taken"
+    if found := _CONTROL.search(item_id):
+        return f"holds the control character U+{ord(found[0]):04X}"
+    return None
+
+
+def title_fault(title: str) -> str | None:
+    """Return what is wrong with a title, or None; tabs and line breaks are right."""
+    if fault := text_fault(title):
+        return fault
+    if len(title) > LONGEST_TITLE // 4 and (size := len(title.encode())) > LONGEST_TITLE:
+        return f"has {size} bytes; at most {LONGEST_TITLE} are taken"
+    if found := _TITLE_CONTROL.search(title):
+        return f"holds the control character U+{ord(found[0]):04X}"
+    return None
+
+
+def text_of(value: object) -> str | None:
+    """Return a field that is text: as it is written, or as `as_text` joins a list or a struct."""
+    if value is None or isinstance(value, str):
+        return value
+    return as_text(value) or None
+
+
+def category_path(value: object, separator: str = ">") -> list[str | None] | None:
+    """Return one path of categories, from the widest to the narrowest.
+
+    Args:
+        value: names; several paths, of which the first is kept; a text of names between
+            separators, or one that writes a list, as `"['Food', 'Tea']"`.
+
+    Raises:
+        ValueError: something else; more than `MOST_CATEGORIES` names.
+    """
+    if isinstance(value, str):
+        listed = _written_list(value)
+        value = _split(value, separator) if listed is None else listed
+    if value is None:
+        return None
+    if not isinstance(value, Sequence):
+        raise ValueError("is no list of names; give a list, or one text with separators")  # noqa: TRY004
+    names: Sequence[object] = value
+    first = next((part for part in names if part is not None), None)
+    if _is_list(first):
+        names = cast("Sequence[object]", first)
+    if any(isinstance(part, Mapping) or _is_list(part) for part in names):
+        raise ValueError("holds lists or structs among the names; give a list of names")
+    if len(names) > MOST_CATEGORIES:
+        raise ValueError(f"has {len(names)} names; at most {MOST_CATEGORIES} are taken")
+    return [text_of(part) for part in names]
+
+
+def price_of(value: object) -> float | None:
+    """Return a price; None where it is left empty.
+
+    Raises:
+        ValueError: no finite number.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, str | int | float | Decimal):
+        try:
+            price = float(value)
+        except (ValueError, OverflowError):
+            price = math.nan
+        if math.isfinite(price):
+            return price
+    raise ValueError("is no finite number")
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _split(text: str, separator: str) -> list[str] | None:
+    if not text.strip():
+        return None
+    return [name for part in text.split(separator) if (name := part.strip())]
+
+
+def _written_list(text: str) -> list[object] | None:
+    """Return the list that a text writes in JSON or Python, or None where it writes none."""
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    try:
+        listed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            listed = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    return listed if isinstance(listed, list) else None
