@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from data_prep.values.folding import folded_title
 from service.registry.database import Database
-from service.registry.folding import folded_title
 from service.registry.migrations.schema import ids
 
 __all__ = ["Anchor", "Change", "anchor_of", "change_items", "newest_change", "remove_item"]

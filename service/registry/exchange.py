@@ -12,10 +12,10 @@ from sqlalchemy.engine import Connection
 from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_table
 from data_prep.values.columns import Source, id_column, named_rows, title_column
+from data_prep.values.folding import folded_title
 from service.registry.changes import newest_change
 from service.registry.database import Database
 from service.registry.entries import codes_of, key_of
-from service.registry.folding import folded_title
 from service.registry.migrations.schema import ids, promotions, tokenizers
 from service.registry.tokenizers import enrol_in, enrolled_tokenizers
 from tokenizer.offline.id_table import SEMANTIC_IDS, written_ids

@@ -7,10 +7,10 @@ import numpy as np
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from data_prep.values.folding import folded
 from service.registry.changes import Anchor, anchor_of
 from service.registry.database import Database
 from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
-from service.registry.folding import folded
 from service.registry.migrations.schema import ids
 from service.registry.tokenizers import EnrolledTokenizer
 from tokenizer.ids.semantic_id import codes_of_key

@@ -12,10 +12,10 @@ from sqlalchemy.engine import Connection
 
 from data_prep.errors import InputError
 from data_prep.progress import Progress
+from data_prep.values.folding import folded_title
 from service.registry.changes import Change, change_items, newest_change, remove_item
 from service.registry.database import Database
 from service.registry.entries import NewItem, RegisteredItem, key_of
-from service.registry.folding import folded_title
 from service.registry.migrations.schema import ids
 from service.registry.reader import CHUNK, NUL, RegistryReader, first_codes, starts_with
 from service.registry.tokenizers import enrol

@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from data_prep.text import as_text
 from data_prep.values.item_rules import LONGEST_ID, id_fault, title_fault
+from service.engine.catalogue import ItemToRegister
 from service.engine.problem_error import FieldError, ProblemError
-from service.engine.tokenizing import ItemToRegister
 from service.http.messages.limits import items_fault, text_fault
 from service.http.messages.schemas import ItemToTokenize, TokenizeRequest
 from tokenizer.pipeline import Pipeline
@@ -102,18 +102,20 @@ def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         quick = None
     item = None if quick is None else _quick_item(quick)
+    faults: list[str] = []
     if item is None:
-        item = _item_to_register(read_model(_item, line))
-    _check([item], pipeline, lambda _, field: field)
+        item, faults = _item_to_register(read_model(_item, line), pipeline)
+    _check([item], [faults], pipeline, lambda _, field: field)
     return item
 
 
 def _of_json(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
     items = _quickly(body)
+    faults: Sequence[Sequence[str]] = ()
     if items is None:
-        request: TokenizeRequest = read_model(_request, body)
-        items = [_item_to_register(item) for item in request.items]
-    _check(items, pipeline, lambda row, field: f"items/{row}/{field}".rstrip("/"))
+        read = [_item_to_register(item, pipeline) for item in read_model(_request, body).items]
+        items, faults = [item for item, _ in read], [wrong for _, wrong in read]
+    _check(items, faults, pipeline, lambda row, field: f"items/{row}/{field}".rstrip("/"))
     return items
 
 
@@ -141,7 +143,7 @@ def _quick_item(item: _VectorItem) -> ItemToRegister | None:
     vector = _vector(item.vector)
     if vector is None or _id_fault(item.item_id) or _title_fault(item.title):
         return None
-    return ItemToRegister(item.item_id, item.title, vector, {})
+    return ItemToRegister(item.item_id, item.title, vector=vector)
 
 
 def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
@@ -174,10 +176,25 @@ def read_model(adapter: TypeAdapter[T], body: bytes) -> T:
         raise RequestValidationError(found) from error
 
 
-def _item_to_register(item: ItemToTokenize) -> ItemToRegister:
-    vector = None if item.vector is None else np.asarray(item.vector, dtype=np.float32)
-    fields = item.model_dump(exclude={"vector"}, exclude_none=True)
-    return ItemToRegister(item.item_id, item.title, vector, fields)
+def _item_to_register(item: ItemToTokenize, pipeline: Pipeline) -> tuple[ItemToRegister, list[str]]:
+    """Return an item by its vector or its text, and what keeps the text from being used."""
+    if item.vector is not None:
+        vector = np.asarray(item.vector, dtype=np.float32)
+        return ItemToRegister(item.item_id, item.title, vector=vector), []
+    template, fields = pipeline.config.text, dict(item)
+    text, faults = "", []
+    try:
+        text = template.content(fields)
+    except ValueError as error:
+        faults = [str(error)]
+    if not text and not faults:
+        named = ", ".join(template.fields)
+        faults = [f"item {item.item_id!r} has no vector, text, {named}"]
+    elif text:
+        further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
+        wrong = ((name, text_fault(as_text(fields.get(name)))) for name in further)
+        faults = [f"{name} {fault}" for name, fault in wrong if fault]
+    return ItemToRegister(item.item_id, item.title, text), faults
 
 
 def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
@@ -197,11 +214,11 @@ def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
     _check_columns(packed, dimension)
     vectors = np.frombuffer(packed.vectors, dtype="<f4").reshape(rows, dimension)
     items = [
-        ItemToRegister(item_id, title, vector, {})
+        ItemToRegister(item_id, title, vector=vector)
         for item_id, title, vector in zip(packed.item_ids, titles, vectors, strict=True)
     ]
     columns = {"item_id": "item_ids", "vector": "vectors"}
-    _check(items, pipeline, lambda row, field: f"{columns[field]}/{row}")
+    _check(items, (), pipeline, lambda row, field: f"{columns[field]}/{row}")
     return items
 
 
@@ -237,48 +254,47 @@ def _title_fault(title: str | None) -> str | None:
 
 
 def _check(
-    items: Sequence[ItemToRegister], pipeline: Pipeline, path: Callable[[int, str], str]
+    items: Sequence[ItemToRegister],
+    text_faults: Sequence[Sequence[str]],
+    pipeline: Pipeline,
+    path: Callable[[int, str], str],
 ) -> None:
-    """Refuse, all at once and by their paths, items that cannot be tokenized."""
+    """Refuse, all at once and by their paths, items that cannot be tokenized.
+
+    Args:
+        text_faults: of each item; empty where all have vectors.
+    """
     errors = []
     times = Counter(item.item_id for item in items)
+    wrong_vectors = _wrong_vectors(items, pipeline)
     for row, item in enumerate(items):
         if times[item.item_id] > 1:
             message = f"{item.item_id!r} is in this request more than once"
             errors.append(FieldError(path(row, "item_id"), message))
-        if item.vector is not None:
-            wrong = _wrong_vector(item.vector, pipeline.config.dimension)
-            errors += [FieldError(path(row, "vector"), message) for message in wrong]
-        elif pipeline.config.encoder is None:
+        if row in wrong_vectors:
+            errors.append(FieldError(path(row, "vector"), wrong_vectors[row]))
+        if item.vector is None and pipeline.config.encoder is None:
             errors.append(FieldError(path(row, "vector"), "this tokenizer has no text encoder"))
-        else:
-            errors += [
-                FieldError(path(row, ""), message) for message in _wrong_text(item, pipeline)
-            ]
+        elif item.vector is None:
+            errors += [FieldError(path(row, ""), message) for message in text_faults[row]]
     if errors:
         first = errors[0]
         raise ProblemError(422, f"{first['path'] or 'the line'}: {first['message']}", errors[:100])
 
 
-def _wrong_text(item: ItemToRegister, pipeline: Pipeline) -> list[str]:
-    """Refuse no text, and two texts: which of them decides the ID would be a guess."""
-    template = pipeline.config.text
-    try:
-        text = template.content(item.fields)
-    except ValueError as error:
-        return [str(error)]
-    if not text:
-        return [f"item {item.item_id!r} has no vector, text, {', '.join(template.fields)}"]
-    further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
-    faults = ((name, text_fault(as_text(item.fields.get(name)))) for name in further)
-    return [f"{name} {fault}" for name, fault in faults if fault]
-
-
-def _wrong_vector(vector: NDArray[np.float32], dimension: int) -> list[str]:
-    if len(vector) != dimension:
-        return [f"has length {len(vector)}; this tokenizer takes {dimension}"]
-    if not np.isfinite(vector).all():
-        return ["has NaN or infinity"]
-    if not vector.any():
-        return ["has only zeros"]
-    return []
+def _wrong_vectors(items: Sequence[ItemToRegister], pipeline: Pipeline) -> dict[int, str]:
+    """Return what is wrong with the items' vectors, by row; the one check that they pass."""
+    dimension = pipeline.config.dimension
+    wrong, rows, vectors = {}, [], []
+    for row, item in enumerate(items):
+        if item.vector is None:
+            continue
+        if len(item.vector) == dimension:
+            rows.append(row)
+            vectors.append(item.vector)
+        else:
+            wrong[row] = f"has length {len(item.vector)}; this tokenizer takes {dimension}"
+    if vectors:
+        faults = pipeline.faults(np.stack(vectors))
+        wrong |= {rows[place]: f"has {fault}" for place, fault in faults.items()}
+    return wrong

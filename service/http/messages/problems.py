@@ -188,7 +188,8 @@ def problem_document(problem: ProblemError, instance: str, root: str = "") -> di
 
 def problem_response(problem: ProblemError, request: Request) -> JSONResponse:
     """Return the answer to a request that ends in a problem."""
-    root = request.scope.get("root_path", "")
+    # A mounted application has its own path for root.
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
     document = problem_document(problem, request.url.path, root)
     # A failure inside is answered outside of what else adds these headers.
     return JSONResponse(document, problem.status, HEADERS | problem.headers, MEDIA_TYPE)

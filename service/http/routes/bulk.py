@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from service.engine.catalogue import ItemToRegister
 from service.engine.problem_error import ProblemError
 from service.engine.time_limit import TimeLimit
-from service.engine.tokenizing import ItemToRegister, Prepared, Tokenizing
+from service.engine.tokenizing import Prepared, Tokenizing
 from service.http.messages.bodies import NDJSON, READ_AT_ONCE, item_of_line
 from service.http.messages.described_bodies import BULK_ANSWER, BULK_BODY
 from service.http.messages.limits import LIMITS

@@ -38,7 +38,7 @@ ids = sql.Table(
     sql.Column("suffix", sql.Integer, nullable=False),
     sql.Column("distortion", sql.Float, nullable=False),
     sql.Column("title", sql.String),
-    sql.Column("folded", sql.String),  # the title, as service/registry/folding.py folds it
+    sql.Column("folded", sql.String),  # the title, as data_prep/values/folding.py folds it
     sql.Column("removed", sql.Boolean, nullable=False),
     sql.Column("change", _Long, nullable=False),  # counts a tokenizer's changes: new, removed, …
     sql.UniqueConstraint("item_id", "tokenizer"),

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from service.registry import Database, NewItem, Registry, folding, open_database
+from data_prep.values import folding
+from service.registry import Database, NewItem, Registry, open_database
 from service.registry.exchange import export_registry, import_registry
 from service.registry.migrations import migrate
 from tests.service.databases import Open, sqlite_url

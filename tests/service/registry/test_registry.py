@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import InputError
+from data_prep.values.folding import folded
 from service.registry import NewItem
-from service.registry.folding import folded
 from tests.service.databases import Open
 
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sql
 from alembic import op
 
-from service.registry.folding import folded
+from data_prep.values.folding import folded
 
 __all__ = ["downgrade", "upgrade"]
 
