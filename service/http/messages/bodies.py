@@ -295,6 +295,7 @@ def _wrong_vectors(items: Sequence[ItemToRegister], pipeline: Pipeline) -> dict[
         else:
             wrong[row] = f"has length {len(item.vector)}; this tokenizer takes {dimension}"
     if vectors:
-        faults = pipeline.faults(np.stack(vectors))
+        together = vectors[0][None] if len(vectors) == 1 else np.stack(vectors)
+        faults = pipeline.faults(together)
         wrong |= {rows[place]: f"has {fault}" for place, fault in faults.items()}
     return wrong
