@@ -1,4 +1,4 @@
-# make run | test | test-slow | check | bench
+# make run | test | test-slow | test-caps | check | bench
 # ACCELERATOR=gpu (with any target) installs CUDA torch and faiss-gpu, in an environment of its own.
 
 ACCELERATOR ?= cpu
@@ -9,7 +9,7 @@ VENV := .venv$(if $(filter-out cpu,$(ACCELERATOR)),-$(ACCELERATOR))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run install test test-slow check format bench clean
+.PHONY: run install test test-slow test-caps check format bench clean
 .DEFAULT_GOAL := run
 
 run: install  ## everything at once: generated catalogue, tokenizer, IDs, service and page
@@ -33,6 +33,9 @@ test: install  ## the tests, under 10 minutes on two cores
 
 test-slow: install  ## longer proofs on real data; SEMID_DATA names its folder
 	$(BIN)/pytest -m slow
+
+test-caps: install  ## the tests as other processors would run them: each instruction set, one thread and two
+	$(BIN)/python -m tests.instruction_sets
 
 check: install  ## style, types, images, whether the installed packages fit together, and their known faults
 	$(BIN)/ruff check .

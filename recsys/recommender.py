@@ -16,9 +16,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from data_prep.errors import InputError
-from data_prep.files import written_aside
-from data_prep.record import library_versions
 from data_prep.storage.durable import recover
+from data_prep.storage.files import written_aside
+from data_prep.storage.record import library_versions
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.item_index import ItemIndex
 from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes

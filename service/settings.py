@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.embedding.encoders import DEFAULT_ENCODER
 from data_prep.errors import InputError
 from data_prep.text import DEFAULT_FIELDS
 from service.engine.capacity import Capacity

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from data_prep.demo import demo_items
-from data_prep.embed import embed
-from data_prep.encoders import Encoder, load_encoder
+from data_prep.embedding.embed import embed
+from data_prep.embedding.encoders import Encoder, load_encoder
 from data_prep.text import TextTemplate
 from tokenizer.artifact import TokenizerArtifact
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig

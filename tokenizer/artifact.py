@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from data_prep.encoders import Encoder
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
-from data_prep.files import written_aside
 from data_prep.storage.durable import recover
+from data_prep.storage.files import written_aside
 from data_prep.text import TextTemplate
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy

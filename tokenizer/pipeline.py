@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_prep.devices import full_precision
-from data_prep.embed import EmbeddingCache, embed
-from data_prep.encoders import Encoder, load_encoder
+from data_prep.embedding.devices import full_precision
+from data_prep.embedding.embed import EmbeddingCache, embed
+from data_prep.embedding.encoders import Encoder, load_encoder
 from data_prep.errors import InputError
 from data_prep.progress import Progress
 from tokenizer import artifact
@@ -56,7 +56,8 @@ class Pipeline:
         """Load the encoder that the tokenizer names, and move the tokenizer to `device`.
 
         Args:
-            device: `cpu`, `cuda` or `cuda:1`, as `data_prep.devices.resolve_device` returns it.
+            device: `cpu`, `cuda` or `cuda:1`, as
+                `data_prep.embedding.devices.resolve_device` returns it.
 
         Raises:
             InputError: the encoder is missing here or has other weights than in training.
@@ -112,8 +113,9 @@ class Pipeline:
         texts: Sequence[str],
         cache: EmbeddingCache | None = None,
         progress: Progress | None = None,
+        threads: int | None = None,
     ) -> NDArray[np.float32]:
-        """Return vectors (n, D) of content texts.
+        """Return vectors (n, D) of content texts, as `data_prep.embedding.embed.embed`.
 
         Raises:
             InputError: the tokenizer was fitted on vectors and has no encoder.
@@ -122,7 +124,7 @@ class Pipeline:
             raise InputError(
                 "this tokenizer was fitted on vectors and has no text encoder; give vectors"
             )
-        return embed(texts, self._encoder, cache, progress)
+        return embed(texts, self._encoder, cache, progress, threads)
 
     def tokenize(self, vectors: NDArray[np.float32], *, checked: bool = False) -> Tokenized:
         """Return codes, distortion, latents of vectors (n, D), each row's the same in any batch.

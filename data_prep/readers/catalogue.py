@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.files import existing_file
 from data_prep.readers.lines import read_csv, read_json_lines
+from data_prep.storage.files import existing_file
 from data_prep.tables import check_items, check_vectors
 from data_prep.values.columns import Source
 

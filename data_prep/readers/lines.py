@@ -16,7 +16,7 @@ import orjson
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.files import existing_file
+from data_prep.storage.files import existing_file
 from data_prep.text import as_text
 
 __all__ = ["json_lines", "json_value", "read_csv", "read_json_lines"]

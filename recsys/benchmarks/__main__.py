@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_prep.devices import resolve_device
+from data_prep.embedding.devices import resolve_device
 from data_prep.errors import InputError
 from recsys.benchmarks.cells import Cell, run_cell
 from recsys.benchmarks.presets import PRESETS

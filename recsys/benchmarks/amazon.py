@@ -12,13 +12,13 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from data_prep.encoders import Encoder
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
-from data_prep.files import written_aside
 from data_prep.readers.amazon import read_category
-from data_prep.record import file_digest
 from data_prep.sequences import leave_one_out
 from data_prep.storage.durable import recover
+from data_prep.storage.files import written_aside
+from data_prep.storage.record import file_digest
 from data_prep.text import TextTemplate
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset

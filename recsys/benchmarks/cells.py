@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from data_prep.errors import InputError
-from data_prep.files import written_aside
-from data_prep.record import run_record
+from data_prep.storage.files import written_aside
+from data_prep.storage.record import run_record
 from recsys.benchmarks.presets import PRESETS
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import CANDIDATES, RankingQuality, evaluate

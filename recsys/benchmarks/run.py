@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.encoders import Encoder
+from data_prep.embedding.encoders import Encoder
 from data_prep.text import TextTemplate
 from recsys.benchmarks.amazon import (
     Category,

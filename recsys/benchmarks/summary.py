@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
-from data_prep.files import written_aside
+from data_prep.storage.files import written_aside
 from recsys.benchmarks.cells import BASELINES
 from recsys.benchmarks.pictures import draw_rows
 from recsys.benchmarks.presets import MODELS

@@ -1,13 +1,14 @@
 """Micro-batches: a thread does the work of many requests."""
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from data_prep.embedding.batch_invariance import computing_threads
 
 __all__ = ["Batcher"]
 
@@ -50,7 +51,7 @@ class Batcher(Generic[J, R]):
                 an error is that of one job.
             most: size of a batch; a job that is larger makes one alone.
             wait: seconds that a batch which is not full waits for more jobs.
-            start: called first in each thread.
+            start: called first in each thread, of which each is one of torch's.
             for_all: errors of `work` that concern every job, which are not tried alone.
             began: hears, at a batch's start, each job's seconds of waiting, and the batch's size.
             threads: how many batches are done at a time.
@@ -65,10 +66,7 @@ class Batcher(Generic[J, R]):
         self._free = threads
         self._begun: deque[tuple[list[_Waiting[J, R]], Future[Sequence[R | Exception]]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._threads = ThreadPoolExecutor(threads, f"semid-{name}", initializer=start)
-        all_there = threading.Barrier(threads)
-        for started in [self._threads.submit(all_there.wait) for _ in range(threads)]:
-            started.result()
+        self._threads = computing_threads(threads, f"semid-{name}", start)
 
     @property
     def waiting(self) -> int:

@@ -14,7 +14,7 @@ class Capacity:
         timeout: seconds until a request is answered 503.
         texts: that are encoded at a time, shared by the encoder's threads.
         wait: seconds that a batch which is not full waits for more.
-        threads: that encode texts, each on one core; 0 for as many as torch finds cores.
+        threads: that encode texts, each on one core; 0 for as many as the process may use.
     """
 
     queue: int = 4096

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from data_prep.files import written_aside
+from data_prep.storage.files import written_aside
 from service.registry.changes import Anchor
 
 __all__ = ["IndexContents", "read_index", "write_index"]

@@ -6,11 +6,11 @@ from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
+from data_prep.embedding.batch_invariance import usable_threads
 from service.engine.admission import Admission
 from service.engine.batching import Batcher
 from service.engine.capacity import Capacity
@@ -36,7 +36,7 @@ class Tokenizing:
     """What requests await: each stage is one thread, the encoder one a core, that serves them all.
 
     An item's answer is the same whatever is tokenized beside it: vectors do not depend on the batch
-    (`data_prep.embed`), nor do codes (`tokenizer.pipeline`), and the registry decides.
+    (`data_prep.embedding.embed`), nor do codes (`tokenizer.pipeline`), and the registry decides.
 
     Attributes:
         admission: counts the items of requests that tokenize.
@@ -54,14 +54,13 @@ class Tokenizing:
         self.admission = Admission(pace.queue, pace.timeout)
         self.reads = Admission(pace.queue, pace.timeout)
         began, down = telemetry.began, (OperationalError, NoConnectionError)
-        threads = pace.threads or torch.get_num_threads()
+        threads = pace.threads or usable_threads()
         self._part = max(1, pace.texts // threads)
         self._reader = Batcher(
             "registry", self._read, MOST_LOOKED_UP, pace.wait,
             for_all=down, began=began("registry"),
         )  # fmt: skip
-        # Each thread of ours is one of torch's, and so are those that the process makes later:
-        # blocks of the tokenizer are small, and texts are encoded quicker side by side than by
+        # Blocks of the tokenizer are small, and texts are encoded quicker side by side than by
         # threads that wait for each other.
         self._writer = Batcher(
             "tokenizer", self._write, MOST_REGISTERED, pace.wait,
@@ -69,7 +68,7 @@ class Tokenizing:
         )  # fmt: skip
         self._encoder = Batcher(
             "encoder", self._embed, self._part, pace.wait,
-            start=lambda: torch.set_num_threads(1), began=began("encode"), threads=threads,
+            began=began("encode"), threads=threads,
         )  # fmt: skip
         telemetry.depth("registry", lambda: self._reader.waiting)
         telemetry.depth("quantize", lambda: self._writer.waiting)
@@ -134,7 +133,6 @@ class Tokenizing:
             stage.close()
 
     def _begin_to_write(self) -> None:
-        torch.set_num_threads(1)
         # What a first call prepares is not for a request to wait for.
         self.catalogue.pipeline.tokenize(self.catalogue.pipeline.any_vector()[None, :])
 
@@ -157,7 +155,7 @@ class Tokenizing:
     def _embed(self, jobs: Sequence[Sequence[ItemToRegister]]) -> list[NDArray[np.float32]]:
         items = [item for job in jobs for item in job]
         with self._timed("encode"):
-            vectors = self.catalogue.pipeline.embed([item.text for item in items])
+            vectors = self.catalogue.pipeline.embed([item.text for item in items], threads=1)
         self.catalogue.pipeline.check(vectors, [item.item_id for item in items])
         ends = list(accumulate(len(job) for job in jobs))
         return np.split(vectors, ends[:-1])

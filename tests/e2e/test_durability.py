@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from data_prep.files import written_aside
+from data_prep.storage.files import written_aside
 from service.registry import open_database
 from service.registry.reader import RegistryReader
 from service.registry.tokenizers import default_tokenizer

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from data_prep.encoders import Encoder
+from data_prep.embedding.encoders import Encoder
 from data_prep.text import TextTemplate
 from tests.conftest import SMALL
 from tests.e2e.server import run_semid, serving

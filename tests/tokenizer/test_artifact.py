@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from data_prep.encoders import Encoder
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.text import TextTemplate
 from tests.conftest import SMALL

@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.devices import resolve_device
+from data_prep.embedding.devices import resolve_device
 from data_prep.errors import InputError
 from tokenizer.ids.semantic_id import Codes
 from tokenizer.index.decoded_index import DecodedIndex
@@ -105,7 +105,7 @@ class SemanticIndex:
 
 
 def resolve_index_device(name: str) -> str:
-    """Return the device that searches an index, as `data_prep.devices.resolve_device`.
+    """Return the device that searches an index, as `data_prep.embedding.devices.resolve_device`.
 
     `auto` is a GPU where torch and FAISS both see one.
 

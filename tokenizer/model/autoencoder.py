@@ -1,12 +1,19 @@
 """Content vector → latent → residual codes → reconstructed vector."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from data_prep.batch_invariance import alike, blockwise
+from data_prep.embedding.batch_invariance import (
+    Function,
+    blockwise,
+    differs_on_one_thread,
+    identical_block_sizes,
+    one_thread,
+)
 from tokenizer.config import AutoencoderConfig, QuantizerConfig
 from tokenizer.model.networks import NETWORKS
 from tokenizer.model.residual import ResidualQuantizer
@@ -39,6 +46,13 @@ class AutoencoderOutput:
     loss: Tensor
 
 
+class _Blocks(NamedTuple):
+    """Sizes of blocks, and whether they are computed on one thread where there are several."""
+
+    sizes: tuple[int, ...]
+    alone: bool
+
+
 class Autoencoder(nn.Module):
     """Encoder, residual stack, decoder, over standardised vectors.
 
@@ -65,7 +79,7 @@ class Autoencoder(nn.Module):
         self.quantizer = ResidualQuantizer(
             [level(quantizer, self.network.latent) for _ in range(quantizer.levels)]
         )
-        self._sizes: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._seen: dict[tuple[object, ...], _Blocks] = {}
 
     @property
     def encoder(self) -> nn.Module:
@@ -104,12 +118,12 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def latents(self, vectors: Tensor) -> Tensor:
         """Return the latents (n, d) of raw vectors (n, D), the same, bit for bit, in any batch."""
-        return blockwise(self._latents, vectors, self._blocks("latents"))
+        return self._in_blocks("latents", self._latents, vectors)
 
     @torch.no_grad()
     def encode_latents(self, latents: Tensor) -> Tensor:
         """Return the codes (n, L) of latents (n, d), the same in any batch."""
-        return blockwise(self.quantizer.encode, latents, self._blocks("codes"))
+        return self._in_blocks("codes", self.quantizer.encode, latents)
 
     @torch.no_grad()
     def encode(self, vectors: Tensor) -> Tensor:
@@ -119,7 +133,7 @@ class Autoencoder(nn.Module):
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Return the reconstructed raw vectors (n, D) of codes (n, L), the same in any batch."""
-        return blockwise(self._decoded, codes, self._blocks("decoded"))
+        return self._in_blocks("decoded", self._decoded, codes)
 
     def _latents(self, vectors: Tensor) -> Tensor:
         latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
@@ -129,33 +143,49 @@ class Autoencoder(nn.Module):
         decoded: Tensor = self.decoder(self.quantizer.decode(codes))
         return decoded * self.scale + self.mean
 
-    def _blocks(self, what: Pass) -> tuple[int, ...]:
-        """Return the sizes of blocks that give a row the same bits on this machine, seen once."""
+    def _in_blocks(self, what: Pass, function: Function, rows: Tensor) -> Tensor:
+        blocks = self._blocks(what)
+        with one_thread() if blocks.alone else nullcontext():
+            return blockwise(function, rows, blocks.sizes)
+
+    def _blocks(self, what: Pass) -> _Blocks:
+        """Return the blocks that give a row the same bits on this machine, seen once."""
         if self.training:
-            return self._tried(what)[:1]
+            return _Blocks(self._tried(what)[:1], alone=False)
         key = (what, self.mean.device, self.mean.dtype, torch.get_num_threads())
-        if key not in self._sizes:
-            self._sizes[key] = self._alike(what)
-        return self._sizes[key]
+        if key not in self._seen:
+            self._seen[key] = self._see(what)
+        return self._seen[key]
 
     def _tried(self, what: Pass) -> tuple[int, ...]:
         if self.mean.device.type != "cpu":
             return (GPU_BLOCK,)
         return CODING_BLOCKS if what == "codes" else BLOCKS
 
-    def _alike(self, what: Pass) -> tuple[int, ...]:
-        sizes = self._tried(what)
-        noise = torch.randn(
-            max(NOISE, sizes[0]), self.dimension, generator=torch.Generator().manual_seed(0)
+    def _see(self, what: Pass) -> _Blocks:
+        """Compare blocks on one thread, and then those on as many as there are with these."""
+        # A beam's products have more rows than its block.
+        beam = what == "codes" and self.quantizer.beam > 1
+        sizes = self._tried(what)[:1] if beam else self._tried(what)
+        with one_thread():
+            compared = self._compared(what)
+            for function, rows in compared:
+                sizes = identical_block_sizes(function, rows, sizes)
+        alone = any(
+            differs_on_one_thread(function, rows, size)
+            for function, rows in compared
+            for size in sizes
         )
+        return _Blocks(sizes, alone)
+
+    def _compared(self, what: Pass) -> list[tuple[Function, Tensor]]:
+        """Return functions whose rows decide a pass's, with noise for them."""
+        rows = max(NOISE, self._tried(what)[0])
+        noise = torch.randn(rows, self.dimension, generator=torch.Generator().manual_seed(0))
         vectors = noise.to(self.mean) * self.scale + self.mean
         if what == "latents":
-            return alike(self._latents, vectors, sizes)
+            return [(self._latents, vectors)]
         latents = self.latents(vectors)
         if what == "decoded":
-            return alike(self._decoded, self.encode_latents(latents), sizes)
-        # A beam's products have more rows than its block.
-        sizes = sizes if self.quantizer.beam == 1 else sizes[:1]
-        for level in self.quantizer.stages:
-            sizes = alike(level.compared, latents, sizes)
-        return sizes
+            return [(self._decoded, self.encode_latents(latents))]
+        return [(level.compared, latents) for level in self.quantizer.stages]

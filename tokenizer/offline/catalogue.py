@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_prep.embed import EmbeddingCache
+from data_prep.embedding.embed import EmbeddingCache
 from data_prep.progress import Progress
 from data_prep.tables import check_vectors, join_vectors
 from tokenizer.config import CATALOGUE_BATCH

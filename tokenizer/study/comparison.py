@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_prep.devices import full_precision
+from data_prep.embedding.devices import full_precision
 from data_prep.errors import InputError
-from data_prep.files import written_aside
 from data_prep.progress import Progress
-from data_prep.record import run_record, trained_on
+from data_prep.storage.files import written_aside
+from data_prep.storage.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.study.meaning import neighbours_kept, prefix_meaning

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from data_prep.files import written_aside
+from data_prep.storage.files import written_aside
 
 __all__ = ["load_checkpoint", "module_state", "restore_module", "save_checkpoint"]
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_prep.devices import full_precision
-from data_prep.encoders import Encoder
+from data_prep.embedding.devices import full_precision
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
-from data_prep.record import library_versions, run_record, trained_on
+from data_prep.storage.record import library_versions, run_record, trained_on
 from data_prep.text import TextTemplate
 from tokenizer import artifact
 from tokenizer.config import FitConfig
@@ -52,8 +52,8 @@ def fit(
         data_fingerprint: SHA-256 of the catalogue.
         baseline: train FAISS's residual quantizer on the same vectors and report it beside.
         policy: what tells items with the same codes apart.
-        device: where it is trained, as `data_prep.devices.resolve_device` returns it; FAISS's own
-            trainings are on the CPU everywhere.
+        device: where it is trained, as `data_prep.embedding.devices.resolve_device` returns it;
+            FAISS trains on the CPU everywhere.
 
     Raises:
         InputError: a configuration that cannot be built; fewer than two items; vectors that

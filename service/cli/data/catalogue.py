@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_prep.embed import EmbeddingCache, default_cache_folder, embed
-from data_prep.encoders import Encoder
+from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_vectors
 from data_prep.tables import join_vectors
@@ -25,7 +25,11 @@ def open_cache(folder: Path | None) -> EmbeddingCache:
 
 
 def vectors_of_texts(
-    items: pl.DataFrame, template: TextTemplate, encoder: Encoder, cache: Path | None
+    items: pl.DataFrame,
+    template: TextTemplate,
+    encoder: Encoder,
+    cache: Path | None,
+    threads: int | None = None,
 ) -> NDArray[np.float32]:
     """Return the vectors (n, D) of the items' texts, with a progress bar.
 
@@ -34,7 +38,7 @@ def vectors_of_texts(
     """
     texts = template.render_all(items.iter_rows(named=True))
     with open_cache(cache) as kept, bar(f"embedding with {encoder.name}", len(texts)) as progress:
-        return embed(texts, encoder, kept, progress)
+        return embed(texts, encoder, kept, progress, threads)
 
 
 def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:

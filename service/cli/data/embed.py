@@ -31,6 +31,15 @@ def embed(
     column: ColumnOption = None,
     category_separator: CategorySeparatorOption = ">",
     cache: CacheOption = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Texts are encoded side by side by so many threads.",
+            show_default="the cores that the process may use",
+        ),
+    ] = None,
 ) -> None:
     """Write the vectors of a catalogue's texts, to look at or to use elsewhere.
 
@@ -38,17 +47,17 @@ def embed(
     """
     import polars as pl
 
-    from data_prep.devices import resolve_device
-    from data_prep.encoders import load_encoder
-    from data_prep.files import check_writable, written_aside
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.readers.catalogue import read_items
+    from data_prep.storage.files import check_writable, written_aside
     from service.cli.data.catalogue import template_of, vectors_of_texts
 
     device = resolve_device(device)
     frame = read_items(items, column_map(column), category_separator)
     check_writable(out)
     template = template_of([name.strip() for name in text_fields.split(",")], frame)
-    vectors = vectors_of_texts(frame, template, load_encoder(encoder, device), cache)
+    vectors = vectors_of_texts(frame, template, load_encoder(encoder, device), cache, threads)
     table = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(out) as path:
         table.write_parquet(path)

@@ -38,10 +38,10 @@ def amazon(
     """
     import polars as pl
 
-    from data_prep.files import check_writable, written_aside
     from data_prep.readers.amazon import read_category
-    from data_prep.record import file_digest, run_record
     from data_prep.sequences import leave_one_out
+    from data_prep.storage.files import check_writable, written_aside
+    from data_prep.storage.record import file_digest, run_record
 
     started = time.perf_counter()
     check_writable(out, TABLES)
@@ -105,9 +105,9 @@ def training(
     --ids beauty-ids.parquet --tokenizer tokenizers/beauty --out data/beauty/training.safetensors
     """
     from data_prep.errors import InputError
-    from data_prep.files import written_aside
     from data_prep.readers.catalogue import read_table, read_vectors
-    from data_prep.record import file_digest
+    from data_prep.storage.files import written_aside
+    from data_prep.storage.record import file_digest
     from recsys.data.preparation import prepare_reported
     from tokenizer.pipeline import Pipeline
 
@@ -154,8 +154,8 @@ def catalog(
     Example: semid prepare catalog products.csv --column item_id=sku --column title=name --out
     data/shop
     """
-    from data_prep.files import written_aside
     from data_prep.readers.catalogue import read_items
+    from data_prep.storage.files import written_aside
 
     items = read_items(source, column_map(column), category_separator)
     with written_aside(out / "items.parquet") as path:

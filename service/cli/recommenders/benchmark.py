@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.embedding.encoders import DEFAULT_ENCODER
 from service.cli.terminal.console import Bar, bar, errors, output
 from service.cli.terminal.options import (
     CacheOption,
@@ -76,11 +76,11 @@ def amazon(
     Example: semid benchmark amazon data/amazon --categories Beauty --quantizers grit,rqvae
     --seeds 3 --out bench/beauty
     """
-    from data_prep.devices import resolve_device
-    from data_prep.embed import embed
-    from data_prep.encoders import load_encoder
-    from data_prep.files import check_writable
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.embedding.embed import embed
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.names import check_name
+    from data_prep.storage.files import check_writable
     from data_prep.text import TextTemplate
     from recsys.benchmarks.amazon import categories_in
     from recsys.benchmarks.presets import PRESETS

@@ -50,11 +50,11 @@ def train(
 
     import torch
 
-    from data_prep.devices import resolve_device
-    from data_prep.files import check_writable
+    from data_prep.embedding.devices import resolve_device
     from data_prep.names import check_name
-    from data_prep.record import run_record
     from data_prep.storage.durable import recover
+    from data_prep.storage.files import check_writable
+    from data_prep.storage.record import run_record
     from recsys.benchmarks.presets import PRESETS
     from recsys.data.dataset import SequenceDataset
     from recsys.models.shapes import build_model
@@ -120,8 +120,8 @@ def evaluate(
     """
     import torch
 
-    from data_prep.devices import resolve_device
-    from data_prep.files import written_aside
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.storage.files import written_aside
     from recsys.data.dataset import SequenceDataset
     from recsys.recommender import Recommender
 

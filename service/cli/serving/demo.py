@@ -37,8 +37,8 @@ def demo(
     What stands in --out from an earlier run is used again.
     """
     from data_prep.demo import demo_interactions, demo_items
-    from data_prep.devices import resolve_device
-    from data_prep.files import check_writable, written_aside
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.storage.files import check_writable, written_aside
     from service.cli.serving.serve import listening, run
     from service.settings import ServeSettings, resolve
 
@@ -69,9 +69,9 @@ def demo(
 def _fit(
     items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig, device: str
 ) -> None:
-    from data_prep.encoders import load_encoder
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.record import file_digest
+    from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
@@ -106,7 +106,7 @@ def _fit(
 
 def _tokenize(items: "pl.DataFrame", out: Path, device: str) -> str:
     """Write the IDs and return the tokenizer's fingerprint."""
-    from data_prep.files import written_aside
+    from data_prep.storage.files import written_aside
     from service.cli.data.catalogue import open_cache
     from tokenizer.offline.catalogue import tokenize_catalogue
     from tokenizer.pipeline import Pipeline

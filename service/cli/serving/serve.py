@@ -135,9 +135,8 @@ def serve(
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Threads that encode texts, each on one core; 0 takes all cores of the machine. "
-            "Say so where a container may use fewer.",
-            show_default="0",
+            help="Threads that encode texts, each on one core.",
+            show_default="the cores that the process may use",
         ),
     ] = None,
     device: DeviceSetting = None,
@@ -214,7 +213,7 @@ def run(
     Raises:
         InputError: one of them cannot be used; the database is then as it was.
     """
-    from data_prep.devices import resolve_device
+    from data_prep.embedding.devices import resolve_device
     from recsys.recommender import Recommender
     from service.http.app import create_app, create_health_app
     from service.http.security.guard import Access

@@ -27,7 +27,7 @@ def map_ids(
     """
     import polars as pl
 
-    from data_prep.files import check_writable, written_aside
+    from data_prep.storage.files import check_writable, written_aside
     from service.registry import open_database
     from service.registry.id_map import mapped_ids
     from service.registry.tokenizers import named_tokenizer
@@ -61,7 +61,7 @@ def export(
 
     Example: semid export --out registry.parquet
     """
-    from data_prep.files import check_writable, written_aside
+    from data_prep.storage.files import check_writable, written_aside
     from service.registry import open_database
     from service.registry.exchange import export_registry
     from service.settings import database_url
@@ -83,7 +83,7 @@ def import_(
 
     Example: semid import registry.parquet --database postgresql+psycopg://semid@db/semid
     """
-    from data_prep.files import existing_file
+    from data_prep.storage.files import existing_file
     from service.registry import open_database
     from service.registry.exchange import import_registry
     from service.settings import database_url

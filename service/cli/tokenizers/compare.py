@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.embedding.encoders import DEFAULT_ENCODER
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
     CacheOption,
@@ -129,12 +129,12 @@ def _run(
     import json
     from dataclasses import replace
 
-    from data_prep.devices import resolve_device
-    from data_prep.encoders import load_encoder
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.files import check_writable, written_aside
     from data_prep.readers.catalogue import read_items
-    from data_prep.record import file_digest
+    from data_prep.storage.files import check_writable, written_aside
+    from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
     from tokenizer.options import check_training, fitted_to_size, with_options

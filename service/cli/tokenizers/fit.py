@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from data_prep.encoders import DEFAULT_ENCODER
+from data_prep.embedding.encoders import DEFAULT_ENCODER
 from data_prep.text import DEFAULT_FIELDS
 from service.cli.terminal.console import bar, errors, output
 from service.cli.terminal.options import (
@@ -154,13 +154,13 @@ def fit(
         },
     )
 
-    from data_prep.devices import resolve_device
-    from data_prep.encoders import load_encoder
+    from data_prep.embedding.devices import resolve_device
+    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.files import check_writable
     from data_prep.readers.catalogue import read_items
-    from data_prep.record import file_digest
     from data_prep.storage.durable import recover
+    from data_prep.storage.files import check_writable
+    from data_prep.storage.record import file_digest
     from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import FILES

@@ -46,8 +46,8 @@ def report(
     Example: semid report tokenizers/beauty --items data/beauty/items.parquet --ids
     beauty-ids.parquet --out beauty.html
     """
-    from data_prep.files import check_writable, written_aside
     from data_prep.readers.catalogue import read_items, read_vectors
+    from data_prep.storage.files import check_writable, written_aside
     from service.cli.data.catalogue import open_cache
     from tokenizer.artifact import load
     from tokenizer.offline.catalogue import tokenize_catalogue

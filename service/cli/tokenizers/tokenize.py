@@ -50,9 +50,9 @@ def tokenize(
     Example: semid tokenize data/beauty/items.parquet --tokenizer tokenizers/beauty --out
     beauty-ids.parquet
     """
-    from data_prep.devices import resolve_device
-    from data_prep.files import check_writable, written_aside
+    from data_prep.embedding.devices import resolve_device
     from data_prep.readers.catalogue import read_items, read_vectors
+    from data_prep.storage.files import check_writable, written_aside
     from service.cli.data.catalogue import open_cache
     from tokenizer.offline.catalogue import tokenize_catalogue
     from tokenizer.offline.id_table import check_keeps, read_ids

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from data_prep.errors import InputError
-from data_prep.files import existing_file, written_aside
+from data_prep.storage.files import existing_file, written_aside
 
 __all__ = ["SCOPES", "ApiKey", "KeyRing", "Scope", "add_key", "read_keys", "revoke_key"]
 

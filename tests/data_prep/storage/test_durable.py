@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.files import check_writable, existing_file, written_aside
 from data_prep.storage import durable
 from data_prep.storage.durable import put_in_place, recover, workplace
+from data_prep.storage.files import check_writable, existing_file, written_aside
 
 # Replaces a folder, and dies as if the power went before its n-th call that changes the disk.
 WRITER = """
 import os, sys
 from pathlib import Path
 from data_prep.storage import durable
-from data_prep.files import written_aside
+from data_prep.storage.files import written_aside
 
 left = int(sys.argv[2])
 

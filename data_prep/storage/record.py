@@ -37,7 +37,7 @@ def trained_on(device: str) -> dict[str, str]:
     """Return what decides the last bits of a training: device, processor, torch and FAISS.
 
     Args:
-        device: as `data_prep.devices.resolve_device` returns it.
+        device: as `data_prep.embedding.devices.resolve_device` returns it.
     """
     import torch
 

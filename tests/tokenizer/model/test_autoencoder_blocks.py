@@ -1,4 +1,4 @@
-"""Blocks: a row's result is that of the largest, whatever is beside it."""
+"""A tokenizer's network and search: the same latents, codes and vectors in any batch."""
 
 from functools import reduce
 
@@ -6,61 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data_prep.batch_invariance import alike, blockwise
 from tokenizer.config import AutoencoderConfig, QuantizerConfig
 from tokenizer.model.autoencoder import BLOCKS, NOISE, Autoencoder
 from tokenizer.quantizers.base import quantizer as quantizer_module
-
-SIZES = (64, 32, 8)
-
-
-@pytest.mark.parametrize(
-    ("rows", "blocks"),
-    [
-        (0, [8]),
-        (1, [8]),
-        (8, [8]),
-        (9, [32]),
-        (33, [64]),
-        (64, [64]),
-        (72, [64, 8]),
-        (140, [64, 64, 32]),
-    ],
-)
-def test_what_is_left_has_the_smallest_block_that_holds_it(rows: int, blocks: list[int]) -> None:
-    seen: list[int] = []
-
-    def doubled(block: Tensor) -> Tensor:
-        seen.append(len(block))
-        return 2 * block
-
-    given = torch.arange(3.0 * rows).view(rows, 3)
-    assert torch.equal(blockwise(doubled, given, SIZES), 2 * given)
-    assert seen == blocks
-
-
-def test_a_size_that_gives_other_bits_is_left_out() -> None:
-    noise = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
-
-    def summed(block: Tensor) -> Tensor:
-        """Sum the terms of a row, in the other order where the block is of 32 rows."""
-        terms = block.unbind(1)
-        return reduce(torch.add, terms[::-1] if len(block) == 32 else terms)
-
-    assert alike(summed, noise, SIZES) == (64, 8)
-    assert alike(lambda block: block * 2, noise, SIZES) == SIZES
-    assert alike(lambda block: block + len(block), noise, SIZES) == (64,)
-
-
-def test_rows_go_one_by_one_where_their_place_matters() -> None:
-    noise = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
-
-    def placed(block: Tensor) -> Tensor:
-        return block * torch.arange(1, len(block) + 1).unsqueeze(1)
-
-    assert alike(placed, noise, SIZES) == (1,)
-    assert torch.equal(blockwise(placed, noise, (1,)), noise)
-    assert blockwise(placed, noise[:0], (1,)).shape == (0, 5)
 
 
 def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
@@ -105,7 +53,7 @@ def test_a_codebook_whose_products_change_with_the_block_has_its_own_sizes(
         return half_norms - summed
 
     monkeypatch.setattr(quantizer_module, "half_distances", otherwise)
-    assert _started("ste")._blocks("codes") == (512, 128)
+    assert _started("ste")._blocks("codes").sizes == (512, 128)
 
 
 def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
@@ -117,7 +65,7 @@ def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
     model.network.encoder = Counts()
     vectors = torch.randn(200, 16)
     assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])
-    assert model._blocks("latents") == BLOCKS[:1]
+    assert model._blocks("latents").sizes == BLOCKS[:1]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
@@ -127,3 +75,23 @@ def test_another_precision_has_sizes_of_its_own(dtype: torch.dtype) -> None:
     model.to(dtype)
     vectors = torch.randn(100, 96, dtype=dtype)
     assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])
+
+
+def test_a_pass_whose_bits_change_with_threads_runs_on_one() -> None:
+    class Counts(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.get_num_threads() * 1e-3
+
+    model = Autoencoder(16, AutoencoderConfig(network="identity"), QuantizerConfig("fsq")).eval()
+    model.network.encoder = Counts()
+    vectors = torch.randn(200, 16)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(model.latents(vectors))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*found)

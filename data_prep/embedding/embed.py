@@ -3,7 +3,9 @@
 import hashlib
 import os
 import sqlite3
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -12,13 +14,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.encoders import Encoder
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.progress import Progress
 
 __all__ = ["EmbeddingCache", "default_cache_folder", "embed"]
 
-BATCH = 64
+BATCH = 32
+THREADS = 1024  # the most that may be asked for
 
 
 def embed(
@@ -26,15 +29,25 @@ def embed(
     encoder: Encoder,
     cache: "EmbeddingCache | None" = None,
     progress: Progress | None = None,
+    threads: int | None = None,
 ) -> NDArray[np.float32]:
     """Encode texts, in float32, with every text's vector independent of the others.
 
     Texts that repeat are encoded once; texts that the cache has are not encoded at all, and new
     vectors enter the cache batch by batch, so that a run that was stopped goes on where it was.
 
+    Args:
+        threads: how many batches are encoded side by side; as many as the process has cores
+            without.
+
     Returns:
         (len(texts), encoder.dimension) float32.
+
+    Raises:
+        InputError: `threads` is not from 1 to 1,024.
     """
+    if threads is not None and not 1 <= threads <= THREADS:
+        raise InputError(f"{threads} threads cannot encode; give 1 to {THREADS:,}")
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
     rows: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
@@ -47,8 +60,7 @@ def embed(
         missing = [text for text in missing if text not in known]
     if progress is not None:
         progress(len(texts) - sum(len(rows[text]) for text in missing))
-    for length, batch in _batches(missing, encoder):
-        encoded = encoder.encode(batch, length)
+    for batch, encoded in _encoded(missing, encoder, threads):
         for text, vector in zip(batch, encoded, strict=True):
             vectors[rows[text]] = vector
         if cache is not None:
@@ -56,6 +68,36 @@ def embed(
         if progress is not None:
             progress(sum(len(rows[text]) for text in batch))
     return vectors
+
+
+def _encoded(
+    texts: Sequence[str], encoder: Encoder, threads: int | None
+) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+    """Yield batches with their vectors, in the order of `_batches`."""
+    import torch
+
+    from data_prep.embedding.batch_invariance import computing_threads, usable_threads
+
+    batches = list(_batches(texts, encoder))
+    workers = min(threads or usable_threads(), len(batches))
+    if workers < 2:
+        yield from ((batch, encoder.encode(batch, length)) for length, batch in batches)
+        return
+    running: deque[tuple[list[str], Future[NDArray[np.float32]]]] = deque()
+    with computing_threads(workers, "semid-encode") as pool:
+        torch.set_num_threads(torch.get_num_threads())  # for threads that are made later
+        try:
+            for length, batch in batches:
+                running.append((batch, pool.submit(encoder.encode, batch, length)))
+                if len(running) > 2 * workers:
+                    batch_done, done = running.popleft()
+                    yield batch_done, done.result()
+            while running:
+                batch_done, done = running.popleft()
+                yield batch_done, done.result()
+        finally:
+            for _, left in running:
+                left.cancel()
 
 
 def _batches(texts: Sequence[str], encoder: Encoder) -> Iterator[tuple[int, list[str]]]:
@@ -79,7 +121,7 @@ def default_cache_folder() -> Path:
 
 
 class EmbeddingCache:
-    """Vectors by SHA-256 of encoder name, revision and text, in one SQLite file.
+    """Vectors by SHA-256 of encoder name, revision, arithmetic and text, in one SQLite file.
 
     Several processes may share it: a vector is a function of its key.
     """
@@ -144,4 +186,6 @@ class EmbeddingCache:
 
 
 def _key(encoder: Encoder, text: str) -> bytes:
-    return hashlib.sha256(f"{encoder.name}\0{encoder.revision}\0{text}".encode()).digest()
+    """Digest what decides a vector to the last bit: a cache may be used by several machines."""
+    parts = (encoder.name, encoder.revision, encoder.arithmetic, text)
+    return hashlib.sha256("\0".join(parts).encode()).digest()

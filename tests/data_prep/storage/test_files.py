@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.errors import InputError
-from data_prep.files import check_writable, written_aside
+from data_prep.storage.files import check_writable, written_aside
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

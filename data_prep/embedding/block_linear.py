@@ -1,0 +1,74 @@
+"""Linear layers of a text encoder, computed in blocks of rows that give a row the same bits."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from data_prep.embedding.batch_invariance import BlockSizes, blockwise
+
+__all__ = ["BlockLinear", "use_blocks"]
+
+LARGEST = 256  # rows a product: more are not quicker
+STEP = 8  # a multiple of the rows of a text, which is padded so
+
+
+class BlockLinear(nn.Module):
+    """A linear layer of float32 on the CPU; a row's result does not depend on the other rows.
+
+    Its weights are laid out once for oneDNN, which takes a fifth less time than a plain layer, and
+    computes a block of any size at about the same speed.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.bias = linear.bias
+        self.packed = _packed(linear.weight)
+        self.weight = linear.weight if self.packed is None else self.packed
+        self.sizes: BlockSizes | None = None
+
+    def product(self, rows: Tensor) -> Tensor:
+        """Return rows (n, in) times the weights, in one product."""
+        if self.packed is None:
+            return nn.functional.linear(rows, self.weight, self.bias)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(  # noqa: SLF001 - what torch.compile calls
+            rows, self.packed, self.bias, "none", [], ""
+        )
+        return product
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.sizes is None:
+            raise RuntimeError("use_blocks sets a layer's sizes")
+        rows = x.reshape(-1, self.in_features)
+        product = blockwise(self.product, rows, self.sizes.of(len(rows)))
+        return product.view(*x.shape[:-1], self.out_features)
+
+
+def use_blocks(model: nn.Module) -> None:
+    """Put a `BlockLinear` in the place of each plain linear layer.
+
+    Layers of one shape share what was seen of their blocks. Call it on the thread, and with as many
+    threads of torch, as will compute.
+    """
+    sizes: dict[tuple[int, int, bool], BlockSizes] = {}
+    draw = torch.Generator().manual_seed(0)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is not nn.Linear:
+                continue
+            layer = BlockLinear(child)
+            shape = (child.in_features, child.out_features, child.bias is None)
+            if shape not in sizes:
+                noise = torch.randn(LARGEST, child.in_features, generator=draw)
+                sizes[shape] = BlockSizes(layer.product, noise, STEP)
+            layer.sizes = sizes[shape]
+            setattr(module, name, layer)
+
+
+def _packed(weight: Tensor) -> Any:
+    """Return the weights as oneDNN wants them; None where this torch has no oneDNN."""
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not (there and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+        return None
+    return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)  # noqa: SLF001
