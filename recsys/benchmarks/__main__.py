@@ -9,8 +9,8 @@ from pathlib import Path
 from data_prep.embedding.devices import resolve_device
 from data_prep.errors import InputError
 from recsys.benchmarks.cells import Cell, run_cell
-from recsys.benchmarks.presets import PRESETS
 from recsys.data.dataset import SequenceDataset
+from recsys.presets import PRESETS, preset_named
 from recsys.training.loop import Measurement
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
     given = parser.parse_args()
     device = resolve_device(given.device)
+    preset = preset_named(given.preset)
     for path in given.datasets:
         dataset = SequenceDataset.load(path)
         category, _, tokenizer = path.stem.partition("-")
@@ -38,15 +39,14 @@ def main() -> None:
         said = json.loads(notes.read_text()) if notes.is_file() else {}
         for model in given.model:
             for seed in range(given.seeds):
-                quantized = model in PRESETS[given.preset].models
-                quantized = quantized and PRESETS[given.preset].models[model].quantized
+                quantized = model in preset.models and preset.models[model].quantized
                 if tokenizer and not quantized:
                     raise InputError(
                         f"{model} reads no codes: train it on {category}.safetensors, whose record "
                         f"belongs beside the others"
                     )
                 cell = Cell(category, model, tokenizer if quantized else "", seed, given.cold)
-                record = run_cell(given.out, cell, given.preset, dataset, said, device, _told(cell))
+                record = run_cell(given.out, cell, preset, dataset, said, device, _told(cell))
                 metrics = record["metrics"]["all"]
                 print(f"{cell.name}: R@10 {metrics['recall@10']:.4f}")  # noqa: T201
 

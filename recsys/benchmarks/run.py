@@ -19,9 +19,9 @@ from recsys.benchmarks.amazon import (
     tokenizer_name,
 )
 from recsys.benchmarks.cells import BASELINES, Cell, run_cell
-from recsys.benchmarks.presets import PRESETS
 from recsys.benchmarks.summary import NOTES
 from recsys.data.dataset import SequenceDataset
+from recsys.presets import Preset
 from recsys.training.loop import Measurement
 from tokenizer.config import FitConfig
 
@@ -54,7 +54,7 @@ class Plan:
         cold: shares of items to hold out of training, each in cells of its own; 0 for none.
     """
 
-    preset: str
+    preset: Preset
     categories: dict[str, tuple[Path, Path]]
     models: tuple[str, ...]
     tokenizers: tuple[FitConfig, ...]
@@ -66,7 +66,7 @@ class Plan:
     @property
     def cells(self) -> list[Cell]:
         """All cells, those of one dataset together."""
-        known = PRESETS[self.preset].models
+        known = self.preset.models
         bare = [*BASELINES, *(name for name in self.models if not known[name].quantized)]
         coded = [name for name in self.models if known[name].quantized]
         rows = [("", name) for name in bare]

@@ -117,6 +117,10 @@ class Catalogue:
         ]
         return neighbours[:k]
 
+    def item(self, item_id: str) -> RegisteredItem | None:
+        """Return a registered item; its removal by another process is seen within seconds."""
+        return self.known.get(item_id) or self.registry.get([item_id]).get(item_id)
+
     def latent_of_item(self, item: RegisteredItem) -> NDArray[np.float32]:
         """Return the latent (d,) that an item's codes stand for."""
         codes = np.asarray([item.codes], dtype=np.uint16)

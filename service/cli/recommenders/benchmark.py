@@ -79,22 +79,20 @@ def amazon(
     from data_prep.embedding.devices import resolve_device
     from data_prep.embedding.embed import embed
     from data_prep.embedding.encoders import load_encoder
-    from data_prep.names import check_name
     from data_prep.storage.files import check_writable
     from data_prep.text import TextTemplate
     from recsys.benchmarks.amazon import categories_in
-    from recsys.benchmarks.presets import PRESETS
     from recsys.benchmarks.run import Plan, run_plan
     from recsys.benchmarks.summary import write_summary
+    from recsys.presets import preset_named
     from service.cli.data.catalogue import open_cache
     from tokenizer.config import FitConfig
     from tokenizer.options import check_training, fitted_to_size, with_options
 
-    check_name("preset", preset, PRESETS)
-    chosen = PRESETS[preset]
+    chosen = preset_named(preset)
     wanted = tuple(_names(models)) or chosen.default
     for name in wanted:
-        check_name("model", name, chosen.models)
+        chosen.model(name)
     given = dict(chosen.tokenizer) | option_map(options)
     configs = []
     usual = str(given.pop("levels", FitConfig().quantizer.levels))
@@ -106,7 +104,7 @@ def amazon(
             configs.append(config)
     device = resolve_device(device)
     plan = Plan(
-        preset,
+        chosen,
         categories_in(data, _names(categories)),
         wanted,
         tuple(configs),

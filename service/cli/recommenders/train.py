@@ -51,20 +51,17 @@ def train(
     import torch
 
     from data_prep.embedding.devices import resolve_device
-    from data_prep.names import check_name
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
     from data_prep.storage.record import run_record
-    from recsys.benchmarks.presets import PRESETS
     from recsys.data.dataset import SequenceDataset
     from recsys.models.shapes import build_model
+    from recsys.presets import preset_named
     from recsys.recommender import FILES, save_recommender
     from recsys.training.loop import Measurement
     from recsys.training.loop import train as train_model
 
-    check_name("preset", preset, PRESETS)
-    check_name("model", model, PRESETS[preset].models)
-    chosen = PRESETS[preset].models[model]
+    chosen = preset_named(preset).model(model)
     training = replace(_changed(chosen.training, option_map(options)), seed=seed)
     device = resolve_device(device)
     dataset = SequenceDataset.load(data)

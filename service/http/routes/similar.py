@@ -40,12 +40,12 @@ def similar(request: Request, catalogue: CatalogueDependency) -> SimilarAnswer:
 
 def _latent(query: SimilarQuery, catalogue: Catalogue) -> NDArray[np.float32]:
     if query.item_id is not None:
-        found = catalogue.registry.get([query.item_id])
-        if query.item_id not in found:
+        found = catalogue.item(query.item_id)
+        if found is None:
             raise ProblemError(
                 404, f"no item {query.item_id!r} is registered; POST it to /v1/tokenize"
             )
-        return catalogue.latent_of_item(found[query.item_id])
+        return catalogue.latent_of_item(found)
     try:
         if query.text is not None:
             return catalogue.latent_of_text(query.text)
