@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.settings import ServeSettings
+from service.cli.serving.options import ServeSettings
 from tests.audit import verdict
 
 ROOT = Path(__file__).parent.parent

@@ -7,8 +7,6 @@ from typing import Any
 from data_prep.errors import InputError
 from data_prep.names import check_name
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
-from tokenizer.model.networks import NETWORKS
-from tokenizer.quantizers import check_config
 
 __all__ = ["BOUNDS", "OPTIONS", "check_training", "fitted_to_size", "with_options"]
 
@@ -100,6 +98,10 @@ def check_training(config: FitConfig) -> None:
     Raises:
         InputError: an unknown name, or values that do not go together.
     """
+    # Here, not above: the help of commands reads OPTIONS and BOUNDS, and must not wait for torch.
+    from tokenizer.model.networks import NETWORKS
+    from tokenizer.quantizers import check_config
+
     for name, (least, most) in BOUNDS.items():
         part, default = OPTIONS[name]
         value = getattr(getattr(config, part) if part else config, name)

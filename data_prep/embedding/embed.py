@@ -115,9 +115,9 @@ def _batches(texts: Sequence[str], encoder: Encoder) -> Iterator[tuple[int, list
 
 def default_cache_folder() -> Path:
     """Return `$SEMID_CACHE`, else the user's cache folder for semid."""
-    if "SEMID_CACHE" in os.environ:
-        return Path(os.environ["SEMID_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "semid"
+    if own := os.environ.get("SEMID_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semid"
 
 
 class EmbeddingCache:

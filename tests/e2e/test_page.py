@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _served(folder: Path) -> tuple[object, ...]:
     return (
         "--tokenizer", folder / "tokenizer", "--ids", folder / "ids.parquet",
-        "--catalog", folder / "items.parquet", "--recommender", folder / "recommender",
+        "--catalogue", folder / "items.parquet", "--recommender", folder / "recommender",
         "--database", f"sqlite:///{folder / 'semid.db'}",
     )  # fmt: skip
 

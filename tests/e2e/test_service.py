@@ -48,7 +48,7 @@ def client(folder: Path, tmp_path: Path, database: str) -> Iterator[httpx.Client
     with (
         serving(
             tmp_path / "log", "--tokenizer", folder / "tok", "--database", database,
-            "--ids", folder / "first-ids.parquet", "--catalog", folder / "items.parquet",
+            "--ids", folder / "first-ids.parquet", "--catalogue", folder / "items.parquet",
         ) as address,
         httpx.Client(base_url=address, timeout=60) as client,
     ):  # fmt: skip

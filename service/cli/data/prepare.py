@@ -3,12 +3,13 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from service.cli.terminal.console import output
-from service.cli.terminal.options import CategorySeparatorOption, ColumnOption, column_map
+from service.cli.terminal.command import add_command
+from service.cli.terminal.console import output, working
+from service.cli.terminal.options import CatalogueOptions, QuietOption
+from service.settings import argument, option
 
 __all__ = ["app"]
 
@@ -16,18 +17,20 @@ app = typer.Typer(
     help="Bring data into the tables that the other commands read.", no_args_is_help=True
 )
 TABLES = ("items.parquet", "interactions.parquet", "sequences.parquet", "prepare.json")
-OutOption = Annotated[Path, typer.Option("--out", help="Folder for the tables.")]
 
 
-@app.command()
-def amazon(
-    reviews: Annotated[Path, typer.Option(help="reviews_<Category>_5.json.gz")],
-    metadata: Annotated[Path, typer.Option(help="meta_<Category>.json.gz")],
-    out: OutOption,
-    k_core: Annotated[
-        int, typer.Option(min=1, help="Least interactions of every user and item.")
-    ] = 5,
-) -> None:
+class AmazonSettings(QuietOption):
+    """What `semid prepare amazon` can be told."""
+
+    command = "prepare amazon"
+
+    reviews: Path = option("reviews_<Category>_5.json.gz")
+    metadata: Path = option("meta_<Category>.json.gz")
+    out: Path = option("Folder for the tables.")
+    k_core: int = option("Least interactions of every user and item.", 5, ge=1)
+
+
+def amazon(settings: AmazonSettings) -> None:
     """Read a category of the Amazon product data of 2014.
 
     Writes items.parquet, interactions.parquet (each user's events in time order, file order
@@ -44,9 +47,10 @@ def amazon(
     from data_prep.storage.record import file_digest, run_record
 
     started = time.perf_counter()
+    out = settings.out
     check_writable(out, TABLES)
-    with output.status("reading reviews and metadata"):
-        interactions, items = read_category(reviews, metadata, k_core)
+    with working("reading reviews and metadata"):
+        interactions, items = read_category(settings.reviews, settings.metadata, settings.k_core)
     described = interactions.filter(pl.col("item_id").is_in(items["item_id"].implode()))
     without = interactions["item_id"].n_unique() - described["item_id"].n_unique()
     counts = {
@@ -55,7 +59,7 @@ def amazon(
         "interactions": interactions.height,
         "items_without_metadata": without,
     }
-    digest = file_digest(reviews) + file_digest(metadata)
+    digest = file_digest(settings.reviews) + file_digest(settings.metadata)
     sequences = leave_one_out(interactions)
     short = counts["users"] - sequences.height
     with written_aside(out, TABLES) as folder:
@@ -74,28 +78,23 @@ def amazon(
         output.print(f"{without:,} items with interactions have no metadata, so no text")
 
 
-@app.command()
-def training(
-    events: Annotated[
-        Path,
-        typer.Argument(help="sequences.parquet, or interactions (.parquet) to be split by time."),
-    ],
-    items: Annotated[Path, typer.Option(help="The catalogue, items.parquet.")],
-    out: Annotated[Path, typer.Option(help="File for semid train (.safetensors).")],
-    ids: Annotated[
-        Path | None, typer.Option(help="IDs of semid tokenize, for models that read them.")
-    ] = None,
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(help="The IDs' tokenizer: codes then begin as what they stand for."),
-    ] = None,
-    vectors: Annotated[
-        Path | None, typer.Option(help="Content vectors (parquet: item_id, vector).")
-    ] = None,
-    most_unknown: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of events whose item may be unknown.")
-    ] = 0.0,
-) -> None:
+class TrainingSettings(QuietOption):
+    """What `semid prepare training` can be told."""
+
+    command = "prepare training"
+
+    events: Path = argument("sequences.parquet, or interactions (.parquet) to be split by time.")
+    items: Path = option("The catalogue, items.parquet.")
+    out: Path = option("File for semid train (.safetensors).")
+    ids: Path | None = option("IDs of semid tokenize, for models that read them.", None)
+    tokenizer: Path | None = option(
+        "The IDs' tokenizer: codes then begin as what they stand for.", None
+    )
+    vectors: Path | None = option("Content vectors (parquet: item_id, vector).", None)
+    most_unknown: float = option("Share of events whose item may be unknown.", 0.0, ge=0, le=1)
+
+
+def training(settings: TrainingSettings) -> None:
     """Bring histories and IDs into the one file that recommenders train on.
 
     Each user's last item tests, the one before validates, the others train. An event whose item is
@@ -111,53 +110,59 @@ def training(
     from recsys.data.preparation import prepare_reported
     from tokenizer.pipeline import Pipeline
 
-    given = None if ids is None else read_table(ids)
-    pipeline = None if tokenizer is None else Pipeline.load(tokenizer)
+    given = None if settings.ids is None else read_table(settings.ids)
+    pipeline = None if settings.tokenizer is None else Pipeline.load(settings.tokenizer)
     if pipeline is not None and given is not None and "tokenizer" in given.columns:
         other = given.filter(given["tokenizer"] != pipeline.fingerprint)
         if other.height:
             raise InputError(
-                f"{ids} has IDs of tokenizer {other['tokenizer'][0]}, and {tokenizer} is "
-                f"{pipeline.fingerprint}; give the one that made them"
+                f"{settings.ids} has IDs of tokenizer {other['tokenizer'][0]}, and "
+                f"{settings.tokenizer} is {pipeline.fingerprint}; give the one that made them"
             )
     dataset, dropped = prepare_reported(
-        read_table(events),
-        read_table(items),
+        read_table(settings.events),
+        read_table(settings.items),
         given,
-        None if vectors is None else read_vectors(vectors),
+        None if settings.vectors is None else read_vectors(settings.vectors),
         None if pipeline is None or given is None else pipeline.codebooks,
         0 if pipeline is None else pipeline.codebook_size,
-        most_unknown,
-        "+".join(file_digest(path) for path in (events, items)),
+        settings.most_unknown,
+        "+".join(file_digest(path) for path in (settings.events, settings.items)),
     )
-    with written_aside(out) as path:
+    with written_aside(settings.out) as path:
         dataset.save(path)
     output.print(
-        f"{out}: {dataset.n_users:,} users, {dataset.n_items:,} items, {len(dataset.events):,} "
-        f"events"
+        f"{settings.out}: {dataset.n_users:,} users, {dataset.n_items:,} items, "
+        f"{len(dataset.events):,} events"
     )
     for line in dropped.told():
         output.print(line)
 
 
-@app.command()
-def catalog(
-    source: Annotated[
-        Path, typer.Argument(help="Your catalogue: .parquet, .csv or .jsonl, the last two also .gz")
-    ],
-    out: OutOption,
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-) -> None:
+class CatalogueSettings(CatalogueOptions, QuietOption):
+    """What `semid prepare catalogue` can be told."""
+
+    command = "prepare catalogue"
+
+    source: Path = argument("Your catalogue: .parquet, .csv or .jsonl, the last two also .gz")
+    out: Path = option("Folder for the tables.")
+
+
+def catalogue(settings: CatalogueSettings) -> None:
     """Check a catalogue of your own and write it as items.parquet.
 
-    Example: semid prepare catalog products.csv --column item_id=sku --column title=name --out
+    Example: semid prepare catalogue products.csv --column item_id=sku --column title=name --out
     data/shop
     """
-    from data_prep.readers.catalogue import read_items
     from data_prep.storage.files import written_aside
 
-    items = read_items(source, column_map(column), category_separator)
-    with written_aside(out / "items.parquet") as path:
+    items = settings.read(settings.source)
+    with written_aside(settings.out / "items.parquet") as path:
         items.write_parquet(path)
-    output.print(f"{out / 'items.parquet'}: {items.height:,} items")
+    output.print(f"{settings.out / 'items.parquet'}: {items.height:,} items")
+
+
+add_command(app, amazon)
+add_command(app, training)
+add_command(app, catalogue)
+add_command(app, catalogue, "catalog", hidden=True)  # as it was spelled before

@@ -3,19 +3,19 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from data_prep.embedding.encoders import DEFAULT_ENCODER
+from service.cli.terminal.command import add_command
 from service.cli.terminal.console import Bar, bar, errors, output
 from service.cli.terminal.options import (
     CacheOption,
+    ConfigurationOption,
     DeviceOption,
     EncoderOption,
-    SetOption,
-    option_map,
+    QuietOption,
 )
+from service.settings import Commas, argument, option
 
 __all__ = ["app"]
 
@@ -24,49 +24,36 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def amazon(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder with reviews_NAME_5.json.gz and meta_NAME.json.gz, at any depth."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the benchmark; a later run goes on there.")],
-    preset: Annotated[
-        str, typer.Option(help="smoke (a minute), quick (a CPU), or paper (an accelerator).")
-    ] = "quick",
-    models: Annotated[
-        str, typer.Option(help="Names joined by commas.", show_default="the preset's")
-    ] = "",
-    quantizers: Annotated[str, typer.Option(help="Names joined by commas.")] = "grit",
-    levels: Annotated[
-        str, typer.Option(help="Codes of an item; several joined by commas.", show_default="4")
-    ] = "",
-    categories: Annotated[
-        str, typer.Option(help="Names joined by commas.", show_default="all that are there")
-    ] = "",
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each model.")] = 1,
-    cold: Annotated[
-        float,
-        typer.Option(
-            min=0, max=0.9, help="Also train with this share of the items held out altogether."
-        ),
-    ] = 0.0,
-    shared: Annotated[
-        bool, typer.Option(help="One tokenizer for all categories, or one each.")
-    ] = True,
-    prepare_only: Annotated[
-        bool,
-        typer.Option(
-            "--prepare-only", help="Stop before training; see python -m recsys.benchmarks."
-        ),
-    ] = False,
-    device: DeviceOption = "cpu",
-    options: SetOption = None,
-    encoder: EncoderOption = DEFAULT_ENCODER,
-    cache: CacheOption = None,
-) -> None:
+class AmazonSettings(DeviceOption, EncoderOption, CacheOption, ConfigurationOption, QuietOption):
+    """What `semid benchmark amazon` can be told."""
+
+    command = "benchmark amazon"
+    after_stop = "the same command goes on from the records in {out}"
+
+    data: Path = argument("Folder with reviews_NAME_5.json.gz and meta_NAME.json.gz, at any depth.")
+    out: Path = option("Folder of the benchmark; a later run goes on there.")
+    preset: str = option("smoke (a minute), quick (a CPU), or paper (an accelerator).", "quick")
+    models: Commas = option("Names joined by commas.", (), default_text="the preset's")
+    quantizers: Commas = option("Names joined by commas.", ("grit",), min_length=1)
+    levels: Commas = option("Codes of an item; several joined by commas.", (), default_text="4")
+    categories: Commas = option("Names joined by commas.", (), default_text="all that are there")
+    seeds: int = option("Seeds of each model.", 1, ge=1)
+    cold: float = option(
+        "Also train with this share of the items held out altogether.", 0.0, ge=0, le=0.9
+    )
+    shared: bool = option("One tokenizer for all categories, or one each.", True)
+    prepare_only: bool = option("Stop before training; see python -m recsys.benchmarks.", False)
+
+
+class TablesSettings(QuietOption):
+    """What `semid benchmark tables` can be told."""
+
+    command = "benchmark tables"
+
+    folder: Path = argument("Folder of a benchmark, with its records.")
+
+
+def amazon(settings: AmazonSettings) -> None:
     """Prepare, fit tokenizers, train, rank all items, and test: Amazon reviews of 2014.
 
     Every cell (category, model, tokenizer, seed) has a record that a later run takes as it is; a
@@ -76,7 +63,6 @@ def amazon(
     Example: semid benchmark amazon data/amazon --categories Beauty --quantizers grit,rqvae
     --seeds 3 --out bench/beauty
     """
-    from data_prep.embedding.devices import resolve_device
     from data_prep.embedding.embed import embed
     from data_prep.embedding.encoders import load_encoder
     from data_prep.storage.files import check_writable
@@ -89,34 +75,35 @@ def amazon(
     from tokenizer.config import FitConfig
     from tokenizer.options import check_training, fitted_to_size, with_options
 
-    chosen = preset_named(preset)
-    wanted = tuple(_names(models)) or chosen.default
+    out = settings.out
+    chosen = preset_named(settings.preset)
+    wanted = settings.models or chosen.default
     for name in wanted:
         chosen.model(name)
-    given = dict(chosen.tokenizer) | option_map(options)
+    given = dict(chosen.tokenizer) | settings.options
     configs = []
     usual = str(given.pop("levels", FitConfig().quantizer.levels))
-    for length in _names(levels) or [usual]:
-        for name in _names(quantizers):
+    for length in settings.levels or [usual]:
+        for name in settings.quantizers:
             changes = given | {"quantizer": name, "levels": length}
             config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
             configs.append(config)
-    device = resolve_device(device)
+    device = settings.torch_device()
     plan = Plan(
         chosen,
-        categories_in(data, _names(categories)),
+        categories_in(settings.data, settings.categories),
         wanted,
         tuple(configs),
-        seeds,
-        shared,
-        (0.0, cold) if cold else (0.0,),
+        settings.seeds,
+        settings.shared,
+        (0.0, settings.cold) if settings.cold else (0.0,),
         device,
     )
     check_writable(out / "summary.json")
     template = TextTemplate()
-    kind = load_encoder(encoder)
-    with _telling(len(plan.cells)) as teller, open_cache(cache) as vectors:
+    kind = load_encoder(settings.encoder)
+    with _telling(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
         records, notes = run_plan(
             plan,
             out,
@@ -124,26 +111,27 @@ def amazon(
             kind,
             lambda texts: embed(texts, kind, vectors, teller.counting(len(texts))),
             teller,
-            train=not prepare_only,
+            train=not settings.prepare_only,
         )
-    if prepare_only:
+    if settings.prepare_only:
         output.print(f"datasets are in {out / 'datasets'}")
         return
     output.print(write_summary(out, records, notes))
     output.print(f"kept in {out}")
 
 
-@app.command()
-def tables(
-    folder: Annotated[Path, typer.Argument(help="Folder of a benchmark, with its records.")],
-) -> None:
+def tables(settings: TablesSettings) -> None:
     """Write tables and pictures of all records that a folder holds, and train nothing.
 
     Example: semid benchmark tables bench/beauty
     """
     from recsys.benchmarks.summary import kept_records, write_summary
 
-    output.print(write_summary(folder, *kept_records(folder)))
+    output.print(write_summary(settings.folder, *kept_records(settings.folder)))
+
+
+add_command(app, amazon)
+add_command(app, tables)
 
 
 class _Telling:
@@ -180,7 +168,3 @@ class _Telling:
 def _telling(cells: int) -> Iterator[_Telling]:
     with bar("benchmark", cells) as progress:
         yield _Telling(progress)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

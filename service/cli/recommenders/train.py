@@ -3,38 +3,53 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from data_prep.errors import InputError
-from service.cli.terminal.console import bar, output
-from service.cli.terminal.options import DeviceOption, SetOption, option_map
+from service.cli.terminal.console import bar, output, print_json, working
+from service.cli.terminal.options import (
+    ConfigurationOption,
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+)
+from service.settings import argument, option
 
 if TYPE_CHECKING:
     from recsys.evaluation.full_ranking import RankingQuality
 
-__all__ = ["evaluate", "train"]
+__all__ = ["EvaluateSettings", "TrainSettings", "evaluate", "train"]
 
-DataArgument = Annotated[
-    Path, typer.Argument(help="File that semid prepare training wrote (.safetensors).")
-]
+DATA = "File that semid prepare training wrote (.safetensors)."
 
 
-def train(
-    data: DataArgument,
-    out: Annotated[Path, typer.Option(help="Folder for the recommender.")],
-    model: Annotated[
-        str, typer.Option(help="sasrec, tiger, or a dual encoder; a wrong name lists them all.")
-    ] = "dual-encoder-prefixes",
-    preset: Annotated[
-        str, typer.Option(help="Size of model and training: smoke, quick or paper.")
-    ] = "quick",
-    seed: Annotated[int, typer.Option(min=0, help="Of every random choice.")] = 0,
-    device: DeviceOption = "cpu",
-    options: SetOption = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a recommender at --out.")] = False,
-) -> None:
+class TrainSettings(DeviceOption, ConfigurationOption, QuietOption):
+    """What `semid train` can be told."""
+
+    command = "train"
+    after_stop = "the same command goes on from what {out}.training keeps"
+
+    data: Path = argument(DATA)
+    out: Path = option("Folder for the recommender.")
+    model: str = option(
+        "sasrec, tiger, or a dual encoder; semid models lists them.", "dual-encoder-prefixes"
+    )
+    preset: str = option("Size of model and training: smoke, quick or paper.", "quick")
+    seed: int = option("Of every random choice.", 0, ge=0)
+    overwrite: bool = option("Replace a recommender at --out.", False)
+
+
+class EvaluateSettings(DeviceOption, QuietOption, JsonOption):
+    """What `semid evaluate` can be told."""
+
+    command = "evaluate"
+
+    recommender: Path = argument("Folder that semid train wrote.")
+    data: Path = argument(DATA)
+    out: Path | None = option("File for the figures, as JSON.", None)
+
+
+def train(settings: TrainSettings) -> None:
     """Train a recommender, keep its best state by validation, and test it.
 
     sasrec knows items by dense IDs; dual-encoder by their codes; dual-encoder-prefixes also by rows
@@ -50,7 +65,6 @@ def train(
 
     import torch
 
-    from data_prep.embedding.devices import resolve_device
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
     from data_prep.storage.record import run_record
@@ -61,12 +75,13 @@ def train(
     from recsys.training.loop import Measurement
     from recsys.training.loop import train as train_model
 
-    chosen = preset_named(preset).model(model)
-    training = replace(_changed(chosen.training, option_map(options)), seed=seed)
-    device = resolve_device(device)
-    dataset = SequenceDataset.load(data)
+    model, out = settings.model, settings.out
+    chosen = preset_named(settings.preset).model(model)
+    training = replace(_changed(chosen.training, settings.options), seed=settings.seed)
+    device = settings.torch_device()
+    dataset = SequenceDataset.load(settings.data)
     recover(out)
-    if out.exists() and not overwrite:
+    if out.exists() and not settings.overwrite:
         raise InputError(f"{out} exists; choose another --out, or pass --overwrite to replace it")
     check_writable(out, FILES)
     place = out.with_name(f"{out.name}.training")
@@ -96,19 +111,14 @@ def train(
         "best_epoch": result.best.epoch,
         "training": asdict(training),
         "data": dataset.fingerprint,
-        "record": run_record(seed, dataset.fingerprint, result.history[-1].seconds),
+        "record": run_record(settings.seed, dataset.fingerprint, result.history[-1].seconds),
     }
     fingerprint = save_recommender(out, chosen.shape, result.model, dataset, metrics)
     output.print(f"{out}: recommender {fingerprint[:16]}…")
     _print(found)
 
 
-def evaluate(
-    recommender: Annotated[Path, typer.Argument(help="Folder that semid train wrote.")],
-    data: DataArgument,
-    out: Annotated[Path | None, typer.Option(help="File for the figures, as JSON.")] = None,
-    device: DeviceOption = "cpu",
-) -> None:
+def evaluate(settings: EvaluateSettings) -> None:
     """Rank every user's test item among all items, and among those outside the history.
 
     The file's items are those that the recommender was trained on.
@@ -117,29 +127,31 @@ def evaluate(
     """
     import torch
 
-    from data_prep.embedding.devices import resolve_device
     from data_prep.storage.files import written_aside
     from recsys.data.dataset import SequenceDataset
     from recsys.recommender import Recommender
 
-    device = resolve_device(device)
-    dataset = SequenceDataset.load(data)
-    loaded = Recommender.load(recommender)
+    device = settings.torch_device()
+    dataset = SequenceDataset.load(settings.data)
+    loaded = Recommender.load(settings.recommender)
     loaded.check_data(dataset)
-    with output.status("ranking all items for every user"):
+    with working("ranking all items for every user"):
         found = loaded.model.to(torch.device(device)).evaluate(dataset, "test")
-    _print(found)
-    if out is not None:
-        figures = {
-            "recommender": loaded.fingerprint,
-            "data": dataset.fingerprint,
-            "test": _told(found),
-        }
-        with written_aside(out) as path:
+    figures = {
+        "recommender": loaded.fingerprint,
+        "data": dataset.fingerprint,
+        "test": _told(found),
+    }
+    if settings.as_json:
+        print_json(figures)
+    else:
+        _print(found)
+    if settings.out is not None:
+        with written_aside(settings.out) as path:
             path.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _changed(training: Any, given: dict[str, str]) -> Any:
+def _changed(training: Any, given: dict[str, Any]) -> Any:
     from dataclasses import asdict
 
     from pydantic import TypeAdapter, ValidationError

@@ -1,20 +1,39 @@
 """`semid db` and `semid promote`: the registry's schema, and which tokenizer is the default."""
 
-from typing import Annotated
-
 import typer
 
 from data_prep.errors import InputError
+from service.cli.terminal.command import add_command
 from service.cli.terminal.console import output
-from service.cli.terminal.options import DatabaseOption
+from service.settings import RegistrySettings, argument, option
 
 __all__ = ["app", "promote"]
 
 app = typer.Typer(help="Look after the registry's database.", no_args_is_help=True)
 
 
-@app.command()
-def upgrade(database: DatabaseOption = None) -> None:
+class UpgradeSettings(RegistrySettings):
+    """What `semid db upgrade` can be told."""
+
+    command = "db upgrade"
+
+
+class StatusSettings(RegistrySettings):
+    """What `semid db status` can be told."""
+
+    command = "db status"
+
+
+class PromoteSettings(RegistrySettings):
+    """What `semid promote` can be told."""
+
+    command = "promote"
+
+    fingerprint: str = argument("Of a tokenizer, or how it starts.")
+    incomplete: bool = option("Even if items have no ID by it yet.", False)
+
+
+def upgrade(settings: UpgradeSettings) -> None:
     """Bring the registry's schema to this semid's version, in one transaction; nothing is lost.
 
     An empty database becomes a registry. Stop the services of an older semid before.
@@ -23,15 +42,13 @@ def upgrade(database: DatabaseOption = None) -> None:
     """
     from service.registry import Database
     from service.registry.migrations.schema import VERSION
-    from service.settings import database_url
 
-    with Database(database_url(database)) as opened, opened.refusing():
+    with Database(settings.database) as opened, opened.refusing():
         done = opened.upgrade()
     output.print(f"{opened.name}: {'upgraded to' if done else 'has'} version {VERSION}")
 
 
-@app.command()
-def status(database: DatabaseOption = None) -> None:
+def status(settings: StatusSettings) -> None:
     """Tell the schema's version, the tokenizers and their items.
 
     Example: semid db status --database sqlite:///semid.db
@@ -39,9 +56,8 @@ def status(database: DatabaseOption = None) -> None:
     from service.registry import Database
     from service.registry.reader import RegistryReader
     from service.registry.tokenizers import enrolled_tokenizers
-    from service.settings import database_url
 
-    with Database(database_url(database)) as opened, opened.refusing():
+    with Database(settings.database) as opened, opened.refusing():
         if not opened.is_there():
             raise InputError(
                 f"database {opened.name} is not there; give the --database that semid serve has"
@@ -58,13 +74,7 @@ def status(database: DatabaseOption = None) -> None:
                 output.print(f"tokenizer {one.fingerprint}: {items:,} items{mark}")
 
 
-def promote(
-    fingerprint: Annotated[str, typer.Argument(help="Of a tokenizer, or how it starts.")],
-    database: DatabaseOption = None,
-    incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="Even if items have no ID by it yet.")
-    ] = False,
-) -> None:
+def promote(settings: PromoteSettings) -> None:
     """Make a tokenizer the default of every service on the database, without a restart.
 
     Requests that name no tokenizer mean the default. Promote the one before to switch back.
@@ -73,8 +83,11 @@ def promote(
     """
     from service.registry import open_database
     from service.registry.tokenizers import promote as promote_in
-    from service.settings import database_url
 
-    with open_database(database_url(database), new=False) as opened, opened.refusing():
-        chosen = promote_in(opened, fingerprint, incomplete=incomplete)
+    with open_database(settings.database, new=False) as opened, opened.refusing():
+        chosen = promote_in(opened, settings.fingerprint, incomplete=settings.incomplete)
     output.print(f"{opened.name}: the default is {chosen.fingerprint}")
+
+
+add_command(app, upgrade)
+add_command(app, status)

@@ -5,65 +5,73 @@ import sys
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
+from service.cli.serving.options import ServeSettings
 from service.cli.terminal.console import bar, output
-from service.cli.terminal.options import DeviceOption
+from service.cli.terminal.options import DeviceOption, EncoderOption, QuietOption
+from service.settings import option, resolve
 from tokenizer.config import FitConfig
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["demo"]
+__all__ = ["DemoSettings", "demo"]
+
+HOST, PORT = (ServeSettings.model_fields[name].default for name in ("host", "port"))
 
 
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for all that is made.")] = Path("demo"),
-    items: Annotated[int, typer.Option(min=300, max=17_000, help="Items of the catalogue.")] = 4000,
-    shoppers: Annotated[int, typer.Option(min=1, help="Shoppers with habits.")] = 2500,
-    encoder: Annotated[str, typer.Option(help="minilm or hashing.")] = "minilm",
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: DeviceOption = "cpu",
-    serve: Annotated[bool, typer.Option(help="Start the service at the end.")] = True,
-    browser: Annotated[bool, typer.Option(help="Open the page, where there is a screen.")] = True,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-) -> None:
+class DemoSettings(EncoderOption, DeviceOption, QuietOption):
+    """What `semid demo` can be told."""
+
+    command = "demo"
+    after_stop = "the same command uses again what stands in {out}"
+
+    out: Path = option("Folder for all that is made.", Path("demo"))
+    items: int = option("Items of the catalogue.", 4000, ge=300, le=17_000)
+    shoppers: int = option("Shoppers with habits.", 2500, ge=1)
+    steps: int = option("Training steps.", 600, ge=1)
+    seed: int = option("Of every random choice.", 0, ge=0)
+    serve: bool = option("Start the service at the end.", True)
+    browser: bool = option("Open the page, where there is a screen.", True)
+    host: str = option("Address to listen on.", HOST)
+    port: int = option("0 takes a free one.", PORT, ge=0, le=65_535)
+
+
+def demo(settings: DemoSettings) -> None:
     """Generate a catalogue, embed it, fit a tokenizer, give IDs, train a recommender, serve.
 
     What stands in --out from an earlier run is used again.
     """
     from data_prep.demo import demo_interactions, demo_items
-    from data_prep.embedding.devices import resolve_device
     from data_prep.storage.files import check_writable, written_aside
     from service.cli.serving.serve import listening, run
-    from service.settings import ServeSettings, resolve
 
-    device = resolve_device(device)
+    out, device = settings.out, settings.torch_device()
     check_writable(out / "items.parquet")
     files = {"tokenizer": (out / "tokenizer",), "ids": (out / "ids.parquet",)}
-    settings = resolve(ServeSettings, files | {"host": host, "port": port, "device": device})
-    listener = listening(settings) if serve else None
-    catalogue = demo_items(items, seed)
-    interactions = demo_interactions(catalogue, shoppers, seed)
-    for name, table in (("items", catalogue), ("interactions", interactions)):
+    address = {"host": settings.host, "port": settings.port, "device": device}
+    serving = resolve(ServeSettings, files | address)
+    listener = listening(serving) if settings.serve else None
+    catalogue = demo_items(settings.items, settings.seed)
+    interactions = demo_interactions(catalogue, settings.shoppers, settings.seed)
+    for name, made in (("items", catalogue), ("interactions", interactions)):
         with written_aside(out / f"{name}.parquet") as path:
-            table.write_parquet(path)
+            made.write_parquet(path)
     output.print(
-        f"{out}: {items:,} items, {shoppers:,} shoppers, {interactions.height:,} purchases"
+        f"{out}: {settings.items:,} items, {settings.shoppers:,} shoppers, "
+        f"{interactions.height:,} purchases"
     )
-    _fit(catalogue, out, encoder, FitConfig(steps=steps, seed=seed), device)
+    training = FitConfig(steps=settings.steps, seed=settings.seed)
+    _fit(catalogue, out, settings.encoder, training, device)
     fingerprint = _tokenize(catalogue, out, device)
     recommender = _train(out, device)
     if listener is not None:
         database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
         more = {"database": database, "recommender": recommender}
-        settings = settings.model_copy(update=more)
-        show = webbrowser.open if browser and _has_screen() else lambda address: None
-        run(settings, catalogue, listener, show)
+        serving = serving.model_copy(update=more)
+        show = webbrowser.open if settings.browser and _has_screen() else lambda address: None
+        run(serving, catalogue, listener, show)
 
 
 def _fit(

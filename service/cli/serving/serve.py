@@ -5,27 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-import typer
 
 from data_prep.errors import InputError
+from service.cli.serving.options import ServeSettings
 from service.cli.terminal.console import bar, errors
-from service.cli.terminal.options import (
-    CategorySeparatorOption,
-    ColumnOption,
-    DatabaseOption,
-    DeviceSetting,
-    column_map,
-)
 
 if TYPE_CHECKING:
     import polars as pl
 
     from service.engine.catalogue import Catalogue
     from service.registry import Database, NewItem, Registry
-    from service.settings import ServeSettings
     from tokenizer.pipeline import Pipeline
 
 __all__ = ["listening", "run", "serve"]
@@ -33,173 +25,21 @@ __all__ = ["listening", "run", "serve"]
 CHUNK = 5000
 
 
-def serve(
-    tokenizer: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder that semid fit wrote. May be given often: requests name one, or mean the "
-            "default of the registry, which is the first at the beginning.",
-            show_default=False,
-        ),
-    ] = None,
-    ids: Annotated[
-        list[Path] | None,
-        typer.Option(help="IDs of semid tokenize, taken over as they stand. May be given often."),
-    ] = None,
-    catalog: Annotated[
-        Path | None, typer.Option(help="Catalogue that the items' titles come from.")
-    ] = None,
-    recommender: Annotated[
-        Path | None, typer.Option(help="Folder that semid train wrote, for /v1/recommend.")
-    ] = None,
-    database: DatabaseOption = None,
-    index_cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder where the index is set aside for the next start.",
-            show_default="beside a SQLite file",
-        ),
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="0 takes a free one.", show_default="8000")
-    ] = None,
-    keys: Annotated[
-        Path | None,
-        typer.Option(
-            help="API keys that semid keys add wrote; needed unless --host is of this machine "
-            "alone. A change of the file counts at once."
-        ),
-    ] = None,
-    cors_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Let pages of this origin ask, as https://shop.example. May be given often."
-        ),
-    ] = None,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A name, such as semid.example, under which requests may reach the service. "
-            "Without --keys only names of this machine are answered, and these. May be given often."
-        ),
-    ] = None,
-    root_path: Annotated[
-        str | None,
-        typer.Option(
-            help="Path, such as /semid, that a proxy before the service takes off; links have it."
-        ),
-    ] = None,
-    uds: Annotated[
-        Path | None,
-        typer.Option(help="Listen at a Unix socket of this name instead of --host and --port."),
-    ] = None,
-    most_items: Annotated[
-        int | None, typer.Option(help="Items of one request.", show_default="1000")
-    ] = None,
-    most_history: Annotated[
-        int | None, typer.Option(help="Items of one history.", show_default="10000")
-    ] = None,
-    most_text: Annotated[
-        int | None, typer.Option(help="Characters of one text.", show_default="100000")
-    ] = None,
-    most_body: Annotated[
-        int | None, typer.Option(help="Bytes of one body.", show_default="33554432")
-    ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(help="Answer /health and /metrics at this port instead, on the same host."),
-    ] = None,
-    log_format: Annotated[
-        str | None, typer.Option(help="text, or json: one object a line.", show_default="text")
-    ] = None,
-    queue: Annotated[
-        int | None,
-        typer.Option(help="Items that may wait; more are answered 429.", show_default="4096"),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds until tokenizing, or a look-up, is answered 503.", show_default="30"
-        ),
-    ] = None,
-    batch_texts: Annotated[
-        int | None, typer.Option(help="Texts encoded at a time, by all cores.", show_default="64")
-    ] = None,
-    batch_wait: Annotated[
-        float | None,
-        typer.Option(help="Seconds that a batch waits for more requests.", show_default="0.001"),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads that encode texts, each on one core.",
-            show_default="the cores that the process may use",
-        ),
-    ] = None,
-    device: DeviceSetting = None,
-    index_device: Annotated[
-        str | None,
-        typer.Option(
-            help="Where similar items are searched: cpu, cuda, cuda:1 or auto. A GPU needs "
-            "faiss-gpu, and memory for each item's decoded vector.",
-            show_default="cpu",
-        ),
-    ] = None,
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-) -> None:
+def serve(settings: ServeSettings) -> None:
     """Tokenize over HTTP, with a page at / and the interface's description at /docs.
 
-    New items get their IDs on arrival, and the database keeps them for ever. Options may also
-    stand in the table "serve" of semid.toml or in the environment as SEMID_SERVE_…
+    New items get their IDs on arrival, and the database keeps them for ever.
 
-    Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalog
+    Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalogue
     data/beauty/items.parquet
     """
-    from data_prep.readers.catalogue import read_items
-    from service.settings import ServeSettings, resolve
-
-    given = {
-        "tokenizer": tokenizer or None,
-        "ids": ids or None,
-        "catalog": catalog,
-        "recommender": recommender,
-        "database": database,
-        "index_cache": index_cache,
-        "host": host,
-        "port": port,
-        "keys": keys,
-        "cors_origins": cors_origin,
-        "allowed_hosts": allowed_host,
-        "root_path": root_path,
-        "uds": uds,
-        "most_items": most_items,
-        "most_history": most_history,
-        "most_text": most_text,
-        "most_body": most_body,
-        "metrics_port": metrics_port,
-        "log_format": log_format,
-        "queue": queue,
-        "timeout": timeout,
-        "batch_texts": batch_texts,
-        "batch_wait": batch_wait,
-        "threads": threads,
-        "device": device,
-        "index_device": index_device,
-    }
-    settings = resolve(ServeSettings, given)
     listener = listening(settings)
-    titles = None
-    if settings.catalog is not None:
-        titles = read_items(settings.catalog, column_map(column), category_separator)
+    titles = None if settings.catalogue is None else settings.read(settings.catalogue)
     run(settings, titles, listener)
 
 
 def run(
-    settings: "ServeSettings",
+    settings: ServeSettings,
     titles: "pl.DataFrame | None",
     listener: socket.socket,
     opened: Callable[[str], object] = lambda address: None,
@@ -213,7 +53,6 @@ def run(
     Raises:
         InputError: one of them cannot be used; the database is then as it was.
     """
-    from data_prep.embedding.devices import resolve_device
     from recsys.recommender import Recommender
     from service.http.app import create_app, create_health_app
     from service.http.security.guard import Access
@@ -237,7 +76,7 @@ def run(
             stack.enter_context(side)
         keys = None if settings.keys is None else KeyRing(settings.keys)
         access = Access(keys, settings.limits(), settings.cors_origins, settings.hosts())
-        device = resolve_device(settings.device)
+        device = settings.torch_device()
         index_device = resolve_index_device(settings.index_device)
         loaded = [Pipeline.load(folder, device) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
@@ -276,7 +115,7 @@ def run(
         )
 
 
-def listening(settings: "ServeSettings") -> socket.socket:
+def listening(settings: ServeSettings) -> socket.socket:
     """Take the port before anything is read or written, so that one in use costs nothing.
 
     Raises:

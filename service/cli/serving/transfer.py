@@ -1,24 +1,43 @@
 """`semid map-ids`, `semid export`, `semid import`: the registry as files."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from service.cli.terminal.console import output
-from service.cli.terminal.options import DatabaseOption
+from service.settings import RegistrySettings, argument, option
 
 __all__ = ["export", "import_", "map_ids"]
 
 PAGE = 50_000
 
 
-def map_ids(
-    old: Annotated[str, typer.Option("--from", help="Fingerprint, or how it starts.")],
-    new: Annotated[str, typer.Option("--to", help="Fingerprint, or how it starts.")],
-    out: Annotated[Path, typer.Option(help="Parquet: item_id, old, new.")],
-    database: DatabaseOption = None,
-) -> None:
+class MapIdsSettings(RegistrySettings):
+    """What `semid map-ids` can be told."""
+
+    command = "map-ids"
+
+    old: str = option("Fingerprint, or how it starts.", name="--from")
+    new: str = option("Fingerprint, or how it starts.", name="--to")
+    out: Path = option("Parquet: item_id, old, new.")
+
+
+class ExportSettings(RegistrySettings):
+    """What `semid export` can be told."""
+
+    command = "export"
+
+    out: Path = option("Parquet file.")
+
+
+class ImportSettings(RegistrySettings):
+    """What `semid import` can be told."""
+
+    command = "import"
+    after_stop = "nothing is imported; the same command starts anew"
+
+    file: Path = argument("What semid export wrote.")
+
+
+def map_ids(settings: MapIdsSettings) -> None:
     """Write, of each item, its ID by one tokenizer and by another.
 
     `new` is empty where the item has no ID by the other tokenizer; removed items are left out.
@@ -31,19 +50,20 @@ def map_ids(
     from service.registry import open_database
     from service.registry.id_map import mapped_ids
     from service.registry.tokenizers import named_tokenizer
-    from service.settings import database_url
 
+    out = settings.out
     check_writable(out)
     schema = {"item_id": pl.String(), "old": pl.String(), "new": pl.String()}
     parts = [pl.DataFrame(schema=schema)]
     with (
-        open_database(database_url(database), new=False) as opened,
+        open_database(settings.database, new=False) as opened,
         opened.refusing(),
         opened.reading() as connection,
     ):
-        pair = named_tokenizer(connection, old), named_tokenizer(connection, new)
+        old = named_tokenizer(connection, settings.old)
+        new = named_tokenizer(connection, settings.new)
         after = 0
-        while rows := mapped_ids(connection, *pair, after, PAGE):
+        while rows := mapped_ids(connection, old, new, after, PAGE):
             after = rows[-1].number
             records = [(row.item_id, row.old, row.new) for row in rows]
             parts.append(pl.DataFrame(records, schema=schema, orient="row"))
@@ -53,10 +73,7 @@ def map_ids(
     output.print(f"{out}: {table.height:,} items, {table['new'].null_count():,} without a new ID")
 
 
-def export(
-    out: Annotated[Path, typer.Option(help="Parquet file.")],
-    database: DatabaseOption = None,
-) -> None:
+def export(settings: ExportSettings) -> None:
     """Write the whole registry to a file: all tokenizers, IDs, titles, removed items too.
 
     Example: semid export --out registry.parquet
@@ -64,19 +81,16 @@ def export(
     from data_prep.storage.files import check_writable, written_aside
     from service.registry import open_database
     from service.registry.exchange import export_registry
-    from service.settings import database_url
 
+    out = settings.out
     check_writable(out)
-    url = database_url(database)
+    url = settings.database
     with open_database(url, new=False) as opened, opened.refusing(), written_aside(out) as path:
         rows = export_registry(opened, path)
     output.print(f"{out}: {rows:,} IDs")
 
 
-def import_(
-    file: Annotated[Path, typer.Argument(help="What semid export wrote.")],
-    database: DatabaseOption = None,
-) -> None:
+def import_(settings: ImportSettings) -> None:
     """Add a registry's file to a database that is empty or agrees with it.
 
     What the database has must be the same in the file; else nothing is imported.
@@ -86,9 +100,8 @@ def import_(
     from data_prep.storage.files import existing_file
     from service.registry import open_database
     from service.registry.exchange import import_registry
-    from service.settings import database_url
 
-    existing_file(file)
-    with open_database(database_url(database)) as opened, opened.refusing():
-        added = import_registry(opened, file)
+    existing_file(settings.file)
+    with open_database(settings.database) as opened, opened.refusing():
+        added = import_registry(opened, settings.file)
     output.print(f"{opened.name}: {added:,} IDs added")

@@ -1,8 +1,11 @@
-"""Progress bars and tables on the terminal."""
+"""What commands print: progress, tables, JSON."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,37 +16,119 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
-__all__ = ["Bar", "bar", "errors", "output"]
+__all__ = ["Bar", "bar", "be_quiet", "errors", "output", "print_json", "print_table", "working"]
 
-output = Console(highlight=False, markup=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0  # seconds between two lines of progress in a log
+
+WIDEST = 1000  # columns of a table in a file
 
 
-class Bar:
-    """One progress bar."""
+class _Console(Console):
+    """A console that leaves a closed pipe to the one who ends the command."""
 
-    def __init__(self, progress: Progress, title: str, total: int) -> None:
-        self._progress = progress
-        self._title = title
-        self._task = progress.add_task(title, total=total)
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def _console(*, stderr: bool = False, width: int | None = None) -> Console:
+    return _Console(stderr=stderr, width=width, highlight=False, markup=False, soft_wrap=True)
+
+
+output, errors, progress = _console(), _console(stderr=True), _console(stderr=True)
+_in_file = _console(width=WIDEST)
+
+
+def be_quiet(*, quiet: bool = True) -> None:
+    """Print neither progress nor results from now on; warnings and errors still come."""
+    output.quiet = _in_file.quiet = progress.quiet = quiet
+
+
+class Bar(Protocol):
+    """The progress of one task."""
 
     def __call__(self, done: int) -> None:
         """Advance by `done`."""
-        self._progress.advance(self._task, done)
 
     def goes_to(self, done: int, total: int) -> None:
         """Stand at `done` of `total`, which may not have been known before."""
-        self._progress.update(self._task, completed=done, total=total)
 
     def note(self, text: str) -> None:
         """Show a figure beside the title."""
-        self._progress.update(self._task, description=f"{self._title} {text}")
+
+
+class _TerminalBar:
+    """A bar that moves."""
+
+    def __init__(self, shown: Progress, title: str, total: int) -> None:
+        self._shown, self._title = shown, title
+        self._task = shown.add_task(title, total=total)
+
+    def __call__(self, done: int) -> None:
+        self._shown.advance(self._task, done)
+
+    def goes_to(self, done: int, total: int) -> None:
+        self._shown.update(self._task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        self._shown.update(self._task, description=f"{self._title} {text}")
+
+
+class LogBar:
+    """A line every so often, for standard error that is a file; the waits grow with the time."""
+
+    def __init__(self, title: str, total: int) -> None:
+        self._title, self._total, self._done, self._note = title, total, 0, ""
+        self._began = time.monotonic()
+        self._next = self._began + FIRST_WAIT
+
+    def __call__(self, done: int) -> None:
+        self.goes_to(self._done + done, self._total)
+
+    def goes_to(self, done: int, total: int) -> None:
+        self._done, self._total = done, total
+        self._line_if_due()
+
+    def note(self, text: str) -> None:
+        self._note = f", {text}"
+        self._line_if_due()
+
+    def ends(self) -> None:
+        """Say how long it took."""
+        self._line(f"{self._done:,}/{self._total:,} in {_clock(time.monotonic() - self._began)}")
+
+    def _line_if_due(self) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        elapsed = now - self._began
+        self._next = now + min(max(FIRST_WAIT, elapsed / 10), LONGEST_WAIT)
+        told = f"{self._done:,}/{self._total:,}"
+        if self._done:
+            rate = self._done / elapsed
+            told += f", {rate:,.1f}/s" if rate >= 1 else f", {1 / rate:,.1f} s each"
+            told += f", {_clock((self._total - self._done) / rate)} left"
+        self._line(told)
+
+    def _line(self, text: str) -> None:
+        progress.print(f"{self._title}: {text}{self._note}")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @contextmanager
 def bar(title: str, total: int) -> Iterator[Bar]:
-    """Show a progress bar on standard error while the block runs."""
+    """Show progress on standard error while the block runs: a bar, or lines in a log."""
+    if not progress.is_terminal:
+        lines = LogBar(title, total)
+        yield lines
+        lines.ends()
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -52,5 +137,33 @@ def bar(title: str, total: int) -> Iterator[Bar]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors) as progress:
-        yield Bar(progress, title, total)
+    with Progress(*columns, console=progress) as shown:
+        yield _TerminalBar(shown, title, total)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on standard error what goes on while the block runs and no end is known."""
+    with progress.status(what):
+        yield
+
+
+def print_json(body: object) -> None:
+    """Print one JSON object, for scripts."""
+    import orjson
+
+    typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+    """Print a table, a row a line; cells that are numbers stand to the right.
+
+    Cells are broken where the terminal is too narrow, and never in a file or a pipe.
+    """
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column, heading in enumerate(headings):
+        numbers = all(isinstance(row[column], (int, float)) for row in rows)
+        table.add_column(heading, justify="right" if numbers else "left", no_wrap=column == 0)
+    for row in rows:
+        table.add_row(*(f"{cell:.4f}" if isinstance(cell, float) else str(cell) for cell in row))
+    (output if output.is_terminal else _in_file).print(table)

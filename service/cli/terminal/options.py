@@ -1,96 +1,107 @@
 """Options that several commands share."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
+from data_prep.embedding.encoders import DEFAULT_ENCODER
+from service.settings import CommandSettings, option
 
-from data_prep.errors import InputError
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "CacheOption",
-    "CategorySeparatorOption",
-    "ColumnOption",
-    "DatabaseOption",
+    "CatalogueOptions",
+    "ConfigurationOption",
     "DeviceOption",
-    "DeviceSetting",
     "EncoderOption",
-    "SetOption",
-    "column_map",
-    "option_map",
+    "JsonOption",
+    "QuietOption",
 ]
 
-ColumnOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column",
-        help="Read our column OURS from the file's THEIRS, as item_id=sku. May be given often.",
+CATALOGUE = "Catalogue: .parquet, .csv or .jsonl (.gz)"
+VECTORS = "Your own vectors (parquet: item_id, vector) instead of texts."
+READING, TEXTS, PRINTING = "Reading the catalogue", "Texts and vectors", "What is printed"
+
+
+class CatalogueOptions(CommandSettings):
+    """How a catalogue's columns are read."""
+
+    column: dict[str, str] = option(
+        "Read our column OURS from the file's THEIRS, as item_id=sku. May be given often.",
+        {},
         metavar="OURS=THEIRS",
-    ),
-]
-CategorySeparatorOption = Annotated[
-    str, typer.Option(help="Splits a category path that is one text, as in 'Beauty > Skin Care'.")
-]
-CacheOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder that keeps vectors of texts, so that none is made twice.",
-        show_default="$SEMID_CACHE or ~/.cache/semid",
-    ),
-]
-EncoderOption = Annotated[
-    str, typer.Option(help="minilm, hashing, or a sentence-transformers model.")
-]
-DatabaseOption = Annotated[
-    str | None,
-    typer.Option(
-        help="URL of the registry, SQLite or PostgreSQL; also as SEMID_SERVE_DATABASE or in the "
-        "table serve of semid.toml.",
-        show_default="sqlite:///semid.db",
-    ),
-]
-DeviceOption = Annotated[
-    str, typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU where there is one.")
-]
-DeviceSetting = Annotated[
-    str | None,
-    typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU where there is one.", show_default="cpu"),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="Any field of the configuration, as radius=huber, network=identity, search_beam=5. "
-        "May be given often; a wrong name lists them all.",
+        panel=READING,
+    )
+    category_separator: str = option(
+        "Splits a category path that is one text, as in 'Beauty > Skin Care'.", ">", panel=READING
+    )
+
+    def read(self, path: Path) -> "pl.DataFrame":
+        """Return the catalogue at `path`.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        from data_prep.readers.catalogue import read_items
+
+        return read_items(path, self.column, self.category_separator)
+
+
+class CacheOption(CommandSettings):
+    """Where vectors of texts are kept."""
+
+    cache: Path | None = option(
+        "Folder that keeps vectors of texts, so that none is made twice.",
+        None,
+        default_text="$SEMID_CACHE or ~/.cache/semid",
+        panel=TEXTS,
+    )
+
+
+class EncoderOption(CommandSettings):
+    """What makes vectors of texts."""
+
+    encoder: str = option(
+        "minilm, hashing, or a sentence-transformers model.", DEFAULT_ENCODER, panel=TEXTS
+    )
+
+
+class DeviceOption(CommandSettings):
+    """Where numbers are computed."""
+
+    device: str = option("cpu, cuda, cuda:1, or auto: a GPU where there is one.", "cpu")
+
+    def torch_device(self) -> str:
+        """Return the device by torch's name.
+
+        Raises:
+            InputError: torch does not see it.
+        """
+        from data_prep.embedding.devices import resolve_device
+
+        return resolve_device(self.device)
+
+
+class ConfigurationOption(CommandSettings):
+    """Fields of a configuration that have no option of their own."""
+
+    options: dict[str, Any] = option(
+        "Any field of the configuration, as radius=huber, network=identity, search_beam=5. "
+        "May be given often; a wrong name lists them all. In semid.toml a table, options.",
+        {},
+        name="--set",
         metavar="NAME=VALUE",
-    ),
-]
+    )
 
 
-def column_map(columns: Sequence[str] | None) -> dict[str, str]:
-    """Read `--column OURS=THEIRS` options.
+class QuietOption(CommandSettings):
+    """Whether progress and results are printed."""
 
-    Raises:
-        InputError: one has no `=`.
-    """
-    return _pairs("--column", columns, "OURS=THEIRS, such as item_id=sku")
+    quiet: bool = option("Print warnings and errors alone.", False, panel=PRINTING)
 
 
-def option_map(options: Sequence[str] | None) -> dict[str, str]:
-    """Read `--set NAME=VALUE` options.
+class JsonOption(CommandSettings):
+    """How results are printed."""
 
-    Raises:
-        InputError: one has no `=`.
-    """
-    return _pairs("--set", options, "NAME=VALUE, such as radius=huber")
-
-
-def _pairs(option: str, given: Sequence[str] | None, form: str) -> dict[str, str]:
-    pairs = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise InputError(f"{option} {text} is not {form}")
-        pairs[name] = value
-    return pairs
+    as_json: bool = option("Print JSON, for scripts.", False, name="--json", panel=PRINTING)

@@ -2,51 +2,56 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from data_prep.embedding.encoders import DEFAULT_ENCODER
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
+    CATALOGUE,
     CacheOption,
-    CategorySeparatorOption,
-    ColumnOption,
+    CatalogueOptions,
+    ConfigurationOption,
     DeviceOption,
     EncoderOption,
-    SetOption,
-    column_map,
-    option_map,
+    QuietOption,
 )
+from service.settings import Commas, argument, from_core, option
 from tokenizer.config import FitConfig
 
-__all__ = ["ablate", "compare"]
-
-_training = FitConfig()
-
-ItemsArgument = Annotated[
-    Path, typer.Argument(help="Catalogue: .parquet, .csv or .jsonl (.gz)", show_default=False)
-]
-OutOption = Annotated[Path, typer.Option(help="Folder for records, table and pictures.")]
-SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each, with seeds from 0.")]
-StepsOption = Annotated[int, typer.Option(help="Most training steps of each.")]
+__all__ = ["AblateSettings", "CompareSettings", "ablate", "compare"]
 
 
-def compare(
-    items: ItemsArgument,
-    out: OutOption,
-    quantizers: Annotated[str, typer.Option(help="Names joined by commas, or all.")] = "all",
-    seeds: SeedsOption = 3,
-    encoder: EncoderOption = DEFAULT_ENCODER,
-    levels: Annotated[int, typer.Option(help="Codes of an item.")] = 4,
-    codebook_size: Annotated[int, typer.Option(help="Codewords of a level.")] = 256,
-    steps: StepsOption = _training.steps,
-    options: SetOption = None,
-    device: DeviceOption = "cpu",
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-    cache: CacheOption = None,
-) -> None:
+class _ComparisonSettings(
+    EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
+):
+    """What both commands can be told."""
+
+    after_stop = "the same command goes on from the runs in {out}/runs"
+
+    items: Path = argument(CATALOGUE)
+    out: Path = option("Folder for records, table and pictures.")
+    seeds: int = option("Runs of each, with seeds from 0.", 3, ge=1)
+    steps: int = from_core("steps", "Most training steps of each.")
+
+
+class CompareSettings(_ComparisonSettings):
+    """What `semid compare` can be told."""
+
+    command = "compare"
+
+    quantizers: Commas = option("Names joined by commas, or all.", ("all",), min_length=1)
+    levels: int = from_core("levels", "Codes of an item.")
+    codebook_size: int = from_core("codebook_size", "Codewords of a level.")
+
+
+class AblateSettings(_ComparisonSettings):
+    """What `semid ablate` can be told."""
+
+    command = "ablate"
+
+    study: str = option("A name of those above.")
+
+
+def compare(settings: CompareSettings) -> None:
     """Train every quantizer on the same vectors with the same budget, and tell them apart.
 
     Each run is kept as --out/runs/NAME-seedS.json when it ends: a run that has its record is not
@@ -59,31 +64,18 @@ def compare(
     """
     from tokenizer.quantizers import QUANTIZERS
 
-    names = sorted(set(QUANTIZERS) - {"rqvae"})  # rqvae is ste under TIGER's name
-    if quantizers != "all":
-        names = [name.strip() for name in quantizers.split(",")]
-    sizes = {"levels": levels, "codebook_size": codebook_size}
-    shared = {"steps": steps} | sizes | option_map(options)
+    names: Sequence[str] = settings.quantizers
+    if settings.quantizers == ("all",):
+        names = sorted(set(QUANTIZERS) - {"rqvae"})  # rqvae is ste under TIGER's name
+    sizes = {"levels": settings.levels, "codebook_size": settings.codebook_size}
     rows: dict[str, dict[str, object]] = {name: {"quantizer": name} for name in names}
     for name in names:
         if name in QUANTIZERS and not QUANTIZERS[name].by_distance:
             rows[name]["search_beam"] = 1  # they choose codes in a way of their own
-    _run(items, out, rows, shared, seeds, encoder, device, column, category_separator, cache)
+    _run(settings, rows, sizes)
 
 
-def ablate(
-    items: ItemsArgument,
-    out: OutOption,
-    study: Annotated[str, typer.Option(help="A name of those below.")],
-    seeds: SeedsOption = 3,
-    encoder: EncoderOption = DEFAULT_ENCODER,
-    steps: StepsOption = _training.steps,
-    options: SetOption = None,
-    device: DeviceOption = "cpu",
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-    cache: CacheOption = None,
-) -> None:
+def ablate(settings: AblateSettings) -> None:
     """Ask one of the paper's ablations of a catalogue: GRIT-VQ with one thing changed at a time.
 
     radius, transform, rank, refresh, protocol, components, codebook-size and levels vary what
@@ -97,42 +89,21 @@ def ablate(
     from data_prep.names import check_name
     from tokenizer.study.ablations import STUDIES
 
-    check_name("study", study, STUDIES)
-    shared = {"steps": steps} | option_map(options)
-    _run(
-        items,
-        out,
-        STUDIES[study],
-        shared,
-        seeds,
-        encoder,
-        device,
-        column,
-        category_separator,
-        cache,
-    )
+    check_name("study", settings.study, STUDIES)
+    _run(settings, STUDIES[settings.study], {})
 
 
 def _run(
-    items: Path,
-    out: Path,
+    settings: _ComparisonSettings,
     rows: Mapping[str, Mapping[str, object]],
-    shared: Mapping[str, object],
-    seeds: int,
-    encoder: str,
-    device: str,
-    column: Sequence[str] | None,
-    category_separator: str,
-    cache: Path | None,
+    sizes: Mapping[str, object],
 ) -> None:
     """Make and print one comparison: its rows, each with the options that all share."""
     import json
     from dataclasses import replace
 
-    from data_prep.embedding.devices import resolve_device
     from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
-    from data_prep.readers.catalogue import read_items
     from data_prep.storage.files import check_writable, written_aside
     from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
@@ -142,20 +113,22 @@ def _run(
     from tokenizer.study.comparison import summarise
     from tokenizer.study.pictures import draw_curves, draw_errors, draw_rate_distortion
 
+    shared = {"steps": settings.steps, **sizes, **settings.options}
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
-    device = resolve_device(device)
+    device = settings.torch_device()
     runs: list[tuple[str, FitConfig]] = []
     for name, changes in rows.items():
-        config = fitted_to_size(with_options(_training, dict(shared) | dict(changes)))
+        config = fitted_to_size(with_options(FitConfig(), dict(shared) | dict(changes)))
         check_training(config)
-        runs += [(name, replace(config, seed=seed)) for seed in range(seeds)]
-    frame = read_items(items, column_map(column), category_separator)
+        runs += [(name, replace(config, seed=seed)) for seed in range(settings.seeds)]
+    frame, out = settings.read(settings.items), settings.out
     check_writable(out / "summary.json")
-    vectors = vectors_of_texts(frame, TextTemplate(), load_encoder(encoder, device), cache)
+    encoder = load_encoder(settings.encoder, device)
+    vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
     with bar("comparing", len(runs)) as progress:
-        records = run_all(out, vectors, labels, runs, file_digest(items), progress, device)
+        records = run_all(out, vectors, labels, runs, file_digest(settings.items), progress, device)
     table_rows = summarise(records)
     table = markdown(table_rows)
     for name, text in (("summary.json", json.dumps(table_rows, indent=2)), ("summary.md", table)):

@@ -1,23 +1,29 @@
 """`semid inspect`: the health of a tokenizer."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
-from service.cli.terminal.console import output
+from service.cli.terminal.console import output, print_json
+from service.cli.terminal.options import JsonOption
+from service.settings import argument
 
 if TYPE_CHECKING:
     from tokenizer.artifact import TokenizerArtifact
 
-__all__ = ["inspect", "print_health"]
+__all__ = ["InspectSettings", "inspect", "print_health"]
 
 
-def inspect(
-    tokenizer: Annotated[Path, typer.Argument(help="Folder that semid fit wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+class InspectSettings(JsonOption):
+    """What `semid inspect` can be told."""
+
+    command = "inspect"
+
+    tokenizer: Path = argument("Folder that semid fit wrote.")
+
+
+def inspect(settings: InspectSettings) -> None:
     """Check a tokenizer's files and show how well its codes are used and how much they lose.
 
     Utilization: share of a level's codewords that some item has. Perplexity: how many codewords
@@ -25,16 +31,13 @@ def inspect(
     """
     from tokenizer.artifact import load
 
-    loaded = load(tokenizer)
-    if not as_json:
-        output.print(f"{tokenizer}: tokenizer {loaded.fingerprint}")
+    loaded = load(settings.tokenizer)
+    if not settings.as_json:
+        output.print(f"{settings.tokenizer}: tokenizer {loaded.fingerprint}")
         print_health(loaded)
         return
-    import orjson
-
     config = loaded.config.model_dump(mode="json")
-    body = {"fingerprint": loaded.fingerprint, "config": config, "metrics": loaded.metrics}
-    typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    print_json({"fingerprint": loaded.fingerprint, "config": config, "metrics": loaded.metrics})
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:

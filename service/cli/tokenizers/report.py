@@ -2,40 +2,36 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from data_prep.errors import InputError
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
+    CATALOGUE,
+    VECTORS,
     CacheOption,
-    CategorySeparatorOption,
-    ColumnOption,
-    column_map,
+    CatalogueOptions,
+    QuietOption,
 )
+from service.settings import argument, option
 
-__all__ = ["report"]
+__all__ = ["ReportSettings", "report"]
 
 
-def report(
-    tokenizer: Annotated[Path, typer.Argument(help="Folder that semid fit wrote.")],
-    out: Annotated[Path, typer.Option(help="HTML file for the page.")],
-    items: Annotated[
-        Path | None, typer.Option(help="Catalogue: .parquet, .csv or .jsonl (.gz)")
-    ] = None,
-    ids: Annotated[
-        Path | None,
-        typer.Option(help="IDs of the items, by semid tokenize, so that none is tokenized again."),
-    ] = None,
-    vectors: Annotated[
-        Path | None,
-        typer.Option(help="Your own vectors (parquet: item_id, vector) instead of texts."),
-    ] = None,
-    column: ColumnOption = None,
-    category_separator: CategorySeparatorOption = ">",
-    cache: CacheOption = None,
-) -> None:
+class ReportSettings(CacheOption, CatalogueOptions, QuietOption):
+    """What `semid report` can be told."""
+
+    command = "report"
+
+    tokenizer: Path = argument("Folder that semid fit wrote.")
+    out: Path = option("HTML file for the page.")
+    items: Path | None = option(CATALOGUE, None)
+    ids: Path | None = option(
+        "IDs of the items, by semid tokenize, so that none is tokenized again.", None
+    )
+    vectors: Path | None = option(VECTORS, None)
+
+
+def report(settings: ReportSettings) -> None:
     """Write one page that shows a tokenizer's figures, training, codebooks and items.
 
     The page is a single file that needs no network and no script. Without --items and --ids it
@@ -46,7 +42,7 @@ def report(
     Example: semid report tokenizers/beauty --items data/beauty/items.parquet --ids
     beauty-ids.parquet --out beauty.html
     """
-    from data_prep.readers.catalogue import read_items, read_vectors
+    from data_prep.readers.catalogue import read_vectors
     from data_prep.storage.files import check_writable, written_aside
     from service.cli.data.catalogue import open_cache
     from tokenizer.artifact import load
@@ -56,12 +52,13 @@ def report(
     from tokenizer.report.coded_items import CodedItems
     from tokenizer.report.tokenizer_page import report as page_of
 
+    out, ids, vectors = settings.out, settings.ids, settings.vectors
     if out.suffix.lower() not in {".html", ".htm"}:
         raise InputError(f"--out {out} is not an .html file; name one, such as report.html")
-    if vectors is not None and (items is None or ids is not None):
+    if vectors is not None and (settings.items is None or ids is not None):
         raise InputError("--vectors stands for the texts of --items, and --ids needs neither")
-    loaded = load(tokenizer)
-    frame = None if items is None else read_items(items, column_map(column), category_separator)
+    loaded = load(settings.tokenizer)
+    frame = None if settings.items is None else settings.read(settings.items)
     check_writable(out)
     coded = None
     if ids is not None:
@@ -69,7 +66,7 @@ def report(
     elif frame is not None:
         pipeline = Pipeline(loaded)
         own = None if vectors is None else read_vectors(vectors)
-        opened = open_cache(cache) if own is None else nullcontext()
+        opened = open_cache(settings.cache) if own is None else nullcontext()
         with opened as kept, bar("tokenizing", frame.height) as progress:
             table = tokenize_catalogue(frame, pipeline, vectors=own, cache=kept, progress=progress)
         coded = CodedItems.of(table, frame)

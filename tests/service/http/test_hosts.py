@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from service.cli.serving.options import ServeSettings
 from service.http.security.guard import Access
 from service.http.security.hosts import host_fault
-from service.settings import ServeSettings
 from tests.service.http.listening import listening_at
 from tests.service.http.problem import problem_of
 

@@ -1,0 +1,51 @@
+"""`semid models`: which recommenders there are."""
+
+from service.cli.terminal.console import print_json, print_table
+from service.cli.terminal.options import JsonOption
+
+__all__ = ["ABOUT", "ModelsSettings", "models"]
+
+SASREC = "Kang & McAuley, ICDM 2018"
+DUAL = "GRIT-VQ, arXiv 2602.01140, G.4"
+# Of each model: what it is, and where it comes from.
+ABOUT = {
+    "sasrec": ("dense IDs under a causal Transformer, softmax over all items", SASREC),
+    "dual-encoder": ("an item is the sum of its codes' embeddings", DUAL),
+    "dual-encoder-prefixes": ("codes, and embeddings of the first codes together", DUAL),
+    "dual-encoder-residual": ("codes, and a learnt vector of each item", DUAL),
+    "dual-encoder-prefixes-residual": ("codes, prefixes, and a learnt vector of each item", DUAL),
+    "dual-encoder-content": ("content vectors, and a learnt vector of each item", DUAL),
+    "dual-encoder-in-batch": ("codes, with a softmax over the batch's items", DUAL),
+    "tiger": ("writes the next item's ID, code by code", "TIGER, arXiv 2305.05065"),
+}
+REPEATS = "-repeats"
+
+
+class ModelsSettings(JsonOption):
+    """What `semid models` can be told."""
+
+    command = "models"
+
+
+def models(settings: ModelsSettings) -> None:
+    """List the models that semid train --model takes, with their sources.
+
+    Example: semid models --json
+    """
+    from recsys.presets import MODELS, PRESETS
+
+    listed = []
+    for name in MODELS:
+        what, source = ABOUT[name.removesuffix(REPEATS)]
+        if name.endswith(REPEATS):
+            what = "the same, which learns whether people come back to an item"
+        reads = PRESETS["paper"].models[name].quantized
+        listed.append({"name": name, "what": what, "source": source, "semantic_ids": reads})
+    if settings.as_json:
+        print_json(listed)
+        return
+    rows = [
+        (each["name"], each["what"], "yes" if each["semantic_ids"] else "no", each["source"])
+        for each in listed
+    ]
+    print_table(("model", "what it is", "reads IDs", "source"), rows)

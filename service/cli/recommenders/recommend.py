@@ -1,0 +1,110 @@
+"""`semid recommend`: what comes after a history, without a service."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_prep.errors import InputError
+from service.cli.terminal.console import output, print_json, print_table
+from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption, QuietOption
+from service.settings import Several, argument, option
+
+__all__ = ["RecommendSettings", "recommend"]
+
+History = tuple[str, list[str]]
+
+
+class RecommendSettings(CatalogueOptions, QuietOption, JsonOption):
+    """What `semid recommend` can be told."""
+
+    command = "recommend"
+
+    recommender: Path = argument("Folder that semid train wrote.")
+    history: Several = option(
+        "item_ids of one history, oldest first, joined by commas. May be given often.", ()
+    )
+    histories: Path | None = option(
+        "Histories as a table (.parquet, .csv, .jsonl): user_id, item_id, and timestamp if the "
+        "rows are not in order.",
+        None,
+    )
+    k: int = option("Items for each history.", 10, ge=1)
+    exclude_seen: bool = option("Leave the items of a history out.", True)
+    out: Path | None = option("Parquet file: user_id, rank, item_id, score.", None)
+    items: Path | None = option(f"{CATALOGUE}, for titles.", None)
+
+
+def recommend(settings: RecommendSettings) -> None:
+    """Recommend the items that come after each history, best first.
+
+    Of a history the last items that the model knows are read.
+
+    Example: semid recommend recommenders/beauty --history B00K1,B00L7 --items
+    data/beauty/items.parquet
+    """
+    from data_prep.storage.files import check_writable
+    from recsys.recommender import Recommender
+
+    histories = _histories(settings)
+    if settings.out is not None:
+        check_writable(settings.out)
+    titles = {}
+    if settings.items is not None:
+        frame = settings.read(settings.items)
+        titles = dict(zip(frame["item_id"], frame["title"], strict=True))
+    loaded = Recommender.load(settings.recommender)
+    read = [items for _, items in histories]
+    found = loaded.recommend(read, settings.k, exclude_seen=settings.exclude_seen)
+    rows = [
+        (user, rank, each.item_id, each.score)
+        for (user, _), answer in zip(histories, found, strict=True)
+        for rank, each in enumerate(answer, start=1)
+    ]
+    if settings.out is not None:
+        _write(settings.out, rows)
+    names = ("user_id", "rank", "item_id", "score")
+    if settings.as_json:
+        told = [dict(zip(names, row, strict=True)) for row in rows]
+        print_json(
+            [row | ({"title": titles.get(row["item_id"])} if titles else {}) for row in told]
+        )
+    elif settings.out is not None:
+        output.print(f"{settings.out}: {len(rows):,} items for {len(histories):,} histories")
+    elif titles:
+        print_table((*names, "title"), [(*row, titles.get(row[2]) or "") for row in rows])
+    else:
+        print_table(names, rows)
+
+
+def _histories(settings: RecommendSettings) -> list[History]:
+    """Return each history with its user; those of the command line are numbered from 1."""
+    from data_prep.readers.catalogue import read_table
+
+    if bool(settings.history) == (settings.histories is not None):
+        raise InputError("give histories by --history, or a file of them by --histories")
+    if settings.histories is None:
+        given = [each.split(",") for each in settings.history]
+        return [
+            (str(number), [item.strip() for item in items if item.strip()])
+            for number, items in enumerate(given, start=1)
+        ]
+    events = read_table(settings.histories)
+    for name in ("user_id", "item_id"):
+        if name not in events.columns:
+            raise InputError(
+                f"{settings.histories}: no column {name!r}; it has {', '.join(events.columns)}"
+            )
+    if "timestamp" in events.columns:
+        events = events.sort("timestamp", maintain_order=True)
+    users = events.group_by("user_id", maintain_order=True).agg("item_id")
+    return [(str(user), list(map(str, items))) for user, items in users.iter_rows()]
+
+
+def _write(path: Path, rows: Sequence[tuple[str, int, str, float]]) -> None:
+    import polars as pl
+
+    from data_prep.storage.files import written_aside
+
+    schema = {"user_id": pl.String(), "rank": pl.UInt32(), "item_id": pl.String()}
+    written = pl.DataFrame(rows, {**schema, "score": pl.Float32()}, orient="row")
+    with written_aside(path) as aside:
+        written.write_parquet(aside)

@@ -1,0 +1,153 @@
+"""What `semid serve` can be told."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from service.cli.terminal.options import CatalogueOptions, DeviceOption
+from service.engine.capacity import Capacity
+from service.http.messages.limits import (
+    DEFAULT,
+    MostBody,
+    MostHistory,
+    MostItems,
+    MostText,
+    RequestLimits,
+)
+from service.http.security.hosts import host_fault
+from service.observability.logs import LogFormat
+from service.settings import Paths, RegistrySettings, Several, option
+
+__all__ = ["ServeSettings"]
+
+ORIGIN = re.compile(r"https?://[^/?#\s]+")
+CAPACITY = Capacity()
+ADDRESS, LIMITS, PACE = "Address and access", "Limits of a request", "Capacity"
+
+
+class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
+    """What `semid serve` can be told."""
+
+    command = "serve"
+    after_stop = "IDs that were given are in the database"
+
+    tokenizer: Paths = option(
+        "Folder that semid fit wrote. May be given often: requests name one, or mean the default "
+        "of the registry, which is the first at the beginning.",
+        min_length=1,
+    )
+    ids: Paths = option("IDs of semid tokenize, taken over as they stand. May be given often.", ())
+    catalogue: Path | None = option("Catalogue that the items' titles come from.", None)
+    catalog: Path | None = option("--catalogue, as it was spelled before.", None, hidden=True)
+    recommender: Path | None = option("Folder that semid train wrote, for /v1/recommend.", None)
+    index_cache: Path | None = option(
+        "Folder where the index is set aside for the next start.",
+        None,
+        default_text="beside a SQLite file",
+    )
+    index_device: str = option(
+        "Where similar items are searched: cpu, cuda, cuda:1 or auto. A GPU needs faiss-gpu, and "
+        "memory for each item's decoded vector.",
+        "cpu",
+    )
+    log_format: LogFormat = option("text, or json: one object a line.", "text")
+    host: str = option("Address to listen on.", "127.0.0.1", panel=ADDRESS)
+    port: int = option("0 takes a free one.", 8000, ge=0, le=65_535, panel=ADDRESS)
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = option(
+        "Answer /health and /metrics at this port instead, on the same host.", None, panel=ADDRESS
+    )
+    keys: Path | None = option(
+        "API keys that semid keys add wrote; needed unless --host is of this machine alone. A "
+        "change of the file counts at once.",
+        None,
+        panel=ADDRESS,
+    )
+    cors_origins: Several = option(
+        "Let pages of this origin ask, as https://shop.example. May be given often.",
+        (),
+        name="--cors-origin",
+        panel=ADDRESS,
+    )
+    allowed_hosts: Several = option(
+        "A name, such as semid.example, under which requests may reach the service. Without --keys "
+        "only names of this machine are answered, and these. May be given often.",
+        (),
+        name="--allowed-host",
+        panel=ADDRESS,
+    )
+    root_path: str = option(
+        "Path, such as /semid, that a proxy before the service takes off; links have it.",
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        panel=ADDRESS,
+    )
+    uds: Path | None = option(
+        "Listen at a Unix socket of this name instead of --host and --port.", None, panel=ADDRESS
+    )
+    most_items: MostItems = option("Items of one request.", DEFAULT.most_items, panel=LIMITS)
+    most_history: MostHistory = option("Items of one history.", DEFAULT.most_history, panel=LIMITS)
+    most_text: MostText = option("Characters of one text.", DEFAULT.most_text, panel=LIMITS)
+    most_body: MostBody = option("Bytes of one body.", DEFAULT.most_body, panel=LIMITS)
+    queue: int = option(
+        "Items that may wait; more are answered 429.", CAPACITY.queue, ge=1, panel=PACE
+    )
+    timeout: float = option(
+        "Seconds until tokenizing, or a look-up, is answered 503.",
+        CAPACITY.timeout,
+        gt=0,
+        le=3600,
+        panel=PACE,
+    )
+    batch_texts: int = option(
+        "Texts encoded at a time, by all cores.", CAPACITY.texts, ge=1, le=1024, panel=PACE
+    )
+    batch_wait: float = option(
+        "Seconds that a batch waits for more requests.", CAPACITY.wait, ge=0, le=1, panel=PACE
+    )
+    threads: int = option(
+        "Threads that encode texts, each on one core.",
+        CAPACITY.threads,
+        ge=0,
+        le=256,
+        default_text="the cores that the process may use",
+        panel=PACE,
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin such as https://shop.example")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if (fault := host_fault(host)) is not None:
+                raise ValueError(fault)
+        return value
+
+    @model_validator(mode="after")
+    def _one_spelling(self) -> Self:
+        if self.catalogue is None:
+            self.catalogue = self.catalog
+        return self
+
+    def hosts(self) -> tuple[str, ...] | None:
+        """Return the hosts that requests may name beside this machine's; None for any.
+
+        Without keys any page that a browser on this machine shows could otherwise ask.
+        """
+        return self.allowed_hosts if self.allowed_hosts or self.keys is None else None
+
+    def limits(self) -> RequestLimits:
+        """Return how much a request may hold."""
+        return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
+
+    def pace(self) -> Capacity:
+        """Return how much is taken in at once, and how long it may take."""
+        return Capacity(self.queue, self.timeout, self.batch_texts, self.batch_wait, self.threads)
