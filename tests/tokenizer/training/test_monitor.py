@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import SMALL
 from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.quantizers import GritQuantizer
 from tokenizer.training.loop import train, training_loss
 from tokenizer.training.monitor import CodingQuality
 
@@ -188,8 +189,11 @@ def test_a_gradient_that_is_not_finite_is_named_before_it_spreads(
     weights: list[torch.Tensor] = []
 
     def loss(model: Autoencoder, *arguments: Any) -> torch.Tensor:
-        weights[:] = [model.quantizer.stages[1].transform.w]
-        return _Infinite.apply(training_loss(model, *arguments), weights[0])
+        level = model.quantizer.stages[1]
+        assert isinstance(level, GritQuantizer)
+        weights[:] = [level.transform.get_parameter("w")]
+        spoilt: torch.Tensor = _Infinite.apply(training_loss(model, *arguments), weights[0])
+        return spoilt
 
     monkeypatch.setattr("tokenizer.training.loop.training_loss", loss)
     with pytest.raises(FloatingPointError, match=r"gradient of quantizer.levels.1.transform.w is"):
