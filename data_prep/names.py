@@ -1,4 +1,4 @@
-"""Names that a user chooses from: an unknown one is answered with the known ones."""
+"""Names that a user chooses from; the error on an unknown name lists the known ones."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,10 +9,10 @@ __all__ = ["check_name"]
 
 
 def check_name(what: str, name: str, known: Iterable[str]) -> None:
-    """See that `name` is among the `known` names of `what`.
+    """Check that `name` is one of the `known` names of `what`.
 
     Raises:
-        InputError: it is not; the message lists them and the nearest.
+        InputError: it is not; the message lists the known names and the most similar one.
     """
     names = sorted(known)
     if name not in names:

@@ -1,4 +1,4 @@
-"""How long work tells of its advance."""
+"""Reports of progress from long work."""
 
 from typing import Protocol
 
@@ -6,6 +6,6 @@ __all__ = ["Progress"]
 
 
 class Progress(Protocol):
-    """Told how many things have been done since the last call."""
+    """Called with the number of things done since the last call."""
 
     def __call__(self, done: int, /) -> None: ...

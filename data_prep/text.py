@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +25,21 @@ class TextTemplate(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     fields: tuple[str, ...] = Field(default=DEFAULT_FIELDS, min_length=1)
+
+    @classmethod
+    def of(cls, fields: Sequence[str], columns: Sequence[str]) -> Self:
+        """Make the template of some fields of a table.
+
+        Raises:
+            InputError: the table has no column for one of them.
+        """
+        unknown = [name for name in fields if name not in columns]
+        if unknown:
+            raise InputError(
+                f"the text is to have field {unknown[0]!r}, which the catalogue does not have; it "
+                f"has {', '.join(columns)}"
+            )
+        return cls(fields=tuple(fields))
 
     def render(self, item: Mapping[str, Any]) -> str:
         """Return the content text of one item; empty where none of the fields has text."""

@@ -1,4 +1,4 @@
-"""FAISS's inner-product index over item vectors: retrieval for the dual encoder."""
+"""FAISS's inner-product index over item vectors: retrieval for models that score items."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 __all__ = ["ItemIndex"]
 
-TOGETHER = 64  # users of a search
+BATCH = 64  # users searched at once
 
 
 class ItemIndex:
-    """Items by number; those added later are numbered on."""
+    """Item vectors, numbered from 0 in the order in which they are added."""
 
     def __init__(self, vectors: NDArray[np.float32]) -> None:
         """Index vectors (n, d)."""
@@ -23,7 +23,7 @@ class ItemIndex:
         return int(self._index.ntotal)
 
     def add(self, vectors: NDArray[np.float32]) -> None:
-        """Add items with vectors (n, d)."""
+        """Add vectors (n, d); their numbers follow those in the index."""
         self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
     def search(
@@ -31,47 +31,50 @@ class ItemIndex:
         users: NDArray[np.float32],
         k: int,
         excluded: Sequence[Collection[int]],
-        added: Sequence[Mapping[int, float]] = (),
+        bonuses: Sequence[Mapping[int, float]] = (),
         hidden: Collection[int] = (),
     ) -> list[list[tuple[int, float]]]:
-        """Return each user's k items of the highest score, best first, with it.
+        """Return each user's k best items with their scores, best first.
+
+        A score is the inner product plus the user's bonus for the item.
 
         Args:
-            users: (B, d).
-            excluded: for each user, item numbers that are not to be among them.
-            added: for each user, what is added to items' inner products to make their scores;
-                nothing for the other items.
-            hidden: item numbers that are not to be among anybody's.
+            users: (B, d) float32.
+            excluded: for each user, the item numbers to leave out.
+            bonuses: for each user, bonuses by item number; other items have none.
+            hidden: item numbers to leave out for every user.
         """
         users = np.ascontiguousarray(users, dtype=np.float32)
-        more = added or [{}] * len(users)
-        apart = [set(items).union(own) for items, own in zip(excluded, more, strict=True)]
-        # FAISS finds as many for all users of a search: those with like numbers are asked together.
+        bonuses = bonuses or [{}] * len(users)
+        # Items with a bonus are scored one by one, the others by FAISS.
+        apart = [set(items).union(own) for items, own in zip(excluded, bonuses, strict=True)]
+        # FAISS returns the same number of items for all users of one search, so users that need
+        # similar numbers are searched together.
         order = sorted(range(len(users)), key=lambda row: len(apart[row]))
         found: list[list[tuple[int, float]]] = [[] for _ in users]
-        for start in range(0, len(order), TOGETHER):
-            rows = order[start : start + TOGETHER]
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
             nearest = self._nearest(users[rows], k + len(apart[rows[-1]]), hidden)
             for row, ranked in zip(rows, nearest, strict=True):
-                others = [pair for pair in ranked if pair[0] not in apart[row]]
-                again = set(more[row]).difference(excluded[row], hidden)
-                others += [
-                    (item, float(users[row] @ self._index.reconstruct(item)) + more[row][item])
-                    for item in again
+                pairs = [pair for pair in ranked if pair[0] not in apart[row]]
+                with_bonus = set(bonuses[row]).difference(excluded[row], hidden)
+                pairs += [
+                    (item, float(users[row] @ self._index.reconstruct(item)) + bonuses[row][item])
+                    for item in with_bonus
                 ]
-                found[row] = sorted(others, key=lambda pair: -pair[1])[:k]
+                found[row] = sorted(pairs, key=lambda pair: -pair[1])[:k]
         return found
 
     def _nearest(
-        self, users: NDArray[np.float32], most: int, hidden: Collection[int]
+        self, users: NDArray[np.float32], count: int, hidden: Collection[int]
     ) -> Iterator[list[tuple[int, float]]]:
-        """Yield each user's items of the highest inner product, best first, with it."""
+        """Yield each user's `count` items of the highest inner product, best first, with it."""
         params = None
         if hidden:
             left_out = faiss.IDSelectorBatch(np.fromiter(hidden, np.int64))
             params = faiss.SearchParameters(
                 sel=faiss.IDSelectorNot(left_out)  # type: ignore[call-arg]  # added in Python
             )
-        scores, items = self._index.search(users, min(most, len(self)), params=params)
+        scores, items = self._index.search(users, min(count, len(self)), params=params)
         for row, values in zip(items.tolist(), scores.tolist(), strict=True):
             yield [(item, score) for item, score in zip(row, values, strict=True) if item >= 0]

@@ -1,4 +1,4 @@
-"""A trained recommender as it is kept and asked: histories of item ids → ranked items."""
+"""A trained recommender on disk and in memory: histories of item ids → ranked items."""
 
 import hashlib
 import json
@@ -26,10 +26,17 @@ from recsys.models.dual_encoder import DualEncoderConfig
 from recsys.models.shapes import Shape, build_model, plain_shape, reads_codes, shape_of
 from recsys.models.tiger import TigerRecommender
 
-__all__ = ["FILES", "Recommendation", "Recommender", "save_recommender"]
+__all__ = [
+    "FILES",
+    "FrozenRecommender",
+    "Recommendation",
+    "Recommender",
+    "freeze_recommender",
+    "save_recommender",
+]
 
 FORMAT = 1
-TOGETHER = 32  # histories that are ranked at once
+BATCH = 32  # histories ranked at once
 CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
     "config.json",
     "weights.safetensors",
@@ -40,28 +47,90 @@ CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An item and its score: a log-probability of TIGER, an inner product of the others."""
+    """An item and its score: a log-probability from TIGER, an inner product from other models."""
 
     item_id: str
     score: float
 
 
-def save_recommender(
-    folder: Path,
-    shape: Shape,
-    model: NextItemModel,
-    dataset: SequenceDataset,
-    metrics: dict[str, Any],
-) -> str:
-    """Write a recommender and return its fingerprint; the folder appears whole or not at all.
+@dataclass(frozen=True)
+class FrozenRecommender:
+    """The contents of a recommender's folder.
 
-    The catalogue goes with it, without users and events, and without codes where the model reads
-    none. The fingerprint is the SHA-256 of shape,
-    weights and catalogue.
-
-    Raises:
-        InputError: the folder cannot be written.
+    Attributes:
+        body: config.json without the fingerprint: format, shape, tokenizer, versions.
+        weights: of the model, in the safetensors format.
+        catalogue: the items, without users and events, and without codes if the model reads none.
+        metrics: measured when the model was trained.
+        fingerprint: SHA-256 of shape, weights and catalogue.
     """
+
+    body: dict[str, Any]
+    weights: bytes
+    catalogue: SequenceDataset
+    metrics: dict[str, Any]
+    fingerprint: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: a file is missing, cut short or changed, or of another format.
+        """
+        recover(folder)
+        try:
+            body = json.loads((folder / CONFIG).read_text())
+            metrics = json.loads((folder / METRICS).read_text())
+            weights = (folder / WEIGHTS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
+            ) from error
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
+        stated = body.pop("fingerprint", None)
+        catalogue = SequenceDataset.load(folder / CATALOGUE)
+        changed = _fingerprint(body, weights) != stated
+        if changed or catalogue.fingerprint != body.get("catalogue"):
+            raise InputError(
+                f"{folder} has changed since semid train wrote it; restore it from a copy, or "
+                f"train again"
+            )
+        return cls(body, weights, catalogue, metrics, str(stated))
+
+    def write(self, folder: Path) -> None:
+        """Write the recommender; the folder appears whole or not at all.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        body = {"fingerprint": self.fingerprint, **self.body}
+        with written_aside(folder, FILES) as aside:
+            (aside / WEIGHTS).write_bytes(self.weights)
+            self.catalogue.save(aside / CATALOGUE)
+            (aside / CONFIG).write_text(json.dumps(body, indent=2))
+            (aside / METRICS).write_text(json.dumps(self.metrics, indent=2))
+
+    def model(self) -> NextItemModel:
+        """Build the model with its weights, in eval mode on the CPU; nothing is unpickled.
+
+        Raises:
+            InputError: the weights do not fit the shape.
+        """
+        model = build_model(shape_of(self.body["shape"]), self.catalogue)
+        try:
+            model.load_state_dict(load_tensors(self.weights))
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{WEIGHTS} does not fit the model's shape: {reason}") from error
+        return model.eval()
+
+
+def freeze_recommender(
+    shape: Shape, model: NextItemModel, dataset: SequenceDataset, metrics: dict[str, Any]
+) -> FrozenRecommender:
+    """Return a trained model and its catalogue in the form that a folder keeps."""
     weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
     catalogue = dataset.without_users()
     if not (isinstance(shape, DualEncoderConfig) and "content" in shape.parts):
@@ -75,22 +144,34 @@ def save_recommender(
         "catalogue": catalogue.fingerprint,
         "versions": library_versions(),
     }
-    fingerprint = _fingerprint(body, weights)
-    with written_aside(folder, FILES) as aside:
-        (aside / WEIGHTS).write_bytes(weights)
-        catalogue.save(aside / CATALOGUE)
-        (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
-        (aside / METRICS).write_text(json.dumps(metrics, indent=2))
-    return fingerprint
+    plain = json.loads(json.dumps(metrics))  # as the file has them
+    return FrozenRecommender(body, weights, catalogue, plain, _fingerprint(body, weights))
+
+
+def save_recommender(
+    folder: Path,
+    shape: Shape,
+    model: NextItemModel,
+    dataset: SequenceDataset,
+    metrics: dict[str, Any],
+) -> str:
+    """Freeze and write a recommender, and return its fingerprint.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    frozen = freeze_recommender(shape, model, dataset, metrics)
+    frozen.write(folder)
+    return frozen.fingerprint
 
 
 class Recommender:
-    """A model with its catalogue, which new items can join; threads may share it.
+    """A model with its catalogue; new items can be added, and threads may share it.
 
     Attributes:
         fingerprint: of shape, weights and catalogue.
         tokenizer: fingerprint of the tokenizer whose IDs the model reads; empty for dense IDs.
-        metrics: as measured when it was trained.
+        metrics: measured when it was trained.
     """
 
     def __init__(
@@ -118,41 +199,21 @@ class Recommender:
         Raises:
             InputError: a file is missing, cut short or changed, or of another format.
         """
-        recover(folder)
-        try:
-            body = json.loads((folder / CONFIG).read_text())
-            metrics = json.loads((folder / METRICS).read_text())
-            weights = (folder / WEIGHTS).read_bytes()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
-            ) from error
-        if not isinstance(body, dict) or body.get("format") != FORMAT:
-            raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
-        stated = body.pop("fingerprint", None)
-        catalogue = SequenceDataset.load(folder / CATALOGUE)
-        changed = _fingerprint(body, weights) != stated
-        if changed or catalogue.fingerprint != body.get("catalogue"):
-            raise InputError(
-                f"{folder} has changed since semid train wrote it; restore it from a copy, or "
-                f"train again"
-            )
-        model = build_model(shape_of(body["shape"]), catalogue)
-        try:
-            model.load_state_dict(load_tensors(weights))
-        except (SafetensorError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{folder}/{WEIGHTS} does not fit its shape: {reason}") from error
-        return cls(model, catalogue, str(stated), metrics)
+        return cls.of(FrozenRecommender.read(folder))
+
+    @classmethod
+    def of(cls, frozen: FrozenRecommender) -> Self:
+        """Return a recommender that can answer, from its frozen form."""
+        return cls(frozen.model(), frozen.catalogue, frozen.fingerprint, frozen.metrics)
 
     def __len__(self) -> int:
         return len(self._item_ids)
 
     def check_tokenizer(self, fingerprint: str) -> None:
-        """See that the model reads the IDs of this tokenizer, or no IDs.
+        """Check that the model reads the IDs of this tokenizer, or no IDs.
 
         Raises:
-            InputError: names both.
+            InputError: it reads another tokenizer's IDs; the message names both.
         """
         if self.tokenizer not in ("", fingerprint):
             raise InputError(
@@ -161,28 +222,28 @@ class Recommender:
             )
 
     def check_data(self, dataset: SequenceDataset) -> None:
-        """See that a dataset has the items, in their order, that the model was trained on.
+        """Check that a dataset has the items that the model was trained on, in the same order.
 
         Raises:
-            InputError: it has others, or IDs of another tokenizer.
+            InputError: it has other items, or IDs of another tokenizer.
         """
         if dataset.tokenizer and self.tokenizer:
             self.check_tokenizer(dataset.tokenizer)
         if list(dataset.item_ids) != self._item_ids[: self._trained]:
             raise InputError(
-                "the data has other items than the recommender was trained on; prepare it from the "
-                "same catalogue, or train again"
+                "the data has other items than the recommender's training data; prepare it from "
+                "the same catalogue, or train again"
             )
 
     def add(self, item_ids: Sequence[str], codes: Codes, suffixes: Suffixes) -> int:
-        """Take in items that came after training, and return how many the model can know.
+        """Add items that came after training, and return how many were added.
 
-        Items that it has, and those that it cannot know (a dense ID; a suffix beyond the tokens
-        that were kept free), are passed over.
+        Skips items that are in the catalogue already, and items that the model cannot represent (it
+        reads dense IDs, or the suffix has no token).
 
         Args:
-            codes: (n, L), of the tokenizer that the model was trained with.
-            suffixes: (n,).
+            codes: (n, L) uint16, from the tokenizer that the model was trained with.
+            suffixes: (n,) uint32.
         """
         if not item_ids:
             return 0
@@ -202,11 +263,11 @@ class Recommender:
             return len(rows)
 
     def knows(self, item_id: str) -> bool:
-        """Say whether an item can be read in a history, and be recommended unless it is hidden."""
+        """Return whether the catalogue has an item; hidden items count."""
         return item_id in self._numbers
 
     def hide(self, item_id: str, *, hidden: bool = True) -> None:
-        """Recommend an item no more, or again; it is still read in histories."""
+        """Stop recommending an item, or start again; histories may still contain it."""
         number = self._numbers.get(item_id)
         if number is not None:
             with self._busy:
@@ -217,45 +278,47 @@ class Recommender:
     ) -> list[list[Recommendation]]:
         """Return up to k items for each history, best first.
 
-        Of a history the last items that the model knows are read; the others are passed over.
+        The model reads the last known items of a history; unknown items are skipped.
 
         Args:
             histories: item ids, oldest first.
-            exclude_seen: whether an item of the history is left out.
+            exclude_seen: whether to leave out the items of the history.
 
         Raises:
-            InputError: a history with no item that is known, or k beyond the catalogue.
+            InputError: a history without a known item, or k beyond the catalogue.
         """
         if not 1 <= k <= len(self):
-            raise InputError(f"k is {k}; it can be 1 to {len(self)}, the items of the catalogue")
+            raise InputError(f"k is {k}; give 1 to {len(self)}, the size of the catalogue")
         if not histories:
             return []
         with self._busy:
-            read = [self._read(row, history) for row, history in enumerate(histories)]
+            known = [self._known(row, history) for row, history in enumerate(histories)]
             return [
                 [Recommendation(self._item_ids[item], score) for item, score in row]
-                for start in range(0, len(read), TOGETHER)
-                for row in self._ranked(read[start : start + TOGETHER], k, exclude_seen)
+                for start in range(0, len(known), BATCH)
+                for row in self._ranked(known[start : start + BATCH], k, exclude_seen)
             ]
 
-    def _read(self, row: int, history: Sequence[str]) -> list[int]:
+    def _known(self, row: int, history: Sequence[str]) -> list[int]:
+        """Return the numbers of a history's known items."""
         known = [self._numbers[item_id] for item_id in history if item_id in self._numbers]
         if not known:
-            reason = "has no items" if not history else f"has no item that is known: {history[0]!r}"
+            reason = "has no items" if not history else f"has no known item: {history[0]!r}"
             raise InputError(f"histories/{row} {reason}; give at least one item of the catalogue")
         return known
 
     @torch.no_grad()
     def _ranked(
-        self, read: Sequence[Sequence[int]], k: int, exclude_seen: bool
+        self, histories: Sequence[Sequence[int]], k: int, exclude_seen: bool
     ) -> list[list[tuple[int, float]]]:
-        recent = _padded([items[-self.model.history :] for items in read])
-        seen = [set(items) if exclude_seen else set[int]() for items in read]
+        """Return each history's k best items by number, with their scores."""
+        recent = _padded([items[-self.model.history :] for items in histories])
+        seen = [set(items) if exclude_seen else set[int]() for items in histories]
         if isinstance(self.model, ScoringModel):
             assert self._index is not None
-            users, repeats = self.model.user_vectors(recent), self.model.repeated(recent)
-            added = repeats.by_item() if repeats else ()
-            return self._index.search(users.numpy(), k, seen, added, self._hidden)
+            users, repeats = self.model.user_vectors(recent), self.model.repeat_scores(recent)
+            bonuses = repeats.by_item() if repeats else ()
+            return self._index.search(users.numpy(), k, seen, bonuses, self._hidden)
         assert isinstance(self.model, TigerRecommender)
         left_out = [[*items, *self._hidden] for items in seen]
         excluded = _padded(left_out) if any(left_out) else None
@@ -267,6 +330,7 @@ class Recommender:
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Return (rows, longest) int64, padded with -1 at the end."""
     width = max(map(len, rows))
     return torch.tensor([[*row, *[NO_ITEM] * (width - len(row))] for row in rows])
 

@@ -1,5 +1,9 @@
 """What many tests stand on: a small generated catalogue and a tokenizer fitted on it."""
 
+from data_prep.threads import use_threads
+
+use_threads()  # before torch loads, also for the processes that tests start
+
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +18,9 @@ from data_prep.embedding.embed import embed
 from data_prep.embedding.encoders import Encoder, load_encoder
 from data_prep.text import TextTemplate
 from tokenizer.artifact import TokenizerArtifact
-from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
+from tokenizer.config import AutoencoderConfig, FitConfig
 from tokenizer.pipeline import Pipeline
+from tokenizer.quantizer_config import GritConfig
 from tokenizer.training.fit import fit
 
 SMALL = FitConfig(
@@ -23,7 +28,7 @@ SMALL = FitConfig(
     warmup_steps=20,
     batch_size=256,
     evaluate_every=20,
-    quantizer=QuantizerConfig(levels=3, codebook_size=32, rank=4),
+    quantizer=GritConfig(levels=3, codebook_size=32, rank=4),
     autoencoder=AutoencoderConfig(hidden=(64,), latent=16),
 )
 

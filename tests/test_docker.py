@@ -69,6 +69,7 @@ def test_an_image_is_installed_by_the_makefile(name: str, extra: str) -> None:
         step.split()[1] for step in steps if step.startswith("COPY") and len(step.split()) == 3
     }
     assert {name.rstrip("*") for name in packages["packages"]["find"]["include"]} <= copied
+    assert {f"{name}.py" for name in packages["py-modules"]} <= copied
     for step in steps:
         if step.startswith("COPY") and "--from" not in step:
             assert all((ROOT / source).exists() for source in step.split()[1:-1]), step

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 from safetensors import SafetensorError
@@ -19,6 +19,7 @@ from data_prep.text import TextTemplate
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.quantizer_config import CONFIGS
 
 __all__ = [
     "FILES",
@@ -26,8 +27,10 @@ __all__ = [
     "EncoderReference",
     "TokenizerArtifact",
     "TokenizerConfig",
+    "freeze",
     "load",
     "save",
+    "write",
 ]
 
 FORMAT = 2
@@ -36,7 +39,7 @@ MEASURED = ("items", "train_error", "held_out_error", "unique_share", "levels", 
 
 
 class EncoderReference(pydantic.BaseModel):
-    """The text encoder that a tokenizer was made with."""
+    """The text encoder that a tokenizer was fitted with."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -49,22 +52,40 @@ class EncoderReference(pydantic.BaseModel):
         return cls(name=encoder.name, revision=encoder.revision)
 
 
+def _training(value: Any) -> FitConfig:
+    """Read a training's configuration, its quantizer's as that of the variant it names.
+
+    Until November 2026 one configuration had the fields of all variants: those that the variant
+    does not have were never read, and are left out.
+    """
+    if isinstance(value, FitConfig):
+        return value
+    body = dict(value)
+    quantizer = dict(body.pop("quantizer"))
+    kind = CONFIGS[quantizer["name"]]
+    own = {field.name: quantizer[field.name] for field in fields(kind) if field.name in quantizer}
+    config: FitConfig = pydantic.TypeAdapter(FitConfig).validate_python(body)
+    return replace(config, quantizer=pydantic.TypeAdapter(kind).validate_python(own))
+
+
 class TokenizerConfig(pydantic.BaseModel):
-    """All that config.json says.
+    """The contents of config.json, without the fingerprint.
 
     Attributes:
         format: the version of this layout.
-        dimension: D, the length of the vectors that are tokenized.
+        dimension: D of the vectors.
         encoder: None where the tokenizer was fitted on the user's own vectors.
-        policy: what tells items with the same codes apart.
-        versions: of the libraries that trained it.
+        policy: tells items with the same codes apart.
+        versions: of the libraries at the time of fitting.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     format: int
     dimension: int
-    training: FitConfig
+    training: Annotated[
+        FitConfig, pydantic.PlainValidator(_training), pydantic.PlainSerializer(asdict)
+    ]
     text: TextTemplate
     encoder: EncoderReference | None
     policy: Policy
@@ -83,41 +104,61 @@ class TokenizerConfig(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class TokenizerArtifact:
-    """A loaded tokenizer: `model` in eval mode; `metrics` as measured when it was fitted."""
+    """A loaded tokenizer: `model` is in eval mode; `metrics` were measured when it was fitted."""
 
     config: TokenizerConfig
     model: Autoencoder
     metrics: dict[str, Any]
     fingerprint: str
 
+    def described(self) -> dict[str, Any]:
+        """Return fingerprint, config and metrics as plain values."""
+        return {
+            "fingerprint": self.fingerprint,
+            "config": self.config.model_dump(mode="json"),
+            "metrics": self.metrics,
+        }
+
 
 def save(
     folder: Path, config: TokenizerConfig, model: Autoencoder, metrics: dict[str, Any]
 ) -> TokenizerArtifact:
-    """Write a tokenizer; the folder appears whole or not at all.
+    """Freeze and write a tokenizer, as `freeze` and `write`."""
+    frozen = freeze(config, model, metrics)
+    write(folder, frozen)
+    return frozen
 
-    The fingerprint is the SHA-256 of the canonical config and the weights' bytes.
+
+def freeze(
+    config: TokenizerConfig, model: Autoencoder, metrics: dict[str, Any]
+) -> TokenizerArtifact:
+    """Give a trained tokenizer its fingerprint.
+
+    It is the SHA-256 of the canonical config and the weights' bytes.
+    """
+    fingerprint = _fingerprint(config.model_dump(mode="json"), _weights(model))
+    plain = json.loads(json.dumps(metrics))  # as the file has them
+    return TokenizerArtifact(config, model.cpu().eval(), plain, fingerprint)
+
+
+def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
+    """Write a tokenizer; the folder appears whole or not at all.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    weights = save_tensors(
-        {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    )
-    body = config.model_dump(mode="json")
-    fingerprint = _fingerprint(body, weights)
+    body = {"fingerprint": tokenizer.fingerprint, **tokenizer.config.model_dump(mode="json")}
     with written_aside(folder, FILES) as aside:
-        (aside / WEIGHTS).write_bytes(weights)
-        (aside / CONFIG).write_text(json.dumps({"fingerprint": fingerprint, **body}, indent=2))
-        (aside / METRICS).write_text(json.dumps(metrics, indent=2))
-    return TokenizerArtifact(config, model.cpu().eval(), metrics, fingerprint)
+        (aside / WEIGHTS).write_bytes(_weights(tokenizer.model))
+        (aside / CONFIG).write_text(json.dumps(body, indent=2))
+        (aside / METRICS).write_text(json.dumps(tokenizer.metrics, indent=2))
 
 
 def load(folder: Path) -> TokenizerArtifact:
-    """Read a tokenizer on the CPU and check its fingerprint; nothing is unpickled.
+    """Read a tokenizer to the CPU without unpickling, and check its fingerprint.
 
     Raises:
-        InputError: a file is missing, damaged, or of another format.
+        InputError: a file is missing or damaged, or has another format.
     """
     recover(folder)
     if not folder.is_dir():
@@ -126,7 +167,7 @@ def load(folder: Path) -> TokenizerArtifact:
     weights = _bytes(folder, WEIGHTS)
     metrics = _json(folder, METRICS)
     if not set(MEASURED) <= metrics.keys():
-        raise InputError(f"{folder}/{METRICS} is damaged: it lacks figures; restore it from a copy")
+        raise InputError(f"{folder}/{METRICS} is damaged: it lacks metrics; restore it from a copy")
     if body.get("format") != FORMAT:
         raise InputError(
             f"{folder}/{CONFIG} has format {body.get('format')!r}; this version of semid reads "
@@ -148,6 +189,12 @@ def load(folder: Path) -> TokenizerArtifact:
             f"{folder} is not a tokenizer that this version can read: {reason}"
         ) from error
     return TokenizerArtifact(config, model.eval(), metrics, str(stated))
+
+
+def _weights(model: Autoencoder) -> bytes:
+    return save_tensors(
+        {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    )
 
 
 def _fingerprint(body: dict[str, Any], weights: bytes) -> str:
@@ -173,7 +220,9 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{folder}/{name} is damaged: {error}; restore it from a copy") from error
     if not isinstance(body, dict):
-        raise InputError(f"{folder}/{name} is damaged: an object is needed; restore it from a copy")
+        raise InputError(
+            f"{folder}/{name} is damaged: it is not a JSON object; restore it from a copy"
+        )
     return body
 
 

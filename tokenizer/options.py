@@ -6,24 +6,40 @@ from typing import Any
 
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
+from tokenizer.config import AutoencoderConfig, FitConfig
+from tokenizer.quantizer_config import CONFIGS, GritConfig, as_variant, variant_config
 
-__all__ = ["BOUNDS", "OPTIONS", "check_training", "fitted_to_size", "with_options"]
+__all__ = [
+    "BOUNDS",
+    "OPTIONS",
+    "changed_options",
+    "check_training",
+    "configured",
+    "fitted_to_size",
+    "options_for",
+    "options_of",
+    "with_options",
+]
 
-_PARTS: dict[str, Any] = {
-    "": FitConfig(),
-    "quantizer": QuantizerConfig(),
-    "autoencoder": AutoencoderConfig(),
-}
+_usual = FitConfig()
 # Each option's part of the configuration and its default; `quantizer` names the variant.
 OPTIONS: dict[str, tuple[str, Any]] = {
-    "quantizer" if (part, field.name) == ("quantizer", "name") else field.name: (
-        part,
-        getattr(default, field.name),
-    )
-    for part, default in _PARTS.items()
-    for field in fields(default)
-    if field.name not in _PARTS
+    **{
+        field.name: ("", getattr(_usual, field.name))
+        for field in fields(FitConfig)
+        if field.name not in {"quantizer", "autoencoder"}
+    },
+    "quantizer": ("quantizer", _usual.quantizer.name),
+    **{
+        field.name: ("quantizer", getattr(variant_config(name), field.name))
+        for name, kind in CONFIGS.items()
+        for field in fields(kind)
+        if field.name != "name"
+    },
+    **{
+        field.name: ("autoencoder", getattr(_usual.autoencoder, field.name))
+        for field in fields(AutoencoderConfig)
+    },
 }
 
 _LARGE = 1e30
@@ -42,6 +58,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "patience": (1, 10**9),
     "seed": (0, 2**63 - 1),
     "learning_rate": (1e-30, _LARGE),
+    "codebook_learning_rate": (0, _LARGE),
     "weight_decay": (0, _LARGE),
     "held_out": (0, 0.9),
     "separation": (0, _LARGE),
@@ -59,6 +76,25 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
+def options_of(quantizer: str) -> list[str]:
+    """Return the options of a training with the variant `quantizer`."""
+    own = {field.name for field in fields(CONFIGS[quantizer])}
+    return [name for name, (part, _) in OPTIONS.items() if part != "quantizer" or name in own]
+
+
+def options_for(quantizer: str, options: Mapping[str, object]) -> dict[str, object]:
+    """Return those of the options shared by several variants that `quantizer` has.
+
+    Raises:
+        InputError: no variant has an option of that name.
+    """
+    check_name("quantizer", quantizer, CONFIGS)
+    for name in options:
+        check_name("option", name, OPTIONS)
+    own = {*options_of(quantizer), "quantizer"}
+    return {name: value for name, value in options.items() if name in own}
+
+
 def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
     """Return a configuration with some fields changed.
 
@@ -66,24 +102,60 @@ def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
         options: by the field's name; texts are read as the field's type.
 
     Raises:
-        InputError: an unknown name, or a value that the field cannot have.
+        InputError: an unknown name, one that the variant does not have, or a value that the field
+            cannot have.
     """
-    changes: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
+    variant = str(options.get("quantizer", config.quantizer.name))
+    check_name("quantizer", variant, CONFIGS)
+    changes: dict[str, dict[str, Any]] = {"": {}, "quantizer": {}, "autoencoder": {}}
     for name, value in options.items():
-        check_name("option", name, OPTIONS)
+        if name == "quantizer":
+            continue
+        own = options_of(variant)
+        if name in OPTIONS and name not in own:
+            known = sorted(option for option in own if OPTIONS[option][0] == "quantizer")
+            raise InputError(f"{variant} has no option {name!r}; it has {', '.join(known)}")
+        check_name("option", name, ["quantizer", *own])
         part, default = OPTIONS[name]
-        changes[part]["name" if name == "quantizer" else name] = _read(name, value, default)
+        changes[part][name] = _read(name, value, default)
     return replace(
         config,
-        quantizer=replace(config.quantizer, **changes["quantizer"]),
+        quantizer=as_variant(config.quantizer, variant, changes["quantizer"]),
         autoencoder=replace(config.autoencoder, **changes["autoencoder"]),
         **changes[""],
     )
 
 
+def configured(named: Mapping[str, object], options: Mapping[str, object]) -> FitConfig:
+    """Return a checked configuration from fields in two places, of which none names a field twice.
+
+    Raises:
+        InputError: an unknown name, a name in both places, or a value that cannot be.
+    """
+    if both := sorted(named.keys() & options.keys()):
+        raise InputError(f"options name {both[0]!r}, which has a parameter of its own; use that")
+    config = fitted_to_size(with_options(FitConfig(), {**named, **options}))
+    check_training(config)
+    return config
+
+
+def changed_options(config: FitConfig) -> dict[str, Any]:
+    """Return the variant and what differs from its defaults, as `with_options` takes them."""
+    name = config.quantizer.name
+    usual = with_options(FitConfig(), {"quantizer": name})
+    found: dict[str, Any] = {"quantizer": name}
+    for option, (part, _) in OPTIONS.items():
+        own, default = (getattr(each, part) if part else each for each in (config, usual))
+        if option != "quantizer" and getattr(own, option, None) != getattr(default, option, None):
+            found[option] = getattr(own, option)
+    return found
+
+
 def fitted_to_size(config: FitConfig) -> FitConfig:
     """Return a configuration whose defaults of rank and top_k are not above a small codebook."""
-    quantizer, default = config.quantizer, QuantizerConfig()
+    quantizer, default = config.quantizer, GritConfig()
+    if not isinstance(quantizer, GritConfig):
+        return config
     smaller = {
         name: min(getattr(default, name), quantizer.codebook_size)
         for name in ("rank", "top_k")
@@ -104,7 +176,10 @@ def check_training(config: FitConfig) -> None:
 
     for name, (least, most) in BOUNDS.items():
         part, default = OPTIONS[name]
-        value = getattr(getattr(config, part) if part else config, name)
+        owner = getattr(config, part) if part else config
+        if not hasattr(owner, name):
+            continue
+        value = getattr(owner, name)
         for number in value if isinstance(default, tuple) else (value,):
             if not least <= number <= most:
                 raise InputError(f"{name} {number:g} is outside {least:g}…{most:g}")

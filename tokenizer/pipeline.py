@@ -169,9 +169,27 @@ class Pipeline:
         """Return the decoded latents (n, d) of codes (n, L)."""
         return np.asarray(self.codebooks[np.arange(self.levels), codes.astype(np.int64)].sum(1))
 
-    def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
+    def vectors_of_codes(self, codes: Codes) -> NDArray[np.float32]:
+        """Return the vectors (n, D) that codes (n, L) stand for."""
         given = torch.tensor(codes, dtype=torch.long, device=self.device)
-        decoded = self._model.decode(given).cpu().numpy()
+        decoded: NDArray[np.float32] = self._model.decode(given).cpu().numpy()
+        return decoded
+
+    def decode(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the vectors (n, D) that codes (n, L) stand for, checked.
+
+        Raises:
+            InputError: not L codes a row, or one that is no codeword's number.
+        """
+        sizes = f"{self.levels} codes a row, each from 0 to {self.codebook_size - 1}"
+        if codes.ndim != 2 or codes.shape[1] != self.levels:
+            raise InputError(f"codes of shape {codes.shape}; this tokenizer has {sizes}")
+        if codes.dtype.kind not in "iu" or ((codes < 0) | (codes >= self.codebook_size)).any():
+            raise InputError(f"codes hold a value that is no code; this tokenizer has {sizes}")
+        return self.vectors_of_codes(codes.astype(np.uint16))
+
+    def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
+        decoded = self.vectors_of_codes(codes)
         # NumPy's sum of a row depends on nothing else; torch's, where rows are long, on threads.
         lost = np.square(vectors - decoded).sum(axis=1)
         mean_square = float(self._model.scale.square()) * self.config.dimension

@@ -1,1 +1,1 @@
-"""Texts and their vectors: encoders, and one vector for a text whatever is beside it."""
+"""Texts → vectors: encoders whose vectors do not depend on the rest of the batch."""

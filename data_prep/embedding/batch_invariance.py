@@ -1,8 +1,8 @@
-"""A row's result has the same bits in any batch: products run in blocks of a few shapes.
+"""Matrix products whose rows have the same bits in any batch: they run in blocks of a few sizes.
 
-A library may sum the terms of a product in another order where the product has another number of
-rows, and again on another processor. So only a few numbers of rows are ever computed, each of them
-seen, on the machine that computes, to give a row the bits that the largest gives it.
+A library may sum the terms of a product in another order when the number of rows or the processor
+changes. Products therefore use only a few block sizes. Each size was compared with the largest one
+on the same machine, and gives every row the same bits.
 """
 
 import threading
@@ -29,11 +29,11 @@ Function = Callable[[Tensor], Tensor]
 
 
 def blockwise(function: Function, rows: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Apply `function` to rows (n, …) in blocks, of which there is at least one.
+    """Apply `function` to rows (n, …) in blocks; no rows make one block of zeros.
 
     Args:
-        sizes: of blocks, falling. The first is that of all blocks but the last, which has the
-            smallest size that holds what is left, padded with zeros.
+        sizes: of blocks, falling. All blocks but the last have the first size. The last block has
+            the smallest size that holds the remaining rows, padded with zeros.
     """
     full, left = divmod(len(rows), sizes[0])
     parts = [sizes[0]] * full
@@ -51,17 +51,19 @@ def blockwise(function: Function, rows: Tensor, sizes: Sequence[int]) -> Tensor:
 def identical_block_sizes(
     function: Function, rows: Tensor, sizes: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return the first of `sizes`, and those whose blocks give every row the bits that it gives.
+    """Return the block sizes whose results are bit-identical to those of `sizes[0]`.
 
-    In which order the terms of a product are summed a library chooses by shapes, by places in
-    memory and by machine, but not by values: what is equal for many rows of noise is equal for all.
-    Where a row's place in its block matters, the rows go one by one: (1,) is returned.
+    A library chooses the order of a sum by shape, memory layout and machine, never by values: sizes
+    that agree on many rows of noise agree on all rows. If a row's result depends on its position in
+    the block, the result is (1,): rows must be computed one by one.
 
     Args:
         rows: (n, …) noise, n a multiple of the first size.
     """
     expected = blockwise(function, rows, sizes[:1])
-    if torch.equal(expected, expected[:1].expand_as(expected)):  # which tells nothing
+    if torch.equal(
+        expected, expected[:1].expand_as(expected)
+    ):  # equal rows cannot show a difference
         return (sizes[0],)
     if not torch.equal(blockwise(function, rows.roll(1, 0), sizes[:1]).roll(-1, 0), expected):
         return (1,)
@@ -72,7 +74,7 @@ def identical_block_sizes(
 
 
 def differs_on_one_thread(function: Function, rows: Tensor, size: int) -> bool:
-    """Tell whether torch's threads together change a bit of what one computes in such blocks."""
+    """Return whether several threads of torch give other bits than one, in blocks of `size`."""
     if torch.get_num_threads() == 1:
         return False
     with one_thread():
@@ -81,17 +83,18 @@ def differs_on_one_thread(function: Function, rows: Tensor, size: int) -> bool:
 
 
 class BlockSizes:
-    """The sizes of blocks for one function, each compared with the largest when first asked for.
+    """The block sizes of one function; each is compared with the largest at its first use.
 
     Attributes:
-        largest: rows of all blocks but the last; 1 where a row's place in its block matters.
+        largest: size of all blocks but the last; 1 if a row's position in its block matters.
     """
 
     def __init__(self, function: Function, noise: Tensor, step: int) -> None:
-        """Compare places in the largest block, which has as many rows as `noise`.
+        """Check whether positions in the largest block matter.
 
         Args:
-            step: sizes are its multiples.
+            noise: (n, …), n the largest size.
+            step: all sizes are multiples of it.
         """
         self._function = function
         self._noise = noise
@@ -100,7 +103,7 @@ class BlockSizes:
         self._identical: dict[int, bool] = {}
 
     def of(self, rows: int) -> tuple[int, ...]:
-        """Return what `blockwise` needs for that many rows: the largest, and one for the rest."""
+        """Return the sizes for `blockwise` on so many rows: the largest, and one for the rest."""
         left = rows % self.largest
         for size in range(-(-left // self._step) * self._step, self.largest, self._step):
             if left and self._is_identical(size):
@@ -117,7 +120,7 @@ class BlockSizes:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute on the calling thread alone; others are not concerned."""
+    """Let torch use one thread for computations that the calling thread starts."""
     before = torch.get_num_threads()
     if before == 1:
         yield
@@ -132,31 +135,32 @@ def one_thread() -> Iterator[None]:
 def computing_threads(
     threads: int, name: str, start: Callable[[], object] = lambda: None
 ) -> ThreadPoolExecutor:
-    """Return threads on each of which torch computes alone; all have started.
+    """Return a pool of started threads, on each of which torch uses one thread.
 
-    So do threads that the process makes later, until somebody calls `torch.set_num_threads`; the
-    calling thread stays as it is.
+    Threads that the process makes later use one thread too, until `torch.set_num_threads` is
+    called. The calling thread does not change.
 
     Args:
+        threads: how many.
         name: of the threads.
-        start: called first in each of them.
+        start: called first in each thread.
     """
-    all_there = threading.Barrier(threads)
+    all_started = threading.Barrier(threads)
 
     def begin() -> None:
         torch.set_num_threads(1)
         start()
 
     pool = ThreadPoolExecutor(threads, name, initializer=begin)
-    for started in [pool.submit(all_there.wait) for _ in range(threads)]:
+    for started in [pool.submit(all_started.wait) for _ in range(threads)]:
         started.result()
     return pool
 
 
 def usable_threads() -> int:
-    """Return how many passes may run side by side here.
+    """Return how many passes may run in parallel.
 
-    It is the cores that the process may use, by affinity and by its control group's limit, or
-    fewer where the calling thread of torch is told so (`OMP_NUM_THREADS`).
+    This is the number of cores that affinity and the control group allow the process, or torch's
+    number of threads on the calling thread (`OMP_NUM_THREADS`) if that is lower.
     """
     return max(1, min(int(joblib.cpu_count()), torch.get_num_threads()))

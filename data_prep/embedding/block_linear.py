@@ -1,4 +1,4 @@
-"""Linear layers of a text encoder, computed in blocks of rows that give a row the same bits."""
+"""Linear layers of a text encoder, computed in blocks so that a row has the same bits always."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from data_prep.embedding.batch_invariance import BlockSizes, blockwise
 
 __all__ = ["BlockLinear", "use_blocks"]
 
-LARGEST = 256  # rows a product: more are not quicker
-STEP = 8  # a multiple of the rows of a text, which is padded so
+LARGEST = 256  # rows a product; more are not faster
+STEP = 8  # a text is padded to a multiple of so many tokens, which are its rows
 
 
 class BlockLinear(nn.Module):
     """A linear layer of float32 on the CPU; a row's result does not depend on the other rows.
 
-    Its weights are laid out once for oneDNN, which takes a fifth less time than a plain layer, and
-    computes a block of any size at about the same speed.
+    The weights are packed once for oneDNN. This takes a fifth less time than a plain layer, and the
+    time a row is about the same for all block sizes.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -46,10 +46,10 @@ class BlockLinear(nn.Module):
 
 
 def use_blocks(model: nn.Module) -> None:
-    """Put a `BlockLinear` in the place of each plain linear layer.
+    """Replace each plain linear layer by a `BlockLinear`.
 
-    Layers of one shape share what was seen of their blocks. Call it on the thread, and with as many
-    threads of torch, as will compute.
+    Layers of one shape share their block sizes. Call this on the thread that will compute, with the
+    number of torch threads that it will use.
     """
     sizes: dict[tuple[int, int, bool], BlockSizes] = {}
     draw = torch.Generator().manual_seed(0)
@@ -67,8 +67,8 @@ def use_blocks(model: nn.Module) -> None:
 
 
 def _packed(weight: Tensor) -> Any:
-    """Return the weights as oneDNN wants them; None where this torch has no oneDNN."""
-    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not (there and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+    """Return the weights packed for oneDNN; None if torch was built without oneDNN."""
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not (available and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return None
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Where numbers are computed: the CPU or a GPU, by name."""
+"""Names of devices: the CPU or a GPU."""
 
 import re
 
@@ -10,10 +10,10 @@ NAMES = re.compile(r"auto|cpu|cuda(?::([0-9]{1,4}))?")
 
 
 def resolve_device(name: str) -> str:
-    """Return the device that `name` means: `cpu`, `cuda` or one of several GPUs as `cuda:1`.
+    """Return the device that `name` means: `cpu`, `cuda`, or one of several GPUs as `cuda:1`.
 
     Args:
-        name: one of these, or `auto`: `cuda` where torch sees a GPU, else `cpu`.
+        name: one of these, or `auto`: `cuda` if torch sees a GPU, else `cpu`.
 
     Raises:
         InputError: torch does not see that GPU, or is a build without CUDA.
@@ -47,9 +47,9 @@ def resolve_device(name: str) -> str:
 
 
 def full_precision() -> None:
-    """Keep TF32 and half-precision sums out of this process's float32 products.
+    """Turn off TF32 and half-precision sums for this process's float32 products.
 
-    They would move a vector by 1e-3 of its length, and with it the item's ID.
+    They change a vector by 1e-3 of its length, which can change the item's ID.
     """
     import torch
 

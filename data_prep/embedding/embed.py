@@ -1,4 +1,4 @@
-"""Content texts → vectors, each text encoded once and kept in a cache on disk."""
+"""Content texts → vectors; each text is encoded once and kept in a cache on disk."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from data_prep.progress import Progress
 __all__ = ["EmbeddingCache", "default_cache_folder", "embed"]
 
 BATCH = 32
-THREADS = 1024  # the most that may be asked for
+MAX_THREADS = 1024
 
 
 def embed(
@@ -31,14 +31,13 @@ def embed(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> NDArray[np.float32]:
-    """Encode texts, in float32, with every text's vector independent of the others.
+    """Encode texts in float32; each text's vector is independent of the other texts.
 
-    Texts that repeat are encoded once; texts that the cache has are not encoded at all, and new
-    vectors enter the cache batch by batch, so that a run that was stopped goes on where it was.
+    Repeated texts are encoded once, and texts in the cache are not encoded. New vectors enter the
+    cache batch by batch, so that a stopped run can continue.
 
     Args:
-        threads: how many batches are encoded side by side; as many as the process has cores
-            without.
+        threads: how many batches are encoded in parallel; None for the number of usable cores.
 
     Returns:
         (len(texts), encoder.dimension) float32.
@@ -46,8 +45,8 @@ def embed(
     Raises:
         InputError: `threads` is not from 1 to 1,024.
     """
-    if threads is not None and not 1 <= threads <= THREADS:
-        raise InputError(f"{threads} threads cannot encode; give 1 to {THREADS:,}")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise InputError(f"{threads} threads cannot encode; give 1 to {MAX_THREADS:,}")
     vectors = np.empty((len(texts), encoder.dimension), dtype=np.float32)
     rows: dict[str, list[int]] = {}
     for row, text in enumerate(texts):
@@ -85,7 +84,7 @@ def _encoded(
         return
     running: deque[tuple[list[str], Future[NDArray[np.float32]]]] = deque()
     with computing_threads(workers, "semid-encode") as pool:
-        torch.set_num_threads(torch.get_num_threads())  # for threads that are made later
+        torch.set_num_threads(torch.get_num_threads())  # resets the number for threads made later
         try:
             for length, batch in batches:
                 running.append((batch, pool.submit(encoder.encode, batch, length)))
@@ -96,12 +95,12 @@ def _encoded(
                 batch_done, done = running.popleft()
                 yield batch_done, done.result()
         finally:
-            for _, left in running:
-                left.cancel()
+            for _, waiting in running:
+                waiting.cancel()
 
 
 def _batches(texts: Sequence[str], encoder: Encoder) -> Iterator[tuple[int, list[str]]]:
-    """Cut texts, longest first, into batches of one length each."""
+    """Cut texts into batches of equal lengths, longest first."""
     if not texts:
         return
     groups: dict[int, list[str]] = {}
@@ -123,14 +122,14 @@ def default_cache_folder() -> Path:
 class EmbeddingCache:
     """Vectors by SHA-256 of encoder name, revision, arithmetic and text, in one SQLite file.
 
-    Several processes may share it: a vector is a function of its key.
+    Several processes may share the file, since the key determines the vector.
     """
 
     def __init__(self, folder: Path) -> None:
         """Open or create `folder`/embeddings.sqlite.
 
         Raises:
-            InputError: here and in use: the folder cannot be written, or the file is no cache.
+            InputError: the folder cannot be written, or the file is no cache; also in later use.
         """
         self.path = folder / "embeddings.sqlite"
         with self._used():
@@ -155,7 +154,7 @@ class EmbeddingCache:
         self._db.close()
 
     def get(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Return the vectors that are kept, by text."""
+        """Return the cached vectors, by text."""
         found: dict[str, NDArray[np.float32]] = {}
         query = "SELECT vector FROM vectors WHERE key = ?"
         with self._used():
@@ -166,7 +165,7 @@ class EmbeddingCache:
         return found
 
     def put(self, encoder: Encoder, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
-        """Keep one vector a text."""
+        """Store one vector for each text."""
         rows = [
             (_key(encoder, text), vector.astype("<f4").tobytes())
             for text, vector in zip(texts, vectors, strict=True)
@@ -186,6 +185,6 @@ class EmbeddingCache:
 
 
 def _key(encoder: Encoder, text: str) -> bytes:
-    """Digest what decides a vector to the last bit: a cache may be used by several machines."""
+    """Return a digest of all that decides a vector's bits; several machines may share a cache."""
     parts = (encoder.name, encoder.revision, encoder.arithmetic, text)
     return hashlib.sha256("\0".join(parts).encode()).digest()

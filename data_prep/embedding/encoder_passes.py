@@ -1,4 +1,4 @@
-"""Forward passes of a text encoder whose vectors do not depend on what shares a batch."""
+"""Forward passes of a text encoder whose vectors do not depend on the rest of the batch."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,28 +13,28 @@ from data_prep.embedding.block_linear import use_blocks
 
 __all__ = ["EncoderPasses"]
 
-GPU_TEXTS = 32  # of every pass on a GPU, as many as `embed` gives
+GPU_TEXTS = 32  # in every pass on a GPU: the batch size of `embed`
 
 
 class EncoderPasses:
-    """A sentence-transformers model in eval mode, and what was seen of its batches on this machine.
+    """A sentence-transformers model in eval mode, with checks that batches do not change vectors.
 
-    On the CPU a pass runs on one thread, with linear layers in blocks; on a GPU every pass of a
-    length has as many texts, the last filled up with copies. Attention, norms and whatever else the
-    model has are compared at a length's first batch, and again at twice its texts: with texts
-    alone, and with two of them in the other order. Texts of a length where bits differ go one by
-    one from then on, so that a pass of that length has one shape only.
+    On the CPU a pass runs on one thread, with linear layers in blocks. On a GPU every pass has
+    `GPU_TEXTS` texts; the last pass is filled with copies. The first batch of each length is
+    checked, and again each batch at least twice as large: its first and last text must get the same
+    bits alone and in the opposite order. If bits differ, texts of that length are encoded one by
+    one from then on.
 
     Attributes:
-        arithmetic: what decides the last bits of vectors, for those who keep them.
+        arithmetic: device and library version, which decide the last bits of vectors.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
         self._model = model
         self._device = device
         self._on_cpu = device.type == "cpu"
-        self._texts = 0 if self._on_cpu else GPU_TEXTS  # of every pass; 0 for any number
-        self._seen: dict[int, int] = {}  # the largest batch that was compared, by length
+        self._texts = 0 if self._on_cpu else GPU_TEXTS  # in every pass; 0 for any number
+        self._seen: dict[int, int] = {}  # the largest checked batch, by length
         self._one_by_one: set[int] = set()
         self._turn = threading.Lock()
         if self._on_cpu:
@@ -46,8 +46,8 @@ class EncoderPasses:
         """Return vectors (n, D) float32 on the CPU.
 
         Args:
-            tokens: what the model takes; its tensors have one row a text, all of one length.
-            length: names it.
+            tokens: the model's input; its tensors have one row a text, all of one length.
+            length: of the texts.
         """
         texts = len(tokens["input_ids"])
         with self._computing():
@@ -55,13 +55,13 @@ class EncoderPasses:
                 return self._alone(tokens, range(texts))
             vectors = self._together(tokens, range(texts))
             if texts >= 2 * self._seen.get(length, 1):
-                if self._depends_on_company(tokens, vectors):
+                if self._depends_on_batch(tokens, vectors):
                     self._one_by_one.add(length)
                     return self._alone(tokens, range(texts))
                 self._seen[length] = texts
             return vectors
 
-    def _depends_on_company(self, tokens: Mapping[str, Any], vectors: Tensor) -> bool:
+    def _depends_on_batch(self, tokens: Mapping[str, Any], vectors: Tensor) -> bool:
         ends = [len(vectors) - 1, 0]
         parts = (self._together(tokens, ends), self._alone(tokens, ends))
         return not all(torch.equal(part, vectors[ends]) for part in parts)
@@ -70,9 +70,9 @@ class EncoderPasses:
         return torch.cat([self._together(tokens, [row]) for row in rows])
 
     def _together(self, tokens: Mapping[str, Any], rows: Sequence[int]) -> Tensor:
-        """Return the vectors of some rows, where it is fixed in passes of that number."""
-        most = self._texts or len(rows)
-        parts = [list(rows[at : at + most]) for at in range(0, len(rows), most)]
+        """Return the vectors of some rows, in passes of a fixed size if there is one."""
+        size = self._texts or len(rows)
+        parts = [list(rows[at : at + size]) for at in range(0, len(rows), size)]
         return torch.cat([self._pass(tokens, part)[: len(part)] for part in parts])
 
     def _pass(self, tokens: Mapping[str, Any], rows: list[int]) -> Tensor:
@@ -86,7 +86,7 @@ class EncoderPasses:
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
-        """Compute on one thread of the CPU, or in turns on a GPU, in float32 as it stands."""
+        """Compute on one thread of the CPU, or on a GPU in turns and without TF32."""
         with torch.inference_mode():
             if self._on_cpu:
                 with one_thread():

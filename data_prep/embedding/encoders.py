@@ -1,14 +1,14 @@
 """Text encoders by name: content text → a float32 vector.
 
-Every encoder gives one text the same vector, bit for bit, whatever else is in the batch, in any
-order, and with any number of threads. A Transformer does so where
+Every encoder gives a text the same vector, bit for bit, in any batch, in any order and with any
+number of threads. For a Transformer this needs three things:
 
-* a text is always padded to one length, and a batch holds texts of that length alone: to pad to the
-  longest text of the batch moves the vectors by 2e-7, in bf16 by 2e-3;
-* a pass runs on one thread, and its products in blocks that were seen to be alike
-  (`data_prep.embedding.batch_invariance`); on a GPU every pass of a length has one shape;
-* and for what is not a product, a length's first batches are compared with texts alone, in another
-  order. Where they differ, texts of that length go one by one.
+* A text is always padded to the same length, and a batch has texts of one length. Padding to the
+  longest text of the batch would change vectors by 2e-7, in bf16 by 2e-3.
+* A pass runs on one thread, and its products in blocks of checked sizes
+  (`data_prep.embedding.batch_invariance`). On a GPU every pass of a length has one shape.
+* The first batches of each length are compared with their texts alone and in another order, which
+  covers all other operations. If bits differ, texts of that length are encoded one by one.
 """
 
 import hashlib
@@ -27,21 +27,21 @@ from data_prep.errors import InputError
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
 
 DEFAULT_ENCODER = "minilm"
-NO_LIMIT = 2**20  # tokens of a text, where the model has no limit
-PADDED_TO = 8  # tokens: a few lengths, so that many texts share one, for little padding
-LETTERS = 32  # characters a token, beyond which a text is not read: to tokenize all takes too long
+NO_LIMIT = 2**20  # tokens of a text, for models without a limit
+PADDED_TO = 8  # tokens; few lengths, so that many texts share one, with little padding
+LETTERS = 32  # characters a token; the text beyond is cut before it is tokenized, to save time
 PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # tells tokenizers apart
 MINILM_SHA256 = "2c705a5e3279febcd4b210fc95a6231ced10be71e400e863ab41b623d5799508"
 
 
 class Encoder(Protocol):
-    """What turns texts into vectors.
+    """Turns texts into vectors.
 
     Attributes:
-        name: what `load_encoder` was asked for.
-        revision: changes when the weights do, or another step that decides more than last bits.
-        arithmetic: on what vectors are computed, which decides their last bits.
-        dimension: the vectors' length.
+        name: as given to `load_encoder`.
+        revision: changes with the weights, and with any step that changes more than last bits.
+        arithmetic: device and library version, which decide the last bits of vectors.
+        dimension: of the vectors.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Encoder(Protocol):
     dimension: int
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return for each text a length; texts of one length are encoded together."""
+        """Return a length for each text; texts of one length may be encoded together."""
 
     def encode(self, texts: Sequence[str], length: int) -> NDArray[np.float32]:
-        """Return (n, dimension) vectors of n texts that all have that length."""
+        """Return (n, dimension) float32 for n texts of the same length."""
 
 
 class SentenceEncoder:
-    """Any sentence-transformers model, in float32; on the CPU threads may encode side by side.
+    """Any sentence-transformers model, in float32; on the CPU threads may encode in parallel.
 
     Attributes:
         weights: SHA-256 of the weights; `revision` covers the tokenizer and the modules too.
@@ -87,21 +87,21 @@ class SentenceEncoder:
         self.arithmetic = self._passes.arithmetic
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return lengths in tokens with padding, of which a text has 1 to `PADDED_TO`.
+        """Return lengths in tokens, including 1 to `PADDED_TO` of padding.
 
-        So every text of a batch has some, and attention is masked, or none has: texts that fill the
-        model's length are set apart by one more.
+        In a batch either all texts have padding, so that attention is masked, or none has: texts
+        that fill the model's limit get the limit + 1.
         """
-        most = self._longest
+        limit = self._longest
         with self._lock:
             tokenized = self._model.tokenizer(
                 [self._prompt + text for text in self._read(texts)],
                 truncation=True,
-                max_length=most,
+                max_length=limit,
             )
         counts = [len(tokens) for tokens in tokenized["input_ids"]]
         return [
-            most + 1 if count >= most else min((count // PADDED_TO + 1) * PADDED_TO, most)
+            limit + 1 if count >= limit else min((count // PADDED_TO + 1) * PADDED_TO, limit)
             for count in counts
         ]
 
@@ -119,9 +119,9 @@ class SentenceEncoder:
 
 
 class HashingEncoder:
-    """Words and word pairs hashed, then projected at random: no meaning, but 10⁴ texts a second.
+    """Hashes words and word pairs, and projects the counts at random; 10⁴ texts a second.
 
-    For trials and tests: items that share words get near vectors.
+    For trials and tests: texts that share words get similar vectors, without any meaning.
     """
 
     name = "hashing"
@@ -152,15 +152,15 @@ class HashingEncoder:
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
-    """Load an encoder, or return it as it was loaded before.
+    """Load an encoder; an encoder loaded before is returned again.
 
     Args:
-        name: `minilm` (all-MiniLM-L6-v2, 384-d, its weights installed with the package),
-            `hashing`, or the name or folder of any sentence-transformers model.
-        device: torch's name of one that is here; `hashing` computes on the CPU.
+        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, or the
+            name or folder of any sentence-transformers model.
+        device: as `resolve_device` returns it; `hashing` computes on the CPU.
 
     Raises:
-        InputError: there is no such model here, or MiniLM's weights are not the published ones.
+        InputError: the model cannot be loaded, or MiniLM's weights are not the published ones.
     """
     return _loaded(name, "cpu" if name == HashingEncoder.name else device)
 
@@ -186,13 +186,13 @@ def _not_loaded(name: str, error: object) -> str:
     reason = str(error).partition("\n")[0].rstrip(".")
     return (
         f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, or the "
-        f"name or folder of a sentence-transformers model; where no network is, download the model "
-        f"elsewhere and name its folder"
+        f"name or folder of a sentence-transformers model; without a network, download the model "
+        f"elsewhere and give its folder"
     )
 
 
 def _revision(model: Any, weights: str, prompt: str) -> str:
-    """Digest what decides a vector: weights, modules, pooling, length limit, and tokenization."""
+    """Return a digest of weights, modules, pooling, length limit and tokenization."""
     parts = [
         weights,
         [type(module).__name__ for module in model],

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
@@ -19,7 +19,7 @@ from data_prep.errors import InputError
 from data_prep.storage.files import existing_file
 from data_prep.text import as_text
 
-__all__ = ["json_lines", "json_value", "read_csv", "read_json_lines"]
+__all__ = ["json_lines", "json_value", "read_csv", "read_json_lines", "table_of"]
 
 BOM = b"\xef\xbb\xbf"
 # orjson rounds whole numbers of more digits than 64 bits hold.
@@ -72,8 +72,13 @@ def read_json_lines(path: Path) -> tuple[pl.DataFrame, list[int]]:
         numbers.append(number)
     if not rows:
         raise InputError(f"{path}: the file is empty")
+    return table_of(rows), numbers
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return a table of rows; a column of several types is one of Python objects."""
     names = dict.fromkeys(chain.from_iterable(rows))
-    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names]), numbers
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
 def read_csv(path: Path) -> tuple[pl.DataFrame, list[int]]:
@@ -158,11 +163,11 @@ def _column(name: str, values: list[Any]) -> pl.Series:
 
 
 def _flat(values: list[Any]) -> bool:
-    """Say whether values are plain, or lists of such: polars refuses those it would change."""
+    """Say whether values are plain ones of one type, or lists of such, which polars keeps."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds == {list}:
         kinds = set(map(type, chain.from_iterable(filter(None, values)))) - {type(None)}
-    return kinds.issubset(PLAIN)
+    return len(kinds) < 2 and kinds.issubset(PLAIN)
 
 
 def _same_texts(values: list[Any], column: pl.Series) -> bool:

@@ -1,9 +1,9 @@
-"""A file or folder that is replaced as one step, which also a power cut cannot divide.
+"""Replaces a file or folder in one step that even a power cut cannot split.
 
-What is new is made in a workplace beside its place, a folder `.NAME.xxxxxxxx.tmp` that its writer
-holds a lock on. It is synced to the disk, exchanged with what stands there, and the folder of both
-is synced. Where the system cannot exchange two folders, there are two renames, and the old folder
-waits in the workplace between them: `recover` puts it back when the writer died there.
+The new content is made in a workplace: a folder `.NAME.xxxxxxxx.tmp` beside the final path, locked
+by its writer. The content is synced to the disk and exchanged with the old one; then the parent
+folder is synced. Systems that cannot exchange two folders need two renames. Between them the old
+folder is in the workplace, and `recover` puts it back if the writer died there.
 """
 
 import ctypes
@@ -22,17 +22,17 @@ from data_prep.errors import InputError
 
 __all__ = ["make_folder", "put_in_place", "recover", "workplace"]
 
-PATIENCE = 1.0  # seconds that a reader waits for a writer which is between two renames
+PATIENCE = 1.0  # seconds that a reader waits for a writer between its two renames
 CURRENT_FOLDER = -100  # AT_FDCWD of Linux
 EXCHANGE = 2  # RENAME_EXCHANGE of Linux
-CANNOT = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
+UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing, and sync them.
+    """Make a folder and its missing parents, and sync them.
 
     Raises:
-        OSError: one cannot be made.
+        OSError: a folder cannot be made.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,16 +42,16 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def workplace(place: Path) -> Iterator[Path]:
-    """Yield a new empty folder beside `place`, and remove it at the end with all that is in it.
+    """Yield a new empty folder beside `place`, and remove it with its contents at the end.
 
-    Those of writers that have died are removed first.
+    Workplaces of dead writers are removed first.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
-    for left in _workplaces(place):
-        if not _in_use(left):
-            shutil.rmtree(left, ignore_errors=True)
+    for abandoned in _workplaces(place):
+        if not _in_use(abandoned):
+            shutil.rmtree(abandoned, ignore_errors=True)
     work, lock = _locked_folder(place)
     try:
         yield work
@@ -61,10 +61,10 @@ def workplace(place: Path) -> Iterator[Path]:
 
 
 def put_in_place(new: Path, place: Path) -> None:
-    """Sync `new`, which lies in a `workplace`, and let it stand at `place` from one moment on.
+    """Sync `new`, which is in a `workplace`, and move it to `place` in one step.
 
     Raises:
-        OSError: it cannot be; what stood at `place` does so still.
+        OSError: that failed; the old content is still at `place`.
     """
     _sync_tree(new)
     if not place.is_dir():
@@ -75,10 +75,10 @@ def put_in_place(new: Path, place: Path) -> None:
 
 
 def recover(path: Path) -> None:
-    """Put back the folder at `path` where a writer died between two renames.
+    """Put back the folder at `path` if a writer died between its two renames.
 
     Raises:
-        InputError: it cannot be put back.
+        InputError: the folder cannot be put back.
     """
     place = path.resolve()
     until = time.monotonic() + PATIENCE
@@ -94,16 +94,16 @@ def recover(path: Path) -> None:
             os.rename(old, place)  # noqa: PTH104
             _sync(place.parent)
         except OSError as error:
-            if place.exists():  # another reader was first, or its writer lives
+            if place.exists():  # another reader was first, or the writer is alive
                 return
             raise InputError(
-                f"{path} was being replaced when its writer died; its last copy is {old} and "
+                f"{path} was being replaced when the writer died; the old folder is {old} and "
                 f"cannot be put back: {error.strerror}; rename it"
             ) from error
 
 
 def _workplaces(place: Path) -> list[Path]:
-    """Return the workplaces beside `place` that its writers made."""
+    """Return the workplaces of `place`, which are beside it."""
     ours = re.compile(rf"\.{re.escape(place.name)}\.[a-z0-9_]{{8}}\.tmp")
     with suppress(OSError):
         return [entry for entry in place.parent.iterdir() if ours.fullmatch(entry.name)]
@@ -111,20 +111,20 @@ def _workplaces(place: Path) -> list[Path]:
 
 
 def _locked_folder(place: Path) -> tuple[Path, int]:
-    """Make a workplace and return it with the descriptor that holds its lock."""
+    """Make a workplace, and return it with the descriptor that holds its lock."""
     while True:
         work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
         with suppress(FileNotFoundError):
             lock = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
-            with suppress(OSError):  # a file system without locks; nothing is removed there
+            with suppress(OSError):  # on a file system without locks no workplace is removed
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if work.exists():  # nobody took it for one left behind before it was locked
+            if work.exists():  # no other writer removed it as abandoned before the lock
                 return work, lock
             os.close(lock)
 
 
 def _in_use(work: Path) -> bool:
-    """Return whether the writer that made a workplace is alive, or may be."""
+    """Return whether the writer of a workplace is alive, or may be."""
     try:
         lock = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -149,7 +149,7 @@ def _exchange(one: Path, other: Path) -> bool:
     if call(CURRENT_FOLDER, paths[0], CURRENT_FOLDER, paths[1], EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in CANNOT:
+    if number in UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number), str(other))
 

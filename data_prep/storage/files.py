@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all."""
+"""Input files that can be read, and outputs that appear whole or not at all."""
 
 import os
 import tempfile
@@ -9,14 +9,14 @@ from pathlib import Path
 from data_prep.errors import InputError
 from data_prep.storage.durable import make_folder, put_in_place, recover, workplace
 
-__all__ = ["check_writable", "existing_file", "written_aside"]
+__all__ = ["check_new", "check_writable", "existing_file", "written_aside"]
 
 
 def existing_file(path: Path) -> Path:
     """Return `path` if it is a readable file.
 
     Raises:
-        InputError: it is missing, a folder, or not readable.
+        InputError: `path` is missing, a folder, or not readable.
     """
     recover(path.parent)
     if path.is_dir():
@@ -29,31 +29,33 @@ def existing_file(path: Path) -> Path:
 
 
 def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
-    """See that `path` can be created or replaced, before hours of work end in an error.
+    """Check that `path` can be created or replaced, so that no long work ends in that error.
 
-    Makes the parent folder if it is missing, and leaves nothing else behind. A folder at `path`
-    whose writer died while it replaced it is put back first.
+    Makes the parent folder if it is missing, and nothing else. If a writer died while it replaced a
+    folder at `path`, the old folder is put back first.
 
     Args:
-        folder_of: the names that a folder at `path` is to hold; empty where a file is written.
+        folder_of: the file names of a folder to write at `path`; empty for a file.
 
     Raises:
-        InputError: the parent folder cannot be made or written; a folder stands where a file is to
-            be, or a file where a folder; the folder that stands there holds something else.
+        InputError: the parent folder cannot be made or written; `path` is a folder instead of a
+            file or a file instead of a folder; the folder at `path` has other files.
     """
     recover(path)
     place = path.resolve()
     if place.is_dir():
         if not folder_of:
-            raise InputError(f"{path} is a folder; a file is written here; name one in it")
+            raise InputError(
+                f"{path} is a folder, but the output is a file; give a file name in it"
+            )
         foreign = sorted({entry.name for entry in place.iterdir()}.difference(folder_of))
         if foreign:
             raise InputError(
                 f"{path} holds {foreign[0]!r}, which this command did not write and would remove; "
-                f"choose a folder of its own"
+                f"choose a new folder"
             )
     elif place.exists() and folder_of:
-        raise InputError(f"{path} is a file; a folder is written here; choose another place")
+        raise InputError(f"{path} is a file, but the output is a folder; choose another path")
     try:
         make_folder(place.parent)
         with tempfile.TemporaryFile(dir=place.parent):
@@ -62,16 +64,27 @@ def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
         raise _unwritable(path, error) from error
 
 
+def check_new(path: Path, *, overwrite: bool) -> Path:
+    """Return `path` if nothing stands there, or if it may be replaced.
+
+    Raises:
+        InputError: something stands there.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; choose another place, or pass overwrite to replace it")
+    return path
+
+
 @contextmanager
 def written_aside(path: Path, folder_of: Collection[str] = ()) -> Iterator[Path]:
-    """Yield a path beside `path` to write to, which stands at `path` when the block succeeds.
+    """Yield a path to write to, and move what was written to `path` when the block succeeds.
 
-    It does so from one moment on, on the disk too (`data_prep.storage.durable`). After an exception
-    what stood at `path` is untouched and what was written aside is removed.
+    The move is one step, on the disk too (`data_prep.storage.durable`). After an exception `path`
+    is unchanged, and what was written is removed.
 
     Args:
-        folder_of: the names of a folder's files; the folder is made, and replaces only a folder
-            that holds nothing else. Empty where a file is written.
+        folder_of: the file names of a folder, which is made and replaces only a folder without
+            other files; empty for a file.
 
     Raises:
         InputError: as `check_writable`.
@@ -91,4 +104,4 @@ def written_aside(path: Path, folder_of: Collection[str] = ()) -> Iterator[Path]
 
 def _unwritable(path: Path, error: OSError) -> InputError:
     reason = error.strerror or str(error)
-    return InputError(f"cannot write {path}: {reason}; choose another place for the output")
+    return InputError(f"cannot write {path}: {reason}; choose another path for the output")

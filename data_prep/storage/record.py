@@ -1,4 +1,4 @@
-"""What a results file says of its own making."""
+"""Records of runs: what a results file says about the run that made it."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ LIBRARIES = ("semid", "torch", "numpy", "polars", "faiss-cpu", "faiss-gpu", "sen
 
 
 def run_record(seed: int | None, data_fingerprint: str, seconds: float) -> dict[str, Any]:
-    """Return seed, versions, data fingerprint, command, wall time in seconds, and machine."""
+    """Return seed, versions, data fingerprint, command, wall time in seconds and machine."""
     return {
         "seed": seed,
         "versions": library_versions(),
@@ -34,7 +34,7 @@ def run_record(seed: int | None, data_fingerprint: str, seconds: float) -> dict[
 
 
 def trained_on(device: str) -> dict[str, str]:
-    """Return what decides the last bits of a training: device, processor, torch and FAISS.
+    """Return what can change the last bits of a training: device, processor, torch and FAISS.
 
     Args:
         device: as `data_prep.embedding.devices.resolve_device` returns it.
@@ -42,20 +42,20 @@ def trained_on(device: str) -> dict[str, str]:
     import torch
 
     versions = library_versions()
-    said = {
+    setting = {
         "device": device,
         "processor": _processor(),
         "torch": torch.__version__,
         "faiss": ", ".join(f"{n} {v}" for n, v in versions.items() if n.startswith("faiss")),
     }
     if device != "cpu":
-        said["gpu"] = torch.cuda.get_device_name(device)
-        said["cuda"] = str(torch.version.cuda)
-    return said
+        setting["gpu"] = torch.cuda.get_device_name(device)
+        setting["cuda"] = str(torch.version.cuda)
+    return setting
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of Python and of the installed libraries that decide a result."""
+    """Return the versions of Python and of the installed libraries that can change a result."""
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:

@@ -1,4 +1,4 @@
-"""The Amazon benchmark's files: raw reviews → tables → tokenizers → datasets with codes."""
+"""The Amazon benchmark's data: raw reviews → tables → tokenizers → datasets with codes."""
 
 import hashlib
 import json
@@ -46,11 +46,11 @@ class Category:
     """One category of the data.
 
     Attributes:
-        items: the catalogue, all items that have an event.
-        sequences: leave-one-out, as `data_prep.sequences` gives them.
-        vectors: (items, D) float32, of the items' content texts.
+        items: the catalogue: all items that have an event.
+        sequences: split by leave-one-out, as `data_prep.sequences.leave_one_out` returns them.
+        vectors: (items, D) float32, the embedded texts of the items.
         source: digest of the raw files.
-        notes: counts, and what text the items had.
+        notes: how many users, items and events there are, and how many items have each text field.
     """
 
     name: str
@@ -62,13 +62,16 @@ class Category:
 
 
 def categories_in(data: Path, wanted: Sequence[str] = ()) -> dict[str, tuple[Path, Path]]:
-    """Return the files of reviews and metadata of each category of a folder, by name.
+    """Return the files of reviews and of metadata of each category in a folder, by name.
+
+    Args:
+        wanted: names of categories; all in the folder where empty.
 
     Raises:
-        InputError: no such category, or none at all.
+        InputError: `data` is not a folder, has no category, or lacks a wanted one.
     """
     if not data.is_dir():
-        raise InputError(f"{data} is not a folder; give the one with the categories in it")
+        raise InputError(f"{data} is not a folder; give the folder that holds the categories")
     found = {}
     for reviews in sorted(data.rglob("reviews_*_5.json.gz")):
         name = reviews.name.removeprefix("reviews_").removesuffix("_5.json.gz")
@@ -79,7 +82,7 @@ def categories_in(data: Path, wanted: Sequence[str] = ()) -> dict[str, tuple[Pat
         raise InputError(f"{data} has no category: reviews_NAME_5.json.gz beside meta_NAME.json.gz")
     unknown = sorted(set(wanted).difference(found))
     if unknown:
-        raise InputError(f"no category {unknown[0]!r} in {data}; there are {', '.join(found)}")
+        raise InputError(f"no category {unknown[0]!r} in {data}; it has {', '.join(found)}")
     return {name: found[name] for name in wanted or found}
 
 
@@ -90,22 +93,24 @@ def prepare_category(
     embedded: Callable[[list[str]], NDArray[np.float32]],
     template: TextTemplate,
 ) -> Category:
-    """Read a category, or take the tables that an earlier run left in `folder`.
+    """Read a category, or reuse the tables that an earlier run wrote to `folder`.
 
-    An item without any text has a text that says so.
+    Args:
+        files: reviews and metadata.
+        embedded: texts → vectors (n, D). An item without text is embedded as `NO_TEXT`.
     """
     source = "+".join(file_digest(path) for path in files)
-    said = {"source": source}
+    stamp = {"source": source}
     kept = folder / "source.json"
     recover(folder)
-    if not kept.is_file() or json.loads(kept.read_text()) != said:
+    if not kept.is_file() or json.loads(kept.read_text()) != stamp:
         interactions, known = read_category(*files)
         wanted = interactions.select(pl.col("item_id").unique(maintain_order=True))
         missing = wanted.join(known, on="item_id", how="anti")
         with written_aside(folder, TABLES) as aside:
             pl.concat([known, missing], how="diagonal").write_parquet(aside / "items.parquet")
             leave_one_out(interactions).write_parquet(aside / "sequences.parquet")
-            (aside / "source.json").write_text(json.dumps(said))
+            (aside / "source.json").write_text(json.dumps(stamp))
     items = pl.read_parquet(folder / "items.parquet")
     sequences = pl.read_parquet(folder / "sequences.parquet")
     texts = [template.render(row) or NO_TEXT for row in items.iter_rows(named=True)]
@@ -123,7 +128,7 @@ def prepare_category(
 
 
 def tokenizer_name(config: FitConfig) -> str:
-    """Name a tokenizer by what the rows of a table differ in: `grit-4x256`."""
+    """Return a tokenizer's name in tables, such as `grit-4x256` or `kmeans-8x256-beam5`."""
     quantizer, network = config.quantizer, config.autoencoder.network
     parts = [quantizer.name, f"{quantizer.levels}x{quantizer.codebook_size}"]
     parts += [network] if network != FitConfig().autoencoder.network else []
@@ -141,23 +146,22 @@ def tokenized(
 ) -> Iterator[tuple[Category, SequenceDataset, dict[str, Any]]]:
     """Fit one tokenizer to the items of all categories; yield each category's dataset.
 
-    A tokenizer that `folder` has of this data and configuration is taken as it is.
+    A tokenizer in `folder` is reused if it was fitted to the same vectors with the same
+    configuration.
 
     Yields:
-        The category, its dataset with codes, suffixes and vectors, and what a record says of the
-        tokenizer.
+        The category, its dataset with codes, suffixes and vectors, and the tokenizer's entry for
+        records.
     """
     items = pl.concat([category.items.select("item_id") for category in categories])
     vectors = np.concatenate([category.vectors for category in categories])
-    vectors = vectors[
-        items["item_id"].is_first_distinct().to_numpy()
-    ]  # some items are in two categories
+    # Some items are in two categories.
+    vectors = vectors[items["item_id"].is_first_distinct().to_numpy()]
     digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
     pipeline = _kept(folder, config, digest)
     if pipeline is None:
         fit(folder, vectors, config, template, encoder, digest, baseline=False, progress=progress)
         pipeline = Pipeline.load(folder)
-    metrics = pipeline.metrics
     for category in categories:
         given = category.items.select("item_id").with_columns(vector=category.vectors)
         ids = tokenize_catalogue(category.items, pipeline, vectors=given)
@@ -169,20 +173,8 @@ def tokenized(
             codebook_size=config.quantizer.codebook_size,
             source=category.source,
         )
-        yield (
-            category,
-            replace(coded, vectors=category.vectors),
-            {
-                "tokenizer": {
-                    "fingerprint": pipeline.fingerprint,
-                    "fitted_to": [each.name for each in categories],
-                    "held_out_error": metrics["held_out_error"],
-                    "unique_share": unique_share(torch.tensor(ids["codes"].to_list())),
-                    "training_seconds": metrics["training_seconds"],
-                    "config": json.loads(json.dumps(asdict(config))),
-                }
-            },
-        )
+        entry = _record_entry(pipeline, categories, config, ids)
+        yield category, replace(coded, vectors=category.vectors), {"tokenizer": entry}
 
 
 def dataset_of(category: Category) -> SequenceDataset:
@@ -191,7 +183,22 @@ def dataset_of(category: Category) -> SequenceDataset:
     return replace(bare, vectors=category.vectors)
 
 
+def _record_entry(
+    pipeline: Pipeline, categories: Sequence[Category], config: FitConfig, ids: pl.DataFrame
+) -> dict[str, Any]:
+    """Return what a record says of the tokenizer that gave `ids`."""
+    return {
+        "fingerprint": pipeline.fingerprint,
+        "fitted_to": [category.name for category in categories],
+        "held_out_error": pipeline.metrics["held_out_error"],
+        "unique_share": unique_share(torch.tensor(ids["codes"].to_list())),
+        "training_seconds": pipeline.metrics["training_seconds"],
+        "config": json.loads(json.dumps(asdict(config))),
+    }
+
+
 def _kept(folder: Path, config: FitConfig, digest: str) -> Pipeline | None:
+    """Return the tokenizer in `folder` if it has this configuration and data, else None."""
     if not (folder / "config.json").is_file():
         return None
     pipeline = Pipeline.load(folder)

@@ -1,7 +1,7 @@
-"""One cell of a benchmark: a model on a dataset with a seed, trained, ranked and kept as a record.
+"""One cell of a benchmark: a model, a dataset and a seed; trained, measured and kept as a record.
 
-Needs torch, numpy and safetensors alone, so that a machine with an accelerator can make cells from
-prepared files: `python -m recsys.benchmarks DATASET… --model tiger --out DIR`.
+This module needs torch, numpy and safetensors alone, so that a machine with an accelerator can run
+cells on prepared files: `python -m recsys.benchmarks DATASET… --model tiger --out DIR`.
 """
 
 import json
@@ -33,13 +33,13 @@ Progress = Callable[[int, int, Measurement | None], None]
 
 @dataclass(frozen=True)
 class Cell:
-    """What makes a record unlike the others of its folder.
+    """What tells a record from the others in its folder.
 
     Attributes:
         category: of the data, such as Beauty.
-        model: of `recsys.presets`, or a baseline.
-        tokenizer: what gave the codes, such as `grit-4x256`; empty where the model reads none.
-        cold: share of the items that were held out of training altogether.
+        model: a name of `recsys.presets`, or of `BASELINES`.
+        tokenizer: gave the codes, such as `grit-4x256`; empty where the model reads no codes.
+        cold: share of the items that have no event in training.
     """
 
     category: str
@@ -65,17 +65,18 @@ def run_cell(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Return the cell's record, and make it where the folder has none of this data and preset.
+    """Return the cell's record; train and measure only if the folder has no record of it yet.
 
-    A training that was stopped goes on from its last checkpoint.
+    A record counts if it has the same data and configuration. A training that was stopped goes on
+    from its last checkpoint.
 
     Args:
-        folder: gets records/NAME.json, and ranks/NAME.npz with the ranks of every user.
-        dataset: before items are held out.
-        notes: what else the record is to say, such as of the tokenizer.
+        folder: receives records/NAME.json, and ranks/NAME.npz with the rank of every user's item.
+        dataset: with all training events; the share `cell.cold` of the items is held out here.
+        notes: further entries of the record, such as the tokenizer's.
 
     Raises:
-        InputError: as training; a folder that cannot be written.
+        InputError: an unknown model; as `recsys.training.loop.train`; `folder` cannot be written.
     """
     path = folder / "records" / f"{cell.name}.json"
     model = _model(cell, preset)
@@ -132,15 +133,18 @@ def _configuration(model: Model) -> dict[str, Any]:
 def _kept(
     path: Path, folder: Path, cell: Cell, config: dict[str, Any], dataset: SequenceDataset
 ) -> dict[str, Any] | None:
+    """Return the record at `path` if it has this configuration and data, else None."""
     if not path.is_file() or not (folder / "ranks" / f"{cell.name}.npz").is_file():
         return None
     record: dict[str, Any] = json.loads(path.read_text())
-    same = _in_full(record.get("config")) == config and record.get("data") == dataset.fingerprint
+    same = (
+        _with_defaults(record.get("config")) == config and record.get("data") == dataset.fingerprint
+    )
     return record if same else None
 
 
-def _in_full(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a configuration with those fields, too, that came after it was kept."""
+def _with_defaults(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a kept configuration with the defaults of the fields that were added since."""
     if not config:
         return config
     try:

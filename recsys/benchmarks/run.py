@@ -1,4 +1,4 @@
-"""A whole benchmark: data, tokenizers, cells; what an earlier run made is taken as it is."""
+"""A whole benchmark: data, tokenizers and cells. Results of an earlier run are reused."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -25,33 +25,36 @@ from recsys.presets import Preset
 from recsys.training.loop import Measurement
 from tokenizer.config import FitConfig
 
-__all__ = ["Plan", "Teller", "run_plan"]
+__all__ = ["Plan", "Reporter", "run_plan"]
+
+# By category and tokenizer (empty for none): the dataset, and its entries for records.
+Datasets = dict[tuple[str, str], tuple[SequenceDataset, dict[str, Any]]]
 
 
-class Teller(Protocol):
-    """Hears what a run does."""
+class Reporter(Protocol):
+    """Reports the progress of a run to the user."""
 
     def begins(self, what: str) -> None:
-        """Hear of a piece of work, such as a tokenizer or a cell."""
+        """Report that a piece of work begins, such as a tokenizer or a cell."""
 
     def goes_on(self, step: int, total: int, note: str) -> None:
-        """Hear how far it is; the note is empty or a figure."""
+        """Report how far it is; the note is empty or a figure."""
 
     def ends(self) -> None:
-        """Hear that a cell is done."""
+        """Report that a cell is done."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured.
+    """What a benchmark measures.
 
     Attributes:
-        categories: files of reviews and metadata by name.
-        models: of the preset; baselines are always measured.
-        tokenizers: one configuration each; seeds are those of the models.
-        seeds: of models; tokenizers have seed 0.
-        shared: one tokenizer for all categories, instead of one each.
-        cold: shares of items to hold out of training, each in cells of its own; 0 for none.
+        categories: by name, the files of reviews and of metadata.
+        models: names of the preset's models; baselines are always measured.
+        tokenizers: one configuration each; all are fitted with seed 0.
+        seeds: how many trainings of each model, with the seeds 0, 1, …
+        shared: whether all categories share one tokenizer; else each category has its own.
+        cold: shares of the items to hold out of training; each share has its own cells, 0 is none.
     """
 
     preset: Preset
@@ -65,7 +68,7 @@ class Plan:
 
     @property
     def cells(self) -> list[Cell]:
-        """All cells, those of one dataset together."""
+        """All cells, grouped by category."""
         known = self.preset.models
         bare = [*BASELINES, *(name for name in self.models if not known[name].quantized)]
         coded = [name for name in self.models if known[name].quantized]
@@ -86,15 +89,15 @@ def run_plan(
     template: TextTemplate,
     encoder: Encoder,
     embedded: Callable[[list[str]], NDArray[np.float32]],
-    teller: Teller,
+    reporter: Reporter,
     *,
     train: bool = True,
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return the records of all cells, and what is to be said of each category.
+    """Return the records of all cells, and the notes on each category.
 
     Args:
-        folder: gets tables/, tokenizers/, datasets/ (for `python -m recsys.benchmarks`), training/,
-            records/ and ranks/.
+        folder: receives tables/, tokenizers/, datasets/ (for `python -m recsys.benchmarks`),
+            training/, records/ and ranks/.
         embedded: texts → vectors (n, D).
         train: False prepares the datasets and returns no records.
 
@@ -103,32 +106,35 @@ def run_plan(
     """
     categories = []
     for name, files in plan.categories.items():
-        teller.begins(f"reading {name}")
+        reporter.begins(f"reading {name}")
         tables = folder / "tables" / name
         categories.append(prepare_category(name, files, tables, embedded, template))
-    datasets: dict[tuple[str, str], tuple[SequenceDataset, dict[str, Any]]] = {
-        (category.name, ""): (dataset_of(category), {}) for category in categories
-    }
+    datasets: Datasets = {(each.name, ""): (dataset_of(each), {}) for each in categories}
     groups = [categories] if plan.shared else [[category] for category in categories]
     if any(cell.tokenizer for cell in plan.cells):
         for config in plan.tokenizers:
             for group in groups:
-                datasets |= _coded(config, group, folder, template, encoder, teller)
-    (folder / "datasets").mkdir(parents=True, exist_ok=True)
-    for (category_name, tokenizer), (dataset, said) in datasets.items():
-        stem = "-".join(part for part in (category_name, tokenizer) if part)
-        dataset.save(folder / "datasets" / f"{stem}.safetensors")
-        (folder / "datasets" / f"{stem}.json").write_text(json.dumps(said))
+                datasets |= _coded(config, group, folder, template, encoder, reporter)
+    _save(datasets, folder / "datasets")
     notes = {category.name: dict(category.notes) for category in categories}
     (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n")
     records = []
     for cell in plan.cells if train else ():
-        teller.begins(cell.name)
-        dataset, said = datasets[cell.category, cell.tokenizer]
-        heard = _hearing(teller)
-        records.append(run_cell(folder, cell, plan.preset, dataset, said, plan.device, heard))
-        teller.ends()
+        reporter.begins(cell.name)
+        dataset, entries = datasets[cell.category, cell.tokenizer]
+        progress = _progress(reporter)
+        records.append(run_cell(folder, cell, plan.preset, dataset, entries, plan.device, progress))
+        reporter.ends()
     return records, notes
+
+
+def _save(datasets: Datasets, folder: Path) -> None:
+    """Write each dataset, and beside it a JSON file with its entries for records."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for (category, tokenizer), (dataset, entries) in datasets.items():
+        stem = "-".join(part for part in (category, tokenizer) if part)
+        dataset.save(folder / f"{stem}.safetensors")
+        (folder / f"{stem}.json").write_text(json.dumps(entries))
 
 
 def _coded(
@@ -137,28 +143,29 @@ def _coded(
     folder: Path,
     template: TextTemplate,
     encoder: Encoder,
-    teller: Teller,
-) -> dict[tuple[str, str], tuple[SequenceDataset, dict[str, Any]]]:
+    reporter: Reporter,
+) -> Datasets:
+    """Return the datasets with the codes that one tokenizer gives to a group of categories."""
     name = tokenizer_name(config)
     place = folder / "tokenizers" / "-".join([name, *(each.name for each in group)])
-    teller.begins(f"tokenizer {name}")
+    reporter.begins(f"tokenizer {name}")
     found = tokenized(
         group,
         replace(config, seed=0),
         place,
         template,
         encoder,
-        lambda step, measured: teller.goes_on(step, config.steps, ""),
+        lambda step, measured: reporter.goes_on(step, config.steps, ""),
     )
-    return {(category.name, name): (dataset, said) for category, dataset, said in found}
+    return {(category.name, name): (dataset, entries) for category, dataset, entries in found}
 
 
-def _hearing(teller: Teller) -> Callable[[int, int, Measurement | None], None]:
-    def hear(step: int, total: int, measured: Measurement | None) -> None:
+def _progress(reporter: Reporter) -> Callable[[int, int, Measurement | None], None]:
+    def report(step: int, total: int, measured: Measurement | None) -> None:
         note = ""
         if measured is not None:
             found = measured.validation["all"]
             note = f"epoch {measured.epoch}, validation N@10 {found['ndcg@10']:.4f}"
-        teller.goes_on(step, total, note)
+        reporter.goes_on(step, total, note)
 
-    return hear
+    return report

@@ -9,7 +9,8 @@ from data_prep.errors import InputError
 from data_prep.storage.files import written_aside
 from recsys.benchmarks.cells import BASELINES
 from recsys.benchmarks.pictures import draw_rows
-from recsys.benchmarks.tables import SHOWN, markdown, rows_of, significance_of
+from recsys.benchmarks.published import SHOWN
+from recsys.benchmarks.tables import markdown, rows_of, significance_of
 from recsys.presets import MODELS
 
 __all__ = ["NOTES", "kept_records", "write_summary"]
@@ -19,24 +20,24 @@ ORDER = (*BASELINES, *MODELS)
 
 
 def kept_records(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return all records of a benchmark's folder, and what is said of its categories.
+    """Return all records in a benchmark's folder, and the notes on each category.
 
-    Tokenizers of GRIT-VQ come first, so that the others are tested against them.
+    GRIT-VQ's tokenizers come first, so that the others are tested against them.
 
     Raises:
-        InputError: there are none.
+        InputError: the folder has no records.
     """
     paths = sorted((folder / "records").glob("*.json"))
     if not paths or not (folder / NOTES).is_file():
-        raise InputError(f"{folder} holds no records of a benchmark; semid benchmark makes them")
+        raise InputError(f"{folder} has no records of a benchmark; semid benchmark writes them")
     records: list[dict[str, Any]] = [json.loads(path.read_text()) for path in paths]
-    return sorted(records, key=_place), json.loads((folder / NOTES).read_text())
+    return sorted(records, key=_order), json.loads((folder / NOTES).read_text())
 
 
 def write_summary(
     folder: Path, records: Sequence[Mapping[str, Any]], notes: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """Write summary.json, summary.md and a picture a metric; return the Markdown.
+    """Write summary.json, summary.md and one picture for each metric; return the Markdown.
 
     Raises:
         InputError: a record's file of ranks is missing.
@@ -53,7 +54,7 @@ def write_summary(
     return text
 
 
-def _place(record: Mapping[str, Any]) -> tuple[Any, ...]:
+def _order(record: Mapping[str, Any]) -> tuple[Any, ...]:
     cell = record["cell"]
     tokenizer = cell["tokenizer"]
     return (

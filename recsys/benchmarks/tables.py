@@ -1,4 +1,4 @@
-"""The tables of a benchmark: every row with both candidate sets, beside the published figures."""
+"""The tables of a benchmark: each row under both candidate sets, beside published figures."""
 
 import re
 import statistics
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from data_prep.errors import InputError
+from data_prep.markdown import markdown_table
 from recsys.benchmarks.cells import BASELINES, Cell
-from recsys.benchmarks.published import COMPARABLE, PUBLISHED
+from recsys.benchmarks.published import COMPARABLE, PUBLISHED, SHOWN
 from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 from recsys.evaluation.metrics import per_user
 from recsys.evaluation.significance import holm, paired_tests
@@ -20,17 +21,21 @@ from recsys.evaluation.significance import holm, paired_tests
 __all__ = ["markdown", "rows_of", "significance_of"]
 
 TOKENIZED, REPEATS = " · ", "-repeats"
-SHOWN = ("recall@10", "ndcg@10")
 RESAMPLES = 2000
-HEADINGS = {"all": "all items ranked", "without_history": "the user's history left out"}
+HEADINGS: dict[Candidates | None, str] = {
+    "all": "all items ranked",
+    "without_history": "the user's history left out",
+    None: "candidates not stated",
+}
 Row = tuple[str, str, float]  # model, tokenizer, share held out
 
 
 def rows_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row a model, tokenizer and share held out: means over seeds, by category.
+    """Return one row for each model, tokenizer and share of items held out.
 
-    Each row has `figures` by category and candidate set: mean and standard deviation of every
-    metric, and the same of the users whose item was never seen in training as `unseen`.
+    `figures` has, by category, the mean and standard deviation over seeds of every metric under
+    each candidate set: of all users (`metrics`), and of the users whose test item has no event in
+    training (`unseen`). `published` is the published row of the same method, or None.
     """
     grouped: dict[Row, list[Mapping[str, Any]]] = {}
     for record in records:
@@ -38,33 +43,16 @@ def rows_of(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         grouped.setdefault((cell["model"], cell["tokenizer"], cell["cold"]), []).append(record)
     rows = []
     for (model, tokenizer, cold), group in grouped.items():
-        figures: dict[str, Any] = {}
-        for category in dict.fromkeys(record["cell"]["category"] for record in group):
-            own = [record for record in group if record["cell"]["category"] == category]
-            figures[category] = {
-                "seeds": len(own),
-                "unseen_users": own[0]["unseen_users"],
-                **{
-                    part: {
-                        name: _spread([record[part][name] for record in own])
-                        for name in CANDIDATES
-                        if name in own[0][part]
-                    }
-                    for part in ("metrics", "unseen")
-                },
-            }
-        comparable = COMPARABLE.get(model) or (
-            COMPARABLE.get(tokenizer.partition("-")[0]) if model == "tiger" else None
-        )
+        by_category: dict[str, list[Mapping[str, Any]]] = {}
+        for record in group:
+            by_category.setdefault(record["cell"]["category"], []).append(record)
         rows.append(
             {
                 "model": model,
                 "tokenizer": tokenizer,
                 "cold": cold,
-                "figures": figures,
-                "published": None
-                if comparable is None or cold
-                else {"name": comparable, **PUBLISHED[comparable]},
+                "figures": {name: _figures(records) for name, records in by_category.items()},
+                "published": None if cold else _comparable(model, tokenizer),
             }
         )
     return rows
@@ -75,27 +63,31 @@ def significance_of(
 ) -> list[dict[str, Any]]:
     """Test each model's first tokenizer against its others, and each model against baselines.
 
-    Tokenizers are tested against others of the same shape, and the first of each shape against the
-    first of another. What learns repeats is tested against the same without, and against SASRec
-    that learns them; the others against SASRec; all against co-occurrence.
+    Within a model, the first tokenizer of each shape (levels × codebook size) is tested against the
+    others of that shape and against the first of each other shape. Each model is tested against
+    co-occurrence and SASRec. A model that learns repeats is tested against itself without them, and
+    against the SASRec that learns them.
     Each user's value is the mean over the seeds. Holm's correction is over the whole table.
 
     Args:
         folder: of the benchmark, with the ranks of every user.
+
+    Raises:
+        InputError: a cell's file of ranks is missing.
     """
     found: list[dict[str, Any]] = []
     for category, cold in dict.fromkeys(
         (record["cell"]["category"], record["cell"]["cold"]) for record in records
     ):
-        own = [
+        cells = [
             record["cell"]
             for record in records
             if (record["cell"]["category"], record["cell"]["cold"]) == (category, cold)
         ]
         for candidates in CANDIDATES:
-            systems = _systems(folder, own, candidates, metrics)
+            systems = _systems(folder, cells, candidates, metrics)
             first: dict[tuple[str, str], str] = {}
-            for cell in own:
+            for cell in cells:
                 if cell["tokenizer"]:
                     first.setdefault((cell["model"], _shape(cell["tokenizer"])), _label(cell))
             for system, baseline in _pairs(systems, first):
@@ -116,17 +108,41 @@ def markdown(
     """Return the benchmark as Markdown.
 
     Args:
-        rows: of `rows_of`.
-        tests: of `significance_of`.
-        notes: of each category, what `recsys.benchmarks.amazon.Category` says.
+        rows: from `rows_of`.
+        tests: from `significance_of`.
+        notes: by category, those of `recsys.benchmarks.amazon.Category`.
     """
     categories = list(dict.fromkeys(c for row in rows for c in row["figures"]))
-    parts = [_main_table(rows, categories, candidates) for candidates in CANDIDATES]
+    parts = []
+    for candidates in CANDIDATES:
+        parts.append(_main_table(rows, categories, candidates))
+        parts.append(_published_table(categories, candidates))
+    parts.append(_published_table(categories, None))
     parts.append(_unseen_table(rows, categories))
-    parts.append(_published_table(categories))
     parts.append(_tests_table(tests))
     parts.append("\n".join(_note(name, note) for name, note in notes.items()))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _figures(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a row's figures of one category, from its records of all seeds."""
+    first = records[0]
+    figures: dict[str, Any] = {"seeds": len(records), "unseen_users": first["unseen_users"]}
+    for part in ("metrics", "unseen"):
+        figures[part] = {
+            name: _spread([record[part][name] for record in records])
+            for name in CANDIDATES
+            if name in first[part]
+        }
+    return figures
+
+
+def _comparable(model: str, tokenizer: str) -> dict[str, Any] | None:
+    """Return the published row of the same model, or of the same quantizer under TIGER."""
+    name = COMPARABLE.get(model)
+    if name is None and model == "tiger":
+        name = COMPARABLE.get(tokenizer.partition("-")[0])
+    return None if name is None else {"name": name, **asdict(PUBLISHED[name])}
 
 
 def _spread(metrics: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
@@ -147,7 +163,7 @@ def _label(cell: Mapping[str, Any]) -> str:
 def _systems(
     folder: Path, cells: Sequence[Mapping[str, Any]], candidates: Candidates, metrics: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return each system's metrics of every user, means over the seeds."""
+    """Return, by system and metric, each user's value: the mean over the seeds."""
     seeds: dict[str, list[Any]] = {}
     for cell in cells:
         path = folder / "ranks" / f"{Cell(**cell).name}.npz"
@@ -163,7 +179,7 @@ def _systems(
 
 
 def _shape(tokenizer: str) -> str:
-    """Return levels and codebook size, as 8x256, of a tokenizer's name or a system's."""
+    """Return levels and codebook size, such as `8x256`, from a tokenizer's or system's name."""
     found = re.search(r"\d+x\d+", tokenizer)
     return found[0] if found else ""
 
@@ -171,6 +187,12 @@ def _shape(tokenizer: str) -> str:
 def _pairs(
     systems: Mapping[str, Any], first: Mapping[tuple[str, str], str]
 ) -> list[tuple[str, str]]:
+    """Return which system is tested against which.
+
+    Args:
+        systems: by name.
+        first: by model and tokenizer shape, the system with the first tokenizer.
+    """
     pairs = [
         (reference, other)
         for (model, shape), reference in first.items()
@@ -204,11 +226,6 @@ def _cell(figures: Mapping[str, Any] | None, part: str, candidates: str) -> list
     return cells
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rule = "|---" * len(head) + "|"
-    return "\n".join([f"| {' | '.join(head)} |", rule, *(f"| {' | '.join(x)} |" for x in lines)])
-
-
 def _main_table(
     rows: Sequence[Mapping[str, Any]], categories: Sequence[str], candidates: Candidates
 ) -> str:
@@ -223,7 +240,7 @@ def _main_table(
         for category in categories:
             line += _cell(row["figures"].get(category), "metrics", candidates)
         lines.append(line)
-    return f"### Test, {HEADINGS[candidates]}\n\n{_table(head, lines)}"
+    return f"### Test, {HEADINGS[candidates]}\n\n{markdown_table(head, lines)}"
 
 
 def _unseen_table(rows: Sequence[Mapping[str, Any]], categories: Sequence[str]) -> str:
@@ -243,24 +260,27 @@ def _unseen_table(rows: Sequence[Mapping[str, Any]], categories: Sequence[str]) 
         return ""
     return (
         "### Items held out of training altogether\n\n"
-        "Users whose test item has no event in training: those held out, and the few that have "
-        "none anyway; all items ranked. The tokenizers knew the items' "
-        f"content, as they know every item's.\n\n{_table(head, lines)}"
+        "Users whose test item has no event in training, because it was held out or, in a few "
+        "cases, never had one; all items ranked. The tokenizers were fitted to the content of "
+        f"these items too.\n\n{markdown_table(head, lines)}"
     )
 
 
-def _published_table(categories: Sequence[str]) -> str:
-    head = ["published, all items ranked"]
+def _published_table(categories: Sequence[str], candidates: Candidates | None) -> str:
+    head = ["published"]
     head += [f"{category} {name}" for category in categories for name in ("R@10", "N@10")]
     lines = []
-    for name, figures in PUBLISHED.items():
-        if any(category in figures for category in categories):
-            line = [name]
-            for category in categories:
-                shown = figures.get(category)
-                line += ["–"] * 2 if shown is None else [f"{figure:.4f}" for figure in shown]
-            lines.append(line)
-    return f"### Published\n\n{_table(head, lines)}" if lines else ""
+    for name, row in PUBLISHED.items():
+        if row.candidates != candidates or row.figures.keys().isdisjoint(categories):
+            continue
+        line = [name]
+        for category in categories:
+            shown = row.figures.get(category)
+            line += ["–"] * 2 if shown is None else [f"{figure:.4f}" for figure in shown]
+        lines.append(line)
+    if not lines:
+        return ""
+    return f"### Published, {HEADINGS[candidates]}\n\n{markdown_table(head, lines)}"
 
 
 def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
@@ -282,8 +302,9 @@ def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
     if not lines:
         return ""
     return (
-        "### Significance\n\nPaired over users, each the mean over its seeds; Student's t, 95 % "
-        f"bootstrap interval, Holm's correction over this table.\n\n{_table(head, lines)}"
+        "### Significance\n\nPaired over users; a user's value is the mean over the seeds. "
+        "Student's t, 95 % bootstrap interval, Holm's correction over this table.\n\n"
+        + markdown_table(head, lines)
     )
 
 
@@ -291,5 +312,5 @@ def _note(name: str, note: Mapping[str, Any]) -> str:
     having = ", ".join(f"{field} {count:,}" for field, count in note["items_with"].items())
     return (
         f"{name}: {note['users']:,} users, {note['items']:,} items, {note['events']:,} events. "
-        f"Items with a {having}; {note['items_without_text']:,} without any text."
+        f"Items with {having}; {note['items_without_text']:,} without any text."
     )

@@ -1,4 +1,4 @@
-"""The users' sequences as arrays in one file, with what is known of each item."""
+"""The users' sequences and the catalogue as arrays, kept in one file."""
 
 import hashlib
 import json
@@ -30,24 +30,25 @@ EVERYONE = slice(None)
 
 @dataclass(frozen=True, eq=False)
 class SequenceDataset:
-    """Each user's items in time order: the last tests, the one before validates, the rest train.
+    """Each user's items in time order, split by leave-one-out.
 
-    Items and users are numbered from 0 in the order of their ids.
+    A user's last item is for the test, the one before it for validation; the others train the
+    model. Items and users are numbered from 0 in the order of `item_ids` and `user_ids`.
 
     Attributes:
-        item_ids: the catalogue, n_items ids; some may stand in no sequence.
+        item_ids: the catalogue, n_items ids; an item may be in no sequence.
         user_ids: n_users ids.
         events: (n_events,) int32, the item numbers of all users one after the other.
-        offsets: (n_users + 1,) int64; user u has `events[offsets[u] : offsets[u + 1]]`, at least
-            three.
+        offsets: (n_users + 1,) int64; user u has the events `offsets[u]` to `offsets[u + 1]`, at
+            least three.
         codes: (n_items, L) uint16, the items' codes, or None.
-        suffixes: (n_items,) uint32, what tells items with the same codes apart, or None.
+        suffixes: (n_items,) uint32, which tell items with the same codes apart, or None.
         vectors: (n_items, D) float32, the items' content vectors, or None.
-        codebooks: (L, K, d) float32, the codewords that the codes stand for, or None.
-        counts: (n_items,) int64, the events of each item that trained, where no users are told.
-        codebook_size: K, the codes of a level; 0 without codes.
-        source: says which data this was made of, such as the digest of its files.
-        tokenizer: fingerprint of the tokenizer that gave the codes; empty without codes.
+        codebooks: (L, K, d) float32, the codewords of the codes, or None.
+        counts: (n_items,) int64, the training events of each item if users were dropped, or None.
+        codebook_size: K, codes a level; 0 without codes.
+        source: identifies the raw data, such as the digest of its files.
+        tokenizer: fingerprint of the tokenizer of the codes; empty without codes.
     """
 
     item_ids: tuple[str, ...]
@@ -70,19 +71,19 @@ class SequenceDataset:
 
     @property
     def n_users(self) -> int:
-        """Users, each with one item to test on."""
+        """Users; each has one test item."""
         return len(self.user_ids)
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
-        """(n_items,) int64, the events of each item among those that train."""
+        """(n_items,) int64, the training events of each item."""
         if self.counts is not None:
             return self.counts
         return np.bincount(self.training_events()[1], minlength=self.n_items)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all arrays and what the file says of them."""
+        """SHA-256 over all arrays and the file's metadata."""
         digest = hashlib.sha256(json.dumps(self._notes(), sort_keys=True).encode())
         for name, array in sorted(self._arrays().items()):
             digest.update(f"{name} {array.dtype} {array.shape} ".encode())
@@ -90,7 +91,7 @@ class SequenceDataset:
         return digest.hexdigest()
 
     def training_events(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return the user and the item of each event that trains, in order."""
+        """Return the user and the item of each training event, (n,) each, in order."""
         user = np.repeat(np.arange(self.n_users), np.diff(self.offsets))
         trains = np.arange(len(self.events)) < self.offsets[1:][user] - 2
         return user[trains], self.events[trains]
@@ -98,67 +99,68 @@ class SequenceDataset:
     def histories(
         self, split: HeldOutPart, length: int | None = None, users: slice | Users = EVERYONE
     ) -> NDArray[np.int64]:
-        """Return what each user had before the item of `split`, oldest first.
+        """Return the items that each user had before the item of `split`, oldest first.
 
         Args:
-            length: only the last so many; all where None.
-            users: those wanted, by number.
+            length: how many of the last items; all where None.
+            users: numbers of users; all by default.
 
         Returns:
-            (users, at most length) int64, filled up with `NO_ITEM` behind.
+            (users, at most length) int64, padded with `NO_ITEM` at the end.
         """
         end = self.offsets[1:][users] - HELD_BACK[split]
         start = self.offsets[:-1][users]
         return self._rows(start if length is None else np.maximum(start, end - length), end)
 
     def targets(self, split: HeldOutPart) -> NDArray[np.int64]:
-        """Return the item that each user is tested on, (n_users,) int64."""
+        """Return each user's item of `split`, (n_users,) int64."""
         return self.events[self.offsets[1:] - HELD_BACK[split]].astype(np.int64)
 
     def training_windows(self, length: int) -> NDArray[np.int64]:
-        """Cut the training parts into windows of up to `length` inputs and the item after each.
+        """Cut each user's training events into windows of up to `length` inputs and a last target.
 
-        Cut from the newest event backwards, so that every event but a user's first is a target once
-        and the next older window ends with the input that the newer one begins with.
+        The item after each input is its target. Windows are cut from the newest event backwards and
+        share one event with their neighbours, so that each event except a user's first is a target
+        exactly once.
 
         Returns:
-            (windows, length + 1) int64, oldest first, filled up with `NO_ITEM` behind.
+            (windows, length + 1) int64, oldest first, padded with `NO_ITEM` at the end.
 
         Raises:
-            InputError: no user has two events to train on.
+            InputError: no user has two training events.
         """
         first, last = self.offsets[:-1], self.offsets[1:] - 2
-        user, number = _counted(-(-(last - first - 1) // length))  # a single event has no target
+        user, number = _numbered(-(-(last - first - 1) // length))  # a single event has no target
         end = last[user] - number * length
         rows = self._rows(np.maximum(first[user], end - length - 1), end)
         short = length + 1 - rows.shape[1]
         return np.pad(rows, ((0, 0), (0, short)), constant_values=NO_ITEM)
 
     def training_prefixes(self, length: int) -> tuple[Users, NDArray[np.int64]]:
-        """Cut every prefix of the training parts: the last up to `length` inputs, and their target.
+        """Return each training event except a user's first as a target, after its inputs.
 
-        Each event but a user's first is the target of one prefix.
+        The inputs are the up to `length` events before the target.
 
         Returns:
-            (prefixes,) int64, the user of each; (prefixes, at most length + 1) int64, oldest first
-            with the target as the last item, filled up with `NO_ITEM` behind.
+            (prefixes,) int64, the user of each; (prefixes, at most length + 1) int64, oldest first,
+            the target last, padded with `NO_ITEM` at the end.
 
         Raises:
-            InputError: no user has two events to train on.
+            InputError: no user has two training events.
         """
         first = self.offsets[:-1]
-        user, number = _counted(np.diff(self.offsets) - 3)
+        user, number = _numbered(np.diff(self.offsets) - 3)
         end = first[user] + number + 2
         return user, self._rows(np.maximum(first[user], end - length - 1), end)
 
     def without_codes(self) -> Self:
-        """Return the same without IDs, and without what is known of their tokenizer."""
+        """Return the dataset without IDs, codebooks and tokenizer."""
         return replace(
             self, codes=None, suffixes=None, codebooks=None, codebook_size=0, tokenizer=""
         )
 
     def without_users(self) -> Self:
-        """Return the catalogue alone, with each item's popularity: what a trained model needs."""
+        """Return the catalogue with each item's popularity, without users."""
         return replace(
             self,
             user_ids=(),
@@ -168,16 +170,17 @@ class SequenceDataset:
         )
 
     def without_training_events(self, share: float, seed: int = 0) -> Self:
-        """Hold items out of training altogether, as if they had come to the catalogue after it.
+        """Hold a random share of the items out of training, as if they came to the catalogue later.
 
-        Their events leave the training parts, not the validation and test items; users that keep
-        fewer than three events leave too.
+        Their training events are dropped; validation and test items stay. Users who keep fewer than
+        three events are dropped.
 
         Args:
-            share: of the items; which ones is drawn by `seed`.
+            share: of the items, between 0 and 1.
+            seed: of the draw.
 
         Raises:
-            InputError: a share that is not between 0 and 1, or no user is left.
+            InputError: `share` is out of bounds, or no user is left.
         """
         if not 0 < share < 1:
             raise InputError(f"a share of {share:g} of the items; give one between 0 and 1")
@@ -189,7 +192,7 @@ class SequenceDataset:
         kept = tests | ~held_out[self.events]
         stays = np.bincount(user[kept], minlength=self.n_users) >= 3
         if not stays.any():
-            raise InputError("no user keeps three events; hold fewer items out")
+            raise InputError("no user keeps three events; hold out fewer items")
         kept &= stays[user]
         lengths = np.bincount(user[kept], minlength=self.n_users)[stays]
         return replace(
@@ -201,7 +204,7 @@ class SequenceDataset:
         )
 
     def save(self, path: Path) -> None:
-        """Write all of it to one `.safetensors` file."""
+        """Write the dataset to one `.safetensors` file."""
         notes = {"fingerprint": self.fingerprint, **self._notes()}
         path.write_bytes(save(self._arrays(), {name: str(value) for name, value in notes.items()}))
 
@@ -210,7 +213,7 @@ class SequenceDataset:
         """Read what `save` wrote, and check its fingerprint.
 
         Raises:
-            InputError: the file cannot be read, is no such file, or has changed.
+            InputError: the file cannot be read, is not a dataset, or has changed.
         """
         try:
             with safe_open(path, framework="numpy") as file:
@@ -220,8 +223,8 @@ class SequenceDataset:
             raise InputError(f"{path} cannot be read as .safetensors: {error}") from error
         if notes.get("format") != str(FORMAT):
             raise InputError(
-                f"{path} has format {notes.get('format')!r} where {FORMAT} is read; prepare the "
-                f"data again"
+                f"{path} has format {notes.get('format')!r}; this version reads format {FORMAT}; "
+                f"prepare the data again"
             )
         try:
             item_ids, user_ids = (_unpacked(arrays[name], arrays[f"{name}.ends"]) for name in NAMES)
@@ -242,7 +245,7 @@ class SequenceDataset:
         return dataset
 
     def _rows(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return events[start:end] of each pair as a row, filled up with `NO_ITEM` behind."""
+        """Return `events[start:end]` of each pair as a row, padded with `NO_ITEM` at the end."""
         lengths = end - start
         columns = np.arange(max(0, int(lengths.max(initial=0))))
         at = np.minimum(start[:, None] + columns, len(self.events) - 1)
@@ -267,11 +270,15 @@ class SequenceDataset:
         }
 
 
-def _counted(examples: NDArray[np.int64]) -> tuple[Users, NDArray[np.int64]]:
-    """Return the user of each training example, and which of that user's it is, from 0."""
+def _numbered(examples: NDArray[np.int64]) -> tuple[Users, NDArray[np.int64]]:
+    """Return the user of each training example, and its number within that user, from 0.
+
+    Args:
+        examples: (n_users,), how many each user has.
+    """
     if not examples.sum():
         raise InputError(
-            "no user has the four interactions that a next item to train on needs; give longer "
+            "no user has four interactions, which training on a next item needs; give longer "
             "sequences"
         )
     user = np.repeat(np.arange(len(examples)), examples)

@@ -1,4 +1,4 @@
-"""Rows of item numbers: which items are distinct, and which came before."""
+"""Operations on rows of item numbers: distinct items, and the items up to each position."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,10 @@ __all__ = ["distinct_items", "items_until"]
 
 
 def distinct_items(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows (B, T) int64 in ascending order, and which are the first of their kind, (B, T).
+    """Return rows (B, T) int64 in ascending order, and which entries are new in their row.
 
-    Padding, -1, is the first of none.
+    The second result is (B, T) bool: True at the first copy of each item, False at further copies
+    and at padding (-1).
     """
     ordered = rows.sort(1).values
     first = ordered != NO_ITEM
@@ -20,7 +21,15 @@ def distinct_items(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def items_until(rows: Tensor, present: Tensor) -> Tensor:
-    """Return (P, T), for each item of rows (B, T) that is present the items up to it, -1 behind."""
+    """Return for each of the P present entries of rows (B, T) its row up to and including it.
+
+    Args:
+        rows: (B, T) int64.
+        present: (B, T) bool, P of them True.
+
+    Returns:
+        (P, T) int64, -1 after the entry.
+    """
     until = torch.ones(rows.shape[1], rows.shape[1], dtype=torch.bool, device=rows.device).tril()
     every = rows[:, None, :].masked_fill(~until, NO_ITEM)
     return every[present]

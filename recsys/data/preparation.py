@@ -56,7 +56,7 @@ class Dropped:
 
 def prepare_dataset(
     events: pl.DataFrame,
-    items: pl.DataFrame,
+    items: pl.DataFrame | None,
     ids: pl.DataFrame | None = None,
     vectors: pl.DataFrame | None = None,
     codebooks: NDArray[np.float32] | None = None,
@@ -76,7 +76,7 @@ def prepare_dataset(
 
 def prepare_reported(
     events: pl.DataFrame,
-    items: pl.DataFrame,
+    items: pl.DataFrame | None,
     ids: pl.DataFrame | None = None,
     vectors: pl.DataFrame | None = None,
     codebooks: NDArray[np.float32] | None = None,
@@ -90,7 +90,8 @@ def prepare_reported(
         events: sequences (`user_id`, `history`, `validation`, `test`) as `leave_one_out` gives
             them, or interactions (`user_id`, `item_id`, `timestamp`), which are ordered and split
             by the same rules.
-        items: any table with the catalogue's `item_id`; its order numbers the items.
+        items: any table with the catalogue's `item_id`; its order numbers the items. None for the
+            items of `ids`, or else those of the events.
         ids: `item_id`, `codes`, `suffix` and `tokenizer`, as semid tokenize writes them.
         vectors: `item_id` and `vector`.
         codebooks: (L, K, d), what the codes stand for, as `tokenizer.pipeline.Pipeline` has them.
@@ -102,10 +103,14 @@ def prepare_reported(
         InputError: more unknown items; no user left; an item of the catalogue without codes or
             vector; codes of several tokenizers or lengths; a column or value missing.
     """
+    sequences = _sequences(events)
+    if items is None:
+        long = sequences.filter(pl.col("items").list.len() >= LEAST)
+        seen = long.select(item_id=pl.col("items").explode()).unique(maintain_order=True)
+        items = seen if ids is None else ids
     if "item_id" not in items.columns:
         raise InputError(f"items: no column 'item_id'; it has {', '.join(items.columns)}")
     catalogue = check_items(items.select("item_id"), "items")
-    sequences = _sequences(events)
     numbered = catalogue.with_row_index("number")
     flat = (
         sequences.with_row_index("user")

@@ -30,14 +30,15 @@ Ties = Literal["behind", "averaged"]
 
 @dataclass(frozen=True, eq=False)
 class RankingQuality:
-    """Ranks by candidate set: `all` items, or all but those of the user's own history.
+    """The rank of each user's next item, by candidate set.
+
+    The candidates are all items (`all`), or all except the user's history (`without_history`).
 
     Attributes:
-        ranks: (users,) float64 each, from 1, in the order in which the users were given, which is
-            the dataset's where all were.
-        coverage: of each set, the share of the catalogue that stands in the first k places of
-            at least one user, by `coverage@k`; empty where it was not asked for.
-        depth: places that were looked at; the rank of an item beyond is infinite. All where None.
+        ranks: (users,) float64 for each set, from 1, in the order of the evaluated users.
+        coverage: for each set, by `coverage@k`, the share of the catalogue that is in the first k
+            places of at least one user; empty if it was not measured.
+        depth: length of the ranked lists; an item beyond has an infinite rank. None: all items.
     """
 
     ranks: dict[Candidates, NDArray[np.float64]]
@@ -47,7 +48,7 @@ class RankingQuality:
     def per_user(self, candidates: Candidates = "all") -> dict[str, NDArray[np.float64]]:
         """Return the metrics of every user, as `recsys.evaluation.metrics.per_user`.
 
-        Those that need more places than were looked at are left out: cutoffs beyond, and `mrr`.
+        Metrics that need more than `depth` places are left out: larger cutoffs, and `mrr`.
         """
         ranks = self.ranks[candidates]
         if self.depth is None:
@@ -57,72 +58,71 @@ class RankingQuality:
         return metrics
 
     def of(self, users: NDArray[np.bool_]) -> Self:
-        """Return the evaluation of some users alone, without coverage.
+        """Return the ranks of some users, without coverage.
 
         Args:
-            users: (users,) bool, those to keep.
+            users: (users,) bool, the users to keep.
         """
         ranks = {name: found[users] for name, found in self.ranks.items()}
         return type(self)(ranks, {name: {} for name in CANDIDATES}, self.depth)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Join the evaluations of disjoint sets of users, without coverage."""
+        """Join the ranks of disjoint sets of users, without coverage."""
         ranks = {name: np.concatenate([part.ranks[name] for part in parts]) for name in CANDIDATES}
         return cls(ranks, {name: {} for name in CANDIDATES}, parts[0].depth)
 
     def metrics(self, candidates: Candidates = "all") -> dict[str, float]:
-        """Return the means over all users, and the coverage."""
+        """Return each metric's mean over all users, and the coverage."""
         return {**means(self.per_user(candidates)), **self.coverage[candidates]}
 
 
 def target_ranks(
     scores: Tensor, targets: Tensor, histories: Tensor, ties: Ties = "behind"
 ) -> dict[Candidates, Tensor]:
-    """Return the rank of each target among both candidate sets.
+    """Return the rank of each target in each candidate set.
 
-    Items are counted, not codes: items that share all codes share a score, and are ties. A target
-    that also stands in the history is never left out.
+    Ranks count items, not codes: items with the same codes have the same score, and are ties. A
+    target is never left out, even if the history contains it.
 
     Args:
         scores: (B, n_items), higher is better.
         targets: (B,) int64.
         histories: (B, H) int64 item numbers, in any order, padded with -1.
-        ties: items with the target's score stand before it (`behind`, so that a constant score
-            gains nothing), or half of them do (`averaged`).
+        ties: `behind` ranks the target behind all items with its score, so that a constant score
+            gains nothing; `averaged` ranks it behind half of them.
 
     Returns:
         (B,) float64 for each set, from 1.
 
     Raises:
-        ValueError: a score is not a number.
+        FloatingPointError: a score is not a number.
     """
     if scores.sum().isnan() and scores.isnan().any():
-        raise ValueError("a score is not a number; no ranks can be told")
+        raise FloatingPointError("a score is not a number; no ranks can be told")
     own = targets[:, None]
     reference = scores.gather(1, own)
     weight = 1.0 if ties == "behind" else 0.5
-    ahead = _ahead(scores, reference, weight) - weight  # the target itself is level
+    ahead = _ahead(scores, reference, weight) - weight  # the target ties with itself
     left_out, first = distinct_items(histories)
     counted = first & (left_out != own)
-    lost = _ahead(scores.gather(1, left_out.clamp(min=0)), reference, weight, counted)
-    return {"all": 1 + ahead, "without_history": 1 + ahead - lost}
+    ahead_in_history = _ahead(scores.gather(1, left_out.clamp(min=0)), reference, weight, counted)
+    return {"all": 1 + ahead, "without_history": 1 + ahead - ahead_in_history}
 
 
 def _ahead(
     scores: Tensor, reference: Tensor, weight: float, counted: Tensor | None = None
 ) -> Tensor:
-    """Return how many scores (B, N) are above a reference (B, 1), level ones by weight; float64."""
-    above, level = scores > reference, scores == reference
+    """Count the scores (B, N) above a reference (B, 1), and ties by weight: (B,) float64.
+
+    Args:
+        counted: (B, N) bool, the scores to count; all where None.
+    """
+    above, tied = scores > reference, scores == reference
     if counted is not None:
-        above, level = above & counted, level & counted
-    number, ties = (found.sum(1, dtype=torch.int32).double() for found in (above, level))
+        above, tied = above & counted, tied & counted
+    number, ties = (found.sum(1, dtype=torch.int32).double() for found in (above, tied))
     return number + weight * ties
-
-
-def _left_out(histories: Tensor, own: Tensor) -> Tensor:
-    """Return columns to leave out, where padding names the target, which the caller puts back."""
-    return torch.where(histories == NO_ITEM, own, histories)
 
 
 @torch.no_grad()
@@ -137,18 +137,19 @@ def evaluate(
     device: torch.device | str = "cpu",
     users: Users | None = None,
 ) -> RankingQuality:
-    """Rank every user's item of `split` among all items.
+    """Rank every user's item of `split` among all items, under both candidate sets.
 
     Args:
-        scorer: histories (B, at most `history`) int64, oldest first and padded with -1 behind →
+        scorer: histories (B, at most `history`) int64, oldest first, padded with -1 at the end →
             scores (B, n_items).
-        history: the last items that the scorer is given; all where None. What the candidates
-            `without_history` leaves out are always all earlier items of the user.
-        coverage: its cutoffs; empty saves the sorting.
-        users: only these, by number.
+        history: how many of the last items the scorer reads; all where None. The candidates
+            `without_history` always leave out all earlier items of the user.
+        coverage: cutoffs; none saves the sorting.
+        users: numbers of users; all where None.
 
     Raises:
-        ValueError: a score is not a number, or there is not one score an item.
+        FloatingPointError: a score is not a number.
+        ValueError: there is not one score an item.
     """
     targets = dataset.targets(split)
     everyone = np.arange(dataset.n_users) if users is None else users
@@ -168,28 +169,37 @@ def evaluate(
             ranks[name].append(found.cpu())
         if coverage:
             places["all"].add_scores(scores)
-            own = wanted[:, None]
-            fresh = scores.scatter(1, _left_out(before, own), -torch.inf)
-            places["without_history"].add_scores(fresh.scatter(1, own, scores.gather(1, own)))
+            places["without_history"].add_scores(_without_history(scores, wanted, before))
     return RankingQuality(
         {name: torch.cat(parts).numpy() for name, parts in ranks.items()},
         {name: place.shares() for name, place in places.items()},
     )
 
 
+def _without_history(scores: Tensor, targets: Tensor, histories: Tensor) -> Tensor:
+    """Return scores (B, n_items) with -inf for the items of the history, except the target."""
+    own = targets[:, None]
+    # Padding stands for the target here; the target's score is restored afterwards.
+    left_out = torch.where(histories == NO_ITEM, own, histories)
+    return scores.scatter(1, left_out, -torch.inf).scatter(1, own, scores.gather(1, own))
+
+
 class Places:
-    """Which items have stood in the first k places of a user, for each cutoff k."""
+    """The items that were in the first k places of any user, for each cutoff k."""
 
     def __init__(self, n_items: int, cutoffs: Sequence[int], device: torch.device | str) -> None:
         self.cutoffs = cutoffs
         self.seen = torch.zeros(len(cutoffs), n_items, dtype=torch.bool, device=device)
 
     def add_scores(self, scores: Tensor) -> None:
-        """Take in scores (B, n_items)."""
+        """Count the first places of scores (B, n_items)."""
         self.add(scores.topk(min(max(self.cutoffs), scores.shape[1]), dim=1).indices)
 
     def add(self, items: Tensor) -> None:
-        """Take in items (B, at least the largest cutoff, or all), best first; -1 for none."""
+        """Count the first places of items (B, at least the largest cutoff, or all), best first.
+
+        -1 stands for no item.
+        """
         for row, k in enumerate(self.cutoffs):
             first = items[:, :k].flatten()
             self.seen[row, first[first >= 0]] = True

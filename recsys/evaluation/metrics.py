@@ -1,7 +1,7 @@
-"""Ranking metrics of one target a user, from the target's rank alone.
+"""Ranking metrics for users with one target each, from the target's rank.
 
-With a single relevant item, recall@k is the hit rate, and the ideal DCG is 1, so that NDCG@k is
-1 / log2(1 + rank) within the first k places and 0 behind (Järvelin & Kekäläinen 2002).
+With a single relevant item, recall@k is the hit rate. The ideal DCG is 1, so that NDCG@k is
+1 / log2(1 + rank) for ranks up to k, and 0 for others (Järvelin & Kekäläinen 2002).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,13 @@ def per_user(
     """Return `recall@k` and `ndcg@k` for each cutoff, and `mrr`, of every user.
 
     Args:
-        ranks: (n,), from 1; a half where ties are averaged, which counts as behind the place
-            before it.
+        ranks: (n,), from 1. Averaged ties can give halves: rank 10.5 is beyond cutoff 10.
 
     Returns:
-        Arrays (n,) float64 by name; `mrr` is the reciprocal rank without a cutoff.
+        Arrays (n,) float64 by name; `mrr` is the reciprocal rank, without a cutoff.
 
     Raises:
-        ValueError: no ranks, or one below 1 or not a number.
+        ValueError: there are no ranks, or one is below 1 or not a number.
     """
     ranks = np.asarray(ranks, dtype=np.float64)
     if not ranks.size:

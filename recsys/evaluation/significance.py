@@ -1,7 +1,7 @@
-"""Whether one recommender is better than another: paired over the users that both were tested on.
+"""Tests whether one recommender is better than another, paired over the same users.
 
-Smucker, Allan & Carterette (CIKM 2007) find the paired t-test and the bootstrap to agree on such
-differences; Holm (1979) keeps the chance of any false finding in a table of comparisons.
+The paired t-test and the bootstrap agree on such differences (Smucker, Allan & Carterette, CIKM
+2007). Holm's correction (1979) bounds the chance of any false finding in a table of comparisons.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = ["Comparison", "holm", "paired_bootstrap", "paired_t", "paired_tests"]
 
 RESAMPLES = 10_000
-AT_ONCE = 4_000_000  # numbers drawn at a time
+DRAWN_AT_ONCE = 4_000_000  # numbers, to bound memory
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Comparison:
     Attributes:
         difference: mean of the system's values minus the baseline's.
         low, high: the 95 % bootstrap percentile interval of the difference.
-        p_t, p_bootstrap: two-sided, of no difference.
+        p_t, p_bootstrap: two-sided p-values of the hypothesis that there is no difference.
         p_holm: `p_t` corrected for all comparisons of the table.
     """
 
@@ -45,10 +45,10 @@ def paired_t(system: ArrayLike, baseline: ArrayLike) -> float:
         system, baseline: (n,) values of the same n ≥ 2 users.
 
     Returns:
-        1 where no user differs, 0 where all differ by the same.
+        The p-value; 1 if no user's values differ, 0 if all differ by the same amount.
 
     Raises:
-        ValueError: other shapes, or a value that is not finite.
+        ValueError: the shapes differ or hold fewer than two users, or a value is not finite.
     """
     from scipy.special import stdtr
 
@@ -63,14 +63,15 @@ def paired_t(system: ArrayLike, baseline: ArrayLike) -> float:
 def paired_bootstrap(
     system: ArrayLike, baseline: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Draw the users anew, with replacement, and look at the mean difference each time.
+    """Resample the users with replacement, and return p and interval of the mean difference.
 
-    Users with the same difference are drawn together, as one multinomial count: the same
-    distribution as drawing them one by one, and much less to draw where a metric has few values.
+    Users with the same difference are drawn together, as one multinomial count. The distribution is
+    the same as drawing users one by one, and a metric with few values needs far fewer draws.
 
     Returns:
-        The two-sided p of no difference, (1 + #{|m* − m| ≥ |m|}) / (1 + resamples) with m the mean
-        difference (Efron & Tibshirani 1993, §16.4), and the 95 % percentile interval of m.
+        The two-sided p-value (1 + #{|m* − m| ≥ |m|}) / (1 + resamples), where m is the mean
+        difference (Efron & Tibshirani 1993, §16.4); low and high end of m's 95 % percentile
+        interval.
 
     Raises:
         ValueError: as `paired_t`.
@@ -80,24 +81,24 @@ def paired_bootstrap(
     n, mean = len(difference), difference.mean()
     generator = np.random.default_rng(seed)
     drawn = np.empty(resamples)
-    rows = max(1, AT_ONCE // len(values))
+    rows = max(1, DRAWN_AT_ONCE // len(values))
     for start in range(0, resamples, rows):
         part = drawn[start : start + rows]
         part[:] = generator.multinomial(n, counts / n, size=len(part)) @ values / n
-    slack = 1e-12 * np.abs(difference).max()  # sums of one value in another order are equal
+    slack = 1e-12 * np.abs(difference).max()  # the order of a sum changes its last bits
     as_far = int((np.abs(drawn - mean) >= abs(mean) - slack).sum())
     low, high = np.quantile(drawn, (0.025, 0.975))
     return (1 + as_far) / (1 + resamples), float(low), float(high)
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """Return Holm's step-down adjusted p of each of m tests, in the order given.
+    """Return Holm's step-down adjusted p-values of m tests, in the order given.
 
-    The i-th smallest is multiplied by m − i + 1, made no smaller than those before it, and at most
-    1.
+    The i-th smallest p is multiplied by m − i + 1, raised to the largest adjusted value before it,
+    and capped at 1.
 
     Raises:
-        ValueError: not one row of numbers in 0…1.
+        ValueError: `p` is not one row of numbers from 0 to 1.
     """
     given = np.asarray(p, dtype=np.float64)
     if given.ndim != 1 or not ((given >= 0) & (given <= 1)).all():
@@ -116,10 +117,11 @@ def paired_tests(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Comparison]:
-    """Compare every system with `baseline` on every metric; Holm's correction is over the table.
+    """Compare every system with `baseline` on every metric, and correct all p-values by Holm.
 
     Args:
-        systems: by name, per-user values by metric, as `recsys.evaluation.metrics.per_user` gives.
+        systems: by name, the values of every user by metric, as
+            `recsys.evaluation.metrics.per_user` returns them.
 
     Raises:
         KeyError: no such system or metric.
@@ -150,8 +152,8 @@ def _difference(system: ArrayLike, baseline: ArrayLike) -> NDArray[np.float64]:
     first, second = (np.asarray(values, dtype=np.float64) for values in (system, baseline))
     if first.shape != second.shape or first.ndim != 1 or len(first) < 2:
         raise ValueError(
-            f"values of the same users, at least two, are needed, not {first.shape} and "
-            f"{second.shape}"
+            f"values of shapes {first.shape} and {second.shape}; values of the same users, at "
+            f"least two, are needed"
         )
     difference: NDArray[np.float64] = first - second
     if not np.isfinite(difference).all():

@@ -1,4 +1,4 @@
-"""The rank of each user's next item in the list that a recommender gives."""
+"""The rank of each user's next item in the list that a recommender returns."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,22 +25,21 @@ def evaluate_lists(
     device: torch.device | str = "cpu",
     users: Users | None = None,
 ) -> RankingQuality:
-    """Rank users' items of `split` by their place in lists of `depth` items.
+    """Rank every user's item of `split` by its place in a list of `depth` items.
 
-    An item that is not in the list has an infinite rank and is worth nothing, also where the list
-    is short of items.
+    An item that is not in the list has an infinite rank, and all its metrics are 0.
 
     Args:
-        recommend: user numbers (B,), histories (B, at most `history`) int64, oldest first and
-            padded with -1 behind, and items (B, H) not to be listed, -1 to fill, or None → items
-            (B, depth) int64, best first, -1 after the last.
-        history: the last items that `recommend` is given; all where None. What the candidates
-            `without_history` leaves out are always all earlier items of the user but the target.
-        coverage: its cutoffs, of which those beyond `depth` are left out.
-        users: only these, by number.
+        recommend: maps user numbers (B,), histories (B, at most `history`) int64, oldest first,
+            padded with -1 at the end, and the items to leave out (B, H) int64, padded with -1, or
+            None, to items (B, depth) int64, best first, -1 after the last.
+        history: how many of the last items `recommend` reads; all where None. The candidates
+            `without_history` always leave out all earlier items of the user except the target.
+        coverage: cutoffs; those beyond `depth` are left out.
+        users: numbers of users; all where None.
 
     Raises:
-        ValueError: there is not one list of `depth` items a user.
+        ValueError: `recommend` does not return one list of `depth` items a user.
     """
     everyone = np.arange(dataset.n_users) if users is None else users
     targets = dataset.targets(split)

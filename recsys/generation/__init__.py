@@ -1,1 +1,1 @@
-"""Generating an item: tokens of its ID, the trie of valid IDs, beam search."""
+"""Generation of items: tokens of IDs, the trie of valid IDs, beam search."""

@@ -1,10 +1,11 @@
-"""Constrained beam search: the items that a model finds most probable.
+"""Constrained beam search for the items that a model finds most probable.
 
-A beam is a prefix of at least one ID of the catalogue that the user may be shown, at every step;
-hence a result is an item, and no item comes twice, since an ID has one path. An item's score is the
-sum of its tokens' log-probabilities, each normalised over the whole vocabulary, before the tokens
-that may not follow are left out: it is what the model gives the item, whatever else the catalogue
-holds, and the searches of two catalogues can be compared.
+At every step a beam is a prefix of at least one ID that the user may be shown. Each result is
+therefore an item, and no item occurs twice, since an ID has one path.
+
+An item's score is the sum of its tokens' log-probabilities, normalised over the whole vocabulary
+before invalid tokens are masked. The score does not depend on the other items of the catalogue, so
+that searches of two catalogues can be compared.
 """
 
 from typing import NamedTuple, Protocol, TypeVar
@@ -25,16 +26,17 @@ class StepModel(Protocol[Batch_contra, State]):
     """A model that writes IDs token by token."""
 
     def start(self, batch: Batch_contra) -> State:
-        """Read what is known of each user, once."""
+        """Encode each user's history, once a search."""
 
     def step(self, state: State, tokens: Tensor | None, parents: Tensor | None) -> Tensor:
-        """Take the next tokens in and score those that may follow; change `state` in place.
+        """Append the last tokens to their beams and score the next ones; change `state` in place.
 
         Args:
-            tokens: (users, beams) int64, the last token of each beam; None at the first step. Where
-                a user has fewer prefixes than beams, the rest hold some token and are ignored.
-            parents: (users, beams) int64, which beam of the step before each one continues, to
-                reorder caches by; None at the first step.
+            tokens: (users, beams) int64, the last token of each beam; None at the first step. A
+                user with fewer prefixes than beams has arbitrary tokens in the rest; the search
+                ignores their scores.
+            parents: (users, beams) int64, the beam of the previous step that each beam continues,
+                for reordering caches; None at the first step.
 
         Returns:
             (users, beams, vocabulary) logits or log-probabilities; (users, 1, vocabulary) at the
@@ -46,9 +48,9 @@ class FoundItems(NamedTuple):
     """Each user's items, the most probable first.
 
     Attributes:
-        items: (users, top) int64 item numbers; -1 after the last where there are fewer.
-        log_probabilities: (users, top) float32, or float64 of a float64 model; -inf where the item
-            is -1.
+        items: (users, top) int64 item numbers; -1 after the last item.
+        log_probabilities: (users, top) float32, float64 if the model is float64; -inf where the
+            item is -1.
     """
 
     items: Tensor
@@ -67,22 +69,22 @@ def beam_search(
 ) -> FoundItems:
     """Find the items of highest probability.
 
-    The result is exact where no step has more prefixes than `beams`. An item of probability 0
-    is not found.
+    The result is exact if no step has more prefixes than `beams`. Items of probability 0 are not
+    found.
 
     Args:
         trie: the catalogue, on the model's device.
         top: items for each user.
-        beams: prefixes kept for each user; fewer are where the catalogue has no more.
-        excluded: (users, n) int64 item numbers that a user is not shown, -1 to fill.
+        beams: prefixes kept for each user, or all if there are fewer.
+        excluded: (users, n) int64, item numbers to leave out for each user, padded with -1.
 
     Raises:
-        InputError: `top` or `beams` is out of range, the model has another vocabulary than the
-            trie, `excluded` has another number of users or an unknown item.
+        InputError: `top` or `beams` is out of bounds; the model's vocabulary differs from the
+            trie's; `excluded` has another number of users or an unknown item.
         FloatingPointError: the model's output is not a number.
     """
     if not 1 <= top <= beams:
-        raise InputError(f"top {top} of {beams} beams; 1 ≤ top ≤ beams is needed")
+        raise InputError(f"top is {top} with {beams} beams; 1 ≤ top ≤ beams is needed")
     vocabulary = trie.vocabulary
     exclusions = None if excluded is None else trie.exclude(excluded)
     state = model.start(batch)

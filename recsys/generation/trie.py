@@ -1,7 +1,7 @@
-"""The valid IDs: which tokens may follow, for a whole batch of beams at once.
+"""A trie of the valid IDs: finds the tokens that may follow, for a whole batch of beams at once.
 
-A trie never changes. `with_items` makes another that shares the large arrays and keeps the late
-items in a small part of its own; a beam's node is then one number for each part.
+A trie is immutable. `with_items` returns a new trie that shares the large arrays and keeps the late
+items in a second, small part. The node of a beam has one number for each part.
 """
 
 from copy import copy
@@ -19,7 +19,7 @@ from recsys.generation.vocabulary import PADDING, Vocabulary
 
 __all__ = ["Exclusions", "Trie"]
 
-# Late items stay apart up to this many, or this share of the others; then the parts become one.
+# With more late items than this number and this share of the others, both parts are merged.
 _LATE_ITEMS = 4096
 _LATE_SHARE = 1 / 64
 _MOST_ITEMS = 2**31 - 2
@@ -27,34 +27,34 @@ _MOST_ITEMS = 2**31 - 2
 
 @dataclass(frozen=True)
 class Exclusions:
-    """What `Trie.exclude` made: for each part and depth, the nodes with no item left for a user.
+    """The nodes that have no item left for a user, by part and depth; made by `Trie.exclude`.
 
-    A node of a user is one key, user · nodes of that depth + node; the keys are sorted.
+    A user's node is one key: user · (nodes of that depth) + node. The keys are sorted.
     """
 
     closed: list[list[Tensor]]
 
 
 class Trie:
-    """The IDs of a catalogue, its items numbered from 0 in the order in which they came.
+    """The IDs of a catalogue; items are numbered from 0 in the order in which they were added.
 
-    Nodes are int64 (users, beams, parts), -1 where a part holds no such prefix. Item numbers may
-    come from another device.
+    Nodes are int64 (users, beams, parts), -1 where a part does not have the prefix. Item numbers
+    may be on another device.
 
     Attributes:
         vocabulary: of the tokens.
-        parts: the items sorted at first, and those that came late.
+        parts: one part, and a second one for late items if there are any.
     """
 
     def __init__(self, vocabulary: Vocabulary, tokens: NDArray[Any]) -> None:
         """Sort the IDs.
 
         Args:
-            tokens: (n, length) integers as `Vocabulary.encode` writes them, one row an item.
+            tokens: (n, length) integers from `Vocabulary.encode`, one row an item.
 
         Raises:
-            InputError: no items, more than an int32 counts, a token out of its place, or an ID
-                that is given twice.
+            InputError: no items, or more than an int32 can count; a token is outside its position's
+                range; an ID occurs twice.
         """
         rows = vocabulary.local(tokens)
         if not 0 < len(rows) <= _MOST_ITEMS:
@@ -67,7 +67,7 @@ class Trie:
 
     @property
     def device(self) -> torch.device:
-        """Where the arrays are."""
+        """The device of the arrays."""
         return self.parts[0].items.device
 
     @property
@@ -80,18 +80,18 @@ class Trie:
         return self._like(tuple(part.to(device) for part in self.parts))
 
     def breadth(self, position: int) -> int:
-        """Return an upper bound of the prefixes that end at a position, exact in one part."""
+        """Return an upper bound of the prefixes that end at a position; exact with one part."""
         return sum(len(part.codes[position]) for part in self.parts)
 
     def with_items(self, tokens: NDArray[Any]) -> "Trie":
-        """Return a trie of these items and more of them, numbered on; this one stays as it is.
+        """Return a trie of these items and further ones; this trie does not change.
 
-        The time is that of sorting the items that came late. Past 4,096 of them, or a 64th of the
-        catalogue if that is more, all are sorted into one part again.
+        The new items get the next numbers. Only the late items are sorted; past 4,096 of them, or a
+        64th of the catalogue if that is more, all items are sorted into one part again.
 
         Raises:
-            InputError: a token out of its place, or an ID that is given twice or was there before;
-                rows are counted as item numbers.
+            InputError: a token is outside its position's range; an ID occurs twice or is in the
+                trie already. The message counts rows as item numbers.
         """
         rows = self.vocabulary.local(tokens)
         if not len(rows):
@@ -99,10 +99,10 @@ class Trie:
         first = len(self)
         if first + len(rows) > _MOST_ITEMS:
             raise InputError(f"a trie of {first + len(rows)} items; at most {_MOST_ITEMS} fit")
-        there = self.find(torch.from_numpy(tokens.astype(np.int64)).to(self.device))
-        if (there >= 0).any():
-            row = int((there >= 0).int().argmax())
-            raise _given_twice(self.vocabulary, rows[row], int(there[row]), first + row)
+        present = self.find(torch.from_numpy(tokens.astype(np.int64)).to(self.device))
+        if (present >= 0).any():
+            row = int((present >= 0).int().argmax())
+            raise _given_twice(self.vocabulary, rows[row], int(present[row]), first + row)
         base = self.parts[0]
         if len(self.parts) > 1:
             late = self.parts[1]
@@ -114,18 +114,18 @@ class Trie:
         return self._like((base, part) if first else (part,))
 
     def root(self, users: int) -> Tensor:
-        """Return where every walk starts: (users, 1, parts)."""
+        """Return the root as the first node of every user: (users, 1, parts)."""
         return torch.zeros(users, 1, len(self.parts), dtype=torch.long, device=self.device)
 
     def allowed(self, position: int, nodes: Tensor, exclusions: Exclusions | None = None) -> Tensor:
         """Return which tokens may follow: bool (users, beams, width of the position).
 
-        Column c is the token `vocabulary.first(position) + c`. No token may follow no node.
+        Column c is the token `vocabulary.first(position) + c`. Nothing may follow the node -1.
 
         Args:
-            position: of the next token; the depth of the nodes.
+            position: of the next token, which is the depth of the nodes.
             nodes: (users, beams, parts).
-            exclusions: what `exclude` made for these users.
+            exclusions: from `exclude`, for these users.
         """
         width = self.vocabulary.width(position)
         mask = torch.zeros(*nodes.shape[:2], width, dtype=torch.bool, device=nodes.device)
@@ -135,7 +135,7 @@ class Trie:
         return mask
 
     def advance(self, position: int, nodes: Tensor, tokens: Tensor) -> Tensor:
-        """Follow one token from each node: (users, beams, parts), -1 where no ID goes on so.
+        """Follow one token from each node: (users, beams, parts), -1 where no ID has that prefix.
 
         Args:
             position: of the tokens.
@@ -158,7 +158,7 @@ class Trie:
         return found
 
     def find(self, tokens: Tensor) -> Tensor:
-        """Return the items with IDs (n, length): (n,) int64, -1 where there is none."""
+        """Return the items with these IDs (n, length): (n,) int64, -1 for an unknown ID."""
         nodes = self.root(len(tokens))
         for position in range(self.vocabulary.length):
             nodes = self.advance(position, nodes, tokens[:, position : position + 1].long())
@@ -181,11 +181,10 @@ class Trie:
         return found.view(*items.shape, self.vocabulary.length)
 
     def exclude(self, items: Tensor) -> Exclusions:
-        """Prepare to leave items out, such as those of a user's history.
+        """Prepare to leave items out for each user, such as those of the history.
 
         Args:
-            items: (users, n) int64, each user's items; -1 fills a shorter row, and an item may
-                stand in it twice.
+            items: (users, n) int64, padded with -1; an item may occur twice.
 
         Raises:
             InputError: an item number beyond the catalogue.
@@ -203,7 +202,7 @@ class Trie:
         wrong = (items < NOWHERE) | (items >= len(self))
         if wrong.any():
             raise InputError(
-                f"item number {int(items[wrong][0])} is beyond 0…{len(self) - 1} (-1 for none)"
+                f"item number {int(items[wrong][0])} is beyond 0…{len(self) - 1}; -1 is no item"
             )
         return items.to(self.device)
 

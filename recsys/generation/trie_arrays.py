@@ -1,8 +1,8 @@
 """A sorted set of IDs as flat arrays, depth by depth.
 
-A node is a prefix, numbered within its depth in sorted order; its children are a range of the next
-depth's nodes, in the order of their codes; a leaf is an ID. The walk is in torch and has no loop
-over nodes. This is the trie's `children` lists laid end to end (compressed sparse rows).
+A node is a prefix; the nodes of a depth are numbered in sorted order. The children of a node are a
+range of the next depth's nodes, in the order of their codes. A leaf is an ID. The layout is that of
+compressed sparse rows; all operations are torch's, without a loop over nodes.
 """
 
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ NOWHERE = -1
 
 
 class SameRowsError(Exception):
-    """Two rows are the same; the arguments are their numbers."""
+    """Two rows are equal; the arguments are their numbers."""
 
 
 @dataclass(frozen=True)
 class TrieArrays:
-    """One sorted set of IDs as a tree; every array int32.
+    """One sorted set of IDs as a tree; every array is int32.
 
-    Positions and depths are those of the tree: a node of depth p has the codes of p positions
-    behind it, and `position` p is that of its children.
+    A node of depth p is a prefix of p codes; its children are the codes of position p.
 
     Attributes:
         codes: by depth 1 … length, each node's last token, counted from its position's first.
-        children: by depth 0 … length - 1, each node's first child, and the number of all.
-        items: of each leaf.
-        leaves: of each item.
+        children: by depth 0 … length - 1, each node's first child; the last entry is the number of
+            children of all nodes.
+        items: the item of each leaf.
+        leaves: the leaf of each item.
     """
 
     codes: list[Tensor]
@@ -43,7 +43,11 @@ class TrieArrays:
 
     @classmethod
     def of(cls, rows: NDArray[np.int32]) -> "TrieArrays":
-        """Sort rows (n, length); `SameRowsError` where two are the same."""
+        """Sort rows (n, length).
+
+        Raises:
+            SameRowsError: two rows are equal.
+        """
         order = np.lexsort(rows.T[::-1])
         starts = np.zeros(1, dtype=np.int64)
         differs = np.zeros(len(rows), dtype=np.bool_)
@@ -76,7 +80,7 @@ class TrieArrays:
         )
 
     def child(self, position: int, nodes: Tensor, codes: Tensor) -> Tensor:
-        """Find the child with a code by halving each node's range of children."""
+        """Find each node's child with a code, by bisection; -1 where it has none."""
         low, end = self._range(position, nodes)
         column = self.codes[position]
         last = len(column) - 1
@@ -90,7 +94,7 @@ class TrieArrays:
         return torch.where(found, low, NOWHERE)
 
     def allow(self, position: int, nodes: Tensor, mask: Tensor, closed: Tensor | None) -> None:
-        """Set, in mask (users, beams, width), the codes of the children that are not closed."""
+        """Set mask (users, beams, width) at the codes of each node's open children."""
         first, end = self._range(position, nodes.flatten())
         counts = end - first
         beams = torch.arange(len(counts), device=nodes.device).repeat_interleave(counts)
@@ -104,7 +108,7 @@ class TrieArrays:
         mask.view(-1, mask.shape[-1])[beams, self.codes[position][children].long()] = True
 
     def close(self, users: Tensor, items: Tensor) -> list[Tensor]:
-        """Return, by depth 1 … length, the sorted keys of the nodes that hold no other items."""
+        """Return, by depth 1 … length, the sorted keys of the nodes that have no other items."""
         keys = torch.unique(users * len(self.items) + self.leaves[items])
         closed = [keys]
         for position in range(len(self.codes) - 1, 0, -1):
@@ -128,7 +132,7 @@ class TrieArrays:
         return torch.stack(columns[::-1], dim=1)
 
     def _range(self, position: int, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each node's first child and the one after its last; the same for no node."""
+        """Return each node's first child and the end of its children; an empty range for -1."""
         known = nodes.clamp(min=0)
         first = self.children[position][known].long()
         end = self.children[position][known + 1].long()

@@ -4,8 +4,8 @@
     padding   end  B users      K codes of   K codes of         suffixes
                                 level 1      level 2 … level L
 
-Every position of an ID has a range of tokens of its own. The suffixes stand last, so that more of
-them lengthen the embedding table and move no other token.
+Every position of an ID has its own range of tokens. The suffixes come last, so that further
+suffixes lengthen the embedding table and no other token moves.
 """
 
 import hashlib
@@ -23,27 +23,26 @@ __all__ = ["END", "PADDING", "Tokens", "Vocabulary"]
 PADDING = 0
 END = 1
 _SPECIAL = 2
-_MOST_TOKENS = 2**31 - 1
+_MAX_TOKENS = 2**31 - 1
 
 Tokens = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens of a recommender: what it reads and what it writes.
+    """The tokens that a generative recommender reads and writes.
 
-    An item is always `length` tokens: its L codes and its suffix, which is 0 for the first item
-    with its codes. Where no item can have a suffix (`suffixes=0`, the policy reassign), it is the L
-    codes alone.
+    An item has `length` tokens: its L codes and its suffix, which is 0 for the first item with
+    these codes. With `suffixes=0` (the policy reassign) an item has its L codes alone.
 
     Attributes:
         levels: L.
         codebook_size: K.
-        suffixes: tokens for the suffixes 0 … suffixes - 1; 0 leaves the suffix token out.
-        user_buckets: B, tokens that user IDs are hashed to; 0 for none.
+        suffixes: how many suffixes have tokens, from 0; 0 leaves the suffix token out.
+        user_buckets: B, how many tokens user IDs are hashed to; 0 for none.
 
     Raises:
-        InputError: a count that is too small, or more tokens than an int32 counts.
+        InputError: a count is too small, or there are more tokens than an int32 can count.
     """
 
     levels: int
@@ -60,8 +59,8 @@ class Vocabulary:
         ):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.size > _MOST_TOKENS:
-            raise InputError(f"a vocabulary of {self.size} tokens; at most {_MOST_TOKENS} fit")
+        if self.size > _MAX_TOKENS:
+            raise InputError(f"a vocabulary of {self.size} tokens; at most {_MAX_TOKENS} fit")
 
     @classmethod
     def for_suffixes(
@@ -73,12 +72,12 @@ class Vocabulary:
         headroom: int = 16,
         user_buckets: int = 2000,
     ) -> "Vocabulary":
-        """Make the vocabulary of a catalogue by the policy suffix.
+        """Make the vocabulary of a catalogue with the policy suffix.
 
         Args:
             suffixes: (n,) unsigned, of the catalogue's items.
-            headroom: suffixes kept for items that come later; a model that has not seen one of them
-                in training ranks its items by the codes alone.
+            headroom: further suffixes, for items that come later. Training does not teach a model
+                such a suffix; it ranks these items by their codes.
         """
         largest = int(suffixes.max(initial=0))
         return cls(levels, codebook_size, largest + 1 + headroom, user_buckets)
@@ -106,13 +105,13 @@ class Vocabulary:
 
         Args:
             codes: (n, L) integers in 0 … K - 1.
-            suffixes: (n,) integers; 0 for all items where absent.
+            suffixes: (n,) integers; all 0 where None.
 
         Returns:
             (n, length) int64.
 
         Raises:
-            InputError: another shape or type, or a code or a suffix without a token.
+            InputError: a wrong shape or type; a code or a suffix without a token.
         """
         if codes.ndim != 2 or codes.shape[1] != self.levels:
             raise InputError(f"codes of shape {codes.shape}; (n, {self.levels}) is needed")
@@ -125,6 +124,19 @@ class Vocabulary:
         for name, given in (("codes", codes), ("suffixes", suffixes)):
             if given.dtype.kind not in "iu":
                 raise InputError(f"{name} of type {given.dtype}; integers are needed")
+        self._check_range(codes, suffixes)
+        tokens = np.empty((len(codes), self.length), dtype=np.int64)
+        tokens[:, : self.levels] = codes
+        if self.suffixes:
+            tokens[:, self.levels] = suffixes
+        return tokens + self._firsts()
+
+    def _check_range(self, codes: NDArray[Any], suffixes: NDArray[Any]) -> None:
+        """Check that each code and each suffix has a token.
+
+        Raises:
+            InputError: one has none.
+        """
         wrong = (codes < 0) | (codes >= self.codebook_size)
         if wrong.any():
             row, level = np.argwhere(wrong)[0]
@@ -136,32 +148,27 @@ class Vocabulary:
         if wrong.any():
             row = int(wrong.argmax())
             room = (
-                f"has the suffixes 0…{self.suffixes - 1}; make it anew with more headroom"
+                f"has the suffixes 0…{self.suffixes - 1}; make a new one with more headroom"
                 if self.suffixes
                 else "has none (policy reassign)"
             )
-            raise InputError(f"row {row}: suffix {suffixes[row]}, and this vocabulary {room}")
-        tokens = np.empty((len(codes), self.length), dtype=np.int64)
-        tokens[:, : self.levels] = codes
-        if self.suffixes:
-            tokens[:, self.levels] = suffixes
-        return tokens + self._firsts()
+            raise InputError(f"row {row}: suffix {suffixes[row]}, but this vocabulary {room}")
 
     def decode(self, tokens: NDArray[Any]) -> tuple[NDArray[np.uint16], NDArray[np.uint32]]:
         """Read IDs from tokens (n, length): codes (n, L) uint16 and suffixes (n,) uint32.
 
         Raises:
-            InputError: another shape, or a token that is not one of its position.
+            InputError: a wrong shape, or a token outside its position's range.
         """
         codes = self.local(tokens)
         suffixes = codes[:, self.levels] if self.suffixes else np.zeros(len(codes))
         return codes[:, : self.levels].astype(np.uint16), suffixes.astype(np.uint32)
 
     def local(self, tokens: NDArray[Any]) -> NDArray[np.int32]:
-        """Count each token from the first of its position: (n, length) int32.
+        """Return each token's number within its position, from 0: (n, length) int32.
 
         Raises:
-            InputError: another shape, or a token that is not one of its position.
+            InputError: a wrong shape, or a token outside its position's range.
         """
         if tokens.ndim != 2 or tokens.shape[1] != self.length or tokens.dtype.kind not in "iu":
             raise InputError(
@@ -180,7 +187,7 @@ class Vocabulary:
         return codes.astype(np.int32)
 
     def user_tokens(self, user_ids: Sequence[str]) -> Tokens:
-        """Hash user IDs to tokens (n,) int64, the same in every process and on every machine.
+        """Hash user IDs to tokens (n,) int64; the hash is the same on every machine.
 
         Raises:
             InputError: the vocabulary has no user tokens.

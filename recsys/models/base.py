@@ -1,4 +1,4 @@
-"""What training and evaluation ask of a model of the next item."""
+"""The interface that training and evaluation need of a model that predicts the next item."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -27,32 +27,32 @@ Suffixes = NDArray[np.uint32]
 
 
 class NextItemModel(nn.Module, ABC):
-    """Reads a user's last items and tells the next one.
+    """Reads a user's last items and predicts the next one.
 
     Attributes:
-        history: the last items that the model reads.
+        history: how many of the last items the model reads.
     """
 
     history: int
 
     @abstractmethod
     def examples(self, dataset: SequenceDataset) -> Tensor:
-        """Return what the model trains on: (examples, columns) int64, padded with -1 behind.
+        """Return the training examples: (examples, columns) int64, padded with -1 at the end.
 
         Raises:
-            InputError: there is nothing to train on.
+            InputError: there are no examples.
         """
 
     @abstractmethod
     def predictions(self, examples: Tensor) -> Tensor:
-        """Return how many predictions of each example the loss is the mean of, (examples,)."""
+        """Return how many predictions of each example enter the loss, (examples,)."""
 
     @abstractmethod
     def loss(self, examples: Tensor) -> Tensor:
         """Return the mean loss over all predictions.
 
         Args:
-            examples: rows of `examples`, without columns in which all have padding.
+            examples: rows that `examples` returned; columns of padding alone may be cut.
         """
 
     @abstractmethod
@@ -65,17 +65,17 @@ class NextItemModel(nn.Module, ABC):
         *,
         quick: bool = False,
     ) -> RankingQuality:
-        """Rank the items of `split`.
+        """Rank every user's item of `split`.
 
         Args:
-            users: their numbers; all where None.
-            coverage: its cutoffs; empty saves time.
-            quick: as precise as choosing between states of one model needs.
+            users: numbers of users; all where None.
+            coverage: cutoffs; none saves time.
+            quick: allow the lower precision that is enough to compare states of one model.
         """
 
     @abstractmethod
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
-        """Tell which items that came after training the model can know, (n,) bool.
+        """Return which new items the model can represent, (n,) bool.
 
         Args:
             codes: (n, L) integers.
@@ -84,10 +84,14 @@ class NextItemModel(nn.Module, ABC):
 
     @abstractmethod
     def extend(self, codes: Codes, suffixes: Suffixes) -> None:
-        """Take in items that came after training, numbered on.
+        """Add items that came after training; they get the next numbers.
+
+        Args:
+            codes: (n, L) integers.
+            suffixes: (n,) integers.
 
         Raises:
-            InputError: an item that it does not accept, or whose ID it has.
+            InputError: the model cannot represent an item, or has an item with its ID.
         """
 
     def forward(self, examples: Tensor) -> Tensor:
@@ -96,27 +100,27 @@ class NextItemModel(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
 
 class ScoringModel(NextItemModel):
-    """Scores every item of the catalogue as the next one, and learns from all positions at once.
+    """Scores every item of the catalogue as the next one; trains on all positions of a window.
 
-    Histories and windows hold item numbers, oldest first, padded with -1 behind.
+    Histories and windows hold item numbers, oldest first, padded with -1 at the end.
 
     Attributes:
-        repeats: what is added to the scores of the items of the history; nothing where None.
+        repeats: adds a learnt number to the scores of the history's items; None adds nothing.
     """
 
     repeats: RepeatScore | None
 
     @abstractmethod
     def user_vectors(self, histories: Tensor) -> Tensor:
-        """Return (B, d), whose products with the items' vectors are the scores without repeats.
+        """Return (B, d); products with the items' vectors are the scores before repeats.
 
         Args:
-            histories: (B, T) int64; T at most `history`.
+            histories: (B, T) int64; T is at most `history`.
 
         Raises:
             ValueError: a history is empty or longer than the model reads.
@@ -132,16 +136,16 @@ class ScoringModel(NextItemModel):
         Raises:
             ValueError: as `user_vectors`.
         """
-        return self.scored(self.user_vectors(histories), histories, self.item_vectors())
+        return self.scores_of(self.user_vectors(histories), histories, self.item_vectors())
 
-    def repeated(self, before: Tensor) -> Repeats | None:
-        """Return what is added to the scores of items (B, T) int64 that were there before."""
-        return None if self.repeats is None else self.repeats(before)
+    def repeat_scores(self, histories: Tensor) -> Repeats | None:
+        """Return what is added to the scores of the items in histories (B, T) int64."""
+        return None if self.repeats is None else self.repeats(histories)
 
-    def scored(self, users: Tensor, histories: Tensor, items: Tensor) -> Tensor:
-        """Return (B, n_items), the scores of vectors of users (B, d) and items (n_items, d)."""
-        scores, repeats = users @ items.T, self.repeated(histories)
-        return scores if repeats is None else repeats.added(scores)
+    def scores_of(self, users: Tensor, histories: Tensor, items: Tensor) -> Tensor:
+        """Return the scores (B, n_items) for vectors of users (B, d) and of items (n_items, d)."""
+        scores, repeats = users @ items.T, self.repeat_scores(histories)
+        return scores if repeats is None else repeats.added_to(scores)
 
     def examples(self, dataset: SequenceDataset) -> Tensor:
         return torch.from_numpy(dataset.training_windows(self.history))
@@ -162,7 +166,7 @@ class ScoringModel(NextItemModel):
         with torch.no_grad():
             items = self.item_vectors()
         return evaluate(
-            lambda histories: self.scored(self.user_vectors(histories), histories, items),
+            lambda histories: self.scores_of(self.user_vectors(histories), histories, items),
             dataset,
             split,
             self.history,
@@ -173,13 +177,14 @@ class ScoringModel(NextItemModel):
 
 
 def check_histories(histories: Tensor, longest: int, *, empty: bool = False) -> Tensor:
-    """Return where histories (B, T) have items, (B, T) bool.
+    """Return where histories (B, T) have items: (B, T) bool.
 
     Args:
-        empty: whether one may be.
+        longest: the most items of a history.
+        empty: whether a history may be empty.
 
     Raises:
-        ValueError: one is empty, or longer than `longest`.
+        ValueError: a history is empty, or longer than `longest`.
     """
     present = histories != NO_ITEM
     if not (empty or present.any(1).all()) or histories.shape[1] > longest:
@@ -188,5 +193,10 @@ def check_histories(histories: Tensor, longest: int, *, empty: bool = False) -> 
 
 
 def last_of_each(states: Tensor, present: Tensor) -> Tensor:
-    """Return (B, d), the last of the states (P, d) of each sequence; present is (B, T)."""
+    """Return (B, d), the last state of each sequence.
+
+    Args:
+        states: (P, d), those of all P present positions, sequence after sequence.
+        present: (B, T) bool, P of them True.
+    """
     return states[present.sum(1).cumsum(0) - 1]

@@ -1,4 +1,4 @@
-"""Recommenders without learning: what is popular, and what is bought with what one has."""
+"""Baselines without training: popularity and co-occurrence."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ __all__ = ["CoOccurrence", "Popularity"]
 
 
 class Popularity:
-    """Scores each item by its events in the training part, for every user alike."""
+    """Scores each item by its number of training events, equally for all users."""
 
     def __init__(self, dataset: SequenceDataset) -> None:
         self.counts = torch.from_numpy(dataset.popularity).float()
@@ -20,13 +20,13 @@ class Popularity:
 
 
 class CoOccurrence:
-    """Scores an item by the users that have it together with the items of the history.
+    """Scores an item by its cosine similarity with the items of the history.
 
-    With u_ij users that have both i and j in training, and u_i that have i, item j gets
-    Σ_{i in history, i ≠ j} u_ij / √(u_i u_j), the cosine of the items' columns in the matrix of
-    users and items (Sarwar et al. 2001). The matrix of items × items is never made: two products
-    with the sparse matrix of users and items give the sums. A copy of an item in the history counts
-    once. Scores are rounded to 12 places, so that sums in another order tie.
+    Item j scores Σ_{i in history, i ≠ j} u_ij / √(u_i u_j), where u_ij users have both i and j in
+    training, and u_i users have i (Sarwar et al. 2001). An item that occurs twice in a history
+    counts once. Two products with the sparse matrix of users × items give the sums, so that the
+    matrix of items × items is never made. Scores are rounded to 12 places, so that equal sums tie
+    whatever their order.
     """
 
     def __init__(self, dataset: SequenceDataset) -> None:
@@ -46,7 +46,7 @@ class CoOccurrence:
         chosen = torch.zeros(len(histories), len(self.scale) + 1, dtype=torch.float64)
         chosen.scatter_(1, torch.where(present, histories, len(self.scale)), 1.0)
         has = chosen[:, :-1]
-        alike = torch.sparse.mm(self.by_user, has.T.contiguous())  # each user's, (n_users, B)
-        together: Tensor = torch.sparse.mm(self.by_item, alike).T
-        others = together - has * self.seen  # an item's cosine with itself is 1
-        return others.round(decimals=12)
+        overlaps = torch.sparse.mm(self.by_user, has.T.contiguous())  # (n_users, B)
+        sums: Tensor = torch.sparse.mm(self.by_item, overlaps).T
+        without_self = sums - has * self.seen  # an item's cosine with itself is 1
+        return without_self.round(decimals=12)

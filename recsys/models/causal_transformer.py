@@ -1,4 +1,4 @@
-"""A causal Transformer over sequences of vectors: the tower that reads what a user did.
+"""A causal Transformer over sequences of vectors: the tower that reads a user's history.
 
 The shape is that of SASRec (Kang & McAuley, ICDM 2018), with the norms before the sublayers.
 """
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["START", "CausalTransformer", "TowerConfig"]
+__all__ = ["INITIAL_STD", "CausalTransformer", "TowerConfig"]
 
-START = 0.02  # standard deviation of new embeddings
+INITIAL_STD = 0.02  # of new embeddings
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class TowerConfig:
         heads: of each attention; divides the width.
         feedforward: hidden width of each layer's feed-forward network.
         dropout: of inputs, attention weights and sublayers.
-        history: the last items that the tower reads.
-        repeats: whether what the tower read has a learnt number added to its score, as
+        history: how many of the last items the tower reads.
+        repeats: whether a learnt number is added to the scores of the history's items, as in
             `recsys.models.repeats`.
     """
 
@@ -39,15 +39,15 @@ class TowerConfig:
 
 
 class CausalTransformer(nn.Module):
-    """The state after each vector of each sequence.
+    """Returns the state after each vector of each sequence.
 
-    Layers compute on what is present alone, (P, d) for the P vectors of a batch that are not
-    padding; only attention sees (B, T). Positions count from the first vector of a sequence.
+    Layers compute on the P vectors of a batch that are not padding, (P, d); only attention uses the
+    padded (B, T). Positions count from the first vector of a sequence.
     """
 
     def __init__(self, config: TowerConfig, length: int) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.randn(length, config.width) * START)
+        self.positions = nn.Parameter(torch.randn(length, config.width) * INITIAL_STD)
         self.norm = nn.LayerNorm(config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.layers))
@@ -58,9 +58,9 @@ class CausalTransformer(nn.Module):
 
         Args:
             x: the vectors of the first sequence, then those of the second, and so on.
-            present: (B, T) bool, where they stand; padding is behind them.
+            present: (B, T) bool, the positions of the vectors; padding is at the end.
         """
-        # Each batch has a P of its own, and oneDNN's bf16 would compile a kernel for each.
+        # P differs from batch to batch, and oneDNN's bf16 would compile a kernel for each P.
         with torch.autocast("cpu", enabled=False):
             at = present.flatten().nonzero().squeeze(1)
             x = self.dropout(self.norm(x + self.positions[at % present.shape[1]]))
@@ -89,9 +89,9 @@ class _Layer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, at: Tensor, rows: int, columns: int) -> Tensor:
-        """Return (P, d) for vectors (P, d) that stand at `at` in a batch of rows × columns.
+        """Return (P, d) for vectors (P, d), which are at `at` in a batch of rows × columns.
 
-        Padding stands behind, so that the causal mask alone keeps it from them.
+        Padding is at the end, so that the causal mask alone hides it.
         """
         projected = self.into(self.attention_norm(x))
         padded = projected.new_zeros(rows * columns, projected.shape[1])

@@ -1,8 +1,8 @@
-"""Two towers over semantic IDs: one reads a user, the other an item; their product is the score.
+"""Two towers over semantic IDs: a user tower and an item tower; the score is their product.
 
 The towers share the tables of code embeddings (GRIT-VQ, arXiv 2602.01140, G.4). The user tower is
-a causal Transformer over the items of a history, before which a query's text vector may stand. The
-item tower projects the item's embedding, or is that embedding itself (tied).
+a causal Transformer over a history's items; a query's text vector may come first. The item tower
+projects the item's embedding, or is that embedding (tied).
 """
 
 from dataclasses import dataclass, field
@@ -33,14 +33,14 @@ class DualEncoderConfig:
     """The shape of both towers, and how they are trained.
 
     Attributes:
-        parts: what an item's embedding is the sum of, from `recsys.models.item_vectors.PARTS`;
-            `dense` beside another part is a learnt residual.
-        outputs: of the item tower: the embedding itself (`tied`), a linear image of it
-            (`projected`), or embeddings of its own of the same parts (`untied`).
-        loss: softmax over the items that have an event in training (`full`), or over those that are
-            a next item in the batch, corrected by their log-frequency (`in_batch`).
+        parts: the parts of an item's embedding, which is their sum; from
+            `recsys.models.item_vectors.PARTS`. Beside another part, `dense` is a learnt residual.
+        outputs: of the item tower: the embedding itself (`tied`), a linear map of it
+            (`projected`), or separate embeddings of the same parts (`untied`).
+        loss: `full`, softmax over the items that have a training event; or `in_batch`, softmax over
+            the batch's targets, corrected by log-frequency.
         tower: the user tower.
-        query_width: D of query vectors; 0 where there are none.
+        query_width: D of query vectors; 0 for a model without queries.
     """
 
     parts: tuple[str, ...] = ("codes", "dense")
@@ -51,10 +51,9 @@ class DualEncoderConfig:
 
 
 class DualEncoder(ScoringModel):
-    """Scores items as the product of a user's vector with the items' vectors.
+    """Scores items by the product of a user's vector with the items' vectors.
 
-    Items without an event in training are no negatives: what their codes mean is left as the other
-    items taught it.
+    Items without a training event are never negatives, so that they do not push their codes away.
 
     Raises:
         InputError: an unknown loss or output; loss in_batch with repeats; as `ItemVectors`.
@@ -67,7 +66,7 @@ class DualEncoder(ScoringModel):
                 raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
         if config.tower.repeats and config.loss == "in_batch":
             # A window's own items are always candidates, whatever else is in the batch.
-            raise InputError("repeats cannot be learnt by loss in_batch; take loss full")
+            raise InputError("repeats cannot be learnt by loss in_batch; choose loss full")
         self.config, self.history = config, config.tower.history
         width, self.codebook_size = config.tower.width, dataset.codebook_size
         self.items = ItemVectors(dataset, config.parts, width)
@@ -94,19 +93,19 @@ class DualEncoder(ScoringModel):
         return self._loss(states, items_until(inputs, predicts), nexts[predicts], embeddings)
 
     def query_loss(self, queries: Tensor, histories: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of the items that were chosen for queries.
+        """Return the mean loss of the items that users chose for their queries.
 
         Args:
             queries: (B, query_width) float32.
-            histories: (B, T) int64, what each user had before; a row may be empty.
-            targets: (B,) int64, items with an event in training.
+            histories: (B, T) int64, each user's earlier items; a row may be empty.
+            targets: (B,) int64, items with a training event.
         """
         embeddings = self.items()
         users = self._users(histories, queries, embeddings)
         return self._loss(users, histories, targets, embeddings)
 
     def user_vectors(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
-        """Return (B, d) for histories (B, T) int64, and queries (B, query_width) where given.
+        """Return (B, d) for histories (B, T) int64 and optional queries (B, query_width).
 
         Raises:
             ValueError: a history is too long, or is empty without a query.
@@ -114,16 +113,17 @@ class DualEncoder(ScoringModel):
         return self._users(histories, queries, self.items())
 
     def item_vectors(self) -> Tensor:
-        """Return (n_items, d), whose products with users' vectors are the scores."""
+        """Return (n_items, d); products with users' vectors are the scores before repeats."""
         return self._outputs(self.items())
 
     def scores(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
-        """Return (B, n_items) scores, higher is better, after histories and queries.
+        """Return (B, n_items) scores for histories and optional queries; higher is better.
 
         Raises:
             ValueError: as `user_vectors`.
         """
-        return self.scored(self.user_vectors(histories, queries), histories, self.item_vectors())
+        users = self.user_vectors(histories, queries)
+        return self.scores_of(users, histories, self.item_vectors())
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes
@@ -132,10 +132,11 @@ class DualEncoder(ScoringModel):
         return np.asarray((codes < self.codebook_size).all(1))
 
     def extend(self, codes: Codes, suffixes: Suffixes) -> None:
-        """Give items that came after training the vectors that their codes make, no residual."""
+        """Add items whose vectors are made of their codes alone, without a residual."""
         if not self.accepts(codes, suffixes).all():
             raise InputError(
-                "only a model that reads codes, and has these, can know an item by them"
+                "the model cannot represent a new item: it does not read codes alone, or a code is "
+                "beyond its codebook"
             )
         for table in (self.items, self.own):
             if table is not None:
@@ -169,7 +170,7 @@ class DualEncoder(ScoringModel):
         outputs = self._outputs(embeddings)
         if self.config.loss == "in_batch":
             return sampled_softmax_loss(states, outputs, targets, self.get_buffer("log_share"))
-        seen, repeats = self.get_buffer("seen"), self.repeated(before)
+        seen, repeats = self.get_buffer("seen"), self.repeat_scores(before)
         return full_softmax_loss(
             states,
             functional.embedding(seen, outputs),

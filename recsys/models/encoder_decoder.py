@@ -1,7 +1,7 @@
 """TIGER (arXiv 2305.05065): an encoder–decoder that predicts the next item's tokens one by one.
 
-The network is T5's (arXiv 1910.10683): RMS norms before each block, relative position biases shared
-by the layers of a stack, attention without scaling, ReLU, tied embeddings.
+The network is T5's (arXiv 1910.10683): RMS norms before each block, relative position biases that
+all layers of a stack share, attention without scaling, ReLU, tied embeddings.
 """
 
 import math
@@ -24,10 +24,11 @@ class TigerConfig:
     Attributes:
         width: d_model.
         heads, head_width: of every attention.
-        hidden: of the feed-forward blocks.
-        layers: of the encoder, and as many of the decoder.
-        dropout: of embeddings, attention, and blocks.
-        buckets, farthest: relative positions fall into this many buckets, up to this distance.
+        hidden: hidden width of the feed-forward blocks.
+        layers: of the encoder, and of the decoder.
+        dropout: of embeddings, attention and blocks.
+        buckets: how many buckets relative positions fall into.
+        farthest: the distance from which on all positions share a bucket.
     """
 
     width: int = 128
@@ -42,13 +43,14 @@ class TigerConfig:
 
 @dataclass
 class TigerState:
-    """What decoding keeps of a batch of n users with b beams each.
+    """The cache of decoding for a batch of n users with b beams each.
 
     Attributes:
-        keys, values: of the cross-attention, one pair a layer, (n, heads, s, head_width): stored
-            once a user, since beams are its queries.
+        keys, values: of the cross-attention, one pair a layer, (n, heads, s, head_width). All beams
+            of a user share them.
         mask: (n, 1, 1, s), 0 at history tokens and −∞ at padding.
-        own_keys, own_values: of the decoder's own tokens so far, (n, b, heads, t, head_width).
+        own_keys, own_values: of the tokens decoded so far, one pair a layer,
+            (n, b, heads, t, head_width).
     """
 
     keys: list[Tensor]
@@ -61,10 +63,10 @@ class TigerState:
 class Tiger(nn.Module):
     """History tokens → logits of the next item's tokens.
 
-    Padding is also the token that an item starts with.
+    The padding token is also the first input of the decoder.
 
     Args:
-        vocabulary: tokens, special ones with them.
+        vocabulary: how many tokens there are, including special ones.
     """
 
     def __init__(self, config: TigerConfig, vocabulary: int) -> None:
@@ -84,7 +86,7 @@ class Tiger(nn.Module):
         """Return the logits (n, t, vocabulary) of target tokens, each given those before it.
 
         Args:
-            history: (n, s) tokens, padding where there is none.
+            history: (n, s) tokens, padded.
             target: (n, t) tokens of the next item.
         """
         encoded, mask = self.encode(history)
@@ -120,7 +122,7 @@ class Tiger(nn.Module):
 
     @torch.no_grad()
     def start(self, history: Tensor) -> TigerState:
-        """Encode histories (n, s) and store what every decoding step needs of them."""
+        """Encode histories (n, s) and return the state before the first decoding step."""
         encoded, mask = self.encode(history)
         layers = cast("list[_Layer]", list(self.decoder))
         pairs = [layer.cross_attention.keys_and_values(encoded) for layer in layers]
@@ -131,8 +133,9 @@ class Tiger(nn.Module):
         """Return the logits (n, b, vocabulary) of what follows `tokens`, and extend the state.
 
         Args:
-            tokens: (n, b), the last token of each beam; None at the first step, of one beam.
-            parents: (n, b), the beam of the last step that each one continues; None at the first.
+            tokens: (n, b), the last token of each beam; None at the first step, with one beam.
+            parents: (n, b), the beam of the previous step that each beam continues; None at the
+                first step.
         """
         if tokens is None:
             tokens = torch.full((len(state.mask), 1), PADDING, device=state.mask.device)
@@ -148,7 +151,7 @@ class Tiger(nn.Module):
 
 
 class _Layer(nn.Module):
-    """Self-attention, cross-attention in a decoder, feed-forward; each added to its input."""
+    """Self-attention, cross-attention (in a decoder) and feed-forward; each adds to its input."""
 
     def __init__(self, config: TigerConfig, cross: bool) -> None:
         super().__init__()
@@ -176,7 +179,7 @@ class _Layer(nn.Module):
         return out
 
     def step(self, x: Tensor, index: int, state: TigerState, bias: Tensor) -> Tensor:
-        """Continue each beam by one token, x (n, b, width)."""
+        """Process one further token of each beam, x (n, b, width)."""
         users, beams, _ = x.shape
         query, key, value = self.attention.project(self.attention_norm(x))
         key, value = (part.transpose(1, 2).unsqueeze(3) for part in (key, value))
@@ -204,7 +207,7 @@ class _Layer(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Attention whose queries, keys and values come from one matrix, in this order."""
+    """Attention; one matrix makes queries, keys and values, in this order."""
 
     def __init__(self, config: TigerConfig) -> None:
         super().__init__()
@@ -214,12 +217,12 @@ class _Attention(nn.Module):
         self.output = nn.Linear(self.inner, config.width, bias=False)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, bias: Tensor | None, looked_at: Tensor | None = None) -> Tensor:
-        """Look at `looked_at`, or at itself."""
+    def forward(self, x: Tensor, bias: Tensor | None, context: Tensor | None = None) -> Tensor:
+        """Attend to `context`, or to `x` itself where None."""
         parts = (
             self.project(x)
-            if looked_at is None
-            else (self.queries(x), *self.keys_and_values(looked_at))
+            if context is None
+            else (self.queries(x), *self.keys_and_values(context))
         )
         seen = functional.scaled_dot_product_attention(
             *parts,
@@ -252,15 +255,16 @@ class _Attention(nn.Module):
 
 
 class _PositionBias(nn.Module):
-    """A learnt bias for each head and bucket of key position − query position."""
+    """A learnt bias for each head and each bucket of (key position − query position)."""
 
     def __init__(self, config: TigerConfig, both_ways: bool) -> None:
         super().__init__()
         self.buckets, self.farthest, self.both_ways = config.buckets, config.farthest, both_ways
+        self.width = config.width
         self.table = nn.Embedding(config.buckets, config.heads)
 
     def forward(self, queries: int, keys: int, offset: int = 0) -> Tensor:
-        """Return (1, heads, queries, keys) for queries at positions from `offset` on."""
+        """Return (1, heads, queries, keys); the first query is at position `offset`."""
         device = self.table.weight.device
         at = torch.arange(offset, offset + queries, device=device)
         relative = torch.arange(keys, device=device)[None, :] - at[:, None]
@@ -268,7 +272,7 @@ class _PositionBias(nn.Module):
         return bias.permute(2, 0, 1).unsqueeze(0)
 
     def _bucket(self, relative: Tensor) -> Tensor:
-        """Half the buckets are single distances, the others grow logarithmically."""
+        """Return buckets: half hold one distance each, the others grow exponentially."""
         buckets = self.buckets
         base = torch.zeros_like(relative)
         if self.both_ways:
@@ -295,13 +299,13 @@ class _RmsNorm(nn.Module):
 
 
 def _of_parents(kept: Tensor, parents: Tensor) -> Tensor:
-    """Return the rows (n, b, …) of the beams that are continued."""
+    """Return the cached rows (n, b, …) of each beam's parent."""
     index = parents[(...,) + (None,) * (kept.dim() - 2)].expand(-1, -1, *kept.shape[2:])
     return kept.gather(1, index)
 
 
 def _initialise(module: nn.Module) -> None:
-    """Start as T5 does: normal weights whose deviation follows the widths."""
+    """Draw first weights as T5 does: normal, with deviations that depend on the widths."""
     if isinstance(module, _Attention):
         nn.init.normal_(module.into.weight, std=module.width**-0.5)
         with torch.no_grad():
@@ -311,5 +315,4 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.inner.weight, std=module.inner.in_features**-0.5)
         nn.init.normal_(module.outer.weight, std=module.outer.in_features**-0.5)
     elif isinstance(module, _PositionBias):
-        width = module.table.embedding_dim
-        nn.init.normal_(module.table.weight, std=width**-0.5)
+        nn.init.normal_(module.table.weight, std=module.width**-0.5)

@@ -1,4 +1,4 @@
-"""An item's vector as the sum of chosen parts: an ID of its own, its codes, its content."""
+"""An item's vector as the sum of chosen parts: a dense ID, its codes, prefixes, its content."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
-from recsys.models.causal_transformer import START
+from recsys.models.causal_transformer import INITIAL_STD
 
 __all__ = ["PARTS", "ItemVectors"]
 
@@ -19,22 +19,22 @@ LONGEST_PREFIX = 3
 class ItemVectors(nn.Module):
     """The vectors (n_items, width) of a catalogue, the sum of the chosen parts.
 
-    * `dense`: a row of its own an item. Beside another part it is a residual that items without an
-      event in training do not have.
-    * `codes`: the sum over the L levels of the code's row in that level's table. Where the data has
-      the codebooks, a row is learnt beside a linear image of its codeword, so that codes that mean
-      nearly the same begin nearly alike; the sum of an item's codewords is scaled to a mean length
-      of 1.
-    * `prefixes`: the sum of a row for the first 2 codes and one for the first 3, where an item with
-      an event in training has them too. What no item of training shares is left to the codes.
-    * `content`: a linear image of the item's content vector, scaled to length 1.
+    * `dense`: a learnt row for each item. Beside another part it is a residual, which items without
+      a training event do not have.
+    * `codes`: the sum over the L levels of the code's row in that level's table. If the data has
+      codebooks, a row is the sum of a learnt row and a linear map of its codeword, so that similar
+      codes start with similar rows. Codewords are scaled so that their sums over an item's codes
+      have a mean length of 1.
+    * `prefixes`: the sum of a row for the first 2 codes and a row for the first 3. A prefix has a
+      row only if an item with a training event has it; other prefixes add nothing.
+    * `content`: a linear map of the item's content vector, which is scaled to length 1.
 
     Args:
         parts: at least one of `PARTS`.
         width: d.
 
     Raises:
-        InputError: an unknown part, none, or one that the dataset has no data for.
+        InputError: an unknown part, no part, or a part that the dataset lacks the data for.
     """
 
     def __init__(self, dataset: SequenceDataset, parts: Sequence[str], width: int) -> None:
@@ -44,7 +44,7 @@ class ItemVectors(nn.Module):
             raise InputError(f"item vectors of {named}; choose from {', '.join(PARTS)}")
         self.dense = self.levels = self.meaning = self.prefixes = self.projection = None
         if "dense" in parts:
-            self.dense = nn.Parameter(torch.randn(dataset.n_items, width) * START)
+            self.dense = nn.Parameter(torch.randn(dataset.n_items, width) * INITIAL_STD)
             has_residual = torch.ones(dataset.n_items, 1)
             if len(set(parts)) > 1:
                 has_residual = torch.from_numpy(dataset.popularity > 0).float()[:, None]
@@ -57,7 +57,7 @@ class ItemVectors(nn.Module):
         if "codes" in parts:
             assert dataset.codes is not None
             codes, size = torch.from_numpy(dataset.codes.astype("int64")), dataset.codebook_size
-            each = START / codes.shape[1] ** 0.5
+            each = INITIAL_STD / codes.shape[1] ** 0.5
             self.levels = nn.Parameter(torch.randn(codes.shape[1] * size, width) * each)
             rows = codes + size * torch.arange(codes.shape[1])
             self.register_buffer("rows", rows, persistent=False)
@@ -89,12 +89,12 @@ class ItemVectors(nn.Module):
 
     @property
     def needs_content(self) -> bool:
-        """Whether an item is more than its codes and a residual."""
+        """Whether a new item needs a content vector beside its codes."""
         return self.projection is not None
 
     @torch.no_grad()
     def extend(self, codes: Tensor) -> None:
-        """Add items that have codes (n, L) int64 and nothing else: no residual, no content."""
+        """Add items that have codes (n, L) int64 alone, without residual and content."""
         if self.prefixes is not None:
             self.prefixes.extend(codes)
         own = self.get_buffer("rows")
@@ -114,7 +114,7 @@ class ItemVectors(nn.Module):
 
 
 class _Prefixes(nn.Module):
-    """The sum of a row for each prefix of an item's codes that an item of training has."""
+    """The sum of the rows of an item's prefixes; only prefixes seen in training have rows."""
 
     def __init__(self, dataset: SequenceDataset, width: int) -> None:
         super().__init__()
@@ -127,7 +127,9 @@ class _Prefixes(nn.Module):
         seen = torch.from_numpy(dataset.popularity > 0)
         self.register_buffer("known", torch.unique(keys[seen]), persistent=False)
         self.register_buffer("rows", self._rows(keys), persistent=False)
-        self.table = nn.Parameter(torch.randn(len(self.get_buffer("known")) + 1, width) * START)
+        self.table = nn.Parameter(
+            torch.randn(len(self.get_buffer("known")) + 1, width) * INITIAL_STD
+        )
 
     def forward(self) -> Tensor:
         nothing = len(self.table) - 1
@@ -140,7 +142,7 @@ class _Prefixes(nn.Module):
         self.rows = torch.cat([own, self._rows(self._keys(codes.to(own.device)))])
 
     def _keys(self, codes: Tensor) -> Tensor:
-        """Return a number for each prefix: (n, prefixes) int64, longer ones behind shorter ones."""
+        """Return a number for each prefix: (n, prefixes) int64, from shorter to longer."""
         keys, key, first = [], codes[:, 0], 0
         for length in range(2, min(LONGEST_PREFIX, codes.shape[1]) + 1):
             key = key * self.size + codes[:, length - 1]
@@ -156,5 +158,5 @@ class _Prefixes(nn.Module):
 
 def _projection(width: int, into: int) -> nn.Linear:
     linear = nn.Linear(width, into, bias=False)
-    nn.init.normal_(linear.weight, std=START)
+    nn.init.normal_(linear.weight, std=INITIAL_STD)
     return linear

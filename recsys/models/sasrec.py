@@ -1,7 +1,7 @@
-"""SASRec: dense item IDs under a causal Transformer, with the softmax over the whole catalogue.
+"""SASRec: a causal Transformer over dense item IDs, with the softmax over the whole catalogue.
 
-The shape is that of Kang & McAuley (ICDM 2018); the loss that of Klenitskiy & Vasilev (RecSys
-2023), which needs no sampled negatives.
+The shape is that of Kang & McAuley (ICDM 2018). The loss is that of Klenitskiy & Vasilev (RecSys
+2023), without sampled negatives.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.histories import items_until
 from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
-from recsys.models.causal_transformer import START, CausalTransformer, TowerConfig
+from recsys.models.causal_transformer import INITIAL_STD, CausalTransformer, TowerConfig
 from recsys.models.repeats import RepeatScore
 from recsys.models.softmax_loss import full_softmax_loss
 
@@ -22,12 +22,12 @@ __all__ = ["Sasrec"]
 
 
 class Sasrec(ScoringModel):
-    """Scores all items as the next one after a history: the baseline that knows no content."""
+    """Scores all items as the next one after a history: the baseline without content."""
 
     def __init__(self, config: TowerConfig, dataset: SequenceDataset) -> None:
         super().__init__()
         self.config, self.history = config, config.history
-        self.items = nn.Parameter(torch.randn(dataset.n_items, config.width) * START)
+        self.items = nn.Parameter(torch.randn(dataset.n_items, config.width) * INITIAL_STD)
         self.tower = CausalTransformer(config, config.history)
         self.repeats = RepeatScore(config.width) if config.repeats else None
 
@@ -38,7 +38,7 @@ class Sasrec(ScoringModel):
         inputs, nexts = examples[:, :-1], examples[:, 1:]
         predicts = nexts != NO_ITEM
         states = self.tower(functional.embedding(inputs[predicts], self.items), predicts)
-        repeats = self.repeated(items_until(inputs, predicts))
+        repeats = self.repeat_scores(items_until(inputs, predicts))
         return full_softmax_loss(states, self.items, nexts[predicts], repeats)
 
     def user_vectors(self, histories: Tensor) -> Tensor:
@@ -51,9 +51,11 @@ class Sasrec(ScoringModel):
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes
-        return np.zeros(len(codes), dtype=bool)  # it knows an item by what was done with it alone
+        return np.zeros(len(codes), dtype=bool)  # an item without events has no trained vector
 
     def extend(self, codes: Codes, suffixes: Suffixes) -> None:
         del suffixes
         if len(codes):
-            raise InputError("a model of dense IDs cannot know an item that came after training")
+            raise InputError(
+                "a model of dense IDs cannot represent an item that came after training"
+            )

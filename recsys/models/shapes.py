@@ -1,4 +1,4 @@
-"""The models by the shape that makes them."""
+"""Models from their shapes, and shapes as JSON."""
 
 import json
 from dataclasses import asdict, fields
@@ -26,7 +26,7 @@ def build_model(shape: Shape, dataset: SequenceDataset) -> NextItemModel:
     """Return a model of this shape with new weights.
 
     Raises:
-        InputError: the data lacks codes or vectors that the model reads.
+        InputError: the data lacks the codes or vectors that the model reads.
     """
     if isinstance(shape, DualEncoderConfig):
         return DualEncoder(shape, dataset)
@@ -36,29 +36,29 @@ def build_model(shape: Shape, dataset: SequenceDataset) -> NextItemModel:
 
 
 def reads_codes(shape: Shape) -> bool:
-    """Say whether such a model reads semantic IDs, so that each tokenizer makes another one."""
+    """Return whether a model of this shape reads semantic IDs, and so needs a tokenizer."""
     if isinstance(shape, DualEncoderConfig):
         return not {"codes", "prefixes"}.isdisjoint(shape.parts)
     return isinstance(shape, TigerRecommenderConfig)
 
 
 def plain_shape(shape: Shape) -> dict[str, Any]:
-    """Return a shape as JSON has it."""
+    """Return a shape as plain JSON values."""
     kind = next(name for name, each in KINDS.items() if type(shape) is each)
     plain: dict[str, Any] = json.loads(json.dumps({"kind": kind, **asdict(shape)}))
     return plain
 
 
 def shape_of(plain: dict[str, Any]) -> Shape:
-    """Return the shape that `plain_shape` wrote; a field that it had not yet has its default.
+    """Return the shape that `plain_shape` wrote; missing fields get their defaults.
 
     Raises:
-        InputError: another kind or field than this version has.
+        InputError: a kind or field that this version does not have.
     """
     given = dict(plain)
     kind = KINDS.get(given.pop("kind", ""))
     if kind is None:
-        raise InputError(f"a model of kind {plain.get('kind')!r}; there are {', '.join(KINDS)}")
+        raise InputError(f"unknown model kind {plain.get('kind')!r}; known are {', '.join(KINDS)}")
     if kind is DualEncoderConfig:
         tower = _made(TowerConfig, given.get("tower", {}))
         given |= {"parts": tuple(given.get("parts", ())), "tower": tower}
@@ -69,5 +69,7 @@ def shape_of(plain: dict[str, Any]) -> Shape:
 def _made(kind: type[Any], given: dict[str, Any]) -> Any:
     unknown = set(given).difference(field.name for field in fields(kind))
     if unknown:
-        raise InputError(f"the model's shape has another field, {min(unknown)!r}; train it again")
+        raise InputError(
+            f"the model's shape has an unknown field, {min(unknown)!r}; train it again"
+        )
     return kind(**given)

@@ -1,4 +1,4 @@
-"""TIGER over a catalogue: from item histories to tokens, and by constrained search to items."""
+"""TIGER over a catalogue: histories → tokens → constrained beam search → items."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ from recsys.models.encoder_decoder import Tiger, TigerConfig
 
 __all__ = ["TigerRecommender", "TigerRecommenderConfig"]
 
-SHORTER = 0.75  # examples of less than this share of the longest's length are read apart
-USERS_ON_CPU, USERS_ON_GPU = 64, 512  # in a search at once
+GROUP_SHARE = 0.75  # a group holds examples of at least this share of its longest's length
+USERS_ON_CPU, USERS_ON_GPU = 64, 512  # searched at once
 
 
 @dataclass(frozen=True)
 class TigerRecommenderConfig(TigerConfig):
-    """A TIGER, what it reads and how it is searched.
+    """The network's shape, the input and the beam search.
 
     Attributes:
-        history: the last items that the model reads.
-        user_buckets: tokens that user IDs are hashed to, one of which stands before a history; 0
-            for histories alone.
-        headroom: suffixes kept for items that come later; with 0, a catalogue in which no two items
-            share their codes has no suffix tokens.
-        beams: of the search, and the items that it lists: recall and NDCG have cutoffs up to it.
-        validation_beams: of the search that chooses between states in training.
+        history: how many of the last items the model reads.
+        user_buckets: how many tokens user IDs are hashed to; a user's token comes before the
+            history. 0 for histories alone.
+        headroom: further suffix tokens, for items that come later. With 0, a catalogue in which no
+            two items share their codes has no suffix tokens.
+        beams: of the search, which lists as many items; metrics have cutoffs up to it.
+        validation_beams: of the search that measures the model in training.
     """
 
     history: int = 20
@@ -47,14 +47,14 @@ class TigerRecommenderConfig(TigerConfig):
 
 
 class TigerRecommender(NextItemModel):
-    """Writes the next item's ID, token by token, after the IDs of a history.
+    """Generates the next item's ID, token by token, from the IDs of a history.
 
-    Every prefix of a user's training part is an example: the encoder reads its last items, the
-    decoder writes the item after them.
+    Every training event except a user's first is the target of one example: the encoder reads the
+    items before it, the decoder generates it.
 
     Raises:
-        InputError: the data has no codes, two items share an ID, or fewer beams than the smallest
-            cutoff.
+        InputError: the data has no codes; two items share an ID; there are fewer beams than the
+            smallest cutoff.
     """
 
     tokens: Tensor
@@ -84,7 +84,7 @@ class TigerRecommender(NextItemModel):
         tokens = self.vocabulary.encode(dataset.codes, suffixes)
         self.trie = Trie(self.vocabulary, tokens)
         nothing = np.full((1, self.vocabulary.length), PADDING)
-        table = torch.from_numpy(np.concatenate([tokens, nothing]))  # its last row is padding's
+        table = torch.from_numpy(np.concatenate([tokens, nothing]))  # the last row is for padding
         self.register_buffer("tokens", table, persistent=False)
         if config.user_buckets:
             users = torch.from_numpy(self.vocabulary.user_tokens(dataset.user_ids))
@@ -95,7 +95,7 @@ class TigerRecommender(NextItemModel):
         return repr(self.config)
 
     def examples(self, dataset: SequenceDataset) -> Tensor:
-        """Return (prefixes, at most history + 1) int64, the target last; before them the user."""
+        """Return (prefixes, columns) int64: the user (if user tokens are used), inputs, target."""
         users, rows = dataset.training_prefixes(self.history)
         if self.config.user_buckets:
             rows = np.concatenate([users[:, None], rows], axis=1)
@@ -120,15 +120,12 @@ class TigerRecommender(NextItemModel):
         return torch.stack(losses).sum() / len(examples)
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
-        """Tell which items have tokens that no item has.
-
-        The rooms for suffixes are as many as the headroom says.
-        """
-        size, rooms = self.vocabulary.codebook_size, max(1, self.vocabulary.suffixes)
-        known: NDArray[np.bool_] = (codes < size).all(1) & (suffixes < rooms)
-        tokens = torch.from_numpy(self.vocabulary.encode(codes[known], suffixes[known]))
-        known[known] = (self.trie.find(tokens.to(self.trie.device)) < 0).cpu().numpy()
-        return known
+        """Return which items have an ID with tokens, and no known item has it: (n,) bool."""
+        size, limit = self.vocabulary.codebook_size, max(1, self.vocabulary.suffixes)
+        accepted: NDArray[np.bool_] = (codes < size).all(1) & (suffixes < limit)
+        tokens = torch.from_numpy(self.vocabulary.encode(codes[accepted], suffixes[accepted]))
+        accepted[accepted] = (self.trie.find(tokens.to(self.trie.device)) < 0).cpu().numpy()
+        return accepted
 
     def extend(self, codes: Codes, suffixes: Suffixes) -> None:
         tokens = self.vocabulary.encode(codes, suffixes)
@@ -148,12 +145,12 @@ class TigerRecommender(NextItemModel):
         """Return each user's most probable items.
 
         Args:
-            histories: (B, T) int64 item numbers, oldest first, padded with -1 behind; T at most
-                `history`.
-            excluded: (B, n) int64 items not to be listed, -1 to fill.
-            user_tokens: (B,) of `Vocabulary.user_tokens`, where the model has them; nothing is
-                known of the users where None.
-            beams: as configured where None, and at least `top`.
+            histories: (B, T) int64 item numbers, oldest first, padded with -1 at the end; T is at
+                most `history`.
+            excluded: (B, n) int64, items to leave out, padded with -1.
+            user_tokens: (B,), from `Vocabulary.user_tokens`, if the model has them; None for
+                unknown users.
+            beams: at least `top`; as configured where None.
 
         Raises:
             ValueError: a history is empty or longer than the model reads.
@@ -201,7 +198,7 @@ class TigerRecommender(NextItemModel):
         )
 
     def _read(self, histories: Tensor, user_tokens: Tensor | None) -> Tensor:
-        """Return what the encoder reads: (B, T · length) tokens, the user's before them."""
+        """Return the encoder's input: (B, T · length) tokens, after the user's token if given."""
         tokens = self.tokens[histories].flatten(1)
         if user_tokens is None:
             return tokens
@@ -209,9 +206,9 @@ class TigerRecommender(NextItemModel):
 
 
 def _groups(lengths: Tensor, width: int) -> Iterator[tuple[Tensor, int]]:
-    """Deal rows into groups of similar length, each with its greatest, so that little is padding.
+    """Yield groups of rows of similar length, with the greatest length, so that padding is short.
 
-    On a GPU, which would have to be waited for and has more to do at once, all are one group.
+    On a GPU there is one group: further groups would wait for the lengths and run smaller batches.
     """
     order = lengths.argsort(descending=True, stable=True)
     if lengths.is_cuda:
@@ -221,6 +218,6 @@ def _groups(lengths: Tensor, width: int) -> Iterator[tuple[Tensor, int]]:
     start = 0
     while start < len(falling):
         width = int(falling[start])
-        rows = int((falling >= SHORTER * width).sum()) - start
+        rows = int((falling >= GROUP_SHARE * width).sum()) - start
         yield order[start : start + rows], width
         start += rows

@@ -1,1 +1,1 @@
-"""One training loop for every model of the next item."""
+"""One training loop for every model that predicts the next item."""

@@ -1,4 +1,4 @@
-"""How long and how fast a model of next items is trained."""
+"""The training options of a model that predicts the next item."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from recsys.training.schedule import SCHEDULES
 __all__ = ["TrainingConfig"]
 
 PRECISIONS = ("fp32", "bf16")
-LEAST = {
+MINIMUM = {
     "epochs": 1,
     "batch_size": 1,
     "learning_rate": 0,
@@ -26,24 +26,26 @@ LEAST = {
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long and how fast.
+    """How a model is trained: length, optimizer, measurements.
 
     Attributes:
-        epochs: at most so many passes over the training examples.
-        batch_size: examples a step, of all processes together.
-        learning_rate: peak of AdamW.
-        schedule: of the learning rate after the warm-up, a name of
+        epochs: the most passes over the training examples.
+        batch_size: examples a step, over all processes together.
+        learning_rate: AdamW's highest learning rate.
+        schedule: of the learning rate after the warm-up, one of
             `recsys.training.schedule.SCHEDULES`.
-        warmup_steps: steps in which the learning rate rises from zero along a line.
-        weight_decay: of AdamW, on the matrices of linear layers; embeddings have none.
+        warmup_steps: steps in which the learning rate rises linearly from zero.
+        weight_decay: AdamW's, for the matrices of linear layers; embeddings have none.
         evaluate_every: epochs between two measurements.
-        validation_users: measure on so many users, the same in every training; 0 for all.
-        patience: measurements without a better one before training stops.
-        monitor: the metric that chooses the best, higher is better.
-        candidates: which items are ranked, a name of `recsys.evaluation.full_ranking.CANDIDATES`.
-        precision: of the matrix products in training, `fp32` or `bf16`; weights, losses and the
+        validation_users: how many users to measure on, the same in every training; 0 for all.
+        patience: training stops after this many measurements without an improvement.
+        monitor: the metric that chooses the best model; higher is better.
+        candidates: the candidate set of `monitor`, one of
+            `recsys.evaluation.full_ranking.CANDIDATES`.
+        precision: of the matrix products in training, `fp32` or `bf16`. Weights, losses and the
             ranking stay float32.
-        checkpoint_every: steps between two checkpoints beside those at measurements; 0 for none.
+        checkpoint_every: steps between two further checkpoints; measurements always write one. 0
+            for none.
         seed: of every random choice.
     """
 
@@ -63,16 +65,16 @@ class TrainingConfig:
     seed: int = 0
 
     def check(self) -> None:
-        """Refuse a number out of bounds, and an unknown schedule, precision or candidate set.
+        """Check the bounds of all numbers, and the names of schedule, precision and candidates.
 
         Raises:
-            InputError: names it, and what to choose from.
+            InputError: names the field and what it can be.
         """
-        for name, least in LEAST.items():
+        for name, least in MINIMUM.items():
             if not least <= (number := getattr(self, name)) < math.inf:
-                raise InputError(f"{name} is {number:g}; it is {least} or more")
+                raise InputError(f"{name} is {number:g}; give {least} or more")
         if not self.learning_rate:
-            raise InputError("learning_rate is 0; it is above 0")
+            raise InputError("learning_rate is 0; give more than 0")
         for name, known in (
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),

@@ -1,4 +1,4 @@
-"""One training in one process, or in several that torchrun or accelerate launch started."""
+"""One training in one process, or in several that torchrun or accelerate launch starts."""
 
 import atexit
 import os
@@ -14,22 +14,22 @@ T = TypeVar("T")
 
 
 class Processes:
-    """One process, by itself.
+    """A training in one process; the base of a training in several.
 
     Attributes:
-        count: of processes.
-        rank: of this one, from 0.
+        count: how many processes there are.
+        rank: the number of this process, from 0.
     """
 
     count = 1
     rank = 0
 
     def share(self, model: nn.Module) -> nn.Module:
-        """Return a module whose backward pass averages gradients, on this process's device."""
+        """Return the model on this process's device; its backward pass averages gradients."""
         return model
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Return the sum over all processes."""
+        """Return the sum of a tensor over all processes."""
         return tensor
 
     def gather(self, value: T) -> list[T]:
@@ -37,7 +37,7 @@ class Processes:
         return [value]
 
     def of_first(self, value: T) -> T:
-        """Return the value that the first process gave."""
+        """Return the value of the first process."""
         return value
 
 
@@ -45,7 +45,7 @@ class _Several(Processes):
     def __init__(self, *, on_cpu: bool) -> None:
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
-        # Buffers are constants, the same everywhere.
+        # Buffers are constants, the same in every process.
         options = DistributedDataParallelKwargs(broadcast_buffers=False)
         self.accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[options])
         self.count, self.rank = self.accelerator.num_processes, self.accelerator.process_index
@@ -76,10 +76,10 @@ class _Several(Processes):
 
 
 def processes_for(device: torch.device) -> Processes:
-    """Return the processes of this training, by the environment that their launcher set.
+    """Return the processes of this training, from the environment that the launcher sets.
 
     Args:
-        device: the model's; on a GPU each process gets one of its own.
+        device: of the model; on a GPU each process gets its own GPU.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Processes()

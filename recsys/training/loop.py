@@ -1,4 +1,4 @@
-"""Train a model of next items, and keep its best state by full ranking of the validation items."""
+"""Train a model that predicts the next item, and keep its best state by validation."""
 
 import copy
 import hashlib
@@ -26,7 +26,7 @@ from tokenizer.training.randomness import deterministic, random_state, restore_r
 
 __all__ = ["Measurement", "TrainedModel", "train"]
 
-CHECK_EVERY = 20  # steps between two looks at the losses, for which a GPU has to be waited for
+CHECK_EVERY = 20  # steps between two checks of the losses; each check waits for the GPU
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Measurement:
     """One line of metrics.jsonl.
 
     Attributes:
-        train_loss: mean over the steps since the measurement before.
-        validation: metrics by candidate set, as
+        train_loss: mean over the steps since the previous measurement.
+        validation: by candidate set, the metrics of
             `recsys.evaluation.full_ranking.RankingQuality.metrics`.
-        seconds: since the start, those before a resume included.
+        seconds: since the start, including the time before a resume.
     """
 
     epoch: int
@@ -53,7 +53,7 @@ M = TypeVar("M", bound=NextItemModel)
 
 @dataclass(frozen=True)
 class TrainedModel(Generic[M]):
-    """The best model by validation, in eval mode, and how it came about."""
+    """The best model by validation, in eval mode, with its measurement and all measurements."""
 
     model: M
     best: Measurement
@@ -67,26 +67,26 @@ def train(
     folder: Path | None = None,
     progress: Callable[[int, int, Measurement | None], None] | None = None,
 ) -> TrainedModel[M]:
-    """Fit the model that `build` makes, which draws its first weights from the configured seed.
+    """Train the model that `build` makes; `build` draws its first weights from the configured seed.
 
-    Under torchrun or accelerate launch all processes call this alike: each takes its part of every
-    batch and of the users to validate on, gradients are averaged, and all return the same result.
-    The first process alone reads and writes files and reports progress. What a model draws in a
-    step, such as dropout, and negatives within the batch are each process's own.
-
-    Each epoch deals all training examples anew. After every `evaluate_every` epochs each user's
+    Each epoch shuffles the training examples. After every `evaluate_every` epochs each user's
     validation item is ranked among all items; the state with the best `monitor` is kept.
 
+    Under torchrun or accelerate launch every process calls this function. Each process takes its
+    part of every batch and of the validation users, gradients are averaged, and all processes
+    return the same result. The first process alone reads and writes files and reports progress.
+    Random draws in a step, such as dropout, and negatives within the batch differ by process.
+
     Args:
-        folder: for metrics.jsonl and checkpoint.pt, written at each measurement, and every
-            `checkpoint_every` steps. A training of the same data, model, configuration and number
-            of processes that finds the checkpoint goes on there, with the same result.
-        progress: called after each step with its number, the most steps there can be, and the
-            measurement where one was made.
+        folder: receives metrics.jsonl and checkpoint.pt at each measurement and every
+            `checkpoint_every` steps. A training with the same data, model, configuration and number
+            of processes resumes from the checkpoint, with the same result.
+        progress: called after each step with its number, the highest possible number of steps, and
+            the measurement if one was made.
 
     Raises:
         InputError: as `TrainingConfig.check`; an unknown metric; nothing to train on.
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: the loss is no longer finite, or a score is not a number.
     """
     config.check()
     with deterministic(config.seed):
@@ -99,7 +99,7 @@ def train(
 
 
 class _Run(Generic[M]):
-    """One training: model, optimizer, draws and measurements; all of it goes into a checkpoint."""
+    """The state of one training: model, optimizer, random state and measurements."""
 
     def __init__(
         self, model: M, dataset: SequenceDataset, config: TrainingConfig, folder: Path | None
@@ -112,7 +112,7 @@ class _Run(Generic[M]):
         if min(len(examples), len(self.users)) < self.processes.count:
             raise InputError(
                 f"{self.processes.count} processes for {len(examples)} examples and "
-                f"{len(self.users)} users to validate on; start fewer"
+                f"{len(self.users)} validation users; start fewer processes"
             )
         self.key = self._key() if folder is not None else ""
         self.learner = self.processes.share(model)
@@ -121,7 +121,7 @@ class _Run(Generic[M]):
         self.per_epoch = -(-len(examples) // config.batch_size)
         self.total = config.epochs * self.per_epoch
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.dealt_from = self.generator.get_state()
+        self.shuffled_from = self.generator.get_state()
         if self.processes.rank:
             torch.manual_seed(config.seed + (self.processes.rank << 32))
         self.optimizer = _optimizer(self.model, config)
@@ -132,9 +132,7 @@ class _Run(Generic[M]):
         self.started = time.perf_counter()
         known = self._evaluate(self.users[:1]).metrics(config.candidates)
         if config.monitor not in known:
-            raise InputError(
-                f"no metric {config.monitor!r} to choose by; there are {', '.join(known)}"
-            )
+            raise InputError(f"no metric {config.monitor!r}; choose from {', '.join(known)}")
         self._restore()
 
     @property
@@ -144,39 +142,39 @@ class _Run(Generic[M]):
 
     @property
     def exhausted(self) -> bool:
-        """Whether `patience` measurements have passed without a better one."""
+        """Whether the last `patience` measurements brought no improvement."""
         since = len(self.history) - self.history.index(self.best) - 1 if self.history else 0
         return since >= self.config.patience
 
     def train_epoch(self, progress: Callable[[int, int, Measurement | None], None]) -> None:
-        """Go on to the end of a pass over the examples; measure there where it is time to."""
+        """Train to the end of an epoch, and measure there if a measurement is due."""
         config = self.config
-        self.dealt_from = self.generator.get_state()
-        dealt = torch.randperm(len(self.examples), generator=self.generator)
-        batches = torch.split(dealt, config.batch_size)
+        self.shuffled_from = self.generator.get_state()
+        order = torch.randperm(len(self.examples), generator=self.generator)
+        batches = torch.split(order, config.batch_size)
         for chosen in batches[self.step - self.epoch * self.per_epoch :]:
             self._step(chosen)
             measured = None
             if self.step == (self.epoch + 1) * self.per_epoch:
                 self.epoch += 1
-                self.dealt_from = self.generator.get_state()
+                self.shuffled_from = self.generator.get_state()
                 if self.epoch % config.evaluate_every == 0 or self.epoch == config.epochs:
                     measured = self._measure()
             if measured or (config.checkpoint_every and not self.step % config.checkpoint_every):
-                self._keep()
+                self._save()
             if not self.processes.rank:
                 progress(self.step, self.total, measured)
 
     def _step(self, chosen: Tensor) -> None:
-        """Learn from the examples with these numbers."""
+        """Make one step on the examples with these numbers."""
         self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        own, share = self._own(chosen)
-        width = int(self.widths[own].max())  # no longer than the longest of them
+        own, share = self._own_part(chosen)
+        width = int(self.widths[own].max())  # cuts columns in which all have padding
         examples = self.examples[own.to(self.device)][:, :width]
-        halved = self.config.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=halved):
+        bf16 = self.config.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             loss = self.learner(examples) * share
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -185,8 +183,11 @@ class _Run(Generic[M]):
         if len(self.losses) % CHECK_EVERY == 0:
             self._check()
 
-    def _own(self, chosen: Tensor) -> tuple[Tensor, float]:
-        """Return this process's part of a batch, and what makes means of parts the batch's mean."""
+    def _own_part(self, chosen: Tensor) -> tuple[Tensor, float]:
+        """Return this process's part of a batch, and the factor of its loss.
+
+        The mean of all processes' losses times their factors is the mean loss of the batch.
+        """
         rank, count = self.processes.rank, self.processes.count
         if count == 1:
             return chosen, 1.0
@@ -197,7 +198,12 @@ class _Run(Generic[M]):
     def _measure(self) -> Measurement:
         self._check()
         shares = np.array_split(self.users, self.processes.count)
-        part = self._evaluate(shares[self.processes.rank])
+        try:
+            part = self._evaluate(shares[self.processes.rank])
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"{error} (step {self.step}; {self._last_good()}); lower the learning rate"
+            ) from error
         found = RankingQuality.joined(self.processes.gather(part))
         losses = self.processes.sum(torch.stack(self.losses)) / self.processes.count
         measured = Measurement(
@@ -233,22 +239,24 @@ class _Run(Generic[M]):
         return round(self.seconds_before + time.perf_counter() - self.started, 2)
 
     def _check(self) -> None:
-        """Stop where one of the last losses is no number."""
+        """Raise an error if one of the last losses is not finite."""
         recent = torch.stack(self.losses[-CHECK_EVERY:]).tolist() if self.losses else []
         bad = [not math.isfinite(loss) for loss in recent]
         if not any(bad):
             return
-        kept = (
-            f"that of epoch {self.history[-1].epoch} is the last good one" if self.history else ""
-        )
         at = bad.index(True)
         raise FloatingPointError(
             f"the loss is {recent[at]} at step {self.step - len(bad) + at + 1}; "
-            f"{kept or 'nothing was measured before'}; lower the learning rate"
+            f"{self._last_good()}; lower the learning rate"
         )
 
+    def _last_good(self) -> str:
+        if not self.history:
+            return "nothing was measured before"
+        return f"that of epoch {self.history[-1].epoch} is the last good one"
+
     def _key(self) -> str:
-        """Digest what decides the result: configuration, data, shape and first weights."""
+        """Return a digest of all that decides the result: configuration, data, model, weights."""
         marks = (
             self.config,
             self.dataset.fingerprint,
@@ -262,11 +270,11 @@ class _Run(Generic[M]):
             digest.update(tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         if self.folder is None:
             return
         self._check()
-        draws = random_state(self.generator, self.device) | {"generator": self.dealt_from}
+        draws = random_state(self.generator, self.device) | {"generator": self.shuffled_from}
         losses = torch.stack(self.losses).cpu() if self.losses else torch.zeros(0)
         states = self.processes.gather({"random": draws, "losses": losses})
         if self.processes.rank:
@@ -294,11 +302,8 @@ class _Run(Generic[M]):
         state = self.processes.of_first(state)
         if state is None:
             return
-        self.epoch, self.step, self.seconds_before = (
-            state["epoch"],
-            state["step"],
-            state["seconds"],
-        )
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.seconds_before = state["seconds"]
         self.model.load_state_dict(state["model"])
         self.best_state = state["best"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -309,7 +314,7 @@ class _Run(Generic[M]):
 
 
 def _validation_users(count: int, wanted: int) -> Users:
-    """Return the numbers of `wanted` users out of `count`, or of all."""
+    """Return the numbers of `wanted` users drawn from `count`; of all users where 0."""
     if not 0 < wanted < count:
         return np.arange(count)
     return np.sort(np.random.default_rng(0).choice(count, wanted, replace=False))

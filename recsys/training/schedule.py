@@ -11,11 +11,12 @@ def learning_rate(schedule: str, peak: float, warmup: int, step: int, total: int
     """Return the learning rate of a step.
 
     Args:
-        schedule: after the warm-up `constant`; `cosine`, down to zero at the last step; or
-            `inverse_root`, peak · √(warmup / step).
-        warmup: steps in which the rate rises from zero along a line.
+        schedule: after the warm-up, `constant` stays at the peak, `cosine` falls to zero at the
+            last step, and `inverse_root` is peak · √(warmup / step).
+        peak: the highest rate.
+        warmup: steps in which the rate rises linearly from zero.
         step: from 1.
-        total: steps at most.
+        total: the most steps there can be.
     """
     if step < warmup:
         return peak * step / warmup

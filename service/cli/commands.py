@@ -19,7 +19,16 @@ from service.cli.terminal.endings import (
     say,
     tolerate_any_encoding,
 )
-from service.cli.tokenizers import compare, fit, inspect, quantizers, report, similar, tokenize
+from service.cli.tokenizers import (
+    compare,
+    fit,
+    inspect,
+    quantizers,
+    report,
+    similar,
+    tokenize,
+    tune,
+)
 
 __all__ = ["app", "run"]
 
@@ -47,6 +56,7 @@ add_command(app, report.report, panel=TOKENIZERS)
 add_command(app, tokenize.tokenize, panel=TOKENIZERS)
 add_command(app, similar.similar, panel=TOKENIZERS)
 add_command(app, quantizers.quantizers, panel=TOKENIZERS)
+add_command(app, tune.tune, panel=TOKENIZERS)
 add_command(app, compare.compare, panel=TOKENIZERS)
 add_command(app, compare.ablate, panel=TOKENIZERS)
 add_command(app, train.train, panel=RECOMMENDERS)

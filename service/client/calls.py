@@ -1,7 +1,6 @@
-"""What both clients send and read: no connection is made here."""
+"""The requests of the client, and how their answers are read: no connection is made here."""
 
 import os
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -11,54 +10,48 @@ import httpx
 import msgspec
 import numpy as np
 import orjson
-from httpx_retries import Retry
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
+from service.client.patience import Outcome, is_passing
 from service.http.messages.limits import RequestLimits
-from service.http.messages.problems import Problem
 from service.http.messages.schemas import (
     IdMapPage,
     Item,
     ItemPage,
     ItemToTokenize,
     PrefixPage,
+    Problem,
     RecommendAnswer,
     SimilarAnswer,
     TokenizeAnswer,
-    TokenizedItem,
     TokenizerDescription,
 )
 
 __all__ = [
-    "NDJSON",
-    "BulkPart",
     "Call",
-    "ItemProblem",
     "SemidError",
+    "SendableItem",
     "address_of",
-    "bulk_parts",
+    "batches",
+    "check",
     "describe",
+    "encoded",
     "get_item",
     "headers_of",
     "id_map_page",
+    "is_unknown_item",
     "item_page",
-    "patience",
     "prefix_page",
     "recommended",
     "remove_item",
     "similar_items",
     "tokenize_items",
     "tokenize_vectors",
-    "wait_before",
 ]
 
 M = TypeVar("M", bound=BaseModel)
 SendableItem = ItemToTokenize | Mapping[str, Any]
-AGAIN = frozenset({429, 502, 503})
-NDJSON = {"Content-Type": "application/x-ndjson"}
-FIRST_WAIT = 0.2  # seconds
-PART_ITEMS, PART_BYTES = 10_000, 8 * 2**20
 FRAME = 1024  # bytes of a body beside its items, and more
 
 
@@ -69,14 +62,6 @@ class SemidError(Exception):
         super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
         self.problem = problem
         self.status = problem.status
-
-
-@dataclass(frozen=True)
-class ItemProblem:
-    """An item of a bulk that got no ID: its place among the items, from 0, and why."""
-
-    index: int
-    problem: Problem
 
 
 class Nothing(BaseModel):
@@ -100,6 +85,10 @@ class Call(Generic[M]):
         return client.build_request(
             self.method, self.path, params=self.params, content=self.body, headers=headers
         )
+
+    def again(self, outcome: Outcome) -> bool:
+        """Say whether the request is to be sent again."""
+        return is_passing(outcome)
 
     def read(self, response: httpx.Response) -> M:
         """Return the answer.
@@ -130,33 +119,6 @@ def check(response: httpx.Response) -> None:
             instance=response.url.path,
         )
     raise SemidError(problem)
-
-
-class _Patience(Retry):
-    """Waits at least as long as the service asks, and not as long as all others."""
-
-    def parse_retry_after(self, retry_after: str) -> float:
-        return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311
-
-
-def patience(retries: int) -> Retry:
-    """Return when and how long to wait before a request is sent again.
-
-    Every request may be: an item that is registered keeps its ID.
-    """
-    return _Patience(
-        total=retries,
-        allowed_methods=("GET", "POST", "DELETE"),
-        status_forcelist=sorted(AGAIN),
-        retry_on_exceptions=(httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError),
-        backoff_factor=FIRST_WAIT,
-        max_backoff_wait=30,
-    )
-
-
-def wait_before(attempt: int) -> float:
-    """Return seconds before a bulk's lines are sent again."""
-    return min(FIRST_WAIT * 2.0**attempt, 30.0) * random.uniform(0.5, 1)  # noqa: S311
 
 
 def address_of(given: str | None) -> str:
@@ -241,7 +203,7 @@ def tokenize_items(
 ) -> Iterator[Call[TokenizeAnswer]]:
     """Yield requests that tokenize `items`, each as large as the service takes."""
     room = limits.most_body - FRAME
-    for batch in _batches(map(_encoded, items), limits.most_items, room):
+    for batch in batches(map(encoded, items), limits.most_items, room):
         body = b'{"items":[' + b",".join(batch) + b"]}"
         yield Call(TokenizeAnswer, "POST", "/v1/tokenize", body=body)
 
@@ -273,69 +235,8 @@ def tokenize_vectors(
         yield Call(TokenizeAnswer, "POST", "/v1/tokenize", body=packed, media="application/msgpack")
 
 
-class BulkPart:
-    """Some items of a bulk as lines, and their answers as they come.
-
-    Lines that the service had no room for, or that it stopped before, are asked again.
-    """
-
-    def __init__(self, start: int, lines: Sequence[bytes]) -> None:
-        self._start = start
-        self._lines = lines
-        self._answers: dict[int, TokenizedItem | ItemProblem] = {}
-        self._asked: list[int] = []
-
-    def body(self) -> bytes:
-        """Return the lines that have no answer yet; empty where all have one."""
-        self._asked = [row for row in range(len(self._lines)) if self._open(row)]
-        return b"".join(self._lines[row] + b"\n" for row in self._asked)
-
-    def take(self, line: str) -> None:
-        """Take in a line of the answer."""
-        answer = orjson.loads(line)
-        position = answer.pop("line") - 1
-        if position >= len(self._asked):
-            return  # what is told of the end of a service that stops
-        row = self._asked[position]
-        self._answers[row] = (
-            ItemProblem(self._start + row, Problem.model_validate(answer["problem"]))
-            if "problem" in answer
-            else TokenizedItem.model_validate(answer)
-        )
-
-    def answers(self) -> list[TokenizedItem | ItemProblem]:
-        """Return each item's answer, in order.
-
-        Raises:
-            SemidError: the service stopped before some of them.
-        """
-        for row in range(len(self._lines)):
-            if row not in self._answers:
-                raise SemidError(
-                    Problem(
-                        type="about:blank", title="Not available", status=503,
-                        detail=f"items from {self._start + row} on have no answer; send them again",
-                        instance="/v1/tokenize:bulk",
-                    )
-                )  # fmt: skip
-        return [self._answers[row] for row in range(len(self._lines))]
-
-    def _open(self, row: int) -> bool:
-        answer = self._answers.get(row)
-        return answer is None or (
-            isinstance(answer, ItemProblem) and answer.problem.status in AGAIN
-        )
-
-
-def bulk_parts(items: Iterable[SendableItem]) -> Iterator[BulkPart]:
-    """Yield `items` as parts of a bulk, small enough to be kept until they are answered."""
-    start = 0
-    for lines in _batches(map(_encoded, items), PART_ITEMS, PART_BYTES):
-        yield BulkPart(start, lines)
-        start += len(lines)
-
-
-def _encoded(item: SendableItem) -> bytes:
+def encoded(item: SendableItem) -> bytes:
+    """Return an item as JSON."""
     if isinstance(item, ItemToTokenize):
         item = item.model_dump(exclude_none=True)
     return _json(item)
@@ -345,7 +246,7 @@ def _json(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _batches(parts: Iterable[bytes], most: int, room: int) -> Iterator[list[bytes]]:
+def batches(parts: Iterable[bytes], most: int, room: int) -> Iterator[list[bytes]]:
     """Yield batches of at most `most` parts and, unless one alone has more, `room` bytes."""
     batch: list[bytes] = []
     size = 0

@@ -1,4 +1,4 @@
-"""The service's log: one JSON object or one line of text an event, each with its request's ID."""
+"""The service's log: each event is a JSON object or a line of text, with the request's ID."""
 
 import io
 import logging
@@ -14,7 +14,7 @@ from structlog.typing import EventDict, Processor
 __all__ = ["LogFormat", "set_up_logs"]
 
 LogFormat = Literal["text", "json"]
-# Loggers of libraries that tell of each of their own requests, or of each odd header.
+# Libraries that log each request that they make, or each unusual header.
 QUIET = {
     "alembic": logging.WARNING,
     "asgi_correlation_id": logging.ERROR,
@@ -23,7 +23,7 @@ QUIET = {
 
 
 class _StandardError(io.TextIOBase):
-    """Standard error as it is at each write: who started the process may have exchanged it."""
+    """Writes to the current `sys.stderr`, which callers may replace after start-up."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -35,14 +35,14 @@ class _StandardError(io.TextIOBase):
 STANDARD_ERROR = cast("TextIO", _StandardError())
 
 
-def set_up_logs(form: LogFormat) -> None:
-    """Send this process's log, ours and that of libraries, to standard error."""
+def set_up_logs(log_format: LogFormat) -> None:
+    """Send the log of the service and of its libraries to standard error."""
     shared: list[Processor] = [
         _with_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    as_json = form == get_args(LogFormat)[1]
+    as_json = log_format == get_args(LogFormat)[1]
     last: list[Processor] = [_text(sys.stderr.isatty())]
     if as_json:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]

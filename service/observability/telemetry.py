@@ -1,4 +1,4 @@
-"""What a service counts and times, for Prometheus."""
+"""The service's metrics for Prometheus."""
 
 import time
 from collections import defaultdict, deque
@@ -29,9 +29,9 @@ RECENT = 1000
 class Telemetry:
     """The metrics of one application.
 
-    Labels are route templates, stages, statuses and held tokenizers, so that their number is
-    bounded whatever is asked. Stages: `registry`, `encode`, `quantize`, and `queue`, the waiting
-    for each of them; they are those of all tokenizers together.
+    Labels are route templates, stages, statuses and loaded tokenizers, so that requests cannot
+    add labels without bound. The stages are `registry`, `encode`, `quantize`, and `queue` for the
+    time that jobs wait for one of them. All tokenizers share the stages.
     """
 
     def __init__(self) -> None:
@@ -52,32 +52,32 @@ class Telemetry:
             ["stage"], buckets=SECONDS, registry=self._metrics,
         )  # fmt: skip
         self._batches = Histogram(
-            "semid_batch_items", "Items of a micro-batch.", ["stage"],
+            "semid_batch_items", "Items in a micro-batch.", ["stage"],
             buckets=ITEMS, registry=self._metrics,
         )  # fmt: skip
         self._depths = Gauge(
-            "semid_queue_items", "Items that wait for a stage, or that are admitted in all.",
+            "semid_queue_items", "Items that wait for a stage; admitted: items of open requests.",
             ["stage"], registry=self._metrics,
         )  # fmt: skip
         self._items = Counter(
-            "semid_items", "Items that were asked an ID for, created or known.",
+            "semid_items", "Items that requests asked IDs for: created, or known already.",
             ["status"], registry=self._metrics,
         )  # fmt: skip
         self._created, self._known = map(self._items.labels, ("created", "known"))
         self._lines = Counter(
-            "semid_bulk_lines", "Lines of bulks, by the status that each would have as a request.",
+            "semid_bulk_lines", "Lines of bulk requests, by the status of each line alone.",
             ["status"], registry=self._metrics,
         )  # fmt: skip
         self._indexed = Gauge(
             "semid_index_items", "Items in the index.", ["tokenizer"], registry=self._metrics
         )
         self._default = Gauge(
-            "semid_default_tokenizer", "1 for the tokenizer that requests mean which name none.",
+            "semid_default_tokenizer", "1 for the default tokenizer.",
             ["tokenizer"], registry=self._metrics,
         )  # fmt: skip
         self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)
         self._distortion = Histogram(
-            "semid_new_item_distortion", "Distortion of items that got an ID here.",
+            "semid_new_item_distortion", "Distortion of items that this service gave an ID.",
             ["tokenizer"], buckets=SHARES, registry=self._metrics,
         )  # fmt: skip
         self._training = Gauge(
@@ -86,8 +86,8 @@ class Telemetry:
         )  # fmt: skip
         self._drift = Gauge(
             "semid_distortion_drift",
-            f"Mean distortion of the last {RECENT} new items, by that of held-out items in "
-            f"training; well over 1: the tokenizer no longer fits what comes. 0 before any came.",
+            f"Mean distortion of the last {RECENT} new items, divided by that of held-out items in "
+            f"training. Well over 1: the tokenizer fits new items badly. 0: none yet.",
             ["tokenizer"], registry=self._metrics,
         )  # fmt: skip
 
@@ -109,24 +109,24 @@ class Telemetry:
         found[1].observe(seconds)
 
     def tokenized(self, items: int, created: int) -> None:
-        """Count the items of a request, and those of them that were new."""
+        """Count the items of a request, and how many of them were new."""
         self._created.inc(created)
         self._known.inc(items - created)
 
     def bulk_line(self, status: int) -> None:
-        """Count a line of a bulk."""
+        """Count a line of a bulk request."""
         self._lines.labels(str(status)).inc()
 
     def holding(
         self, pipeline: Pipeline, items: Callable[[], int], default: Callable[[], bool]
     ) -> None:
-        """Show how many items a held tokenizer's index has, and whether it is the default."""
+        """Expose a loaded tokenizer's index size, and whether it is the default."""
         tokenizer = pipeline.fingerprint[:16]
         self._indexed.labels(tokenizer).set_function(items)
         self._default.labels(tokenizer).set_function(default)
 
     def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
-        """Return what hears of a stage's batches: each job's seconds in the queue, and its size."""
+        """Return a callback for a stage's batches: seconds in the queue by job, and size."""
         batches = self._batches.labels(stage)
         queue = self._stages.labels("queue")
 
@@ -138,14 +138,14 @@ class Telemetry:
         return begin
 
     def depth(self, stage: str, items: Callable[[], int]) -> None:
-        """Show how many items wait for a stage, besides those that are shown already."""
+        """Expose how many items wait for a stage; calls for one stage add up."""
         waiting = self._waiting[stage]
         waiting.append(items)
         self._depths.labels(stage).set_function(lambda: sum(one() for one in waiting))
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Time the block as a stage of one batch."""
+        """Measure the block as one batch of a stage."""
         started = time.perf_counter()
         try:
             yield
@@ -153,11 +153,14 @@ class Telemetry:
             self._stages.labels(stage).observe(time.perf_counter() - started)
 
     def of_new_items(self, pipeline: Pipeline) -> Callable[[Sequence[float]], None]:
-        """Return what hears of the distortions of items that got an ID by a tokenizer."""
+        """Return a callback for the distortions of items to which a tokenizer gave an ID."""
         tokenizer = pipeline.fingerprint[:16]
-        held_out = float(pipeline.metrics["held_out_error"])
-        self._training.labels("train", tokenizer).set(float(pipeline.metrics["train_error"]))
-        self._training.labels("held_out", tokenizer).set(held_out)
+        trained = float(pipeline.metrics["train_error"])
+        held_out = pipeline.metrics["held_out_error"]  # None where no item was held out
+        usual = trained if held_out is None else float(held_out)
+        self._training.labels("train", tokenizer).set(trained)
+        if held_out is not None:
+            self._training.labels("held_out", tokenizer).set(usual)
         observed = self._distortion.labels(tokenizer)
         recent: deque[float] = deque(maxlen=RECENT)
 
@@ -168,7 +171,7 @@ class Telemetry:
 
         def drift() -> float:
             last = list(recent)
-            return sum(last) / len(last) / held_out if last and held_out else 0.0
+            return sum(last) / len(last) / usual if last and usual else 0.0
 
         self._drift.labels(tokenizer).set_function(drift)
         return registered

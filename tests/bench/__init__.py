@@ -1,1 +1,1 @@
-"""Measurements on this machine, each beside a peer or a limit in the same run."""
+"""Benchmarks of this machine; each is compared with a peer or a limit in the same run."""

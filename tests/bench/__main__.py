@@ -1,4 +1,4 @@
-"""`make bench`: speeds of this machine, written to bench/results.json and printed."""
+"""`make bench`: measure speeds on this machine, print them and write bench/results.json."""
 
 import argparse
 import json
@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from data_prep.threads import use_threads
+
+use_threads()
 
 import torch
 
@@ -20,6 +24,7 @@ from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
 from tests.bench.serving import http
+from tests.bench.spinning import spinning
 from tests.bench.tiger_training import tiger_training
 from tests.bench.trie import trie
 
@@ -27,7 +32,7 @@ RESULTS = Path("bench/results.json")
 
 
 def _sgemm() -> dict[str, Any]:
-    """Measure what a large matrix product reaches: the limit of everything below."""
+    """Measure a large matrix product, the upper limit of the other speeds."""
     a, b = torch.randn(2, 2048, 2048)
     a @ b
     return {"gflops": 2 * 2048**3 / best_seconds(lambda: a @ b, repeats=5) / 1e9}
@@ -45,11 +50,12 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "serving": http,
     "ladder": ladder,
     "devices": devices,
+    "spinning": spinning,
 }
 
 
 def main() -> None:
-    """Measure the sections that are named, or all; print and keep them beside the others."""
+    """Measure the named sections, or all; print them and update their entries in the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     chosen = parser.parse_args().sections or list(SECTIONS)

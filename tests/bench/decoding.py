@@ -1,4 +1,4 @@
-"""TIGER's constrained beam search beside Hugging Face's `generate` with the same weights."""
+"""TIGER's constrained beam search and Hugging Face's `generate` with the same weights."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ TOP = 10
 
 
 def decoding() -> dict[str, Any]:
-    """Return milliseconds a user at batch 32, beam 20, 12,101 items, and how often they agree.
+    """Return milliseconds a user at batch 32, beam 20 and 12,101 items, and how often they agree.
 
-    Weights are random but sharpened, so that the order of items is not a matter of rounding.
+    Random weights are sharpened, so that rounding does not decide the order of items.
     """
     vocabulary = Vocabulary(levels=4, codebook_size=256, suffixes=0, user_buckets=0)
     config = TigerConfig()

@@ -1,4 +1,4 @@
-"""One tokenizer on the CPU and on a GPU: how many items get other codes, and how quickly."""
+"""One tokenizer on the CPU and on a GPU: speeds, and how many items get other codes."""
 
 import tempfile
 from pathlib import Path
@@ -23,9 +23,9 @@ ITEMS = 4000
 
 
 def devices() -> dict[str, Any]:
-    """Fit on the CPU, tokenize there and on the GPU, from texts and from the CPU's vectors.
+    """Fit on the CPU, then tokenize on CPU and GPU, from texts and from the CPU's vectors.
 
-    Where torch sees no GPU it says so and measures nothing.
+    Without a GPU the result says so and has no figures.
     """
     if resolve_device("auto") == "cpu":
         return {"skipped": f"torch {torch.__version__} sees no GPU here"}

@@ -1,4 +1,4 @@
-"""A FastAPI service with semid's shapes that does nothing: what the framework alone reaches."""
+"""A FastAPI service with semid's shapes that does nothing: the speed of the framework alone."""
 
 import socket
 import sys
@@ -38,7 +38,7 @@ async def tokenize(request: TokenizeRequest) -> TokenizeAnswer:
 
 @contextmanager
 def empty_service() -> Iterator[str]:
-    """Run the service in a process of its own and yield its address."""
+    """Run the service in its own process, and yield its address."""
     process = Popen([sys.executable, "-m", "tests.bench.empty"], stdout=PIPE, text=True)
     try:
         assert process.stdout is not None

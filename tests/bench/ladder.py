@@ -11,7 +11,7 @@ SIZES = (256, 4096, 65_536)
 PROGRAM = """
 import json, sys, time
 import torch
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers import GritQuantizer
 from tokenizer.model.residual import ResidualQuantizer
 
@@ -20,7 +20,7 @@ def megabytes(name):
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(name))
 
 items, size = map(int, sys.argv[1:])
-config = QuantizerConfig(codebook_size=size, start="random", reset_below=0.0, refresh_every=8)
+config = GritConfig(codebook_size=size, start="random", reset_below=0.0, refresh_every=8)
 torch.manual_seed(0)
 stack = ResidualQuantizer([GritQuantizer(config, 32) for _ in range(4)])
 latents = torch.randn(items, 32)
@@ -52,7 +52,7 @@ print(json.dumps({
 
 
 def ladder() -> list[dict[str, Any]]:
-    """Return, for each number of items and of codewords, seconds and memory of its own process."""
+    """Return seconds and memory for each number of items and codewords, each in its own process."""
     import json
 
     rows = []

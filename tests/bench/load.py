@@ -1,4 +1,4 @@
-"""Clients of a service in a process of their own: as fast as answers come, or at a given rate."""
+"""Clients in their own process that put a service under load, at full speed or a given rate."""
 
 import asyncio
 import multiprocessing
@@ -23,11 +23,11 @@ Requests = Callable[..., Iterator[bytes]]
 
 @dataclass
 class Load:
-    """What clients saw.
+    """The clients' measurements.
 
     Attributes:
         seconds: from the first request to the last answer.
-        latencies: seconds of each answered request; at a rate, from when it was due.
+        latencies: seconds of each answered request; with a rate, from the time that it was due.
         statuses: answers by status.
         failed: connections that ended without an answer.
     """
@@ -43,12 +43,12 @@ class Load:
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Return milliseconds that a share (0…1) of the answers took at most."""
+        """Return the milliseconds within which a share (0…1) of the answers came."""
         return float(np.quantile(self.latencies, share)) * 1e3
 
 
 class _Client(asyncio.Protocol):
-    """One connection that is kept: sends a request, and says when the answer is there."""
+    """One persistent connection: sends a request and reports its answer."""
 
     def __init__(self, free: Callable[["_Client"], None], load: Load) -> None:
         self._free = free
@@ -86,7 +86,7 @@ class _Client(asyncio.Protocol):
 
 
 class _Clients:
-    """Connections that ask as fast as they are answered, or when the next request is due."""
+    """Connections that send a request at each answer, or when the next one is due."""
 
     def __init__(self, requests: Iterator[bytes], load: Load, rate: float | None) -> None:
         self._requests = requests
@@ -152,12 +152,12 @@ def put_under_load(
     seconds: float = 4.0,
     rate: float | None = None,
 ) -> Load:
-    """Send requests over some connections for some seconds.
+    """Send requests over several connections for some seconds.
 
     Args:
         requests: called with `arguments` in the clients' process.
-        rate: requests a second that fall due whether or not others are answered; None sends a
-            connection's next one when its last one is answered.
+        rate: requests a second, sent whether or not earlier ones are answered. None sends a
+            connection's next request after the answer to its last one.
     """
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
@@ -187,7 +187,7 @@ def get_requests(paths: list[str]) -> Iterator[bytes]:
 def post_requests(
     path: str, bodies: list[bytes], first: int, media: str = "application/json"
 ) -> Iterator[bytes]:
-    """Yield POST requests of bodies, over and over, `NUMBER` in them replaced by first and on."""
+    """Yield POST requests of bodies, over and over; `NUMBER` counts from `first`."""
     for number in count(first):
         body = bodies[number % len(bodies)].replace(NUMBER, f"{number:08}".encode())
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n"

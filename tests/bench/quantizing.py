@@ -1,4 +1,4 @@
-"""Training steps and encoding of the residual stack, beside vector-quantize-pytorch and FAISS."""
+"""Training and encoding speed of the residual stack, vector-quantize-pytorch and FAISS."""
 
 import warnings
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from tests.bench.measure import best_seconds, interleaved_seconds
 from tokenizer.config import AutoencoderConfig, FitConfig, QuantizerConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.model.residual import ResidualQuantizer
+from tokenizer.quantizer_config import GritConfig, VqConfig
 from tokenizer.quantizers import QUANTIZERS
 from tokenizer.training.loop import training_loss
 
@@ -48,7 +49,7 @@ def _stack_step(config: QuantizerConfig) -> Callable[[], None]:
 
 
 def _whole_step(config: QuantizerConfig) -> Callable[[], None]:
-    """One training step as `semid fit` makes it: network, stack, separation, optimizer."""
+    """One training step of `semid fit`: network, stack, separation, optimizer."""
     training = FitConfig(quantizer=config, autoencoder=AutoencoderConfig())
     model = Autoencoder(VECTOR, training.autoencoder, config)
     x = torch.randn(BATCH, VECTOR)
@@ -80,7 +81,9 @@ def _peer_step(size: int) -> Callable[[], None]:
 
     def step() -> None:
         quantized, _, loss = peer(z)
-        (quantized.square().mean() + loss.sum()).backward()  # its codebooks move in the forward
+        (
+            quantized.square().mean() + loss.sum()
+        ).backward()  # its codebooks move in the forward pass
 
     return step
 
@@ -88,7 +91,7 @@ def _peer_step(size: int) -> Callable[[], None]:
 def training_steps() -> dict[str, Any]:
     """Return milliseconds a step at batch 1,024, d = 32, L = 4, K = 256, and at K = 16,384."""
     result: dict[str, Any] = {"batch": BATCH, "latent": WIDTH, "levels": 4}
-    grit, ste = QuantizerConfig(), QuantizerConfig(name="ste")
+    grit, ste = GritConfig(), VqConfig("ste")
     seconds = interleaved_seconds(
         {
             "stack_ste": _stack_step(ste),
@@ -98,10 +101,8 @@ def training_steps() -> dict[str, Any]:
             "whole_grit": _whole_step(grit),
         }
     )
-    large_ste, large_grit = (
-        replace(config, codebook_size=16_384, start="random", reset_below=0.0)
-        for config in (ste, grit)
-    )
+    large_ste = replace(ste, codebook_size=16_384, start="random")
+    large_grit = replace(grit, codebook_size=16_384, start="random", reset_below=0.0)
     seconds |= interleaved_seconds(
         {
             "large_ste": _stack_step(large_ste),
@@ -124,13 +125,13 @@ def training_steps() -> dict[str, Any]:
 
 
 def encoding(gflops: float) -> dict[str, Any]:
-    """Return items/s from vectors and of the residual part, beside FAISS and the peer.
+    """Return items/s from vectors, of the residual stack alone, of FAISS and of the peer.
 
-    Each is measured in processes of its own, which take turns: the threads of one library, waiting
-    for work, slow another's by a factor of two in one process.
+    Each is measured in its own processes, which take turns: in one process, the waiting threads of
+    one library slow another's by a factor of two.
 
     Args:
-        gflops: of this machine's sgemm, the limit.
+        gflops: this machine's sgemm speed, the upper limit.
     """
     seconds = dict.fromkeys(ENCODERS, float("inf"))
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Requests a second over HTTP, beside an empty FastAPI service and the raw encoder, in one run."""
+"""Requests a second over HTTP, compared with an empty FastAPI service and the raw encoder."""
 
 import tempfile
 import time
@@ -40,13 +40,13 @@ TOKENIZE = "/v1/tokenize"
 
 
 class _Kind(NamedTuple):
-    """A kind of request: GET of paths, or POST of bodies where there is a media type."""
+    """A kind of request: GET of paths, or POST of bodies if there is a media type."""
 
     requests: list[Any]
     media: str = ""
 
     def arguments(self, first: int) -> tuple[Any, ...]:
-        """Return what `put_under_load` takes: items are numbered from `first`."""
+        """Return the arguments of `put_under_load`; items are numbered from `first`."""
         if not self.media:
             return (get_requests, self.requests)
         return (post_requests, TOKENIZE, self.requests, first, self.media)
@@ -54,13 +54,15 @@ class _Kind(NamedTuple):
     def load(self, address: str, first: int, **how: Any) -> Load:
         load = put_under_load(address, *self.arguments(first), **how)
         if set(load.statuses) != {200} or load.failed:
-            raise RuntimeError(f"answers by status {load.statuses}, without one {load.failed}")
+            raise RuntimeError(
+                f"answers by status: {load.statuses}; without an answer: {load.failed}"
+            )
         return load
 
 
 @contextmanager
 def small_service(*options: object) -> Iterator[tuple[str, list[str]]]:
-    """Serve a tokenizer of the usual shape, fitted for a moment, from an empty SQLite file.
+    """Serve a briefly fitted tokenizer of the usual shape with an empty SQLite file.
 
     Yields:
         The address, and the texts that the tokenizer was fitted on.
@@ -82,19 +84,19 @@ def small_service(*options: object) -> Iterator[tuple[str, list[str]]]:
 
 
 def http() -> dict[str, float]:
-    """Measure look-ups, vectors and texts, new items each time.
+    """Measure look-ups, and posts of new items with vectors and with texts.
 
-    All are medians over rounds, in which both sides take turns. The empty service answers the same
-    shapes and is FastAPI alone; what is beside the texts is the raw model with its own batches, on
-    the same texts. `look_up` asks for the same few items, `look_up_first` for each item once, which
-    only the database knows.
+    Figures are medians over rounds in which both sides take turns. Look-ups and vectors are
+    compared with an empty FastAPI service of the same shapes, texts with the raw model and its own
+    batches. `look_up` asks for the same few items; `look_up_first` asks for each item once, so that
+    every answer comes from the database.
     """
     numbers = count(1_000_000, 1_000_000)
     with small_service() as (ours, texts), empty_service() as empty:
         kinds = requests_of(texts)
         kinds["vector"].load(ours, 0, seconds=SECONDS, clients=CLIENTS)
         figures: dict[str, float] = {}
-        new: list[list[str]] = []  # paths of the items that each round registered
+        new: list[list[str]] = []  # paths of the items registered in each round
 
         def round_of(name: str, *, clients: int, seconds: float = SECONDS) -> list[float]:
             rates = []
@@ -157,7 +159,7 @@ def _beside(name: str, what: str, peer: str, rates: list[list[float]]) -> dict[s
 
 
 def requests_of(texts: list[str]) -> dict[str, _Kind]:
-    """Return each kind of request, of new items but for the look-ups."""
+    """Return each kind of request; all but the look-ups post new items."""
     vectors = np.random.default_rng(0).normal(scale=0.05, size=(ITEMS, 384)).astype("<f4")
     number = NUMBER.decode()
     rows = [
@@ -176,7 +178,7 @@ def requests_of(texts: list[str]) -> dict[str, _Kind]:
         for at in range(0, ITEMS, BATCH)
     ]
     return {
-        # The items that the first load with vectors registers.
+        # The first load with vectors registers these items.
         "look_up": _Kind([f"/v1/items/v{place:08}" for place in range(BATCH)]),
         "vector": _Kind([orjson.dumps({"items": [row]}) for row in rows], JSON),
         "vectors_64": _Kind([orjson.dumps({"items": batch}) for batch in batches], JSON),
@@ -187,6 +189,6 @@ def requests_of(texts: list[str]) -> dict[str, _Kind]:
     }
 
 
-if __name__ == "__main__":  # these figures alone, and not kept
+if __name__ == "__main__":  # prints these figures only, and keeps no results
     for figure, value in http().items():
         output.print(f"{figure:48} {value:12.4g}")

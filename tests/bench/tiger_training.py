@@ -1,4 +1,4 @@
-"""Training steps of TIGER beside Hugging Face's T5 with the same shape, batches and data."""
+"""Training steps of TIGER and of Hugging Face's T5 with the same shape, batches and data."""
 
 import json
 from collections.abc import Callable
@@ -21,17 +21,17 @@ from tests.recsys.models.t5 import t5_of
 __all__ = ["tiger_training"]
 
 BATCH_ON_CPU, BATCH_ON_GPU = 128, 256
-STEPS_ON_GPU = 20  # between two waits
+STEPS_ON_GPU = 20  # between two synchronizations
 LEVELS, CODES = 4, 256
 ITEMS, SHOPPERS = 5000, 2000
 
 
 def tiger_training() -> dict[str, Any]:
-    """Return steps/s of both: float32 on a CPU, bfloat16 on a GPU, AdamW and dropout included.
+    """Return steps/s of both, in float32 on a CPU and bfloat16 on a GPU, with AdamW and dropout.
 
-    `shoppers` is a batch of prefixes of generated shoppers, whose histories differ in length as in
-    use; T5 is told what is padding, and reads it. `full` is a batch without padding. On a GPU,
-    `busy` is the share of the time in which a kernel of ours runs.
+    `shoppers` is a batch of prefixes of generated shoppers, whose histories differ in length as
+    real ones do; T5 gets the padding with a mask. `full` is a batch without padding. On a GPU,
+    `busy` is the share of the time in which one of TIGER's kernels runs.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device.type == "cuda"
@@ -72,7 +72,7 @@ def _data() -> SequenceDataset:
 
 
 def _batches(examples: Tensor, size: int) -> dict[str, Tensor]:
-    """Return a batch as training deals it, and one of histories of the greatest length."""
+    """Return a batch as in training, and a batch of histories of the greatest length."""
     lengths = (examples != NO_ITEM).sum(1)
     dealt = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
     longest = (lengths == lengths.max()).nonzero().squeeze(1)
@@ -88,7 +88,7 @@ def _tokens(model: TigerRecommender, examples: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _steps(model: nn.Module, *inputs: Tensor, **named: Tensor) -> Callable[[], None]:
-    """Return what makes a training step on a CPU, and some on a GPU."""
+    """Return a function that makes one training step on a CPU, `STEPS_ON_GPU` on a GPU."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     device = next(model.parameters()).device.type
 

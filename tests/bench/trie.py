@@ -20,13 +20,13 @@ __all__ = ["trie"]
 
 ITEMS, LATE = 1_000_000, 6000
 USERS, BEAMS, HISTORY = 32, 50, 20
-# IDs drawn evenly share the shortest prefixes, which makes the most nodes an item.
+# Uniformly drawn IDs share only short prefixes: the worst case of nodes an item.
 LEVELS = (4, 8)
 
 
 @dataclass
 class _FixedModel:
-    """The same scores at each step, so that what is measured is the search."""
+    """Returns the same scores at each step, so that the search alone is measured."""
 
     logits: Tensor
 
@@ -80,7 +80,7 @@ def _of_levels(levels: int) -> dict[str, float]:
 
 
 def _of_steps(whole: Trie, excluded: Tensor) -> dict[str, float]:
-    """Walk 50 random beams a user down; the slowest position counts."""
+    """Walk 50 random beams a user down the trie; return the time of the slowest position."""
     vocabulary, exclusions = whole.vocabulary, whole.exclude(excluded)
     nodes = whole.root(USERS)
     slowest: dict[str, float] = {}
@@ -103,11 +103,11 @@ def _of_steps(whole: Trie, excluded: Tensor) -> dict[str, float]:
 
 
 def trie() -> dict[str, Any]:
-    """Measure 1,000,000 items: building, memory, adding, a step's mask, a search for 32 users.
+    """Measure building, memory, adding, a step's mask and a search, for 1,000,000 items.
 
-    Searches keep 50 beams; exclusions are 20 items a user; late items are 6,000. The model of the
-    searches costs nothing, so that what is not the trie's in them is mostly the normalisation over
-    the vocabulary, whose one step stands beside them.
+    Searches are for 32 users with 50 beams; each user has 20 exclusions; 6,000 items are added
+    late. The model costs nothing, so that most of a search's time beyond the trie is the
+    normalisation over the vocabulary; its time for one step is measured too.
     """
     return {
         f"levels_{levels}_{name}": value

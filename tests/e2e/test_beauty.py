@@ -62,7 +62,7 @@ def test_health(beauty: Path) -> None:
 
 
 def test_on_the_vectors_themselves_grit_loses_less_than_faiss(beauty: Path) -> None:
-    """The same codes' length and beam; steps chosen on validation items."""
+    """Both have the same code length and beam; validation items choose the step."""
     run_semid(
         "fit", beauty / "data/items.parquet", "--out", beauty / "accurate",
         "--cache", beauty / "cache", "--network", "identity", "--search-beam", 5, "--steps", 300,
@@ -83,7 +83,7 @@ def test_ids_are_distinct_and_the_same_at_every_batch_size(beauty: Path) -> None
     _tokenize(beauty, "data/items.parquet", "again.parquet", "--batch-size", 1024)
     assert (beauty / "again.parquet").read_bytes() == first
     pl.read_parquet(beauty / "data/items.parquet").head(1000).write_parquet(beauty / "part.parquet")
-    for size in (7, 1):  # with empty caches, so that the encoder sees these batches too
+    for size in (7, 1):  # with empty caches, so that the encoder gets these batches too
         part = _tokenize(
             beauty, "part.parquet", f"part-{size}.parquet",
             "--batch-size", size, "--cache", beauty / f"cache-{size}",
@@ -92,7 +92,7 @@ def test_ids_are_distinct_and_the_same_at_every_batch_size(beauty: Path) -> None
 
 
 def test_ids_given_stay_given_offline_and_over_http(beauty: Path, tmp_path: Path) -> None:
-    """10,000 first, then all: offline with --known, and by POST after taking them over."""
+    """First 10,000 items, then all: offline with --known, and by POST after importing the IDs."""
     items = pl.read_parquet(beauty / "data/items.parquet")
     items.sample(KNOWN, seed=0).write_parquet(beauty / "some.parquet")
     some = _tokenize(beauty, "some.parquet", "some-ids.parquet")
@@ -129,7 +129,7 @@ def test_http_answers_equal_the_offline_file(beauty: Path, tmp_path: Path) -> No
 
 
 def test_neighbours_share_the_category_more_often_than_chance(beauty: Path) -> None:
-    """Items under one first code have one category path far more often than random pairs."""
+    """Items under one first code share a category path far more often than random pairs."""
     items = pl.read_parquet(beauty / "data/items.parquet")
     ids = pl.read_parquet(beauty / "ids.parquet")
     joined = items.join(ids, on="item_id").with_columns(
@@ -148,7 +148,7 @@ def test_neighbours_share_the_category_more_often_than_chance(beauty: Path) -> N
 
 
 def test_tokenize_stays_under_two_gigabytes(beauty: Path) -> None:
-    """Without a cache, so that the encoder runs too; ru_maxrss is in KiB on Linux."""
+    """There is no cache, so that the encoder runs too; ru_maxrss is in KiB on Linux."""
     arguments = [
         "tokenize", beauty / "data/items.parquet", "--tokenizer", beauty / "tok",
         "--out", beauty / "fresh.parquet", "--cache", beauty / "empty-cache",

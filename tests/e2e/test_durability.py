@@ -1,6 +1,6 @@
-"""What is acknowledged stays: many writers, killed writers, a database that stops, a full disk.
+"""Acknowledged IDs survive many writers, killed writers, a stopped database and a full disk.
 
-Where the environment's SEMID_FIGURES names a JSON file, the figures are kept in it.
+If the environment variable SEMID_FIGURES names a JSON file, the figures are written to it.
 """
 
 import json
@@ -45,7 +45,7 @@ def durable() -> Iterator[Postgres]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of a new registry, of each kind."""
+    """Return the URL of a new registry, in SQLite and in PostgreSQL."""
     postgres: Postgres = request.getfixturevalue("durable")
     url = sqlite_url(tmp_path) if request.param == "sqlite" else postgres.new()
     open_database(url).close()
@@ -63,44 +63,48 @@ def _keep(name: str, url: str, figures: dict[str, Any]) -> None:
 
 
 def test_four_processes_of_two_thousand_colliding_items(url: str) -> None:
-    """Every ID is one item's, and suffixes count without a gap."""
+    """Every ID belongs to one item, and suffixes have no gap."""
     start = time.perf_counter()
     writers = [Writer(url, str(number), 2000) for number in range(4)]
-    told = {item: given for writer in writers for item, given in writer.finished().items()}
+    acknowledged = {item: given for writer in writers for item, given in writer.finished().items()}
     seconds = time.perf_counter() - start
-    assert len(told) == len(set(told.values())) == 8000
-    assert all_ids(url) == told
-    check_suffixes(told)
+    assert len(acknowledged) == len(set(acknowledged.values())) == 8000
+    assert all_ids(url) == acknowledged
+    check_suffixes(acknowledged)
     _keep("four_processes", url, {"items": 8000, "items_per_second": 8000 / seconds})
 
 
 def test_a_writer_killed_at_random_moments_loses_nothing(url: str) -> None:
-    """After each of 50 kills: what was told is there, no ID twice, no gap, and writing goes on."""
+    """After each of 50 kills: reported IDs are kept, IDs are unique, and writing goes on."""
     moments = random.Random(0)
-    told: dict[str, str] = {}
+    acknowledged: dict[str, str] = {}
     for kill in range(KILLS):
-        told |= Writer(url, f"k{kill}").killed_after(moments.uniform(0, 0.2))
-        there = all_ids(url)
-        assert there.items() >= told.items()
-        assert len(set(there.values())) == len(there)
-        check_suffixes(there)
-        told |= Writer(url, f"after{kill}", 1).finished()
-    there = all_ids(url)
+        acknowledged |= Writer(url, f"k{kill}").killed_after(moments.uniform(0, 0.2))
+        kept = all_ids(url)
+        assert kept.items() >= acknowledged.items()
+        assert len(set(kept.values())) == len(kept)
+        check_suffixes(kept)
+        acknowledged |= Writer(url, f"after{kill}", 1).finished()
+    kept = all_ids(url)
     if url.startswith("sqlite"):
         assert sqlite_is_whole(Path(url.removeprefix("sqlite:///")))
     _keep(
         "killed_writer",
         url,
-        {"kills": KILLS, "told": len(told), "lost": len(told.keys() - there.keys()),
-         "committed_untold": len(there) - len(told)},
-    )  # fmt: skip
+        {
+            "kills": KILLS,
+            "told": len(acknowledged),
+            "lost": len(acknowledged.keys() - kept.keys()),
+            "committed_untold": len(kept) - len(acknowledged),
+        },
+    )
 
 
 class _Load:
-    """Clients that post new items without a pause and remember what each answer was."""
+    """Clients that post new items without a pause and remember each answer."""
 
     def __init__(self, address: str, vectors: NDArray[np.float32], title: str = "") -> None:
-        self.told: dict[str, str] = {}
+        self.acknowledged: dict[str, str] = {}
         self.answers: list[tuple[float, int]] = []
         self._vectors = vectors.tolist()
         self._title = title
@@ -131,7 +135,7 @@ class _Load:
         answer = self._client.post("/v1/tokenize", json={"items": items})
         self.answers.append((time.perf_counter(), answer.status_code))
         if answer.status_code == 200:
-            self.told |= {i["item_id"]: i["semantic_id"] for i in answer.json()["items"]}
+            self.acknowledged |= {i["item_id"]: i["semantic_id"] for i in answer.json()["items"]}
         else:
             assert answer.headers["content-type"] == "application/problem+json"
         return answer
@@ -140,10 +144,12 @@ class _Load:
         self._client.close()
 
     def lost(self) -> int:
-        """Return how many items that were acknowledged have not the ID of their answer."""
-        assert len(set(self.told.values())) == len(self.told)
-        found = {item: self._client.get(f"/v1/items/{item}").json() for item in self.told}
-        return sum(found[item].get("semantic_id") != given for item, given in self.told.items())
+        """Return how many acknowledged items do not have the ID of their answer."""
+        assert len(set(self.acknowledged.values())) == len(self.acknowledged)
+        found = {item: self._client.get(f"/v1/items/{item}").json() for item in self.acknowledged}
+        return sum(
+            found[item].get("semantic_id") != given for item, given in self.acknowledged.items()
+        )
 
     def since(self, moment: float) -> Counter[int]:
         return Counter(status for when, status in self.answers if when > moment)
@@ -159,7 +165,7 @@ class _Load:
 def test_postgresql_stopped_and_started_under_load(
     tmp_path: Path, tokenizer_folder: Path, vectors: NDArray[np.float32]
 ) -> None:
-    """Problems with 503 while it is away, then answers without a restart; nothing told is lost."""
+    """503 while it is stopped, then answers without a restart; no acknowledged ID is lost."""
     server = Postgres()
     url = server.new()
     arguments = ("--tokenizer", tokenizer_folder, "--database", url)
@@ -189,7 +195,7 @@ def test_postgresql_stopped_and_started_under_load(
     _keep(
         "stopped_under_load",
         url,
-        {"told": len(load.told), "lost": lost, "answers_503": away[503],
+        {"told": len(load.acknowledged), "lost": lost, "answers_503": away[503],
          "seconds_to_recover": recovered - started},
     )  # fmt: skip
     server.close()
@@ -215,7 +221,7 @@ def _until_full(load: _Load) -> tuple[int, httpx.Response]:
 
 
 def _ids(url: str) -> dict[str, str]:
-    """Return every item's ID, read by a database that is opened anew."""
+    """Return every item's ID under the default tokenizer, read through a new connection."""
     with open_database(url) as database:
         tokenizer = default_tokenizer(database)
         assert tokenizer is not None
@@ -224,11 +230,11 @@ def _ids(url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("kind", "size"), [("sqlite", "4m"), ("postgresql", "16m")])
-def test_a_full_disk_is_a_507_and_tears_nothing(
+def test_a_full_disk_gets_507_and_damages_nothing(
     tmp_path: Path, tokenizer_folder: Path, vectors: NDArray[np.float32], kind: str, size: str
 ) -> None:
-    """And when there is room again the service goes on without a restart."""
-    disk = Path(tempfile.mkdtemp(prefix="semid-disk-"))  # PostgreSQL's user reaches no tmp_path
+    """When there is room again, the service goes on without a restart."""
+    disk = Path(tempfile.mkdtemp(prefix="semid-disk-"))  # PostgreSQL's user cannot read tmp_path
     disk.chmod(0o755)
     with _small_disk(disk, size), ExitStack() as stack:
         url = sqlite_url(disk)
@@ -237,7 +243,9 @@ def test_a_full_disk_is_a_507_and_tears_nothing(
             stack.callback(server.close)
             url = server.new(disk)
         arguments = ("--tokenizer", tokenizer_folder, "--database", url)
-        title = "".join(random.choices(ascii_letters, k=5000))  # no database makes it smaller
+        title = "".join(
+            random.choices(ascii_letters, k=5000)
+        )  # random, so that no database compresses it
         with (
             serving(tmp_path / "log", *arguments, "--index-cache", tmp_path) as address,
             closing(_Load(address, vectors, title)) as load,
@@ -250,17 +258,17 @@ def test_a_full_disk_is_a_507_and_tears_nothing(
             subprocess.run(resize, check=True)
             assert load.post("more", range(50)).status_code == 200
         kept = _ids(url)
-        lost = sum(kept.get(item) != given for item, given in load.told.items())
+        lost = sum(kept.get(item) != given for item, given in load.acknowledged.items())
         assert lost == 0
         assert kind == "postgresql" or sqlite_is_whole(disk / "semid.db")
     disk.rmdir()
-    _keep("full_disk", f"{kind}:", {"told": len(load.told), "lost": lost, "status": 507})
+    _keep("full_disk", f"{kind}:", {"told": len(load.acknowledged), "lost": lost, "status": 507})
 
 
-def test_a_file_that_may_not_grow_is_a_503_and_tears_nothing(
+def test_a_file_size_limit_gets_503_and_damages_nothing(
     tmp_path: Path, tokenizer_folder: Path, vectors: NDArray[np.float32]
 ) -> None:
-    """As a quota: no file beyond 2 MB; without it, all that was told is there."""
+    """Files are limited to 2 MB, as by a quota; afterwards all acknowledged IDs are kept."""
     arguments = ("--tokenizer", tokenizer_folder, "--database", sqlite_url(tmp_path))
     with (
         serving(tmp_path / "log1", *arguments) as address,
@@ -283,7 +291,7 @@ def test_a_file_that_may_not_grow_is_a_503_and_tears_nothing(
         serving(tmp_path / "log3", *arguments) as address,
         closing(_Load(address, vectors)) as again,
     ):
-        again.told = load.told | limited.told
+        again.acknowledged = load.acknowledged | limited.acknowledged
         assert again.lost() == 0
         assert again.post("last", range(50)).status_code == 200
     assert sqlite_is_whole(tmp_path / "semid.db")

@@ -1,4 +1,4 @@
-"""A real process: metrics beside it, a stop under load, a bulk beyond all buffers."""
+"""A real process: a metrics port, a stop under load, stalled clients, a very long bulk request."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.server import SEMID, STARTED, serving
+from tests.e2e.server import SEMID, metric, resident_bytes, serving, started_address
 
 CLIENTS = 16
 
@@ -45,12 +45,12 @@ def test_metrics_and_health_may_have_a_port_of_their_own(
         assert httpx.get(f"{beside}/v1/items/a").status_code == 404
         metrics = httpx.get(f"{beside}/metrics").text
     labels = 'method="GET",route="/v1/items/{item_id:any}"'
-    assert _metric(metrics, f'semid_requests_total{{{labels},status="200"}}') == "1.0"
+    assert metric(metrics, f'semid_requests_total{{{labels},status="200"}}') == "1.0"
     for stage in ("queue", "encode", "quantize", "registry"):
-        assert float(_metric(metrics, f'semid_stage_seconds_count{{stage="{stage}"}}')) >= 1
+        assert float(metric(metrics, f'semid_stage_seconds_count{{stage="{stage}"}}')) >= 1
     own = f'{{tokenizer="{answer.json()["tokenizer"][:16]}"}}'
-    assert float(_metric(metrics, f"semid_new_item_distortion_count{own}")) == 1
-    assert float(_metric(metrics, f"semid_distortion_drift{own}")) > 0
+    assert float(metric(metrics, f"semid_new_item_distortion_count{own}")) == 1
+    assert float(metric(metrics, f"semid_distortion_drift{own}")) > 0
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     asked = [line for line in lines if line["event"] == "request"]
     assert [line["status"] for line in asked if "/v1" in line["route"]] == [200, 200]
@@ -61,7 +61,7 @@ def test_metrics_and_health_may_have_a_port_of_their_own(
 def test_a_stop_under_load_answers_every_request_that_was_accepted(
     tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    """SIGTERM while sixteen clients post; what is answered is there after a restart."""
+    """SIGTERM comes while sixteen clients post; all answered IDs are in the registry afterwards."""
     arguments = [*map(str, _arguments(tokenizer_folder, tmp_path))]
     log = tmp_path / "log"
     with log.open("w") as file:
@@ -69,7 +69,7 @@ def test_a_stop_under_load_answers_every_request_that_was_accepted(
             [*SEMID, "serve", "--port", "0", *arguments], stdout=file, stderr=subprocess.STDOUT
         )
     try:
-        address = _started(log)
+        address = started_address(log, process)
         answered: dict[str, str] = {}
         broken: list[str] = []
         stopping = threading.Event()
@@ -80,7 +80,7 @@ def test_a_stop_under_load_answers_every_request_that_was_accepted(
                     item_id = f"{client_number}-{number}"
                     try:
                         answer = _post(client, [{"item_id": item_id, "title": f"Soap {number}"}])
-                    except httpx.ConnectError:  # never accepted
+                    except httpx.ConnectError:  # the connection was not accepted
                         return
                     except httpx.TransportError as error:
                         broken.append(f"{item_id}: {error!r}")
@@ -112,8 +112,8 @@ def test_a_stop_under_load_answers_every_request_that_was_accepted(
             assert client.get(f"/v1/items/{item_id}").json()["semantic_id"] == semantic_id
 
 
-def test_who_sends_nothing_more_holds_nothing_up(tokenizer_folder: Path, tmp_path: Path) -> None:
-    """A body that stalls is a 408 after the time-out; a bulk that idles ends with the process."""
+def test_stalled_clients_do_not_delay_the_service(tokenizer_folder: Path, tmp_path: Path) -> None:
+    """A stalled body gets 408 after the timeout; an idle bulk request ends with the process."""
     log = tmp_path / "log"
     arguments = _arguments(tokenizer_folder, tmp_path, "--timeout", 1, "--log-format", "json")
     with log.open("w") as file:
@@ -121,7 +121,7 @@ def test_who_sends_nothing_more_holds_nothing_up(tokenizer_folder: Path, tmp_pat
             [*SEMID, "serve", "--port", "0", *map(str, arguments)], stdout=file, stderr=file
         )
     try:
-        host, _, port = _started(log).removeprefix("http://").partition(":")
+        host, _, port = started_address(log, process).removeprefix("http://").partition(":")
         head = "HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/"
         begun = f"POST /v1/tokenize {head}json\r\nContent-Length: 9\r\n\r\n{{".encode()
         bulk = f"POST /v1/tokenize:bulk {head}x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -160,7 +160,7 @@ def test_who_sends_nothing_more_holds_nothing_up(tokenizer_folder: Path, tmp_pat
 def test_a_bulk_longer_than_all_buffers_is_answered_to_a_client_that_only_sends(
     tokenizer_folder: Path, tmp_path: Path
 ) -> None:
-    """60,000 lines, from a client that reads nothing before it has sent all; memory stays flat."""
+    """The client sends 60,000 lines before it reads any answer; memory stays flat."""
     lines = 60_000
 
     def body() -> Iterator[bytes]:
@@ -170,31 +170,14 @@ def test_a_bulk_longer_than_all_buffers_is_answered_to_a_client_that_only_sends(
             yield json.dumps(item).encode() + b"\n"
 
     with serving(tmp_path / "log", *_arguments(tokenizer_folder, tmp_path)) as address:
-        before = _resident(address)
+        before = resident_bytes(address)
         answer = httpx.post(
             f"{address}/v1/tokenize:bulk", content=body(), timeout=600,
             headers={"content-type": "application/x-ndjson"},
         )  # fmt: skip
-        grown = _resident(address) - before
+        grown = resident_bytes(address) - before
     answers = [json.loads(line) for line in answer.content.splitlines()]
     assert [line["line"] for line in answers] == list(range(1, lines + 1))
     assert [line["line"] for line in answers if "problem" in line] == list(range(8, lines, 1000))
     assert len({line["semantic_id"] for line in answers if "problem" not in line}) == lines * 0.999
     assert grown < 64 * 2**20
-
-
-def _resident(address: str) -> float:
-    return float(_metric(httpx.get(f"{address}/metrics").text, "process_resident_memory_bytes"))
-
-
-def _metric(metrics: str, name: str) -> str:
-    [line] = [line for line in metrics.splitlines() if line.startswith(f"{name} ")]
-    return line.rpartition(" ")[2]
-
-
-def _started(log: Path) -> str:
-    for _ in range(1200):
-        if found := STARTED.search(log.read_text()):
-            return found[1]
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())

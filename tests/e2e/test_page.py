@@ -53,7 +53,7 @@ def page(address: str) -> Iterator[Page]:
 
 @contextmanager
 def _opened(address: str) -> Iterator[Page]:
-    """Open the page; at the end see that nothing failed and no other host was asked."""
+    """Open the page; at the end check that no request failed and none went to another host."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page()
@@ -89,7 +89,7 @@ def test_an_item_is_found_with_its_id_and_neighbours(page: Page) -> None:
     expect(page.locator("#item-heading")).not_to_have_text(title)
 
 
-def test_words_of_no_title_find_what_is_near_in_meaning(page: Page) -> None:
+def test_words_of_no_title_find_items_near_in_meaning(page: Page) -> None:
     page.get_by_role("searchbox").fill("something to brew coffee with")
     page.get_by_role("searchbox").press("Enter")
     expect(page.locator("#results")).to_contain_text("near in meaning")
@@ -109,13 +109,13 @@ def test_prefixes_lead_to_items(page: Page) -> None:
     assert set(chips) == {code}
 
 
-def test_the_interface_is_described_without_the_network(page: Page, address: str) -> None:
+def test_the_api_documentation_needs_no_network(page: Page, address: str) -> None:
     page.goto(f"{address}/docs")
     expect(page.get_by_text("/v1/tokenize", exact=True)).to_be_visible()
 
 
 def test_the_page_asks_for_a_key_where_one_is_needed(folder: Path) -> None:
-    """Nothing is shown without it; the tab keeps it, and the log does not."""
+    """Nothing is shown without a key; the tab keeps the key, and the log does not contain it."""
     key = run_semid("keys", "add", "page", "--file", folder / "keys.json").strip()
     log = folder / "log-keys"
     with (

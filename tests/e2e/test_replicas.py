@@ -1,4 +1,4 @@
-"""Two real processes on one PostgreSQL agree on the default tokenizer and on what is there."""
+"""Two real processes on one PostgreSQL agree on the default tokenizer and on the items."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from tokenizer.pipeline import Pipeline
 from tokenizer.training.fit import fit
 
 Addresses = tuple[str, str]
-SOON = 2.0  # seconds in which a replica has followed
+SOON = 2.0  # seconds within which a replica follows
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def database() -> Iterator[str]:
 def next_tokenizer(
     tmp_path_factory: pytest.TempPathFactory, vectors: NDArray[np.float32], encoder: Encoder
 ) -> Path:
-    """Return a tokenizer of two levels, which is to follow the one of three."""
+    """Return a tokenizer of two levels, the successor of the one with three."""
     folder = tmp_path_factory.mktemp("fitted") / "next"
     shorter = replace(SMALL, quantizer=replace(SMALL.quantizer, levels=2))
     fit(folder, vectors, shorter, TextTemplate(), encoder, "digest", baseline=False)
@@ -62,7 +62,7 @@ def replicas(
 
 
 def _until(condition: Callable[[], bool]) -> float:
-    """Wait until a condition holds and return the seconds."""
+    """Wait until a condition holds, and return the seconds that it took."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < 10

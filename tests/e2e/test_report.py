@@ -1,4 +1,4 @@
-"""The report's page in a real headless Chromium, opened from its file."""
+"""The report's page in a real headless Chromium, opened from the file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ def written(
 
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, written: Path) -> Iterator[Page]:
-    """Open the page; at the end see that nothing failed and nothing but the file was asked for."""
+    """Open the page; at the end check that nothing failed and only the file was requested."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(color_scheme=request.param)

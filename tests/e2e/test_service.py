@@ -1,4 +1,4 @@
-"""Real processes: offline command and HTTP service agree, two services share one registry."""
+"""Real processes: the offline command and the HTTP service agree; services share a registry."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +44,7 @@ def database(tmp_path: Path) -> str:
 
 @pytest.fixture
 def client(folder: Path, tmp_path: Path, database: str) -> Iterator[httpx.Client]:
-    """Return a client of a service that has taken over the first 800 IDs and all titles."""
+    """Return a client of a service that imported the first 800 IDs and all titles."""
     with (
         serving(
             tmp_path / "log", "--tokenizer", folder / "tok", "--database", database,
@@ -63,7 +63,7 @@ def _post(client: httpx.Client, items: list[dict[str, Any]]) -> list[dict[str, A
 
 
 def test_an_item_has_one_id_everywhere(client: httpx.Client, folder: Path) -> None:
-    """IDs taken over stay; what is posted continues them as `tokenize --known` does offline."""
+    """Imported IDs stay; posted items get the same IDs as with `tokenize --known` offline."""
     items = pl.read_parquet(folder / "items.parquet")
     offline = pl.read_parquet(folder / "all-ids.parquet")
     first = pl.read_parquet(folder / "first-ids.parquet")
@@ -99,7 +99,7 @@ def test_the_service_keeps_its_ids_over_a_restart(
 
 @pytest.fixture(scope="module")
 def reassigning(folder: Path) -> Path:
-    """Return a tokenizer by the policy reassign, with 4,096 IDs."""
+    """Return a tokenizer with the policy reassign and 4,096 IDs."""
     run_semid(
         "fit", folder / "items.parquet", "--out", folder / "reassigning", "--encoder", "hashing",
         "--steps", 60, "--codebook-size", 64, "--levels", 2, "--cache", folder / "cache",
@@ -112,7 +112,7 @@ def reassigning(folder: Path) -> Path:
 def test_two_services_posting_the_same_new_items_agree(
     folder: Path, reassigning: Path, tmp_path: Path, database: str, policy: str
 ) -> None:
-    """2,000 items with many equal codes, to two processes on one database, in two orders."""
+    """Two processes on one database get 2,000 items with many equal codes, in opposite orders."""
     tokenizer = reassigning if policy == "reassign" else folder / "tok"
     items = [
         {"item_id": f"n{number}", "title": f"Kettle {number % 300}"} for number in range(NEW_ITEMS)

@@ -1,4 +1,4 @@
-"""Processes that register items and say so, to be killed."""
+"""Processes that register items and report the IDs; tests kill them."""
 
 import multiprocessing
 import os
@@ -20,18 +20,18 @@ _fork = multiprocessing.get_context("fork")
 
 
 def colliding(name: str, number: int) -> list[NewItem]:
-    """Return items that want one of five codes."""
+    """Return items that share five codes, so that they collide."""
     return [NewItem(f"{name}-{row}", (1, row % 5), 0.5) for row in range(number)]
 
 
 class Writer:
-    """A process with connections of its own that registers items, 20 a transaction."""
+    """A process with its own connections that registers items, 20 in a transaction."""
 
     def __init__(self, url: str, name: str, items: int | None = None) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
-            items: how many it registers; None goes on until it is killed.
+            items: how many to register; None registers until the process is killed.
         """
         self._read, write = os.pipe()
         self._process = _fork.Process(target=_register, args=(url, name, items, write))
@@ -39,24 +39,24 @@ class Writer:
         os.close(write)
 
     def killed_after(self, seconds: float) -> dict[str, str]:
-        """Kill it so long after its first answer; return the IDs that it was told, by item."""
-        told = os.read(self._read, 1)
+        """Kill the process some seconds after its first report; return the reported IDs by item."""
+        first = os.read(self._read, 1)
         time.sleep(seconds)
         assert self._process.pid is not None
         os.kill(self._process.pid, signal.SIGKILL)
-        return self._told(told)
+        return self._reported(first)
 
     def finished(self) -> dict[str, str]:
-        """Wait for its end and return the IDs that it was told, by item."""
-        told = self._told(b"")
+        """Wait for the end of the process, and return the reported IDs by item."""
+        reported = self._reported(b"")
         assert self._process.exitcode == 0
-        return told
+        return reported
 
-    def _told(self, start: bytes) -> dict[str, str]:
+    def _reported(self, start: bytes) -> dict[str, str]:
         with os.fdopen(self._read, "rb") as pipe:
             lines = (start + pipe.read()).decode().split("\n")
         self._process.join()
-        # What follows the last end of a line was being written when the process was killed.
+        # The kill may have cut the last line.
         return dict(line.split(" ") for line in lines[:-1])
 
 
@@ -70,21 +70,21 @@ def _register(url: str, name: str, items: int | None, pipe: int) -> None:
             part = colliding(f"{name}-{start}", 20)
         elif not part:
             break
-        told = registry.add(part)
-        os.write(pipe, "".join(f"{e.item_id} {e.semantic_id}\n" for e, _ in told).encode())
+        added = registry.add(part)
+        os.write(pipe, "".join(f"{e.item_id} {e.semantic_id}\n" for e, _ in added).encode())
     database.close()
-    os._exit(0)  # without the ends that the forked test run has registered
+    os._exit(0)  # skips the exit handlers of the forked test run
 
 
 def all_ids(url: str) -> dict[str, str]:
-    """Return every item's ID, read by a database that is opened anew."""
+    """Return every item's ID, read through a new connection."""
     with open_database(url) as database:
         items = Registry(database, FINGERPRINT, levels=2).with_prefix((), 10**9)
     return {item.item_id: item.semantic_id for item in items}
 
 
 def check_suffixes(ids: dict[str, str]) -> None:
-    """See that no ID is given twice and that the suffixes of equal codes count without a gap."""
+    """Check that suffixes of equal codes are 0, 1, … without a gap or a repeat."""
     suffixes: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for text in ids.values():
         first, second, suffix = (*map(int, text.split("-")), 0)[:3]

@@ -1,4 +1,4 @@
-"""A small data set of generated shoppers, with codes and vectors that mean nothing."""
+"""A small data set of generated shoppers, with random codes and vectors."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from recsys.data.preparation import prepare_dataset
 def dataset_of(
     sequences: Sequence[Sequence[int]], n_items: int, codes: Sequence[Sequence[int]] | None = None
 ) -> SequenceDataset:
-    """Return the data set of users with these items."""
+    """Return the data set of users with these sequences of item numbers."""
     return SequenceDataset(
         tuple(f"i{item}" for item in range(n_items)),
         tuple(f"u{user}" for user in range(len(sequences))),
@@ -27,7 +27,7 @@ def dataset_of(
 
 
 def in_order(users: int = 150) -> SequenceDataset:
-    """Return users of whom each has 7 i + 3 modulo 50 after item i; i and i + 25 share codes."""
+    """Return users whose item i is followed by (7 i + 3) mod 50; i and i + 25 share codes."""
     rows = []
     for user in range(users):
         row = [user % 50]

@@ -31,7 +31,7 @@ SHAPES: dict[str, Shape] = {
 
 
 @pytest.fixture(scope="module")
-def unlike(dataset: SequenceDataset) -> SequenceDataset:
+def suffixed(dataset: SequenceDataset) -> SequenceDataset:
     """Return the data with suffixes that tell items with the same codes apart."""
     assert dataset.codes is not None
     seen: dict[bytes, int] = {}
@@ -61,13 +61,13 @@ def _saved(
 @pytest.mark.parametrize(
     ("kind", "repeats"), [*((kind, 0.02) for kind in SHAPES), ("sasrec-repeats", -0.02)]
 )
-def test_what_is_kept_recommends_as_what_was_trained(
-    kind: str, repeats: float, unlike: SequenceDataset, tmp_path: Path
+def test_a_saved_recommender_recommends_as_the_trained_model(
+    kind: str, repeats: float, suffixed: SequenceDataset, tmp_path: Path
 ) -> None:
-    recommender = _saved(tmp_path / "r", SHAPES[kind], unlike, repeats)
-    model = _model(SHAPES[kind], unlike, repeats)
-    rows = torch.from_numpy(unlike.histories("test", 8))[:7]
-    ids = [[unlike.item_ids[item] for item in row if item >= 0] for row in rows.tolist()]
+    recommender = _saved(tmp_path / "r", SHAPES[kind], suffixed, repeats)
+    model = _model(SHAPES[kind], suffixed, repeats)
+    rows = torch.from_numpy(suffixed.histories("test", 8))[:7]
+    ids = [[suffixed.item_ids[item] for item in row if item >= 0] for row in rows.tolist()]
     for exclude in (True, False):
         answers = recommender.recommend(ids, 12, exclude_seen=exclude)
         for history, row, answer in zip(ids, rows, answers, strict=True):
@@ -80,93 +80,95 @@ def test_what_is_kept_recommends_as_what_was_trained(
                 if exclude:
                     scores[row[row >= 0]] = -torch.inf
                 best = scores.topk(12).indices.tolist()
-                assert found == [unlike.item_ids[item] for item in best]
+                assert found == [suffixed.item_ids[item] for item in best]
                 values = [each.score for each in answer]
                 assert values == pytest.approx(scores[best].tolist(), abs=1e-6)
     assert recommender.metrics == {"recall@10": 0.5}
     dense = kind.startswith("sasrec")
-    assert recommender.tokenizer == ("" if dense else unlike.tokenizer)
+    assert recommender.tokenizer == ("" if dense else suffixed.tokenizer)
     if dense:
         recommender.check_tokenizer("that of any IDs")
 
 
-def test_users_do_not_go_with_a_recommender(unlike: SequenceDataset, tmp_path: Path) -> None:
-    _saved(tmp_path / "r", DUAL, unlike)
+def test_a_saved_recommender_has_no_users(suffixed: SequenceDataset, tmp_path: Path) -> None:
+    _saved(tmp_path / "r", DUAL, suffixed)
     kept = SequenceDataset.load(tmp_path / "r" / "catalogue.safetensors")
     assert kept.n_users == len(kept.events) == 0
-    assert (kept.popularity == unlike.popularity).all()
+    assert (kept.popularity == suffixed.popularity).all()
     assert kept.vectors is None
 
 
 @pytest.mark.parametrize("kind", ["dual-encoder", "tiger"])
-def test_an_item_that_came_a_second_ago_can_be_recommended_and_read(
-    kind: str, unlike: SequenceDataset, tmp_path: Path
+def test_a_new_item_can_be_recommended_and_read(
+    kind: str, suffixed: SequenceDataset, tmp_path: Path
 ) -> None:
-    """The model learns nothing here: a new item with the codes of its favourite is as good."""
-    recommender = _saved(tmp_path / "r", SHAPES[kind], unlike)
-    assert unlike.codes is not None
-    assert unlike.suffixes is not None
-    history = [[unlike.item_ids[item] for item in (1, 2, 3)]]
+    """The model is untrained; a new item gets the codes of its best item, so that it ranks high."""
+    recommender = _saved(tmp_path / "r", SHAPES[kind], suffixed)
+    assert suffixed.codes is not None
+    assert suffixed.suffixes is not None
+    history = [[suffixed.item_ids[item] for item in (1, 2, 3)]]
     best = recommender.recommend(history, 1)[0][0].item_id
-    codes = unlike.codes[[unlike.item_ids.index(best)]]
+    codes = suffixed.codes[[suffixed.item_ids.index(best)]]
     fresh = np.asarray([9], dtype=np.uint32)
     assert recommender.add(["new"], codes, fresh) == 1
     assert recommender.add(["new"], codes, fresh) == 0
     ranked = [each.item_id for each in recommender.recommend(history, 301)[0]]
     assert "new" in ranked
     assert "new" not in [each.item_id for each in recommender.recommend([["new"]], 50)[0]]
-    size = unlike.codebook_size
-    for beyond in ([size, 0, 0], [0, 0, size]):  # such as a tokenizer with larger codebooks gives
+    size = suffixed.codebook_size
+    for beyond in ([size, 0, 0], [0, 0, size]):  # from a tokenizer with larger codebooks
         assert recommender.add(["far"], np.asarray([beyond], dtype=np.uint16), fresh) == 0
     if kind == "tiger":
         assert recommender.add(["far"], codes, np.asarray([10**6], dtype=np.uint32)) == 0
-        # The ID of an item of training, registered as another item.
-        assert recommender.add(["twin"], unlike.codes[:1], unlike.suffixes[:1]) == 0
+        # Another item with the ID of a training item.
+        assert recommender.add(["twin"], suffixed.codes[:1], suffixed.suffixes[:1]) == 0
     assert recommender.recommend(history, 5)[0]
 
 
-def test_dense_ids_know_no_new_item(unlike: SequenceDataset, tmp_path: Path) -> None:
-    recommender = _saved(tmp_path / "r", TOWER, unlike)
-    assert unlike.codes is not None
-    assert recommender.add(["new"], unlike.codes[:1], np.zeros(1, dtype=np.uint32)) == 0
+def test_a_model_of_dense_ids_accepts_no_new_item(
+    suffixed: SequenceDataset, tmp_path: Path
+) -> None:
+    recommender = _saved(tmp_path / "r", TOWER, suffixed)
+    assert suffixed.codes is not None
+    assert recommender.add(["new"], suffixed.codes[:1], np.zeros(1, dtype=np.uint32)) == 0
 
 
 def test_long_and_partly_unknown_histories_are_read(
-    unlike: SequenceDataset, tmp_path: Path
+    suffixed: SequenceDataset, tmp_path: Path
 ) -> None:
-    recommender = _saved(tmp_path / "r", DUAL, unlike)
-    known = list(unlike.item_ids[:10])
+    recommender = _saved(tmp_path / "r", DUAL, suffixed)
+    known = list(suffixed.item_ids[:10])
     long = ["nobody's", *(known * 1000)]
     assert recommender.recommend([long], 5) == recommender.recommend([known], 5)
     assert recommender.recommend([], 5) == []
 
 
-def test_what_cannot_be_is_refused(unlike: SequenceDataset, tmp_path: Path) -> None:
+def test_unusable_input_is_refused(suffixed: SequenceDataset, tmp_path: Path) -> None:
     folder = tmp_path / "r"
-    recommender = _saved(folder, DUAL, unlike)
-    some = list(unlike.item_ids[:3])
+    recommender = _saved(folder, DUAL, suffixed)
+    some = list(suffixed.item_ids[:3])
     with pytest.raises(InputError, match="histories/1 has no items"):
         recommender.recommend([some, []])
-    with pytest.raises(InputError, match="histories/0 has no item that is known: 'x'"):
+    with pytest.raises(InputError, match="histories/0 has no known item: 'x'"):
         recommender.recommend([["x", "y"]])
-    for k in (0, unlike.n_items + 1):
-        with pytest.raises(InputError, match=f"k is {k}; it can be 1 to {unlike.n_items}"):
+    for k in (0, suffixed.n_items + 1):
+        with pytest.raises(InputError, match=f"k is {k}; give 1 to {suffixed.n_items}"):
             recommender.recommend([some], k)
-    with pytest.raises(InputError, match=f"tokenizer {unlike.tokenizer}, not of beef"):
+    with pytest.raises(InputError, match=f"tokenizer {suffixed.tokenizer}, not of beef"):
         recommender.check_tokenizer("beef")
     with pytest.raises(InputError, match="is no recommender"):
         Recommender.load(tmp_path)
     with pytest.raises(InputError, match="kind 'oracle'"):
         shape_of({"kind": "oracle"})
     for shape in (TOWER, DUAL):
-        with pytest.raises(InputError, match="another field, 'depth'"):
+        with pytest.raises(InputError, match="an unknown field, 'depth'"):
             shape_of({**plain_shape(shape), "depth": 3})
     plain = plain_shape(DUAL)
-    with pytest.raises(InputError, match="another field, 'depth'"):
+    with pytest.raises(InputError, match="an unknown field, 'depth'"):
         shape_of({**plain, "tower": {**plain["tower"], "depth": 3}})
     del plain["tower"]["repeats"], plain["loss"]  # as an earlier version wrote it
     assert shape_of(plain) == DUAL
-    fewer = replace(unlike, item_ids=unlike.item_ids[:-1])
+    fewer = replace(suffixed, item_ids=suffixed.item_ids[:-1])
     with pytest.raises(InputError, match="has other items"):
         recommender.check_data(fewer)
     for name in ("weights.safetensors", "catalogue.safetensors"):
@@ -181,8 +183,8 @@ def test_what_cannot_be_is_refused(unlike: SequenceDataset, tmp_path: Path) -> N
         Recommender.load(folder)
 
 
-def test_the_index_finds_what_scoring_all_items_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_index, "TOGETHER", 6)
+def test_the_index_finds_the_items_of_an_exhaustive_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item_index, "BATCH", 6)
     draw = np.random.default_rng(0)
     items, users = draw.normal(size=(500, 8)), draw.normal(size=(20, 8))
     excluded = [draw.integers(0, 500, user % 5).tolist() for user in range(20)]
@@ -204,14 +206,14 @@ def test_the_index_finds_what_scoring_all_items_finds(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-def test_a_hidden_item_is_read_and_not_recommended(
-    kind: str, unlike: SequenceDataset, tmp_path: Path
+def test_a_hidden_item_is_read_but_not_recommended(
+    kind: str, suffixed: SequenceDataset, tmp_path: Path
 ) -> None:
     shape = SHAPES[kind]
     if isinstance(shape, TigerRecommenderConfig):
-        shape = replace(shape, beams=unlike.n_items)  # so that no search misses an item
-    recommender = _saved(tmp_path / "r", shape, unlike)
-    history = [list(unlike.item_ids[:3])]
+        shape = replace(shape, beams=suffixed.n_items)  # so that the search misses no item
+    recommender = _saved(tmp_path / "r", shape, suffixed)
+    history = [list(suffixed.item_ids[:3])]
     best = recommender.recommend(history, 5)[0]
     recommender.hide(best[0].item_id)
     rest = [each.item_id for each in recommender.recommend(history, 4)[0]]

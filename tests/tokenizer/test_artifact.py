@@ -1,17 +1,24 @@
 import json
 import shutil
+from dataclasses import fields, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save as save_tensors
 
 from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.text import TextTemplate
 from tests.conftest import SMALL
 from tokenizer.artifact import load
+from tokenizer.config import AutoencoderConfig
+from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.quantizer_config import CONFIGS, as_variant, variant_config
+from tokenizer.report.tokenizer_page import report
 from tokenizer.training.fit import fit
 
 
@@ -107,3 +114,74 @@ def test_fewer_items_than_codewords_work(tmp_path: Path, vectors: NDArray[np.flo
     saved = fit(tmp_path / "t", vectors[:20], SMALL, TextTemplate(), None, "d")
     assert "skipped" in saved.metrics["faiss_residual_quantizer"]
     assert saved.metrics["items"] == 20
+
+
+def test_nothing_held_out_is_said(tmp_path: Path, vectors: NDArray[np.float32]) -> None:
+    config = replace(SMALL, held_out=0.0)
+    saved = fit(tmp_path / "t", vectors, config, TextTemplate(), None, "d")
+    assert saved.metrics["held_out_error"] is None
+    assert saved.metrics["faiss_residual_quantizer"]["held_out_error"] is None
+    assert "none held out" in report(load(tmp_path / "t"), None)
+
+
+OLD_CONFIG = """{
+  "format": 2, "dimension": 8,
+  "training": {
+    "steps": 2500, "warmup_steps": 200, "batch_size": 1024, "learning_rate": 0.002,
+    "weight_decay": 0.01, "held_out": 0.1, "evaluate_every": 100, "patience": 10, "seed": 3,
+    "separation": 0.1, "separation_margin": 2.0,
+    "quantizer": {
+      "name": "NAME", "levels": 2, "codebook_size": 16, "search_beam": 2, "start": "kmeans",
+      "radius": "huber", "psi_max": 1.0, "transform": "linear", "rank": 4, "top_k": 8,
+      "spectral_clip": 4.0, "feed": "hard", "protocol": "joint", "usage_weight": 0.0,
+      "sum_weight": 1.0, "reset_below": 0.05, "row_norm": false, "codeword_norm": false,
+      "gain": true, "refresh_every": 1, "commitment": 0.5, "codebook_weight": 1.0, "decay": 0.9,
+      "noise_variance": 0.001, "wasserstein": 0.5, "fsq_levels": [4, 4], "entropy_weight": 1.0
+    },
+    "autoencoder": {"network": "identity", "hidden": [512, 256, 128], "latent": 32, "dropout": 0.0}
+  },
+  "text": TEXT, "encoder": null, "policy": "suffix", "versions": {"semid": "1.0.0"}
+}"""
+
+
+@pytest.mark.parametrize("name", ["grit", "ste", "fsq", "ema"])
+def test_a_config_with_the_fields_of_all_variants_still_loads(folder: Path, name: str) -> None:
+    """Until November 2026 config.json had them all; each variant takes its own."""
+    text = json.dumps(json.loads((folder / "config.json").read_text())["text"])
+    body = json.loads(OLD_CONFIG.replace("NAME", name).replace("TEXT", text))
+    old = dict(body["training"]["quantizer"])
+    config = variant_config(name, **{k: v for k, v in old.items() if k in _own(name)})
+    model = Autoencoder(8, AutoencoderConfig(network="identity"), config).eval()
+    x = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
+    model.quantizer.start_from(model.start_from(x), torch.Generator().manual_seed(0))
+    weights = save_tensors(dict(model.state_dict()))
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    fingerprint = sha256(canonical + sha256(weights).digest()).hexdigest()
+    (folder / "weights.safetensors").write_bytes(weights)
+    (folder / "config.json").write_text(json.dumps({"fingerprint": fingerprint, **body}))
+    loaded = load(folder)
+    assert loaded.fingerprint == fingerprint
+    assert torch.equal(loaded.model.encode(x), model.encode(x))
+    quantizer = loaded.config.quantizer
+    assert type(quantizer) is CONFIGS[name]
+    assert (quantizer.levels, quantizer.codebook_size, quantizer.search_beam) == (2, 16, 2)
+    for field in _own(name):
+        assert getattr(quantizer, field) in (old[field], tuple(np.ravel(old[field]))), field
+    body["training"]["seed"] = 4
+    (folder / "config.json").write_text(json.dumps({"fingerprint": fingerprint, **body}))
+    with pytest.raises(InputError, match="do not match the fingerprint"):
+        load(folder)
+
+
+def _own(name: str) -> set[str]:
+    return {field.name for field in fields(CONFIGS[name])} - {"name"}
+
+
+def test_a_variant_is_saved_with_its_own_fields_alone(
+    tmp_path: Path, vectors: NDArray[np.float32]
+) -> None:
+    config = replace(SMALL, steps=2, quantizer=as_variant(SMALL.quantizer, "wasserstein", {}))
+    saved = fit(tmp_path / "t", vectors, config, TextTemplate(), None, "d", baseline=False)
+    body = json.loads((tmp_path / "t" / "config.json").read_text())["training"]["quantizer"]
+    assert body.keys() == _own("wasserstein") | {"name"}
+    assert load(tmp_path / "t").config == saved.config

@@ -40,14 +40,14 @@ def test_a_faiss_without_a_gpu_side_is_named_with_what_to_install(
     assert resolve_index_device("cpu") == resolve_index_device("auto") == "cpu"
     monkeypatch.setattr(torch.version, "cuda", "12.6")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    said = r"--index-device cuda: faiss .* \(CPU\) here has no GPU side; install faiss-gpu"
+    said = r"--index-device cuda: faiss .* \(CPU\) does not support GPUs; install faiss-gpu"
     with pytest.raises(InputError, match=said):
         resolve_index_device("cuda")
 
 
 def _follows(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Add and remove at random, and compare each search with that of all that is there."""
-    monkeypatch.setattr(decoded_index, "MOST_GONE", 20)
+    monkeypatch.setattr(decoded_index, "MAX_REMOVED", 20)
     rng = np.random.default_rng(0)
     index = DecodedIndex(8, device)
     there: dict[int, NDArray[np.float32]] = {}

@@ -1,1 +1,1 @@
-"""Semantic IDs: their text, their keys, and what makes them unique."""
+"""Semantic IDs: their text, their keys, and the policies that make them unique."""

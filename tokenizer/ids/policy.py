@@ -1,4 +1,4 @@
-"""What tells items apart whose codes are the same: a choice that the tokenizer carries."""
+"""The policies for items with the same codes; the tokenizer fixes one of them."""
 
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -11,15 +11,15 @@ from tokenizer.ids.semantic_id import Codes, codes_key, codes_of_key, format_sem
 
 __all__ = ["Policy", "TakenCodes", "assign_free"]
 
-# suffix: one more token counts the items in order of arrival (`semantic_id.assign_suffixes`).
-# reassign: the later item gets other codes that are free (`assign_free`).
+# suffix: a further token numbers the items in order of arrival (`semantic_id.assign_suffixes`).
+# reassign: the later item gets other, free codes (`assign_free`).
 Policy = Literal["suffix", "reassign"]
 
 
 class TakenCodes:
-    """The codes that are given out, and the prefixes under which none is free.
+    """The codes that are taken, and the prefixes that are full: no code below them is free.
 
-    Both are keys as `codes_key` packs them: of L codes, or of the first few.
+    Both are keys as `codes_key` packs them: of all L codes, or of the first few.
     """
 
     def __init__(
@@ -27,12 +27,13 @@ class TakenCodes:
         keys: Iterable[bytes] = (),
         full_below: Callable[[tuple[int, ...], int], Iterable[bytes]] | None = None,
     ) -> None:
-        """Start from the codes that are known to be given out.
+        """Start from the codes that are known to be taken.
 
         Args:
             keys: of L codes each.
-            full_below: asked once for each prefix that is searched, where `keys` are not all:
-                given a prefix and n, the keys one code longer that n items share, all that fit.
+            full_below: for callers whose `keys` are incomplete. It is called once for each searched
+                prefix; it takes the prefix and n, the number of IDs below each prefix that is one
+                code longer, and returns the keys of those longer prefixes that have n items.
         """
         self._keys = set(keys)
         self._full_below = full_below
@@ -42,11 +43,11 @@ class TakenCodes:
         return key in self._keys
 
     def add(self, key: bytes) -> None:
-        """Count a key as taken."""
+        """Mark a key as taken."""
         self._keys.add(key)
 
     def look_below(self, prefix: tuple[int, ...], room: int) -> None:
-        """Learn which prefixes one code longer are full, each with room for `room` items."""
+        """Look up which prefixes one code longer are full: those with `room` items."""
         if self._full_below is not None and prefix not in self._asked:
             self._asked.add(prefix)
             self._keys.update(self._full_below(prefix, room))
@@ -58,24 +59,25 @@ def assign_free(
     codebooks: NDArray[np.float32],
     taken: TakenCodes,
 ) -> Codes:
-    """Give each row of codes (n, L) codes of its own, in order of arrival: its own where free.
+    """Give each row of codes (n, L) unique codes, in order of arrival; free codes are kept.
 
-    Where they are taken, the last level changes to the free code whose codeword is nearest to the
-    item's last residual. Where the last level is full under the item's prefix, the level before it
-    changes to the next-nearest code with a free one below, and the last level is again the nearest
-    that is free; and so on towards the first level. Distances are squared and in float64; of equal
-    ones the smaller code is the nearer.
+    If a row's codes are taken, the last level changes to the free code whose codeword is nearest to
+    the item's last residual. If the last level is full under the item's prefix, the level before it
+    changes to the nearest code with a free code below it, and the last level again takes the
+    nearest free code; and so on towards the first level. Distances are squared and in float64; of
+    equal distances the smaller code wins.
 
     Args:
-        latents: (n, d), which the codes are of.
-        codebooks: (L, K, d).
-        taken: what is given out before; updated in place, so that a catalogue can come in parts.
+        codes: (n, L) uint16, the wanted codes.
+        latents: (n, d) float32, the latents that the codes stand for.
+        codebooks: (L, K, d) float32.
+        taken: the codes taken so far; updated in place, so that a catalogue can come in parts.
 
     Returns:
-        (n, L) uint16, no row twice and none that was taken.
+        (n, L) uint16; no row occurs twice, and none was taken.
 
     Raises:
-        InputError: all Kᴸ codes are given out.
+        InputError: all Kᴸ codes are taken.
     """
     given = codes.copy()
     for row, key in enumerate(codes_key(codes)):
@@ -94,7 +96,7 @@ def _nearest_free(
     codebooks: NDArray[np.float32],
     taken: TakenCodes,
 ) -> bytes:
-    """Return the key of the free codes that keep the most of `codes`, then the nearest."""
+    """Return the key of the nearest free codes that keep the longest prefix of `codes`."""
     for kept in reversed(range(len(codes))):
         residual = latent.astype(np.float64)
         for level in range(kept):
@@ -104,8 +106,8 @@ def _nearest_free(
             return found
     levels, size, _ = codebooks.shape
     raise InputError(
-        f"codes {format_semantic_id(codes)} are taken, and so are all others of the {size}^{levels}"
-        f" that this tokenizer has; fit one with more --levels, a larger --codebook-size, or "
+        f"codes {format_semantic_id(codes)} are taken, and so are all others of this tokenizer "
+        f"({size}^{levels}); fit one with more --levels, a larger --codebook-size, or "
         f"--policy suffix"
     )
 
@@ -116,7 +118,11 @@ def _first_below(
     codebooks: NDArray[np.float32],
     taken: TakenCodes,
 ) -> bytes | None:
-    """Return the key of the first free codes that start with `prefix`, nearest first by level."""
+    """Return the key of the nearest free codes that start with `prefix`; None if it is full.
+
+    Args:
+        residual: (d,), what remains of the latent after the prefix's codewords.
+    """
     levels, size, _ = codebooks.shape
     key = b"".join(code.to_bytes(2, "big") for code in prefix)
     if key in taken:

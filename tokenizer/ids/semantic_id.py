@@ -1,4 +1,4 @@
-"""Semantic IDs as text and as keys, and the suffixes that tell equal codes apart."""
+"""Semantic IDs as text and as keys, and the suffixes that tell items with equal codes apart."""
 
 from collections.abc import Sequence
 
@@ -29,8 +29,8 @@ def parse_prefix(text: str, levels: int, codebook_size: int) -> tuple[int, ...]:
     """Read the first codes of an ID: `"12-240"` → `(12, 240)`.
 
     Raises:
-        InputError: not numbers joined by `-`, more than `levels` of them, or one beyond the
-            codebook.
+        InputError: `text` is not numbers joined by `-`, has more than `levels` of them, or has one
+            beyond the codebook.
     """
     parts = text.split("-")
     if not all(part.isascii() and part.isdigit() for part in parts):
@@ -48,13 +48,13 @@ def parse_prefix(text: str, levels: int, codebook_size: int) -> tuple[int, ...]:
 
 
 def codes_key(codes: Codes) -> list[bytes]:
-    """Pack each row of codes (n, L) into 2 L bytes whose order is the order of the codes."""
+    """Pack each row of codes (n, L) into 2 L bytes; keys sort as the codes do."""
     packed = np.ascontiguousarray(codes, dtype=">u2")
     return [row.tobytes() for row in packed]
 
 
 def codes_of_key(keys: Sequence[bytes], levels: int) -> Codes:
-    """Unpack what `codes_key` packed, (n, levels)."""
+    """Unpack keys of `codes_key` to codes (n, levels)."""
     return np.frombuffer(b"".join(keys), dtype=">u2").reshape(-1, levels).astype(np.uint16)
 
 
@@ -62,8 +62,8 @@ def assign_suffixes(codes: Codes, next_suffix: dict[bytes, int]) -> NDArray[np.u
     """Give each row of codes (n, L) the next suffix of its codes, in order of arrival.
 
     Args:
-        next_suffix: by `codes_key`, the suffix that the next item gets; 0 where absent. Updated in
-            place, so that a catalogue can come in parts.
+        next_suffix: by `codes_key`, the suffix of the next item; 0 where a key is missing. Updated
+            in place, so that a catalogue can come in parts.
 
     Returns:
         (n,) uint32; 0 for the first item with its codes.

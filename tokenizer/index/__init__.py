@@ -1,1 +1,1 @@
-"""FAISS over the codes."""
+"""Similarity search over the codes, with FAISS."""

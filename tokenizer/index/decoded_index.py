@@ -1,4 +1,4 @@
-"""Exact search over decoded latents, on a GPU where FAISS has one."""
+"""Exact search over decoded latents, on a GPU if FAISS supports it."""
 
 from typing import Any
 
@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 __all__ = ["DecodedIndex"]
 
-MOST_FOUND = 2048  # FAISS's bound on a GPU
-MOST_GONE = 1024  # removed rows that a search passes over, before the rest is copied anew
+MAX_RESULTS = 2048  # FAISS's limit on a GPU
+MAX_REMOVED = 1024  # removed rows that stay in the index, before it is built anew
 
 
 class DecodedIndex:
     """`faiss.IndexFlatL2` with keys, on a GPU or the CPU; one thread at a time.
 
-    An index on a GPU removes nothing: rows that are gone stay until they are many, and a search
-    asks for as many more. Rows stay in the CPU's memory too, for that copy.
+    FAISS cannot remove rows on a GPU. Removed rows therefore stay, and a search asks for as many
+    further results, until there are many and the index is built anew. For this, all rows are in the
+    CPU's memory too.
     """
 
     def __init__(self, dimension: int, device: str) -> None:
@@ -32,29 +33,32 @@ class DecodedIndex:
         self._start(self._keys, np.empty((0, dimension), np.float32))
 
     def __len__(self) -> int:
-        return len(self._keys) - self._gone
+        return len(self._keys) - self._removed
 
     def add(self, keys: NDArray[np.int64], latents: NDArray[np.float32]) -> None:
-        """Add keys (n,), which must not be there, with their latents (n, d)."""
+        """Add keys (n,), which must be new, with their latents (n, d)."""
         self._keys = np.concatenate([self._keys, keys])
         self._latents.append(np.ascontiguousarray(latents, np.float32))
         self._index.add(self._latents[-1])
 
     def remove(self, keys: NDArray[np.int64]) -> None:
-        """Remove keys (n,); those that are not there are passed over."""
-        gone = np.isin(self._keys, keys) & (self._keys >= 0)
-        self._keys[gone] = -1
-        self._gone += int(gone.sum())
-        if self._gone > MOST_GONE:
+        """Remove keys (n,); unknown keys are ignored."""
+        removed = np.isin(self._keys, keys) & (self._keys >= 0)
+        self._keys[removed] = -1
+        self._removed += int(removed.sum())
+        if self._removed > MAX_REMOVED:
             kept = self._keys >= 0
             self._start(self._keys[kept], np.concatenate(self._latents)[kept])
 
     def search(
         self, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
-        """Return keys (n, k) and squared distances, the rest −1; None where k is too large."""
-        asked = k + self._gone
-        if asked > MOST_FOUND:
+        """Return keys (n, k) int64 and squared distances (n, k) float32, nearest first.
+
+        Missing results have the key −1. Returns None if k is too large for a GPU.
+        """
+        asked = k + self._removed
+        if asked > MAX_RESULTS:
             return None
         distances, places = self._index.search(queries, asked)
         keys = places if not len(self._keys) else np.where(places < 0, -1, self._keys[places])
@@ -63,7 +67,7 @@ class DecodedIndex:
 
     def _start(self, keys: NDArray[np.int64], latents: NDArray[np.float32]) -> None:
         self._keys, self._latents = keys, [latents]
-        self._gone = 0
+        self._removed = 0
         self._index: Any = faiss.IndexFlatL2(self._dimension)
         if self._resources is not None:
             number = int(self._device.partition(":")[2] or 0)

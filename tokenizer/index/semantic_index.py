@@ -1,4 +1,4 @@
-"""A FAISS residual-quantizer index whose stored code of an item is its semantic ID's codes."""
+"""A FAISS residual-quantizer index that stores the codes of semantic IDs."""
 
 import threading
 
@@ -15,24 +15,26 @@ __all__ = ["SemanticIndex", "faiss_build", "resolve_index_device"]
 
 
 class SemanticIndex:
-    """Nearest items of a latent, by the frozen codebooks themselves.
+    """Finds the nearest items of a latent, with the tokenizer's frozen codebooks.
 
     The index keeps ⌈L log₂ K / 8⌉ bytes an item (4 at L = 4, K = 256) and decodes while it
     searches; distances equal those of `faiss.IndexFlatL2` over the decoded latents. One thread adds
-    or searches at a time. For a GPU, which FAISS's residual quantizer does not know, it decodes
-    each item once and has the GPU search the decoded latents, 4 d bytes an item there.
+    or searches at a time.
+
+    FAISS has no residual-quantizer index for GPUs. With a GPU, each item is decoded once, and the
+    GPU searches the decoded latents, which take 4 d bytes an item.
     """
 
     def __init__(self, codebooks: NDArray[np.float32], device: str = "cpu") -> None:
         """Make an empty index over codebooks (L, K, d).
 
         Args:
-            device: where it is searched, as `resolve_index_device` returns it.
+            device: searches the index, as `resolve_index_device` returns it.
         """
         levels, size, dimension = codebooks.shape
         bits = max(1, (size - 1).bit_length())
         filled = np.zeros((levels, 2**bits, dimension), dtype=np.float32)
-        filled[:, :size] = codebooks  # rows past K are never named by a code
+        filled[:, :size] = codebooks  # no code refers to rows past K
         index = faiss.IndexResidualQuantizer(  # type: ignore[call-overload]  # its stub lacks one
             dimension, levels, bits, faiss.METRIC_L2, faiss.AdditiveQuantizer.ST_decompress
         )
@@ -49,7 +51,7 @@ class SemanticIndex:
 
     @property
     def bytes_per_item(self) -> int:
-        """The size of one stored code."""
+        """Bytes of one item's stored codes."""
         return int(self._rq.code_size)
 
     def add(self, keys: NDArray[np.int64], codes: Codes) -> None:
@@ -60,7 +62,7 @@ class SemanticIndex:
         self.add_packed(keys, packed)
 
     def add_packed(self, keys: NDArray[np.int64], packed: NDArray[np.uint8]) -> None:
-        """Add items by number, keys (n,), with their codes as `contents` gives them.
+        """Add items by number: keys (n,), and codes packed as `contents` returns them.
 
         Raises:
             ValueError: the codes have another width.
@@ -81,7 +83,7 @@ class SemanticIndex:
         return keys, packed.reshape(-1, self.bytes_per_item)
 
     def remove(self, keys: NDArray[np.int64]) -> None:
-        """Remove items by number, keys (n,); those that are not there are passed over."""
+        """Remove items by number: keys (n,); unknown keys are ignored."""
         if len(keys):
             with self._lock:
                 self._index.remove_ids(faiss.IDSelectorBatch(np.ascontiguousarray(keys, np.int64)))
@@ -91,9 +93,9 @@ class SemanticIndex:
     def search(
         self, latents: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the keys (n, k) of the nearest items of latents (n, d) and squared distances.
+        """Return the keys (n, k) of the items nearest to latents (n, d), and squared distances.
 
-        With fewer than k items the rest of a row is −1.
+        With fewer than k items, the missing keys are −1.
         """
         queries = np.ascontiguousarray(latents, np.float32)
         with self._lock:
@@ -105,12 +107,12 @@ class SemanticIndex:
 
 
 def resolve_index_device(name: str) -> str:
-    """Return the device that searches an index, as `data_prep.embedding.devices.resolve_device`.
+    """Return the device for index search, as `data_prep.embedding.devices.resolve_device` does.
 
-    `auto` is a GPU where torch and FAISS both see one.
+    `auto` is a GPU if torch and FAISS both support one.
 
     Raises:
-        InputError: as there, or the installed FAISS has no GPU side.
+        InputError: as `resolve_device`; the installed FAISS does not support GPUs.
     """
     gpu = hasattr(faiss, "StandardGpuResources")
     if name == "auto" and not gpu:
@@ -118,13 +120,13 @@ def resolve_index_device(name: str) -> str:
     device = resolve_device(name)
     if device != "cpu" and not gpu:
         raise InputError(
-            f"--index-device {name}: {faiss_build()} here has no GPU side; install faiss-gpu in "
+            f"--index-device {name}: {faiss_build()} does not support GPUs; install faiss-gpu in "
             f"place of faiss-cpu (make install ACCELERATOR=gpu), or give cpu"
         )
     return device
 
 
 def faiss_build() -> str:
-    """Say which FAISS is installed, as `"faiss 1.15.1 (CPU)"`."""
+    """Return the installed FAISS as text, such as `"faiss 1.15.1 (CPU)"`."""
     kind = "GPU" if hasattr(faiss, "StandardGpuResources") else "CPU"
     return f"faiss {faiss.__version__} ({kind})"

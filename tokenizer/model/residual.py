@@ -32,56 +32,46 @@ class ResidualQuantizer(nn.Module):
         return cast("list[Quantizer]", list(self.levels))
 
     def forward(self, z: Tensor) -> QuantizerOutput:
-        """Quantize (n, d); codes are (n, L), the loss is the sum over levels.
+        """Quantize (n, d); codes are (n, L).
 
-        The next residual r − out keeps the gradient of out, so that the outputs telescope to
-        z − r_{L+1} and the encoder's gradient counts once; detached, it would count L times.
+        In training levels are chained hard, r₁ = z and r_{l+1} = r_l − sg[q_l], so that each
+        level's auxiliary loss of r_l reaches the encoder, as in RQ-VAE. The last level then takes
+        one step of its estimator on the sum, e = Σ q_l − z: the encoder's gradient counts once, and
+        every level's codeword gets the same. The loss is the levels' sum and that of the sum.
+        Parallel levels have one auxiliary loss, of the sum.
         """
         if not self.training:
             codes = self.encode(z)
             decoded = self.decode(codes)
             return QuantizerOutput(decoded, codes, z.new_zeros(()), decoded)
         searched = self.encode(z) if self.beam > 1 and not self.stages[0].draws else None
-        if self.stages[0].on_sum and len(self.stages) > 1:  # one level is its own sum
-            return self._forward_on_sum(z, searched)
-        residual, loss = z, z.new_zeros(())
-        total, codewords = torch.zeros_like(z), torch.zeros_like(z)
-        chosen = []
-        for index, level in enumerate(self.stages):
-            output: QuantizerOutput = level(residual, _column(searched, index))
-            left = output.quantized
-            if not level.hard:  # the next level sees what it will see of a frozen tokenizer
-                left = left + (output.codewords - left).detach()
-            residual = residual - left
-            total = total + output.quantized
-            codewords = codewords + output.codewords
-            loss = loss + output.loss
-            chosen.append(output.codes)
-        loss = loss + self.stages[0].auxiliary_of_sum(z, codewords)
-        return QuantizerOutput(total, torch.stack(chosen, dim=1), loss, codewords)
-
-    def _forward_on_sum(self, z: Tensor, searched: Tensor | None) -> QuantizerOutput:
-        """Chain the levels hard, then take one surrogate step towards the sum of the codewords.
-
-        Each level keeps its auxiliary loss; the encoder hears the first one's, as in `forward`,
-        where deeper residuals telescope to no gradient. Parallel levels have one, of the sum.
-        """
+        if len(self.stages) == 1:  # one level is its own sum
+            return self._forward_alone(z, searched)
         parallel = self.stages[0].parallel
-        residual, total, loss = z, torch.zeros_like(z), z.new_zeros(())
-        codes = []
+        residual, loss = z, z.new_zeros(())
+        total, relaxed = torch.zeros_like(z), torch.zeros_like(z)
+        codes_of_levels = []
         for index, level in enumerate(self.stages):
-            chosen = level.encode(residual) if searched is None else searched[:, index]
-            q = level.codewords(chosen)
+            chosen = level.choose(residual, _column(searched, index))
             if not parallel:
-                loss = loss + level.auxiliary(residual, q, chosen)
-                residual = (residual - q).detach()
-            total = total + q
-            codes.append(chosen)
-        first = self.stages[0]
+                loss = loss + level.auxiliary(residual, chosen.codewords, chosen.codes)
+                residual = residual - chosen.codewords.detach()
+            total = total + chosen.codewords
+            relaxed = relaxed + chosen.relaxed
+            codes_of_levels.append(chosen.codes)
+        last = self.stages[-1]
         if parallel:
-            loss = first.auxiliary(z, total, codes[0])
-        out = first.estimate(z, total, codes[0])
-        return QuantizerOutput(out, torch.stack(codes, dim=1), loss, total)
+            loss = last.auxiliary(z, total, codes_of_levels[-1])
+        out = last.estimate(z, relaxed, codes_of_levels[-1])
+        loss = loss + last.auxiliary_of_sum(z, total)
+        return QuantizerOutput(out, torch.stack(codes_of_levels, dim=1), loss, total)
+
+    def _forward_alone(self, z: Tensor, searched: Tensor | None) -> QuantizerOutput:
+        level = self.stages[0]
+        output: QuantizerOutput = level(z, _column(searched, 0))
+        loss = output.loss + level.auxiliary_of_sum(z, output.codewords)
+        codes = output.codes.unsqueeze(1)
+        return QuantizerOutput(output.quantized, codes, loss, output.codewords)
 
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:

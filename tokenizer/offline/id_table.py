@@ -10,7 +10,7 @@ from data_prep.tables import check_items
 from data_prep.values.columns import named_rows
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["SEMANTIC_IDS", "check_keeps", "read_ids", "written_ids"]
+__all__ = ["SEMANTIC_IDS", "check_ids", "check_keeps", "read_ids", "written_ids"]
 
 SEMANTIC_IDS: dict[str, pl.DataType] = {
     "item_id": pl.String(),
@@ -30,54 +30,67 @@ def read_ids(path: Path, pipeline: Pipeline) -> pl.DataFrame:
             tokenizer, has a suffix where that has none, contradicts itself, or an item or an ID
             stands in it twice.
     """
-    frame = read_table(path)
+    return check_ids(read_table(path), str(path), pipeline)
+
+
+def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFrame:
+    """See that a table is one that the tokenizer of `pipeline` gave, and bring it into its schema.
+
+    Args:
+        source: what to call the table in an error.
+
+    Raises:
+        InputError: as `read_ids`.
+    """
     missing = [name for name in SEMANTIC_IDS if name not in frame.columns]
     if missing:
         raise InputError(
-            f"{path}: no column {missing[0]!r}; a table that semid tokenize wrote is needed"
+            f"{source}: no column {missing[0]!r}; a table that semid tokenize wrote is needed"
         )
     if frame.is_empty():
         return pl.DataFrame(schema=SEMANTIC_IDS)
     try:
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SEMANTIC_IDS.items())
     except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: a column has another type than semid tokenize writes") from error
+        raise InputError(
+            f"{source}: a column has another type than semid tokenize writes"
+        ) from error
     for name in SEMANTIC_IDS:
         if frame[name].null_count():
-            raise InputError(f"{path}: no {name!r} in {named_rows(frame[name].is_null())}")
+            raise InputError(f"{source}: no {name!r} in {named_rows(frame[name].is_null())}")
     others = frame.filter(pl.col("tokenizer") != pipeline.fingerprint)["tokenizer"].unique()
     if len(others):
         raise InputError(
-            f"{path} holds IDs of tokenizer {others[0]}, not of {pipeline.fingerprint}; "
+            f"{source} holds IDs of tokenizer {others[0]}, not of {pipeline.fingerprint}; "
             f"use the tokenizer that made them"
         )
-    _check_ids(frame, path, pipeline)
-    check_items(frame.select("item_id"), path.name)
+    _check_ids(frame, source, pipeline)
+    check_items(frame.select("item_id"), source)
     repeated = frame["semantic_id"].is_duplicated()
     if repeated.any():
-        raise InputError(f"{path}: a semantic_id is given twice ({named_rows(repeated)})")
+        raise InputError(f"{source}: a semantic_id is given twice ({named_rows(repeated)})")
     return frame
 
 
-def _check_ids(frame: pl.DataFrame, path: Path, pipeline: Pipeline) -> None:
+def _check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> None:
     """See that each row's codes, suffix and ID are such as the tokenizer gives."""
     codes = frame["codes"].list
     wrong = (codes.len() != pipeline.levels) | (codes.max() >= pipeline.codebook_size)
     if wrong.any():
         raise InputError(
-            f"{path}: {named_rows(wrong)} do not have {pipeline.levels} codes below "
+            f"{source}: {named_rows(wrong)} do not have {pipeline.levels} codes below "
             f"{pipeline.codebook_size}"
         )
     suffixed = frame["suffix"] > 0
     if pipeline.config.policy == "reassign" and suffixed.any():
         raise InputError(
-            f"{path}: a suffix in {named_rows(suffixed)}, where this tokenizer gives none (policy "
-            f"reassign); use the table that semid tokenize wrote, or leave those rows out"
+            f"{source}: a suffix in {named_rows(suffixed)}, where this tokenizer gives none "
+            f"(policy reassign); use the table that semid tokenize wrote, or leave those rows out"
         )
     written = frame.select(written_ids()).to_series()
     if (written != frame["semantic_id"]).any():
         rows = named_rows(written != frame["semantic_id"])
-        raise InputError(f"{path}: semantic_id is not that of codes and suffix ({rows})")
+        raise InputError(f"{source}: semantic_id is not that of codes and suffix ({rows})")
 
 
 def written_ids() -> pl.Expr:

@@ -4,7 +4,7 @@ import math
 
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import FsqConfig, GritConfig, QuantizerConfig
 from tokenizer.quantizers.base.quantizer import Quantizer, QuantizerOutput
 from tokenizer.quantizers.fixed.kmeans import KMeansQuantizer
 from tokenizer.quantizers.fixed.lsh import LshQuantizer
@@ -69,9 +69,9 @@ def check_config(config: QuantizerConfig) -> None:
             f"codebook_size {size}: codes of {config.name} are whole bits; choose {below} or "
             f"{2 * below}, or another quantizer"
         )
-    if config.name == "fsq":
+    if isinstance(config, FsqConfig):
         _check_fsq(config)
-    if config.name == "grit":
+    if isinstance(config, GritConfig):
         _check_grit(config)
     if config.search_beam < 1:
         raise InputError(f"search_beam {config.search_beam} is below 1, the greedy search")
@@ -82,7 +82,7 @@ def check_config(config: QuantizerConfig) -> None:
         )
 
 
-def _check_fsq(config: QuantizerConfig) -> None:
+def _check_fsq(config: FsqConfig) -> None:
     levels = config.fsq_levels
     if levels and (min(levels) < 2 or math.prod(levels) != config.codebook_size):
         raise InputError(
@@ -91,7 +91,7 @@ def _check_fsq(config: QuantizerConfig) -> None:
         )
 
 
-def _check_grit(config: QuantizerConfig) -> None:
+def _check_grit(config: GritConfig) -> None:
     check_name("radius", config.radius, RADII)
     check_name("transform", config.transform, TRANSFORMS)
     check_name("protocol", config.protocol, PROTOCOLS)

@@ -1,1 +1,1 @@
-"""One HTML page on a tokenizer."""
+"""A report on a tokenizer: one HTML page."""

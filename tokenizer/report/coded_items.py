@@ -1,4 +1,4 @@
-"""Items with the codes that a tokenizer gave them, and what a report shows of them."""
+"""The items of a report with their codes, and the sections that show them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ __all__ = [
     "usage_section",
 ]
 
-MOST_COLLISIONS = 12
-MOST_NAMES = 6
-LONGEST_NAME = 140
+MAX_COLLISIONS = 12
+MAX_NAMES = 6
+MAX_NAME_LENGTH = 140
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class CodedItems:
     """Items with the codes that a tokenizer gave them.
 
     Attributes:
-        codes: (n, L), n ≥ 1.
-        names: (n,) titles, or item ids where there is none.
-        error: mean distortion, which is the relative error over these items.
+        codes: (n, L) uint16, n ≥ 1.
+        names: (n,) titles; the item id of an item without a title.
+        error: mean distortion of the items, which is their relative error.
     """
 
     codes: Codes
@@ -45,11 +45,11 @@ class CodedItems:
 
     @classmethod
     def of(cls, ids: pl.DataFrame, items: pl.DataFrame | None) -> Self:
-        """Name the items of a table of IDs by the catalogue's titles.
+        """Read the codes from a table of IDs and the names from the catalogue.
 
         Args:
             ids: as `tokenizer.offline.id_table.read_ids` returns it.
-            items: the Items table; without it items go by their ids.
+            items: the Items table; None names items by their ids.
 
         Raises:
             InputError: the table is empty, or no item of it is in the catalogue.
@@ -60,8 +60,9 @@ class CodedItems:
         if items is not None:
             if not names.is_in(items["item_id"].implode()).any():
                 raise InputError(
-                    f"the catalogue has no item of the IDs: its first is {items['item_id'][0]!r}, "
-                    f"theirs {names[0]!r}; give the catalogue that the IDs were made of"
+                    f"no item of the IDs is in the catalogue, which starts with "
+                    f"{items['item_id'][0]!r}, while the IDs start with {names[0]!r}; give the "
+                    f"catalogue that the IDs were made from"
                 )
             titled = ids.select("item_id").join(
                 items.select("item_id", "title"), on="item_id", how="left", maintain_order="left"
@@ -76,7 +77,7 @@ class CodedItems:
 
 
 def usage_section(items: CodedItems, size: int) -> str:
-    """Show how often each code is used."""
+    """Return the section on how often each code is used."""
     codes = torch.tensor(items.codes.astype(np.int64))
     counts = np.stack([np.bincount(level, minlength=size) for level in codes.T.numpy()])
     lines = level_lines(np.sort(counts, axis=1)[:, ::-1])
@@ -96,12 +97,12 @@ def usage_section(items: CodedItems, size: int) -> str:
     ]
     return section(
         "Use of the codes",
-        f"By the {len(codes):,} items of this report, whose error is {items.error:.3f}; "
+        f"Measured on the {len(codes):,} items of this report. Their error is {items.error:.3f}; "
         f"{unique_share(codes):.2%} have codes of their own.",
         '<div class="columns">',
         figure(
             draw_lines(lines, "items with the code", "codes, most used first", log=True),
-            "Items of each code; a line ends at its level's last code in use",
+            "Items of each code; a line ends at the last used code of its level",
         ),
         f'<div class="wide">{table(headings, rows)}</div>',
         "</div>",
@@ -109,38 +110,38 @@ def usage_section(items: CodedItems, size: int) -> str:
 
 
 def map_section(items: CodedItems, codebooks: NDArray[np.float64]) -> str:
-    """Draw the decoded latents on their two principal axes.
+    """Return the section with a map of the decoded latents on their two principal axes.
 
     Args:
-        codebooks: (L, K, d).
+        codebooks: (L, K, d) float64.
     """
     latents = codebooks[np.arange(len(codebooks)), items.codes.astype(np.int64)].sum(1)
     latents = np.pad(latents, ((0, 0), (0, max(0, 2 - latents.shape[1]))))
     centred = latents - latents.mean(0)
     values, axes = np.linalg.eigh(centred.T @ centred)
     axes = axes[:, ::-1][:, :2]
-    axes *= np.sign(axes[np.abs(axes).argmax(0), [0, 1]])  # eigenvectors have no sign of their own
+    axes *= np.sign(axes[np.abs(axes).argmax(0), [0, 1]])  # an eigenvector's sign is arbitrary
     shares = (values[::-1][:2] / max(values.sum(), 1e-30)).tolist()
     picture = draw_map(centred @ axes, shares, items.codes[:, 0])
     return section(
         "Map of the latents",
-        "The latents that the codes stand for, on the two axes that show most of them. The "
-        "commonest first codes have a colour, and their number at the middle of their items.",
+        "The decoded latents on the two axes with the most variance. The most common first codes "
+        "have a colour; the number of each stands at the median of its items.",
         figure(picture, "Decoded latents on their two principal axes", kind="map"),
     )
 
 
 def collisions_section(items: CodedItems) -> str:
-    """Show the largest groups of items that have equal codes."""
+    """Return the section on the largest groups of items with equal codes."""
     groups = shared(items.codes)
     if not groups:
         return section("Collisions", "No two items have the same codes.")
     involved = sum(len(group.rows) for group in groups)
-    parts = [_group(items, group, group.rows) for group in groups[:MOST_COLLISIONS]]
+    parts = [_group(items, group, group.rows) for group in groups[:MAX_COLLISIONS]]
     return section(
         "Collisions",
-        f"{involved:,} items share all their codes with another, in {len(groups):,} groups; a "
-        f"suffix keeps their IDs apart. The largest are these.",
+        f"{involved:,} items share all their codes with another item, in {len(groups):,} groups; "
+        f"suffixes tell their IDs apart. The largest groups:",
         '<div class="columns">',
         *parts,
         "</div>",
@@ -148,20 +149,19 @@ def collisions_section(items: CodedItems) -> str:
 
 
 def prefix_groups_section(items: CodedItems) -> str:
-    """Show examples of items under shared prefixes."""
+    """Return the section with examples of items under shared prefixes."""
     parts = []
     for chain in prefix_groups(items.codes):
-        columns = (_group(items, one, spread(one, items.codes, MOST_NAMES)) for one in chain)
+        columns = (_group(items, one, spread(one, items.codes, MAX_NAMES)) for one in chain)
         parts.append(f'<div class="columns">{"".join(columns)}</div>')
-    lead = "Items under a first code, and under the commonest longer prefixes that begin with it, "
-    lead += "which should read as narrower kinds. The first codes run from the commonest to the "
-    lead += "median one."
+    lead = "Items under a first code, then under its most common longer prefixes, which should be "
+    lead += "narrower kinds of item. The first codes run from the most common to the median one."
     return section("Families", lead if parts else "No two items share a first code.", *parts)
 
 
 def _group(items: CodedItems, group: PrefixGroup, rows: NDArray[np.intp]) -> str:
-    """Return a group with the names of some of its rows."""
-    names = [items.names[row] for row in rows[:MOST_NAMES]]
+    """Return a group's prefix, size and the names of some of its items, as HTML."""
+    names = [items.names[row] for row in rows[:MAX_NAMES]]
     count = len(group.rows)
     return (
         f'<div class="family">{chips(group.prefix)}<span class="dim">{count:,} items</span>'
@@ -171,4 +171,4 @@ def _group(items: CodedItems, group: PrefixGroup, rows: NDArray[np.intp]) -> str
 
 def _shortened(name: str) -> str:
     name = " ".join(name.split())
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"

@@ -1,4 +1,4 @@
-"""The elements of a page that stands alone: style within, no script, nothing to fetch."""
+"""The HTML elements of a self-contained page: inline style, no script, nothing to fetch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -8,7 +8,7 @@ from tokenizer.report.pictures import code_hue
 
 __all__ = ["chips", "figure", "item_list", "page", "pairs", "section", "table", "tiles"]
 
-# The policy holds whatever stands in a title: no script runs and no address is asked.
+# The policy forbids scripts and requests, whatever a title contains.
 FRAME = """<!doctype html>
 <html lang="en">
 <head>
@@ -48,7 +48,7 @@ def section(heading: str, lead: str, *parts: str) -> str:
 
 
 def tiles(figures: Mapping[str, str]) -> str:
-    """Return large figures with their names."""
+    """Return figures in large type, each with its name."""
     cells = (
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
         for name, value in figures.items()
@@ -57,7 +57,7 @@ def tiles(figures: Mapping[str, str]) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], words: bool = False) -> str:
-    """Return a table of texts; figures stand right, `words` left."""
+    """Return a table; cells are aligned right, or left with `words`."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "\n".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     kind = ' class="words"' if words else ""
@@ -68,13 +68,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], words: bool
 
 
 def pairs(values: Mapping[str, object]) -> str:
-    """Return names and values, one pair a row."""
+    """Return a table of names and values, one pair a row."""
     rows = "\n".join(f"<tr>{_cells(pair)}</tr>" for pair in values.items())
     return f'<table class="pairs"><tbody>{rows}</tbody></table>'
 
 
 def figure(picture: str, caption: str, kind: str = "") -> str:
-    """Return an SVG with its caption; `kind` is a class of the style."""
+    """Return an SVG with its caption; `kind` is a CSS class."""
     return (
         f'<figure class="{kind}" role="img" aria-label="{escape(caption)}">\n{picture}\n'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
@@ -82,7 +82,7 @@ def figure(picture: str, caption: str, kind: str = "") -> str:
 
 
 def chips(codes: Sequence[int]) -> str:
-    """Return codes in their colours, which show at a glance where two IDs part."""
+    """Return codes on coloured backgrounds, which show at a glance where two IDs differ."""
     spans = (
         f'<span style="background:hsl({code_hue(level, code):.0f} 45% 38%)">{code}</span>'
         for level, code in enumerate(codes)
@@ -91,7 +91,7 @@ def chips(codes: Sequence[int]) -> str:
 
 
 def item_list(names: Sequence[str], more: int) -> str:
-    """Return the names of items, and how many more there are."""
+    """Return a list of item names, with the number of further items."""
     rows = [f"<li>{escape(name)}</li>" for name in names]
     if more:
         rows.append(f'<li class="dim">and {more:,} more</li>')

@@ -1,4 +1,4 @@
-"""Pictures of one tokenizer, as SVG for a page."""
+"""The pictures of a report, as SVG for its page."""
 
 import re
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ __all__ = [
     "level_lines",
 ]
 
-INK = "#010203"  # becomes the page's own colour, light or dark
-STYLE: Any = {  # matplotlib types each name
+INK = "#010203"  # replaced by the page's text colour, light or dark
+STYLE: Any = {  # matplotlib's type lists every name
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
@@ -39,7 +39,7 @@ STYLE: Any = {  # matplotlib types each name
     "xtick.color": INK,
     "ytick.color": INK,
 }
-MOST_POINTS = 400
+MAX_POINTS = 400
 COLOURS = [f"tab:{name}" for name in (
     "blue", "orange", "green", "red", "purple", "brown", "pink", "olive", "cyan",
 )]  # fmt: skip
@@ -47,12 +47,11 @@ COLOURS = [f"tab:{name}" for name in (
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a picture, or a dot where it has one value.
+    """One line of a picture; a line of one value is drawn as a dot.
 
     Attributes:
-        x, y: of one length.
-        colour: a number; lines of equal numbers look alike. Without one the line is a dashed
-            reference in the colour of the text.
+        x, y: of equal length.
+        colour: number of a colour. None draws a dashed reference line in the text's colour.
     """
 
     name: str
@@ -74,10 +73,11 @@ def draw_lines(
 
     Args:
         label: of the vertical axis.
-        log: on a logarithmic vertical axis, which leaves out what is not positive.
+        x_label: of the horizontal axis.
+        log: whether the vertical axis is logarithmic; values that are not positive are left out.
         limits: of the vertical axis.
-        kept: x of a vertical line, the step whose model was kept.
-        marks: x of the events.
+        kept: the step whose model was kept, drawn as a vertical line.
+        marks: the steps with events.
     """
     with mpl.rc_context(STYLE | {"svg.hashsalt": label}):
         figure = Figure(figsize=(4.3, 3.2), layout="constrained")
@@ -98,11 +98,7 @@ def draw_lines(
                 transform=axes.get_xaxis_transform(),
             )  # fmt: skip
         if log:
-            axes.set_yscale("log")
-            low, high = axes.get_ylim()
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
-            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            _use_log_scale(axes)
         if limits is not None:
             axes.set_ylim(limits)
         axes.set_ylabel(label)
@@ -115,10 +111,18 @@ def draw_lines(
         return _svg(figure)
 
 
+def _use_log_scale(axes: Axes) -> None:
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 200 * low else (1,)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def level_lines(
     values: NDArray[np.float64] | NDArray[np.int64], x: Sequence[float] | None = None
 ) -> list[Line]:
-    """Return a line for each level of values (L, m), over 1…m where `x` is not given."""
+    """Return a line for each level of values (L, m); x is 1…m where None."""
     places = list(range(1, values.shape[1] + 1)) if x is None else x
     return [
         Line(f"level {number + 1}", places, level.tolist(), number)
@@ -127,10 +131,11 @@ def level_lines(
 
 
 def draw_map(points: NDArray[np.float64], shares: Sequence[float], codes: Codes) -> str:
-    """Return an SVG of points (n, 2); those of the commonest codes (n,) are coloured and named.
+    """Return an SVG of points (n, 2); points of the most common codes are coloured and labelled.
 
     Args:
-        shares: of the variance, that each axis shows.
+        shares: each axis's share of the variance.
+        codes: (n,), the first code of each point.
     """
     salt = {"svg.hashsalt": "map", "axes.spines.left": False, "axes.spines.bottom": False}
     with mpl.rc_context(STYLE | salt):
@@ -159,29 +164,35 @@ def _dots(axes: Axes, points: NDArray[np.float64], size: float, colour: str) -> 
 
 
 def code_hue(level: int, code: int) -> float:
-    """Return the hue of a code in degrees, apart from those of its neighbours in number."""
+    """Return the hue of a code in degrees; consecutive codes get distant hues."""
     return (code * 137.508 + level * 47) % 360
 
 
 def _thinned(line: Line, positive: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a line's points, evenly spaced where there are more than can be told apart."""
+    """Return a line's points, at most `MAX_POINTS`, evenly chosen.
+
+    Args:
+        positive: whether to leave out values that are not positive.
+    """
     x, y = np.asarray(line.x, dtype=float), np.asarray(line.y, dtype=float)
     if positive:
         x, y = x[y > 0], y[y > 0]
-    if len(x) > MOST_POINTS:
-        kept = np.linspace(0, len(x) - 1, MOST_POINTS).round().astype(int)
+    if len(x) > MAX_POINTS:
+        kept = np.linspace(0, len(x) - 1, MAX_POINTS).round().astype(int)
         x, y = x[kept], y[kept]
     return x, y
 
 
 def _svg(figure: Figure) -> str:
-    """Return a figure as an element for a page: the same bytes each time, and no addresses."""
+    """Return a figure as an SVG element: the same bytes each time, without URLs."""
     buffer = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", dpi=200, transparent=True, metadata=nothing)
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", drawn, count=5)
-    drawn = re.sub(r"<style.*?</style>|font-family: [^;]*; ", "", drawn)  # the page has its own
-    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)  # not unique among the pictures of a page
+    drawn = re.sub(r"<style.*?</style>|font-family: [^;]*; ", "", drawn)  # the page styles the text
+    drawn = re.sub(
+        r'<g id="[^"]*"', "<g", drawn
+    )  # ids are not unique in a page of several pictures
     return drawn.replace(INK, "currentColor").strip()

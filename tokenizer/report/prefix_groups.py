@@ -1,4 +1,4 @@
-"""Items that share their codes or a prefix of them, largest groups first."""
+"""Groups of items that share all their codes or a prefix, largest first."""
 
 from dataclasses import dataclass
 
@@ -17,39 +17,40 @@ class PrefixGroup:
     """The items under one prefix.
 
     Attributes:
-        prefix: of one to L codes.
-        rows: (m,) of the table of codes, ascending.
+        prefix: one to L codes.
+        rows: (m,), the items' rows in the table of codes, ascending.
     """
 
     prefix: tuple[int, ...]
     rows: Rows
 
 
-def shared(codes: Codes, least: int = 2) -> list[PrefixGroup]:
-    """Return the groups of `least` or more equal rows of codes (n, p), ties in the codes' order."""
+def shared(codes: Codes, min_size: int = 2) -> list[PrefixGroup]:
+    """Return groups of at least `min_size` equal rows of codes (n, p), largest first."""
     distinct, inverse, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     rows = np.argsort(inverse.ravel(), kind="stable")
     ends = np.cumsum(counts)
     return [
         PrefixGroup(tuple(distinct[at].tolist()), rows[ends[at] - counts[at] : ends[at]])
         for at in np.argsort(-counts, kind="stable").tolist()
-        if counts[at] >= least
+        if counts[at] >= min_size
     ]
 
 
-def prefix_groups(codes: Codes, most: int = 6, depth: int = 3) -> list[list[PrefixGroup]]:
-    """Return examples of groups within groups.
+def prefix_groups(codes: Codes, count: int = 6, depth: int = 3) -> list[list[PrefixGroup]]:
+    """Return chains of nested groups, as examples.
 
-    The first codes run evenly from that with the most items to the median one. Each leads to the
-    largest group under a prefix of `depth` codes, or of fewer where none holds two items.
+    The first codes are spaced evenly from the one with the most items to the median one. A chain
+    leads from a first code to its largest group with a prefix of `depth` codes; of fewer codes if
+    no such group has two items.
 
     Args:
         codes: (n, L).
-        most: first codes.
-        depth: codes of the longest prefix.
+        count: the most chains.
+        depth: the most codes of a prefix.
     """
     firsts = shared(codes[:, :1])
-    chosen = np.linspace(0, (len(firsts) - 1) // 2, most).astype(int).tolist() if firsts else []
+    chosen = np.linspace(0, (len(firsts) - 1) // 2, count).astype(int).tolist() if firsts else []
     nested = []
     for place in sorted(set(chosen)):
         first = firsts[place]
@@ -62,10 +63,10 @@ def prefix_groups(codes: Codes, most: int = 6, depth: int = 3) -> list[list[Pref
     return nested
 
 
-def spread(group: PrefixGroup, codes: Codes, most: int) -> Rows:
-    """Return up to `most` rows of a group, evenly over its items in the codes' order."""
+def spread(group: PrefixGroup, codes: Codes, count: int) -> Rows:
+    """Return up to `count` rows of a group, spaced evenly in the order of the codes."""
     ordered = group.rows[np.lexsort(codes[group.rows].T[::-1])]
-    rows: Rows = ordered[np.unique(np.linspace(0, len(ordered) - 1, most).round().astype(int))]
+    rows: Rows = ordered[np.unique(np.linspace(0, len(ordered) - 1, count).round().astype(int))]
     return rows
 
 

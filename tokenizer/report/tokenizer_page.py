@@ -1,4 +1,4 @@
-"""One page on a tokenizer: what it loses, how it trained, and what it makes of items."""
+"""The page on a tokenizer: its error, its training, its codebooks, and the codes of items."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from tokenizer.report.pictures import Line, draw_lines, level_lines
 
 __all__ = ["report"]
 
-MOST_EVENTS = 200
+MAX_EVENTS = 200
 
 Values = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
     """Return the page as HTML; equal arguments give equal text.
 
     Args:
-        items: without them the page shows what the tokenizer's own files tell.
+        items: the items to show; None shows what the tokenizer's files contain.
     """
     quantizer = tokenizer.config.quantizer
     encoder = tokenizer.config.encoder
@@ -43,9 +43,9 @@ def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
         sections.append(
             section(
                 "Items",
-                "The use of each code, the map, collisions and families are of items. Pass the "
-                "catalogue (--items items.parquet), and the IDs that semid tokenize wrote "
-                "(--ids ids.parquet) where there are some.",
+                "The sections on the use of codes, the map, collisions and families need items. "
+                "Pass the catalogue (--items items.parquet) and, if you have them, the IDs that "
+                "semid tokenize wrote (--ids ids.parquet).",
             )
         )
     else:
@@ -66,29 +66,15 @@ def _summary(tokenizer: TokenizerArtifact) -> str:
     if "train_error" in faiss:
         name = f"FAISS residual quantizer, {faiss['levels']} × {faiss['bits']} bits"
         errors.append((name, faiss["train_error"], faiss["held_out_error"]))
-    record = metrics["record"]
-    machine = record.get("machine", {})
-    facts = {
-        "fingerprint": tokenizer.fingerprint,
-        "command": record.get("command", "not recorded"),
-        "seed": tokenizer.config.training.seed,
-        "wall time": f"{record['wall_seconds']:,.0f} s" if "wall_seconds" in record else "–",
-        "machine": ", ".join(
-            f"{machine[key]}{' cores' if key == 'cores' else ''}"
-            for key in ("processor", "cores", "system")
-            if machine.get(key)
-        ),
-        "catalogue's SHA-256": record.get("data_fingerprint", "not recorded"),
-    }
     return section(
         "Summary",
-        "As measured when the tokenizer was fitted. Error: share of the vectors' variance that the "
-        "codes lose, on items that trained and on items that were held out.",
+        "Measured when the tokenizer was fitted. Error: the share of the vectors' variance that "
+        "the codes lose, on training items and on held-out items.",
         tiles(
             {
                 "items": f"{metrics['items']:,}",
                 "error, training items": f"{metrics['train_error']:.3f}",
-                "error, held-out items": f"{metrics['held_out_error']:.3f}",
+                "error, held-out items": _error(metrics["held_out_error"]),
                 "codes of their own": f"{metrics['unique_share']:.2%}",
                 "least utilization": f"{min(lv['utilization'] for lv in metrics['levels']):.1%}",
                 "dead codes": f"{sum(level['dead_codes'] for level in metrics['levels']):,}",
@@ -104,19 +90,37 @@ def _summary(tokenizer: TokenizerArtifact) -> str:
         ),
         table(
             ("error", "training items", "held-out items"),
-            [(name, f"{train:.3f}", f"{held:.3f}") for name, train, held in errors],
+            [(name, f"{train:.3f}", _error(held)) for name, train, held in errors],
         ),
         "</div>",
         "<h3>Record</h3>",
-        pairs(facts),
+        pairs(_record(tokenizer)),
     )
+
+
+def _record(tokenizer: TokenizerArtifact) -> dict[str, object]:
+    """Return what is known of the run that fitted the tokenizer."""
+    record = tokenizer.metrics["record"]
+    machine = record.get("machine", {})
+    return {
+        "fingerprint": tokenizer.fingerprint,
+        "command": record.get("command", "not recorded"),
+        "seed": tokenizer.config.training.seed,
+        "wall time": f"{record['wall_seconds']:,.0f} s" if "wall_seconds" in record else "–",
+        "machine": ", ".join(
+            f"{machine[key]}{' cores' if key == 'cores' else ''}"
+            for key in ("processor", "cores", "system")
+            if machine.get(key)
+        ),
+        "catalogue's SHA-256": record.get("data_fingerprint", "not recorded"),
+    }
 
 
 def _training(tokenizer: TokenizerArtifact) -> str:
     metrics, size = tokenizer.metrics, tokenizer.config.quantizer.codebook_size
     history: Sequence[Mapping[str, Any]] = metrics.get("history", [])
     if not history:
-        return section("Training", "metrics.json keeps no history of this training.")
+        return section("Training", "metrics.json has no history of this training.")
     steps = [measured["step"] for measured in history]
     events: Sequence[Mapping[str, Any]] = metrics.get("events", [])
     errors = [
@@ -128,10 +132,10 @@ def _training(tokenizer: TokenizerArtifact) -> str:
                 ("held_out_error", "held-out"),
             )
         )
-        if key in history[0]
+        if history[0].get(key) is not None
     ]
     faiss = metrics.get("faiss_residual_quantizer", {})
-    if "held_out_error" in faiss:
+    if faiss.get("held_out_error") is not None:
         ends = [steps[0], steps[-1]]
         errors.append(Line("FAISS, held-out", ends, [faiss["held_out_error"]] * 2, None))
     used = np.asarray([measured["utilization"] for measured in history])
@@ -157,8 +161,8 @@ def _training(tokenizer: TokenizerArtifact) -> str:
         )
         for label, lines, limits in pictures
     ]
-    lead = "Steps count the warm-up, which trains without quantization. Kept: the step whose model "
-    lead += "lost least on the validation items."
+    lead = "Steps include the warm-up, which trains without quantization. Kept: the step whose "
+    lead += "model has the lowest error on the validation items."
     return section(
         "Training",
         lead,
@@ -170,12 +174,12 @@ def _training(tokenizer: TokenizerArtifact) -> str:
 
 
 def _events(events: Sequence[Mapping[str, Any]], kept: bool) -> str:
-    """Return the list of what safeguards did; nothing where the training kept none."""
+    """Return the table of the safeguards' actions; nothing if the training recorded none."""
     if not events:
         return '<p class="dim">No safeguard stepped in.</p>' if kept else ""
     rows = [
         (event["step"], event.get("level", "–"), event["what"], event.get("detail", ""))
-        for event in events[:MOST_EVENTS]
+        for event in events[:MAX_EVENTS]
     ]
     more = len(events) - len(rows)
     return (
@@ -196,10 +200,10 @@ def _codebooks(codebooks: Values) -> str:
     ]
     return section(
         "Codebooks",
-        f"The codewords that are searched, {codebooks.shape[1]} × {codebooks.shape[2]} a level. "
-        "Where levels code residuals, lengths fall from level to level. A spectrum that breaks off "
-        "shows dimensions that a level does not reach. Effective rank: exp of the entropy of the "
-        "squared singular values.",
+        f"The codewords of each level, {codebooks.shape[1]} × {codebooks.shape[2]}. As levels code "
+        "residuals, lengths should fall from level to level. A spectrum that ends early means that "
+        "a level does not use all dimensions. Effective rank: exp of the entropy of the squared "
+        "singular values.",
         '<div class="columns">',
         figure(
             draw_lines(
@@ -247,3 +251,7 @@ def _configuration(tokenizer: TokenizerArtifact) -> str:
 
 def _said(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _error(measured: float | None) -> str:
+    return "none held out" if measured is None else f"{measured:.3f}"

@@ -1,13 +1,10 @@
 """Quantizers side by side: the same vectors, split, budget and seeds, one record a run."""
 
-import hashlib
-import json
 import math
-import re
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +16,52 @@ from torch import Tensor
 from data_prep.embedding.devices import full_precision
 from data_prep.errors import InputError
 from data_prep.progress import Progress
-from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.study.meaning import neighbours_kept, prefix_meaning
+from tokenizer.study.records import digest_of, file_name, keep, kept, plain
 from tokenizer.training.health import level_health, relative_error, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.split import split_rows
 from tokenizer.vector_checks import check_trainable
 
-__all__ = ["COLUMNS", "compare", "measure_run", "summarise"]
+__all__ = ["COLUMNS", "Column", "compare", "measure_run", "summarise"]
 
-# heading, path into a record, format, whether less is better
-COLUMNS: tuple[tuple[str, str, str, bool], ...] = (
-    ("held-out error", "held_out_error", ".3f", True),
-    ("training error", "train_error", ".3f", True),
-    ("least utilization", "least_utilization", ".1%", False),
-    ("dead codes", "dead_codes", ".0f", True),
-    ("least perplexity", "least_perplexity", ".0f", False),
-    ("codes of their own", "unique_share", ".2%", False),
-    ("largest collision", "largest_collision", ".0f", True),
-    ("neighbours kept", "neighbours_kept", ".3f", False),
-    ("meaning of 1 code", "prefix_meaning_1", ".3f", False),
-    ("shuffled", "prefix_meaning_1_shuffled", ".3f", True),
-    ("training s", "training_seconds", ".0f", True),
-    ("ms a step", "step_milliseconds", ".1f", True),
-    ("encode items/s", "encode_items_per_second", ".3g", False),
-    ("parameters", "parameters", ",.0f", True),
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        key: of the figure in a record.
+        form: how it is written.
+        best: the function that tells the best of several; None where none is marked: rows are
+            chosen by validation items, and what is measured on others is only shown beside.
+    """
+
+    heading: str
+    key: str
+    form: str
+    best: Callable[[Iterable[float]], float] | None
+
+
+COLUMNS = (
+    Column("validation error", "validation_error", ".3f", min),
+    Column("held-out error", "held_out_error", ".3f", None),
+    Column("training error", "train_error", ".3f", None),
+    Column("least utilization", "least_utilization", ".1%", max),
+    Column("dead codes", "dead_codes", ".0f", min),
+    Column("least perplexity", "least_perplexity", ".0f", max),
+    Column("codes of their own", "unique_share", ".2%", max),
+    Column("largest collision", "largest_collision", ".0f", min),
+    Column("neighbours kept", "neighbours_kept", ".3f", max),
+    Column("meaning of 1 code", "prefix_meaning_1", ".3f", max),
+    Column("shuffled", "prefix_meaning_1_shuffled", ".3f", None),
+    Column("training s", "training_seconds", ".0f", min),
+    Column("ms a step", "step_milliseconds", ".1f", min),
+    Column("encode items/s", "encode_items_per_second", ".3g", max),
+    Column("parameters", "parameters", ",.0f", min),
 )
 
 
@@ -71,19 +86,24 @@ def compare(
         device: where it is trained; a record of another device is made anew.
 
     Raises:
-        InputError: vectors that a tokenizer cannot be fitted to, or a loss that is not finite.
+        InputError: vectors that a tokenizer cannot be fitted to, nothing held out, or a loss that
+            is not finite.
     """
     check_trainable(vectors)
     full_precision()
     records = []
-    digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+    digest = digest_of(vectors)
     for name, config in runs:
-        file_name = re.sub(r"\W+", "-", name)
-        path = folder / "runs" / f"{file_name}-seed{config.seed}.json"
-        record = _kept(path, config, data_fingerprint, digest, device)
+        if not len(split_rows(len(vectors), config.held_out, config.seed).held_out):
+            raise InputError(
+                "a comparison needs items that are held out; give 20 items or more, and a share "
+                "held_out above 0"
+            )
+        path = folder / "runs" / f"{file_name(name)}-seed{config.seed}.json"
+        record = kept(path, config, data_fingerprint, digest, device)
         if record is None:
             started = time.perf_counter()
-            record = {"name": name, "config": _plain(config), "vectors": digest}
+            record = {"name": name, "config": plain(config), "vectors": digest}
             try:
                 record |= measure_run(vectors, labels, config, device)
             except FloatingPointError as error:
@@ -91,8 +111,7 @@ def compare(
             seconds = time.perf_counter() - started
             record["record"] = run_record(config.seed, data_fingerprint, seconds)
             record["trained_on"] = trained_on(device)
-            with written_aside(path) as aside:
-                aside.write_text(json.dumps(record, indent=2))
+            keep(path, record)
         records.append(record)
         if progress is not None:
             progress(1)
@@ -125,6 +144,7 @@ def measure_run(
         "unique_share": unique_share(codes),
         "collisions": collisions,
         "largest_collision": max(map(int, collisions), default=1),
+        "held_out_losses": _held_out_losses(result.model, x, decoded, config),
         "rate_distortion": _rate_distortion(result.model, x, config),
         "neighbours_kept": neighbours_kept(x, decoded, seed=config.seed),
         "training_seconds": round(result.seconds, 2),
@@ -142,46 +162,69 @@ def measure_run(
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row a name, the lowest held-out error first: means and deviations over seeds."""
+    """Return a row a name, the lowest validation error first: means and deviations over seeds.
+
+    `held_out_p` tells whether a row differs from the first on held-out items: Student's paired t
+    over the items of all seeds, two-sided, not corrected for the number of rows. It is None for the
+    first, and where their runs are of other seeds.
+    """
     names = list(dict.fromkeys(record["name"] for record in records))
     rows = []
     for name in names:
         runs = [record for record in records if record["name"] == name]
         row: dict[str, Any] = {"name": name, "seeds": len(runs)}
-        for _, key, _, _ in COLUMNS:
-            values = [float(run[key]) for run in runs]
+        for column in COLUMNS:
+            values = [float(run[column.key]) for run in runs]
             spread = statistics.stdev(values) if len(values) > 1 else None
-            row[key] = {"mean": statistics.fmean(values), "std": spread}
+            row[column.key] = {"mean": statistics.fmean(values), "std": spread}
         rows.append(row)
-    return sorted(rows, key=lambda row: row["held_out_error"]["mean"])
+    rows.sort(key=lambda row: row["validation_error"]["mean"])
+    losses = {row["name"]: _losses(records, row["name"]) for row in rows}
+    best = losses[rows[0]["name"]]
+    for row in rows:
+        row["held_out_p"] = None if row is rows[0] else _paired_p(losses[row["name"]], best)
+    return rows
 
 
-def _kept(
-    path: Path, config: FitConfig, data_fingerprint: str, digest: str, device: str
-) -> dict[str, Any] | None:
-    if not path.exists():
+def _losses(records: Sequence[Mapping[str, Any]], name: str) -> dict[int, list[float]]:
+    """Return the held-out items' losses of each seed of a row."""
+    return {
+        record["config"]["seed"]: record["held_out_losses"]
+        for record in records
+        if record["name"] == name
+    }
+
+
+def _paired_p(row: Mapping[int, list[float]], other: Mapping[int, list[float]]) -> float | None:
+    """Return the p of no difference between two rows of the same seeds, so of the same items."""
+    from scipy.stats import ttest_rel
+
+    if row.keys() != other.keys():
         return None
-    record: dict[str, Any] = json.loads(path.read_text())
-    same = (
-        record["config"] == _plain(config)
-        and record.get("vectors") == digest
-        and record.get("trained_on", {"device": "cpu"})["device"] == device
-        and record["record"]["data_fingerprint"] == data_fingerprint
-    )
-    return record if same else None
+    pairs = [(row[seed], other[seed]) for seed in sorted(row)]
+    ours, theirs = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    if (ours == theirs).all():
+        return 1.0
+    return float(ttest_rel(ours, theirs).pvalue)
 
 
-def _plain(config: FitConfig) -> Any:
-    return json.loads(json.dumps(asdict(config)))
-
-
-def _errors(result: TrainedTokenizer) -> dict[str, float]:
+def _errors(result: TrainedTokenizer) -> dict[str, float | None]:
     best = result.best
     return {
         "train_error": best.train_error,
         "validation_error": best.validation_error,
         "held_out_error": best.held_out_error,
     }
+
+
+def _held_out_losses(
+    model: Autoencoder, x: Tensor, decoded: Tensor, config: FitConfig
+) -> list[float]:
+    """Return ‖x − x̂‖² of each held-out item over the mean of ‖x − mean‖², for paired tests."""
+    rows = split_rows(len(x), config.held_out, config.seed).held_out
+    spread = (x[rows] - model.mean).double().square().sum(1).mean()
+    lost = (x[rows] - decoded[rows]).double().square().sum(1) / spread
+    return [round(value, 5) for value in lost.tolist()]
 
 
 def _rate_distortion(model: Autoencoder, x: Tensor, config: FitConfig) -> list[dict[str, float]]:

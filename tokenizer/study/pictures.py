@@ -14,12 +14,12 @@ __all__ = ["draw_curves", "draw_errors", "draw_rate_distortion"]
 
 
 def draw_errors(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw each row's training and held-out error, with deviations over seeds."""
+    """Draw each row's validation and held-out error, with deviations over seeds."""
     figure, axes = plt.subplots(figsize=(8, 1 + 0.4 * len(rows)), layout="constrained")
     names = [row["name"] for row in rows][::-1]
     places = range(len(names))
     for key, label, shift in (
-        ("train_error", "training items", -0.18),
+        ("validation_error", "validation items", -0.18),
         ("held_out_error", "held-out items", 0.18),
     ):
         means = [row[key]["mean"] for row in rows][::-1]
@@ -33,7 +33,7 @@ def draw_errors(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw utilization, dead codes and held-out error over training, one line a quantizer.
+    """Draw utilization, dead codes and validation error over training, one line a quantizer.
 
     Utilization and dead codes are those of the worst level; of several seeds the first is drawn.
     """
@@ -45,13 +45,13 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         drawn.add(record["name"])
         steps = [measured["step"] for measured in record["history"]]
         worst = [min(measured["utilization"]) for measured in record["history"]]
-        errors = [measured["held_out_error"] for measured in record["history"]]
+        errors = [measured["validation_error"] for measured in record["history"]]
         dead = [max(measured["dead_codes"]) for measured in record["history"]]
         for panel, values in zip(panels, (worst, dead, errors), strict=True):
             panel.plot(steps, values, label=record["name"])
     for panel, title in zip(
         panels,
-        ("utilization, worst level", "dead codes, worst level", "held-out error"),
+        ("utilization, worst level", "dead codes, worst level", "validation error"),
         strict=True,
     ):
         panel.set_title(title)

@@ -1,4 +1,4 @@
-"""The state of a training on disk, from which it goes on exactly where it was stopped."""
+"""The state of a training on disk; a training resumes from it with the same result."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,19 +14,19 @@ __all__ = ["load_checkpoint", "module_state", "restore_module", "save_checkpoint
 
 
 def save_checkpoint(path: Path, key: str, state: Mapping[str, Any]) -> None:
-    """Write a state of tensors, numbers, texts and their lists and dicts; whole or not at all.
+    """Write a state of tensors, numbers, texts, lists and dicts; whole or not at all.
 
     Args:
-        key: says which training the state belongs to.
+        key: identifies the training.
     """
     with written_aside(path) as aside:
         torch.save({"key": key, **state}, aside)
 
 
 def load_checkpoint(path: Path, key: str) -> dict[str, Any] | None:
-    """Read the state of the training `key`; None where there is none, or another's.
+    """Read the state of the training `key`; None if there is none, or it has another key.
 
-    Nothing but tensors and plain values is unpickled.
+    Only tensors and plain values are unpickled.
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True)
@@ -36,7 +36,7 @@ def load_checkpoint(path: Path, key: str) -> dict[str, Any] | None:
 
 
 def module_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return copies of all parameters and buffers, those that are not saved with a model too."""
+    """Return copies of all parameters and buffers, including non-persistent buffers."""
     named = [*module.named_parameters(), *module.named_buffers()]
     return {name: tensor.detach().clone() for name, tensor in named}
 

@@ -26,7 +26,7 @@ from tokenizer.training.monitor import CodingQuality
 from tokenizer.training.split import split_rows
 from tokenizer.vector_checks import check_trainable
 
-__all__ = ["fit"]
+__all__ = ["fit", "fit_frozen"]
 
 MOST_BASELINE_BITS = 10
 
@@ -48,23 +48,53 @@ def fit(
     Args:
         folder: where the tokenizer goes; it appears whole or not at all. FOLDER.training beside it
             keeps the state of a training that was stopped, from which the next one goes on.
+            The other arguments are those of `fit_frozen`.
+
+    Raises:
+        InputError: as `fit_frozen`; or a folder that cannot be written.
+    """
+    checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
+    frozen = fit_frozen(
+        vectors, training, text, encoder, data_fingerprint, baseline, progress, policy, device,
+        checkpoint,
+    )  # fmt: skip
+    artifact.write(folder, frozen)
+    shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    return frozen
+
+
+def fit_frozen(
+    vectors: NDArray[np.float32],
+    training: FitConfig,
+    text: TextTemplate,
+    encoder: Encoder | None,
+    data_fingerprint: str,
+    baseline: bool = True,
+    progress: Callable[[int, CodingQuality | None], None] | None = None,
+    policy: Policy = "suffix",
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+) -> artifact.TokenizerArtifact:
+    """Train on vectors (n, D), measure on all of them, and freeze.
+
+    Args:
         encoder: what made the vectors from content text; None for the user's own vectors.
         data_fingerprint: SHA-256 of the catalogue.
         baseline: train FAISS's residual quantizer on the same vectors and report it beside.
         policy: what tells items with the same codes apart.
         device: where it is trained, as `data_prep.embedding.devices.resolve_device` returns it;
             FAISS trains on the CPU everywhere.
+        checkpoint: file that keeps the state of a training that was stopped.
 
     Raises:
         InputError: a configuration that cannot be built; fewer than two items; vectors that
-            cannot be used; a folder that cannot be written; a loss that is no longer finite.
+            cannot be used; a loss that is no longer finite.
     """
     started = time.perf_counter()
     check_training(training)
     split = split_rows(len(vectors), training.held_out, training.seed)
     check_trainable(vectors, split.training.numpy())
     full_precision()
-    checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     try:
         result = train(torch.tensor(vectors, device=device), training, progress, checkpoint)
     except FloatingPointError as error:
@@ -82,9 +112,7 @@ def fit(
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
     metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)
-    saved = artifact.save(folder, config, result.model, metrics)
-    shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return saved
+    return artifact.freeze(config, result.model, metrics)
 
 
 def _measure(
@@ -121,5 +149,6 @@ def _baseline(vectors: NDArray[np.float32], training: FitConfig) -> dict[str, An
         vectors[split.held_out.numpy()],
         training.quantizer.levels,
         bits,
+        seed=training.seed,
     )
     return asdict(found)

@@ -13,9 +13,9 @@ class LevelHealth:
     """The use of one level over a set of items.
 
     Attributes:
-        utilization: share of the K codewords that at least one item has.
-        dead_codes: codewords that none has.
-        perplexity: exp of the entropy of the codes' distribution; K where all are used alike.
+        utilization: share of the K codewords that at least one item uses.
+        dead_codes: number of codewords that no item uses.
+        perplexity: exp of the entropy of the codes' distribution; K if all are used equally.
     """
 
     utilization: float

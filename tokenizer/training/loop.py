@@ -138,7 +138,7 @@ class _Run:
             self._stop(step, f"the loss is {loss.item()}", self.x[chosen])
         if self.optimizer is not None:
             for group in self.optimizer.param_groups:
-                group["lr"] = config.learning_rate * half_cosine((step - 1) / self.total)
+                group["lr"] = group["peak"] * half_cosine((step - 1) / self.total)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self._check_gradients(step, chosen)
@@ -248,17 +248,27 @@ def training_loss(
 
 
 def _optimizer(model: Autoencoder, config: FitConfig) -> torch.optim.Optimizer:
+    """Return AdamW, which decays the network's matrices; the levels have a rate of their own."""
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
+    of_levels: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        network = not name.startswith("quantizer.")
-        (decayed if network and parameter.dim() > 1 else plain).append(parameter)
+        if name.startswith("quantizer."):
+            of_levels.append(parameter)
+        else:
+            (decayed if parameter.dim() > 1 else plain).append(parameter)
+    peak = config.learning_rate
+    groups = (
+        (decayed, config.weight_decay, peak),
+        (plain, 0.0, peak),
+        (of_levels, 0.0, config.codebook_learning_rate or peak),
+    )
     return torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
+            {"params": part, "weight_decay": decay, "peak": rate, "lr": rate}
+            for part, decay, rate in groups
+            if part
         ],
-        lr=config.learning_rate,
         fused=True,
     )
 

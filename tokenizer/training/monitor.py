@@ -20,6 +20,7 @@ __all__ = ["CodingQuality", "Event", "EventLog", "evaluate", "not_finite"]
 LEAST_UTILIZATION = 0.5
 TOLD = {
     "clip": "σ_max(W) was scaled down to its bound in {count} of {steps} steps",
+    "mixing": "U Vᵀ was scaled down to its bound in {count} of {steps} steps",
     "refresh": "the searched codebook had drifted and was made anew early, {count} × in {steps}",
     "reset": "{count} dead codewords were put on latents in {steps} steps",
 }
@@ -33,29 +34,31 @@ class CodingQuality:
 
     Attributes:
         validation_error: on the items that choose the step.
-        held_out_error: on items that nothing was chosen by.
+        held_out_error: on items that nothing was chosen by; None where none was held out.
         utilization, dead_codes, perplexity, unique_share: over all items.
         codeword_norms: least, mean and largest length of a codeword.
         largest_singular_value: σ_max(W) of grit's transform, 1 of others.
+        smallest_singular_value: σ_min(I + U Vᵀ) of grit's linear transform, 1 of others.
         gradient_norms: of the level's parameters, by name, in the last step.
     """
 
     step: int
     train_error: float
     validation_error: float
-    held_out_error: float
+    held_out_error: float | None
     utilization: tuple[float, ...]
     dead_codes: tuple[int, ...]
     perplexity: tuple[float, ...]
     unique_share: float
     codeword_norms: tuple[tuple[float, float, float], ...]
     largest_singular_value: tuple[float, ...]
+    smallest_singular_value: tuple[float, ...]
     gradient_norms: tuple[Mapping[str, float], ...]
 
     @property
     def finite(self) -> bool:
         """Whether errors, gradients and codewords are; JSON has no other numbers."""
-        errors = (self.train_error, self.validation_error, self.held_out_error)
+        errors = (self.train_error, self.validation_error, self.held_out_error or 0.0)
         norms = (norm for level in self.gradient_norms for norm in level.values())
         lengths = chain.from_iterable(self.codeword_norms)
         return all(map(math.isfinite, (*errors, *norms, *lengths)))
@@ -87,7 +90,7 @@ def evaluate(model: Autoencoder, step: int, vectors: Tensor, split: RowSplit) ->
         step=step,
         train_error=error(split.training),
         validation_error=error(split.validation),
-        held_out_error=error(split.held_out),
+        held_out_error=error(split.held_out) if len(split.held_out) else None,
         utilization=tuple(level.utilization for level in health),
         dead_codes=tuple(level.dead_codes for level in health),
         perplexity=tuple(level.perplexity for level in health),
@@ -95,6 +98,10 @@ def evaluate(model: Autoencoder, step: int, vectors: Tensor, split: RowSplit) ->
         codeword_norms=tuple((float(n.min()), float(n.mean()), float(n.max())) for n in lengths),
         largest_singular_value=tuple(
             level.transform.largest_singular_value() if isinstance(level, GritQuantizer) else 1.0
+            for level in stages
+        ),
+        smallest_singular_value=tuple(
+            level.transform.smallest_singular_value() if isinstance(level, GritQuantizer) else 1.0
             for level in stages
         ),
         gradient_norms=tuple(

@@ -1,4 +1,4 @@
-"""Random draws: one seed gives one result, also for a training that was stopped between."""
+"""Random draws: a seed determines the result, also of a training that was stopped and resumed."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -12,9 +12,9 @@ __all__ = ["deterministic", "random_state", "restore_random_state"]
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """Draw from `seed` and sum in one order, and leave torch's global state as it was."""
+    """Seed torch and use deterministic algorithms; restore torch's state afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in one order with it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # makes cuBLAS deterministic
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(True)
@@ -25,7 +25,7 @@ def deterministic(seed: int) -> Iterator[None]:
 
 
 def random_state(generator: torch.Generator, device: torch.device) -> dict[str, Tensor]:
-    """Return where the draws stand: of `generator`, of torch, and of a GPU where one is used."""
+    """Return the random states of `generator`, of torch, and of the GPU if one is used."""
     state = {"generator": generator.get_state(), "cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -35,7 +35,7 @@ def random_state(generator: torch.Generator, device: torch.device) -> dict[str, 
 def restore_random_state(
     state: Mapping[str, Tensor], generator: torch.Generator, device: torch.device
 ) -> None:
-    """Go on with the draws where `random_state` found them."""
+    """Restore the random states that `random_state` returned."""
     generator.set_state(state["generator"])
     torch.set_rng_state(state["cpu"])
     if "cuda" in state:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
 from data_prep.embedding.encoders import Encoder
-from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_vectors
 from data_prep.tables import join_vectors
 from data_prep.text import TextTemplate
@@ -55,15 +54,5 @@ def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:
 
 
 def template_of(fields: Sequence[str], items: pl.DataFrame) -> TextTemplate:
-    """Return the template of the fields.
-
-    Raises:
-        InputError: the catalogue has no column for one of them.
-    """
-    unknown = [name for name in fields if name not in items.columns]
-    if unknown:
-        raise InputError(
-            f"--text-fields names {unknown[0]!r}, which the catalogue does not have; "
-            f"it has {', '.join(items.columns)}"
-        )
-    return TextTemplate(fields=tuple(fields))
+    """Return the template of the fields, as `data_prep.text.TextTemplate.of`."""
+    return TextTemplate.of(fields, items.columns)

@@ -1,9 +1,6 @@
 """`semid embed`: content texts → vectors in a file."""
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from data_prep.text import DEFAULT_FIELDS
 from service.cli.terminal.console import output
@@ -40,11 +37,6 @@ class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
 
     items: Path = argument(CATALOGUE)
     out: Path = option("Parquet file for item_id and vector.")
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = option(
-        "Texts are encoded side by side by so many threads.",
-        None,
-        default_text="the cores that the process may use",
-    )
 
 
 def embed(settings: EmbedSettings) -> None:
@@ -63,7 +55,7 @@ def embed(settings: EmbedSettings) -> None:
     check_writable(settings.out)
     template = template_of(settings.text_fields, frame)
     encoder = load_encoder(settings.encoder, device)
-    vectors = vectors_of_texts(frame, template, encoder, settings.cache, settings.threads)
+    vectors = vectors_of_texts(frame, template, encoder, settings.cache, settings.threads or None)
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(settings.out) as path:
         written.write_parquet(path)

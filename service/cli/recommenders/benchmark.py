@@ -73,7 +73,7 @@ def amazon(settings: AmazonSettings) -> None:
     from recsys.presets import preset_named
     from service.cli.data.catalogue import open_cache
     from tokenizer.config import FitConfig
-    from tokenizer.options import check_training, fitted_to_size, with_options
+    from tokenizer.options import check_training, fitted_to_size, options_for, with_options
 
     out = settings.out
     chosen = preset_named(settings.preset)
@@ -85,7 +85,7 @@ def amazon(settings: AmazonSettings) -> None:
     usual = str(given.pop("levels", FitConfig().quantizer.levels))
     for length in settings.levels or [usual]:
         for name in settings.quantizers:
-            changes = given | {"quantizer": name, "levels": length}
+            changes = options_for(name, given) | {"quantizer": name, "levels": length}
             config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
             configs.append(config)

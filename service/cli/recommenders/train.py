@@ -1,9 +1,9 @@
 """`semid train` and `semid evaluate`: recommenders from a prepared file."""
 
 import json
-import os
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
 from service.cli.terminal.console import bar, output, print_json, working
@@ -61,30 +61,22 @@ def train(settings: TrainSettings) -> None:
 
     Example: semid train data/beauty/training.safetensors --model tiger --out recommenders/beauty
     """
-    from dataclasses import asdict, replace
-
-    import torch
-
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
-    from data_prep.storage.record import run_record
     from recsys.data.dataset import SequenceDataset
-    from recsys.models.shapes import build_model
-    from recsys.presets import preset_named
-    from recsys.recommender import FILES, save_recommender
+    from recsys.fit import configured, fit
+    from recsys.recommender import FILES
     from recsys.training.loop import Measurement
-    from recsys.training.loop import train as train_model
 
     model, out = settings.model, settings.out
-    chosen = preset_named(settings.preset).model(model)
-    training = replace(_changed(chosen.training, settings.options), seed=settings.seed)
+    chosen = configured(model, settings.preset, settings.seed, settings.options)
     device = settings.torch_device()
     dataset = SequenceDataset.load(settings.data)
     recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(f"{out} exists; choose another --out, or pass --overwrite to replace it")
     check_writable(out, FILES)
-    place = out.with_name(f"{out.name}.training")
+    training = chosen.training
     with bar(f"training {model}", 0) as progress:
 
         def report(step: int, total: int, measured: Measurement | None) -> None:
@@ -93,28 +85,14 @@ def train(settings: TrainSettings) -> None:
                 figure = measured.validation[training.candidates][training.monitor]
                 progress.note(f"epoch {measured.epoch}, {training.monitor} {figure:.4f}")
 
-        result = train_model(
-            lambda: build_model(chosen.shape, dataset).to(torch.device(device)),
-            dataset,
-            training,
-            place,
-            report,
-        )
-    if int(os.environ.get("RANK", "0")):
+        kept = out.with_name(f"{out.name}.training")
+        done = fit(model, chosen, dataset, device, kept, report)
+    if done is None:
         return  # torchrun's first process alone tests and writes
-    found = result.model.evaluate(dataset, "test")
-    metrics = {
-        "model": model,
-        "test": _told(found),
-        "validation": result.best.validation,
-        "epochs": result.history[-1].epoch,
-        "best_epoch": result.best.epoch,
-        "training": asdict(training),
-        "data": dataset.fingerprint,
-        "record": run_record(settings.seed, dataset.fingerprint, result.history[-1].seconds),
-    }
-    fingerprint = save_recommender(out, chosen.shape, result.model, dataset, metrics)
-    output.print(f"{out}: recommender {fingerprint[:16]}…")
+    recommender, found = done
+    recommender.write(out)
+    shutil.rmtree(kept, ignore_errors=True)
+    output.print(f"{out}: recommender {recommender.fingerprint[:16]}…")
     _print(found)
 
 
@@ -129,6 +107,7 @@ def evaluate(settings: EvaluateSettings) -> None:
 
     from data_prep.storage.files import written_aside
     from recsys.data.dataset import SequenceDataset
+    from recsys.fit import figures
     from recsys.recommender import Recommender
 
     device = settings.torch_device()
@@ -137,49 +116,30 @@ def evaluate(settings: EvaluateSettings) -> None:
     loaded.check_data(dataset)
     with working("ranking all items for every user"):
         found = loaded.model.to(torch.device(device)).evaluate(dataset, "test")
-    figures = {
+    told = {
         "recommender": loaded.fingerprint,
         "data": dataset.fingerprint,
-        "test": _told(found),
+        "test": figures(found),
     }
     if settings.as_json:
-        print_json(figures)
+        print_json(told)
     else:
         _print(found)
     if settings.out is not None:
         with written_aside(settings.out) as path:
-            path.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def _changed(training: Any, given: dict[str, Any]) -> Any:
-    from dataclasses import asdict
-
-    from pydantic import TypeAdapter, ValidationError
-
-    if "seed" in given:
-        raise InputError("--set seed: give --seed instead")
-    unknown = sorted(set(given).difference(asdict(training)))
-    if unknown:
-        raise InputError(
-            f"--set {unknown[0]}: no such field; there are {', '.join(asdict(training))}"
-        )
-    try:
-        return TypeAdapter(type(training)).validate_python(asdict(training) | given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"--set {first['loc'][0]}: {first['msg']}") from error
-
-
-def _told(found: "RankingQuality") -> dict[str, dict[str, float]]:
-    return {name: found.metrics(name) for name in found.ranks}
+            path.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def _print(found: "RankingQuality") -> None:
+    from data_prep.markdown import markdown_table
     from recsys.evaluation.metrics import CUTOFFS
+    from recsys.fit import figures
 
-    told = _told(found)
-    output.print("| | all items ranked | history left out |\n|---|---|---|")
-    for name in [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]:
-        if name in told["all"]:
-            both = " | ".join(f"{told[candidates][name]:.4f}" for candidates in told)
-            output.print(f"| {name} | {both} |")
+    metrics = figures(found)
+    names = [f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS]
+    lines = [
+        [name, *(f"{metrics[candidates][name]:.4f}" for candidates in metrics)]
+        for name in names
+        if name in metrics["all"]
+    ]
+    output.print(markdown_table(["", "all items ranked", "history left out"], lines))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_prep.embedding.encoders import DEFAULT_ENCODER
+from data_prep.threads import use_threads
 from service.settings import CommandSettings, option
 
 if TYPE_CHECKING:
@@ -71,13 +72,22 @@ class DeviceOption(CommandSettings):
     """Where numbers are computed."""
 
     device: str = option("cpu, cuda, cuda:1, or auto: a GPU where there is one.", "cpu")
+    threads: int = option(
+        "Threads that compute; 0 for as many as this process may use, by its container's quota "
+        "too, or as OMP_NUM_THREADS says.",
+        0,
+        ge=0,
+        le=1024,
+    )
 
     def torch_device(self) -> str:
-        """Return the device by torch's name.
+        """Take the threads, and return the device by torch's name.
 
         Raises:
             InputError: torch does not see it.
         """
+        use_threads(self.threads)
+
         from data_prep.embedding.devices import resolve_device
 
         return resolve_device(self.device)

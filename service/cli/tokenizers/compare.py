@@ -31,6 +31,12 @@ class _ComparisonSettings(
     out: Path = option("Folder for records, table and pictures.")
     seeds: int = option("Runs of each, with seeds from 0.", 3, ge=1)
     steps: int = from_core("steps", "Most training steps of each.")
+    tune: int = option(
+        "Trials that tune each row first, over its learning rates and a parameter of its own, "
+        "chosen on validation items; 1 takes the defaults.",
+        1,
+        ge=1,
+    )
 
 
 class CompareSettings(_ComparisonSettings):
@@ -55,7 +61,9 @@ def compare(settings: CompareSettings) -> None:
     """Train every quantizer on the same vectors with the same budget, and tell them apart.
 
     Each run is kept as --out/runs/NAME-seedS.json when it ends: a run that has its record is not
-    made again, so that a stopped comparison goes on. A search beam is not for variants that do not
+    made again, so that a stopped comparison goes on; so do the trials of --tune. Rows are sorted by
+    the error on validation items, of which the best is bold; the held-out error stands beside. An
+    option of --set reaches the variants that have it. A search beam is not for variants that do not
     choose codes by distance (fsq, lfq, hypervq, lsh); they keep their own way. The table is printed
     and written as summary.json and summary.md, with pictures beside.
 
@@ -108,7 +116,8 @@ def _run(
     from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
     from service.cli.data.catalogue import vectors_of_texts
-    from tokenizer.options import check_training, fitted_to_size, with_options
+    from service.cli.tokenizers.tune import tuned_rows
+    from tokenizer.options import check_training, fitted_to_size, options_for, with_options
     from tokenizer.study.comparison import compare as run_all
     from tokenizer.study.comparison import summarise
     from tokenizer.study.pictures import draw_curves, draw_errors, draw_rate_distortion
@@ -117,18 +126,28 @@ def _run(
     if "seed" in shared:
         raise InputError("--set seed: a comparison runs seeds from 0; say how many with --seeds")
     device = settings.torch_device()
-    runs: list[tuple[str, FitConfig]] = []
+    configs: dict[str, FitConfig] = {}
     for name, changes in rows.items():
-        config = fitted_to_size(with_options(FitConfig(), dict(shared) | dict(changes)))
-        check_training(config)
-        runs += [(name, replace(config, seed=seed)) for seed in range(settings.seeds)]
+        usual = FitConfig().quantizer.name
+        quantizer = str(changes.get("quantizer", shared.get("quantizer", usual)))
+        options = options_for(quantizer, shared) | dict(changes)
+        configs[name] = fitted_to_size(with_options(FitConfig(), options))
+        check_training(configs[name])
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "summary.json")
     encoder = load_encoder(settings.encoder, device)
     vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
+    digest = file_digest(settings.items)
+    if settings.tune > 1:
+        configs = tuned_rows(out, configs, vectors, settings.tune, digest, device)
+    runs = [
+        (name, replace(config, seed=seed))
+        for name, config in configs.items()
+        for seed in range(settings.seeds)
+    ]
     with bar("comparing", len(runs)) as progress:
-        records = run_all(out, vectors, labels, runs, file_digest(settings.items), progress, device)
+        records = run_all(out, vectors, labels, runs, digest, progress, device)
     table_rows = summarise(records)
     table = markdown(table_rows)
     for name, text in (("summary.json", json.dumps(table_rows, indent=2)), ("summary.md", table)):
@@ -142,24 +161,28 @@ def _run(
 
 
 def markdown(rows: "Sequence[dict[str, Any]]") -> str:
-    """Return the table of a comparison; the best figure of each column is bold."""
+    """Return the table of a comparison; the best figure of a column is bold.
+
+    Of the errors, only the validation error has a bold figure: it chooses and sorts the rows. p is
+    the p-value of equal held-out errors.
+    """
+    from data_prep.markdown import markdown_table
     from tokenizer.study.comparison import COLUMNS
 
-    lines = [
-        "| | " + " | ".join(heading for heading, *_ in COLUMNS) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
-    ]
-    best = {}
-    for _, key, _, less in COLUMNS:
-        means = [row[key]["mean"] for row in rows]
-        best[key] = min(means) if less else max(means)
+    headings = [column.heading for column in COLUMNS]
+    headings.insert(2, "p against the first")
+    lines = []
     for row in rows:
         cells = [row["name"]]
-        for _, key, form, _ in COLUMNS:
-            mean, spread = row[key]["mean"], row[key]["std"]
-            cell = f"{mean:{form}}"
-            if spread is not None and key != "parameters":
-                cell += f" ± {spread:{form}}"
-            cells.append(f"**{cell}**" if mean == best[key] else cell)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for column in COLUMNS:
+            mean, spread = row[column.key]["mean"], row[column.key]["std"]
+            cell = f"{mean:{column.form}}"
+            if spread is not None and column.key != "parameters":
+                cell += f" ± {spread:{column.form}}"
+            means = (other[column.key]["mean"] for other in rows)
+            best = column.best is not None and mean == column.best(means)
+            cells.append(f"**{cell}**" if best else cell)
+        p = row["held_out_p"]
+        cells.insert(3, "" if p is None else f"{p:.2g}")
+        lines.append(cells)
+    return markdown_table(["", *headings], lines)

@@ -127,7 +127,7 @@ def fit(settings: FitSettings) -> None:
         def report(_: int, measured: CodingQuality | None) -> None:
             progress(1)
             if measured is not None:
-                progress.note(f"held-out error {measured.held_out_error:.3f}")
+                progress.note(f"validation error {measured.validation_error:.3f}")
 
         saved = fit_tokenizer(
             out,

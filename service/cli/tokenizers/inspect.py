@@ -36,8 +36,7 @@ def inspect(settings: InspectSettings) -> None:
         output.print(f"{settings.tokenizer}: tokenizer {loaded.fingerprint}")
         print_health(loaded)
         return
-    config = loaded.config.model_dump(mode="json")
-    print_json({"fingerprint": loaded.fingerprint, "config": config, "metrics": loaded.metrics})
+    print_json(loaded.described())
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:
@@ -62,7 +61,7 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
     errors.add_row(
         quantizer.name,
         f"{metrics['train_error']:.3f}",
-        f"{metrics['held_out_error']:.3f}",
+        _error(metrics["held_out_error"]),
         f"{metrics['training_seconds']:.0f}",
     )
     faiss = metrics.get("faiss_residual_quantizer")
@@ -70,7 +69,7 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
         errors.add_row(
             f"faiss {faiss['levels']} × {faiss['bits']} bits, beam {faiss['beam']}",
             f"{faiss['train_error']:.3f}",
-            f"{faiss['held_out_error']:.3f}",
+            _error(faiss["held_out_error"]),
             f"{faiss['seconds']:.0f}",
         )
     output.print(errors)
@@ -78,3 +77,7 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
         f"items with codes of their own: {metrics['unique_share']:.2%}; "
         f"policy for the others: {tokenizer.config.policy}"
     )
+
+
+def _error(measured: float | None) -> str:
+    return "none held out" if measured is None else f"{measured:.3f}"

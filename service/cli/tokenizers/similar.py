@@ -11,10 +11,7 @@ from service.settings import argument, option
 
 if TYPE_CHECKING:
     import numpy as np
-    import polars as pl
     from numpy.typing import NDArray
-
-    from tokenizer.pipeline import Pipeline
 
 __all__ = ["SimilarSettings", "similar"]
 
@@ -41,58 +38,28 @@ def similar(settings: SimilarSettings) -> None:
 
     Example: semid similar tokenizers/beauty --ids beauty-ids.parquet --text "rose hand cream"
     """
-    import numpy as np
-
-    from tokenizer.index.semantic_index import SemanticIndex
     from tokenizer.offline.id_table import read_ids
+    from tokenizer.offline.nearest import similar_items
     from tokenizer.pipeline import Pipeline
 
     asked = [settings.item, settings.text, settings.vector]
     if sum(each is not None for each in asked) != 1:
         raise InputError("give one of --item, --text and --vector")
+    vector = None if settings.vector is None else _read_vector(settings.vector)
     pipeline = Pipeline.load(settings.tokenizer)
     ids = read_ids(settings.ids, pipeline)
-    titles = {}
+    found = similar_items(
+        ids, pipeline, item_id=settings.item, text=settings.text, vector=vector, k=settings.k
+    )
     if settings.items is not None:
-        frame = settings.read(settings.items)
-        titles = dict(zip(frame["item_id"], frame["title"], strict=True))
-    latent = _latent(settings, pipeline, ids)
-    index = SemanticIndex(pipeline.codebooks)
-    codes = np.asarray(ids["codes"].to_list(), np.uint16).reshape(-1, pipeline.levels)
-    index.add(np.arange(ids.height), codes)
-    keys, distances = index.search(latent[None, :], settings.k + (settings.item is not None))
-    found = []
-    for key, distance in zip(keys[0].tolist(), distances[0].tolist(), strict=True):
-        if key < 0 or (item_id := ids["item_id"][key]) == settings.item:
-            continue
-        row = {"item_id": item_id, "semantic_id": ids["semantic_id"][key], "distance": distance}
-        found.append(row | ({"title": titles.get(item_id)} if titles else {}))
-    found = found[: settings.k]
+        titles = settings.read(settings.items).select("item_id", "title")
+        found = found.join(titles, on="item_id", how="left", maintain_order="left")
     if settings.as_json:
-        print_json(found)
+        print_json(found.to_dicts())
         return
-    headings = ["item_id", "semantic_id", "distance", *(["title"] if titles else [])]
-    print_table(headings, [[row[name] or "" for name in headings] for row in found])
-
-
-def _latent(
-    settings: SimilarSettings, pipeline: "Pipeline", ids: "pl.DataFrame"
-) -> "NDArray[np.float32]":
-    """Return the latent (d,) of what is asked for."""
-    import numpy as np
-
-    if settings.item is not None:
-        rows = ids.filter(ids["item_id"] == settings.item)
-        if rows.is_empty():
-            raise InputError(f"--item {settings.item}: {settings.ids} has no such item")
-        latents = pipeline.latents_of_codes(np.asarray(rows["codes"].to_list(), np.uint16))
-    elif settings.text is not None:
-        latents = pipeline.latents(pipeline.embed([settings.text]))
-    else:
-        assert settings.vector is not None
-        latents = pipeline.latents(_read_vector(settings.vector)[None, :])
-    latent: NDArray[np.float32] = latents[0]
-    return latent
+    print_table(
+        found.columns, [["" if cell is None else cell for cell in row] for row in found.rows()]
+    )
 
 
 def _read_vector(path: Path) -> "NDArray[np.float32]":

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -20,7 +19,6 @@ __all__ = [
     "MEDIA_TYPE",
     "PROBLEMS",
     "RESPONSES",
-    "Problem",
     "ProblemType",
     "as_problem",
     "install_problems",
@@ -30,19 +28,6 @@ __all__ = [
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
-
-
-class Problem(BaseModel):
-    """An RFC 9457 problem document."""
-
-    type: str = Field(description="address of the kind's description")
-    title: str
-    status: int
-    detail: str = Field(description="what is wrong, and what would be right")
-    instance: str = Field(description="path of the request")
-    errors: list[dict[str, str]] = Field(
-        default=[], description="each wrong field: path from the body's root, and message"
-    )
 
 
 class ProblemType(NamedTuple):

@@ -1,6 +1,6 @@
-"""The bodies of requests and answers."""
+"""The bodies of requests and answers; the client reads them too, so this loads no database."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,8 +25,10 @@ from data_prep.values.item_rules import (
     title_fault,
 )
 from service.http.messages.limits import BoundedText, RequestLimits, bounded_history, bounded_items
-from service.registry import RegisteredItem
 from tokenizer.ids.policy import Policy
+
+if TYPE_CHECKING:
+    from service.registry import RegisteredItem
 
 __all__ = [
     "IdMapPage",
@@ -34,7 +36,9 @@ __all__ = [
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
+    "PrefixEntry",
     "PrefixPage",
+    "Problem",
     "RecommendAnswer",
     "RecommendQuery",
     "RecommendedItem",
@@ -133,7 +137,7 @@ class Item(BaseModel):
     distortion: float = Field(description="share of the mean variance that the codes lose")
 
     @classmethod
-    def fields_of(cls, item: RegisteredItem) -> dict[str, Any]:
+    def fields_of(cls, item: "RegisteredItem") -> dict[str, Any]:
         """Return the fields of an entry of the registry."""
         return {
             "item_id": item.item_id,
@@ -145,7 +149,7 @@ class Item(BaseModel):
         }
 
     @classmethod
-    def of(cls, item: RegisteredItem) -> Self:
+    def of(cls, item: "RegisteredItem") -> Self:
         """Make the answer for an entry of the registry."""
         return cls.model_validate(cls.fields_of(item))
 
@@ -156,7 +160,7 @@ class TokenizedItem(Item):
     status: Literal["created", "known"]
 
     @classmethod
-    def answer(cls, item: RegisteredItem, new: bool) -> dict[str, Any]:
+    def answer(cls, item: "RegisteredItem", new: bool) -> dict[str, Any]:
         """Return the answer for an entry of the registry."""
         return cls.fields_of(item) | {"status": "created" if new else "known"}
 
@@ -275,6 +279,19 @@ class SimilarAnswer(BaseModel):
     """Neighbours, the nearest first."""
 
     items: list[SimilarItem]
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field(description="address of the kind's description")
+    title: str
+    status: int
+    detail: str = Field(description="what is wrong, and what would be right")
+    instance: str = Field(description="path of the request")
+    errors: list[dict[str, str]] = Field(
+        default=[], description="each wrong field: path from the body's root, and message"
+    )
 
 
 class TokenizerDescription(BaseModel):

@@ -13,7 +13,8 @@ from service.engine.problem_error import ProblemError
 from service.http.messages.bodies import MSGPACKS, NDJSONS, media_type
 from service.http.messages.item_path import ITEM
 from service.http.messages.limits import DEFAULT, LIMITS, RequestLimits
-from service.http.messages.problems import MEDIA_TYPE, Problem, problem_response
+from service.http.messages.problems import MEDIA_TYPE, problem_response
+from service.http.messages.schemas import Problem
 from service.http.security import keys
 from service.http.security.body_intake import BodyIntake, too_large
 from service.http.security.keys import KeyRing

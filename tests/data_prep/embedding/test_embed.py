@@ -143,7 +143,7 @@ def test_an_unknown_encoder_is_named() -> None:
             load_encoder(name)
         known = "known here: minilm, hashing, or the name or folder"
         assert re.match(rf"encoder '{name}' cannot be loaded: {reason}; {known}", str(error.value))
-        assert str(error.value).endswith("download the model elsewhere and name its folder")
+        assert str(error.value).endswith("download the model elsewhere and give its folder")
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1025])

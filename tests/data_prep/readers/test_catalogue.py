@@ -105,6 +105,13 @@ def test_values_of_one_meaning_in_several_types_are_all_read(tmp_path: Path) -> 
     assert items["tags"].to_list() == ["1", "2 > 1", None]
 
 
+def test_whole_numbers_beside_others_stay_whole(tmp_path: Path) -> None:
+    rows = [{"item_id": "a", "title": [2.5, 42], "size": 2.5}, {"item_id": 7, "size": 42}]
+    items = read_items(_lines(tmp_path / "i.jsonl", *rows))
+    assert items["title"].to_list() == ["2.5 > 42", None]
+    assert items["size"].to_list() == ["2.5", "42"]
+
+
 def test_lists_written_in_a_cell_are_lists(tmp_path: Path) -> None:
     path = tmp_path / "i.csv"
     path.write_text('item_id,categories\n1,"[\'Food\', \'Tea\']"\n2,"[""Food""]"\n')

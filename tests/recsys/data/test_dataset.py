@@ -11,7 +11,7 @@ from tests.recsys.conftest import dataset_of
 SMALL = dataset_of([[0, 1, 2, 3, 4, 5, 6], [6, 5, 4], [1, 2, 3, 3]], 8)
 
 
-def test_the_last_item_tests_and_the_one_before_validates() -> None:
+def test_the_last_item_is_for_the_test_and_the_one_before_for_validation() -> None:
     assert SMALL.targets("test").tolist() == [6, 4, 3]
     assert SMALL.targets("validation").tolist() == [5, 5, 3]
     assert SMALL.histories("validation").tolist() == [
@@ -22,7 +22,7 @@ def test_the_last_item_tests_and_the_one_before_validates() -> None:
 
 
 def test_windows_are_cut_from_the_newest_backwards() -> None:
-    """The user with one training item gives no window."""
+    """A user with one training item gives no window."""
     assert SMALL.training_windows(2).tolist() == [[2, 3, 4], [0, 1, 2], [1, 2, -1]]
     assert SMALL.training_windows(9).tolist() == [
         [0, 1, 2, 3, 4, -1, -1, -1, -1, -1], [1, 2, -1, -1, -1, -1, -1, -1, -1, -1]
@@ -50,10 +50,10 @@ def test_every_training_event_but_a_user_s_first_is_a_target_once(
     assert sorted(targets[targets >= 0]) == sorted(rows[rows >= 0])
     assert windows.shape[1] == length + 1
     assert windows.dtype == rows.dtype == np.int64
-    assert ((windows[:, :-1] >= 0) >= (targets >= 0)).all()  # padding stands behind
+    assert ((windows[:, :-1] >= 0) >= (targets >= 0)).all()  # padding is at the end
 
 
-def test_a_file_gives_back_all_of_it(dataset: SequenceDataset, tmp_path: Path) -> None:
+def test_a_saved_dataset_loads_unchanged(dataset: SequenceDataset, tmp_path: Path) -> None:
     dataset.save(tmp_path / "data.safetensors")
     back = SequenceDataset.load(tmp_path / "data.safetensors")
     assert back.fingerprint == dataset.fingerprint

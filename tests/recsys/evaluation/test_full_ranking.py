@@ -12,7 +12,7 @@ from tests.recsys.conftest import dataset_of
 
 
 def _sorted_rank(scores: list[float], target: int, left_out: set[int], ties: str) -> float:
-    """Rank by sorting: the places of all items with the target's score, last or mean."""
+    """Rank by sorting: the last or the mean place of all items with the target's score."""
     kept = [item for item in range(len(scores)) if item == target or item not in left_out]
     order = sorted(kept, key=lambda item: -scores[item])
     places = [place for place, item in enumerate(order, start=1) if scores[item] == scores[target]]
@@ -21,7 +21,7 @@ def _sorted_rank(scores: list[float], target: int, left_out: set[int], ties: str
 
 @settings(deadline=None)
 @given(st.data(), st.sampled_from(["behind", "averaged"]))
-def test_ranks_are_those_of_sorting(data: st.DataObject, ties: str) -> None:
+def test_ranks_equal_those_of_sorting(data: st.DataObject, ties: str) -> None:
     n = data.draw(st.integers(1, 12))
     score = st.sampled_from([-float("inf"), -1.0, 0.0, 0.5, 2.0])
     scores = data.draw(st.lists(score, min_size=n, max_size=n))
@@ -42,12 +42,12 @@ def test_a_constant_score_gains_nothing_and_nan_is_refused() -> None:
     assert target_ranks(torch.zeros(1, 50), torch.tensor([7]), none)["all"].item() == 50
     averaged = target_ranks(torch.zeros(1, 50), torch.tensor([7]), none, "averaged")
     assert averaged["all"].item() == 25.5
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(FloatingPointError, match="not a number"):
         target_ranks(torch.full((1, 3), torch.nan), torch.tensor([1]), none)
 
 
 def test_a_user_s_items_are_left_out_but_not_the_target() -> None:
-    """A user of 0, 1, 2, then 0 again; the scorer prefers 2, 1, 0, 3."""
+    """The user has 0, 1, 2, then 0 again; the scorer ranks 2, 1, 0, 3."""
     dataset = dataset_of([[0, 1, 2, 0]], 4)
     preferred = torch.tensor([[2.0, 3.0, 4.0, 1.0]])
     found = evaluate(lambda _: preferred, dataset, "test", coverage=(1, 2))
@@ -58,7 +58,7 @@ def test_a_user_s_items_are_left_out_but_not_the_target() -> None:
     assert found.coverage["without_history"]["coverage@1"] == 0.25  # the target itself, 0
 
 
-def test_evaluation_in_batches_is_evaluation_at_once(dataset: SequenceDataset) -> None:
+def test_the_batch_size_does_not_change_the_result(dataset: SequenceDataset) -> None:
     table = torch.rand(dataset.n_items, dataset.n_items, generator=torch.Generator().manual_seed(0))
     whole, parts = (
         evaluate(lambda h: table[h[:, 0]], dataset, "validation", batch_size=size)
@@ -70,7 +70,7 @@ def test_evaluation_in_batches_is_evaluation_at_once(dataset: SequenceDataset) -
     assert (whole.ranks["without_history"] <= whole.ranks["all"]).all()
 
 
-def test_the_scorer_sees_the_last_items_alone_and_answers_for_all() -> None:
+def test_the_scorer_gets_the_last_items_and_must_score_all_items() -> None:
     dataset = dataset_of([[0, 1, 2, 3, 4], [4, 2, 1]], 5)
     seen: list[Tensor] = []
 
@@ -84,7 +84,7 @@ def test_the_scorer_sees_the_last_items_alone_and_answers_for_all() -> None:
         evaluate(lambda h: torch.zeros(len(h), 4), dataset, "test")
 
 
-def test_popularity_counts_training_events_alone(dataset: SequenceDataset) -> None:
+def test_popularity_counts_training_events_only(dataset: SequenceDataset) -> None:
     expected = np.zeros(dataset.n_items)
     for start, end in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True):
         for item in dataset.events[start : end - 2]:
@@ -93,7 +93,7 @@ def test_popularity_counts_training_events_alone(dataset: SequenceDataset) -> No
     assert scores.tolist() == [expected.tolist()] * 2
 
 
-def test_co_occurrence_is_the_cosine_of_brute_force(dataset: SequenceDataset) -> None:
+def test_co_occurrence_equals_the_cosine_by_brute_force(dataset: SequenceDataset) -> None:
     owned = np.zeros((dataset.n_users, dataset.n_items))
     for user, row in enumerate(dataset.histories("validation")):
         owned[user, row[row >= 0]] = 1
@@ -107,7 +107,7 @@ def test_co_occurrence_is_the_cosine_of_brute_force(dataset: SequenceDataset) ->
     assert found.numpy() == pytest.approx(np.array(expected), abs=1e-11)
 
 
-def test_what_goes_with_what_beats_what_is_popular(dataset: SequenceDataset) -> None:
+def test_co_occurrence_beats_popularity(dataset: SequenceDataset) -> None:
     together, popular = (
         evaluate(baseline(dataset).scores, dataset, "test").metrics("without_history")
         for baseline in (CoOccurrence, Popularity)

@@ -10,7 +10,7 @@ from recsys.evaluation.metrics import CUTOFFS, means, per_user
 
 
 def _oracle(scores: NDArray[np.float64], targets: NDArray[np.int64]) -> list[dict[str, float]]:
-    """Per user, what ir-measures says of the run that ranks items by score."""
+    """Return each user's metrics by ir-measures, for the run that ranks items by score."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import ir_measures
@@ -29,7 +29,7 @@ def _oracle(scores: NDArray[np.float64], targets: NDArray[np.int64]) -> list[dic
     return found
 
 
-def test_metrics_are_those_of_ir_measures() -> None:
+def test_metrics_equal_those_of_ir_measures() -> None:
     draw = np.random.default_rng(3)
     scores = np.stack([draw.permutation(np.arange(400.0)) for _ in range(60)])
     targets = draw.integers(400, size=60)
@@ -55,6 +55,6 @@ def test_an_averaged_rank_between_two_places_counts_as_the_later() -> None:
 
 
 @pytest.mark.parametrize("ranks", [[], [0], [1, np.nan]])
-def test_what_is_no_rank_is_refused(ranks: list[float]) -> None:
+def test_impossible_ranks_are_refused(ranks: list[float]) -> None:
     with pytest.raises(ValueError, match="rank"):
         per_user(np.array(ranks))

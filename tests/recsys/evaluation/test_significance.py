@@ -9,7 +9,7 @@ from scipy import stats
 from recsys.evaluation.significance import holm, paired_bootstrap, paired_t, paired_tests
 
 
-def test_the_t_test_is_scipys() -> None:
+def test_the_t_test_equals_scipys() -> None:
     draw = np.random.default_rng(0)
     for n in (2, 3, 30, 5000):
         a, b = draw.normal(0.1, size=n), draw.normal(size=n)
@@ -25,8 +25,8 @@ def test_differences_without_spread() -> None:
     assert paired_bootstrap([2, 3, 4], [1, 2, 3], 999) == (1 / 1000, 1, 1)
 
 
-def test_the_bootstrap_is_that_of_all_resamples() -> None:
-    """Four users have 4⁴ resamples, all of which can be counted."""
+def test_the_bootstrap_agrees_with_all_resamples() -> None:
+    """Four users have 4⁴ resamples, few enough to count all."""
     a, b = np.array([0.9, 0.2, 0.2, 0.7]), np.array([0.1, 0.2, 0.2, 0.6])
     difference = a - b
     every = np.array([np.mean(chosen) for chosen in product(difference, repeat=4)])
@@ -38,7 +38,7 @@ def test_the_bootstrap_is_that_of_all_resamples() -> None:
 
 
 def test_the_bootstrap_agrees_with_the_t_test_on_many_users() -> None:
-    """Within five deviations of what so many resamples tell of a share and of a quantile."""
+    """Within five standard errors of the resampled share and quantiles."""
     draw = np.random.default_rng(1)
     a, b = draw.normal([[0.1], [0.0]], size=(2, 500))
     resamples = 20_000
@@ -50,7 +50,7 @@ def test_the_bootstrap_agrees_with_the_t_test_on_many_users() -> None:
     assert (low, high) == pytest.approx((interval.low, interval.high), abs=slack)
 
 
-def test_one_seed_gives_one_answer() -> None:
+def test_equal_seeds_give_equal_results() -> None:
     a, b = np.random.default_rng(2).normal(size=(2, 50))
     assert paired_bootstrap(a, b, 500, seed=4) == paired_bootstrap(a, b, 500, seed=4)
     assert paired_bootstrap(a, b, 500, seed=4) != paired_bootstrap(a, b, 500, seed=5)
@@ -66,7 +66,7 @@ def test_holm_by_hand() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.5))
 def test_holm_rejects_as_the_procedure_does(p: list[float], level: float) -> None:
-    """Step down: reject the smallest while p ≤ level / (tests left)."""
+    """Step down: reject the smallest p while p ≤ level / (remaining tests)."""
     rejected = set()
     for step, index in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
         if p[index] * (len(p) - step) > level:

@@ -1,4 +1,4 @@
-"""The beam search against scoring every item."""
+"""The beam search is compared with scoring every item."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from tests.recsys.models.autoregressive import RandomModel
 
 
 def _catalogue(vocabulary: Vocabulary, items: int, seed: int) -> Tokens:
-    """Draw items so crowded that many share their codes or most of them."""
+    """Draw items of which many share all or most of their codes."""
     rng = np.random.default_rng(seed)
     sizes = [vocabulary.width(n) for n in range(vocabulary.length)]
     chosen = rng.choice(int(np.prod(sizes)), items, replace=False)
@@ -45,7 +45,7 @@ def test_a_wide_beam_equals_scoring_every_item(vocabulary: Vocabulary) -> None:
 def test_excluded_items_are_not_found_and_all_others_are(
     seed: int, items: int, top: int, left_out: int
 ) -> None:
-    """Down to a catalogue of one item, and to a user with none left."""
+    """Catalogues may have one item, and a user may have no item left."""
     vocabulary = Vocabulary(2, 5, 3, user_buckets=1)
     tokens = _catalogue(vocabulary, items, seed)
     trie = Trie(vocabulary, tokens[: (items + 1) // 2]).with_items(tokens[(items + 1) // 2 :])
@@ -106,13 +106,13 @@ def test_a_users_items_do_not_depend_on_the_batch() -> None:
         assert torch.equal(alone.items, whole.items[one])
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_unusable_arguments_are_refused() -> None:
     vocabulary = Vocabulary(2, 5, 3)
     trie, histories = Trie(vocabulary, _catalogue(vocabulary, 20, 0)), torch.randn(2, 16)
     model = RandomModel(vocabulary, 0)
     wrong: list[tuple[Any, dict[str, Any], str]] = [
-        (model, {"top": 11, "beams": 10}, "top 11 of 10 beams"),
-        (model, {"top": 0}, "top 0"),
+        (model, {"top": 11, "beams": 10}, "top is 11 with 10 beams"),
+        (model, {"top": 0}, "top is 0"),
         (model, {"excluded": torch.zeros(3, 1, dtype=torch.long)}, "of 3 users for a batch of 2"),
         (model, {"excluded": torch.full((2, 1), 20)}, "item number 20 is beyond 0…19"),
         (RandomModel(Vocabulary(2, 5, 4), 0), {}, "scores 2016 tokens; .* has 2015"),

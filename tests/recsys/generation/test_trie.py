@@ -1,4 +1,4 @@
-"""The flat trie against a set of prefixes, for IDs, additions and exclusions at random."""
+"""The trie equals a plain set of prefixes, for random IDs, additions and exclusions."""
 
 from itertools import pairwise
 
@@ -25,7 +25,7 @@ def _tokens(rows: list[Row]) -> Tokens:
 
 
 def _grown(rows: list[Row], cuts: list[int]) -> Trie:
-    """Build from the first rows and add the others in parts."""
+    """Build a trie of the first rows, and add the others in parts."""
     bounds = [*sorted({1 + cut % len(rows) for cut in cuts}), len(rows)]
     trie = Trie(VOCABULARY, _tokens(rows[: bounds[0]]))
     for start, end in pairwise(bounds):
@@ -46,7 +46,7 @@ def _follow(trie: Trie, prefix: Row, users: int = 1) -> torch.Tensor:
 def test_the_mask_is_that_of_a_set_of_ids(
     rows: list[Row], cuts: list[int], data: st.DataObject
 ) -> None:
-    """Every prefix, valid or not, of every user, with items left out and items added late."""
+    """Checked at every prefix, valid or not, with items left out and items added late."""
     trie = _grown(rows, cuts)
     assert len(trie) == len(rows)
     number = st.integers(-1, len(rows) - 1)

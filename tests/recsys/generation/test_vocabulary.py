@@ -1,4 +1,4 @@
-"""Tokens of IDs and users: there and back, and what is refused."""
+"""IDs and users ↔ tokens, and the errors."""
 
 import subprocess
 import sys
@@ -83,7 +83,7 @@ def test_users_have_the_same_token_in_every_process() -> None:
         ([[0.5, 1]], None, "codes of type float64"),
         ([[1, 2], [1, 8]], None, "row 1: code 8 of level 2 is beyond 0…7"),
         ([[-1, 2]], None, "row 0: code -1 of level 1"),
-        ([[1, 2], [1, 2]], [0, 3], "row 1: suffix 3, and this vocabulary has the suffixes 0…2"),
+        ([[1, 2], [1, 2]], [0, 3], "row 1: suffix 3, but this vocabulary has the suffixes 0…2"),
     ],
 )
 def test_ids_without_tokens_are_refused(codes: Any, suffixes: Any, said: str) -> None:
@@ -97,7 +97,7 @@ def test_a_suffix_is_refused_where_none_is_kept() -> None:
         Vocabulary(1, 8).encode(np.zeros((2, 1), dtype=np.uint16), np.asarray([0, 1]))
 
 
-def test_tokens_out_of_their_place_are_refused() -> None:
+def test_tokens_outside_their_positions_range_are_refused() -> None:
     vocabulary = Vocabulary(2, 8, suffixes=3, user_buckets=0)
     with pytest.raises(InputError, match="row 1: token 9 at position 1 is beyond 10…17"):
         vocabulary.decode(np.asarray([[2, 10, 18], [2, 9, 18]]))
@@ -107,7 +107,7 @@ def test_tokens_out_of_their_place_are_refused() -> None:
         vocabulary.decode(np.asarray([[2, 10]]))
 
 
-def test_a_vocabulary_that_cannot_be_is_refused() -> None:
+def test_an_impossible_vocabulary_is_refused() -> None:
     for sizes, said in (
         ({"levels": 0, "codebook_size": 8}, "levels is 0; it must be at least 1"),
         ({"levels": 1, "codebook_size": 8, "suffixes": -1}, "suffixes is -1"),

@@ -1,4 +1,4 @@
-"""A small random model that writes IDs, and the log-probabilities of all items one by one."""
+"""A small random model that generates IDs, and the log-probabilities of all items one by one."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Hidden:
 
 
 class RandomModel:
-    """A recurrent cell with random weights; float64, so that an order is an order."""
+    """A recurrent cell with random weights; float64, so that rounding changes no order."""
 
     def __init__(self, vocabulary: Vocabulary, seed: int) -> None:
         with torch.random.fork_rng():

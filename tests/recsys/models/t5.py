@@ -1,4 +1,4 @@
-"""Hugging Face's T5 of a TIGER's shape, and a TIGER with its weights."""
+"""Hugging Face's T5 with the shape of a TIGER, and a TIGER with the T5's weights."""
 
 import torch
 from torch import Tensor

@@ -38,7 +38,7 @@ def _batch(dataset: SequenceDataset) -> Tensor:
 def test_the_loss_is_cross_entropy_over_the_items_seen_in_training(
     dataset: SequenceDataset, parts: tuple[str, ...], outputs: str, repeats: bool
 ) -> None:
-    """Each prefix of each window, scored on its own, and the mean over all of them."""
+    """The reference scores each prefix of each window on its own and takes the mean."""
     tower = replace(TOWER, repeats=repeats)
     model = _model(dataset, replace(TINY, parts=parts, outputs=outputs, tower=tower))
     unseen = torch.from_numpy(dataset.popularity == 0)
@@ -61,7 +61,9 @@ def test_scores_are_the_products_of_the_towers(dataset: SequenceDataset, outputs
 
 
 @pytest.mark.parametrize("outputs", OUTPUTS)
-def test_what_a_history_has_is_scored_apart(dataset: SequenceDataset, outputs: str) -> None:
+def test_the_items_of_the_history_get_the_repeat_score(
+    dataset: SequenceDataset, outputs: str
+) -> None:
     tower = replace(TOWER, repeats=True)
     model, histories = (
         _model(dataset, replace(TINY, outputs=outputs, tower=tower)),
@@ -77,7 +79,7 @@ def test_what_a_history_has_is_scored_apart(dataset: SequenceDataset, outputs: s
 def test_an_item_that_came_later_is_scored_by_its_codes(
     dataset: SequenceDataset, outputs: str
 ) -> None:
-    """As an item of the catalogue with these codes that no one has bought."""
+    """It scores as an item of the catalogue with these codes and no events."""
     assert dataset.codes is not None
     model = _model(dataset, replace(TINY, outputs=outputs))
     unseen = (dataset.popularity == 0).nonzero()[0]
@@ -86,15 +88,15 @@ def test_an_item_that_came_later_is_scored_by_its_codes(
     torch.testing.assert_close(model.item_vectors(), torch.cat([before, before[unseen]]))
     beyond = np.full((1, 3), dataset.codebook_size, dtype=np.uint16)
     assert not model.accepts(beyond, np.zeros(1, dtype=np.uint32)).any()
-    with pytest.raises(InputError, match="has these"):
+    with pytest.raises(InputError, match="a code is beyond its codebook"):
         model.extend(beyond, np.zeros(1, dtype=np.uint32))
     content = _model(dataset, replace(TINY, parts=("content", "codes"), outputs=outputs))
     assert not content.accepts(dataset.codes, np.zeros(dataset.n_items, dtype=np.uint32)).any()
-    with pytest.raises(InputError, match="a model that reads codes"):
+    with pytest.raises(InputError, match="does not read codes alone"):
         content.extend(dataset.codes, np.zeros(dataset.n_items, dtype=np.uint32))
 
 
-def test_a_query_stands_before_the_history(dataset: SequenceDataset) -> None:
+def test_a_query_comes_before_the_history(dataset: SequenceDataset) -> None:
     model, histories = _model(dataset, replace(TINY, query_width=5)), _batch(dataset)
     queries = torch.randn(32, 5)
     again = _model(dataset, replace(TINY, query_width=5, tower=replace(TOWER, repeats=True)))
@@ -119,8 +121,8 @@ def test_a_query_stands_before_the_history(dataset: SequenceDataset) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_neighbouring_codes_do_is_learnt_by_codes_alone(loss: str) -> None:
-    """After an item comes one of the next first code: items never seen in training are found."""
+def test_unseen_items_are_ranked_by_what_their_codes_learnt(loss: str) -> None:
+    """Items are followed by items of the next first code; unseen items are found by their codes."""
     draw = torch.Generator().manual_seed(0)
     codes = [[item // 8, item % 8] for item in range(64)]
     rows = []
@@ -128,7 +130,7 @@ def test_what_neighbouring_codes_do_is_learnt_by_codes_alone(loss: str) -> None:
         first, row = user % 8, []
         for place in range(7):
             low = 8 * ((first + place) % 8)
-            kept = 7 if place < 5 else 8  # the last of each eight comes only in tests
+            kept = 7 if place < 5 else 8  # the last of each eight is only a test item
             row.append(low + int(torch.randint(kept, (), generator=draw)))
         rows.append(row)
     data = dataset_of(rows, 64, codes)
@@ -146,7 +148,7 @@ def test_what_neighbouring_codes_do_is_learnt_by_codes_alone(loss: str) -> None:
         assert (found.ranks["all"][group] <= 8).mean() > 0.8
 
 
-def test_what_cannot_be_is_refused(dataset: SequenceDataset) -> None:
+def test_unusable_configurations_are_refused(dataset: SequenceDataset) -> None:
     for wrong, message in [
         (
             replace(TINY, loss="in_batch", tower=replace(TOWER, repeats=True)),

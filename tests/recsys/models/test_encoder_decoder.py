@@ -1,4 +1,4 @@
-"""Hugging Face's T5 is the oracle; stepwise decoding equals the whole forward pass."""
+"""TIGER's network equals Hugging Face's T5, and stepwise decoding equals the whole pass."""
 
 import pytest
 import torch
@@ -52,7 +52,7 @@ def test_steps_with_cached_keys_equal_the_whole_pass() -> None:
 
 
 def test_beams_follow_their_parents() -> None:
-    """Three beams of two users, reordered at every step, against each path run by itself."""
+    """Three beams of two users are reordered at every step; the reference runs each path alone."""
     model = _model()
     history, _ = _batch(users=2, length=20)
     generator = torch.Generator().manual_seed(3)
@@ -75,7 +75,7 @@ def test_beams_follow_their_parents() -> None:
 
 
 def test_the_search_finds_the_items_that_scoring_all_of_them_finds() -> None:
-    """A wide beam over TIGER against its own probabilities of every item, history left out too."""
+    """A wide beam equals scoring every item, also with the history left out."""
     torch.manual_seed(4)
     vocabulary = Vocabulary(levels=2, codebook_size=12, suffixes=3, user_buckets=4)
     model = Tiger(CONFIG, vocabulary.size).eval()
@@ -123,3 +123,13 @@ def test_half_precision_loses_little() -> None:
 def test_shapes(length: int) -> None:
     history, target = (torch.ones(3, size, dtype=torch.long) for size in (length, 4))
     assert Tiger(CONFIG, VOCABULARY)(history, target).shape == (3, 4, 60)
+
+
+def test_weights_start_as_those_of_t5() -> None:
+    """Every weight's deviation at the start is that of transformers' own initialisation."""
+    oracle = t5_of(CONFIG, VOCABULARY)
+    theirs = dict(tiger_of(oracle, CONFIG).named_parameters())
+    torch.manual_seed(1)
+    for name, ours in Tiger(CONFIG, VOCABULARY).named_parameters():
+        if ours.numel() >= 64 and not name.startswith("embedding"):
+            assert ours.std().item() == pytest.approx(theirs[name].std().item(), rel=0.4), name

@@ -29,7 +29,7 @@ def test_item_vectors_are_the_sum_of_their_parts(dataset: SequenceDataset) -> No
 
 
 def test_an_item_never_seen_in_training_has_its_codes_alone() -> None:
-    """Items 3 and 4 share their codes; item 4 comes only where it is tested."""
+    """Items 3 and 4 share their codes; item 4 is only a test item."""
     data = dataset_of([[0, 1, 2, 3, 1, 4]], 5, codes=[[0, 1], [1, 1], [2, 0], [1, 0], [1, 0]])
     table = ItemVectors(data, ("codes", "dense"), 8)()
     codes_only = ItemVectors(data, ("codes",), 8)
@@ -41,8 +41,8 @@ def test_an_item_never_seen_in_training_has_its_codes_alone() -> None:
     assert ItemVectors(data, ("dense",), 8)()[4].abs().sum() > 0
 
 
-def test_an_item_that_came_later_is_what_its_codes_say(dataset: SequenceDataset) -> None:
-    """As an item of the catalogue with these codes that no one has bought."""
+def test_a_new_item_has_the_vector_of_its_codes(dataset: SequenceDataset) -> None:
+    """Its vector is that of an item of the catalogue with these codes and no events."""
     assert dataset.codes is not None
     unseen = (dataset.popularity == 0).nonzero()[0]
     codes = torch.from_numpy(dataset.codes[unseen].astype("int64"))
@@ -54,7 +54,7 @@ def test_an_item_that_came_later_is_what_its_codes_say(dataset: SequenceDataset)
         assert not vectors.needs_content
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_unusable_parts_are_refused() -> None:
     bare = dataset_of([[0, 1, 2, 3]], 4)
     for parts, message in [
         (("codes",), "no codes"),
@@ -68,8 +68,8 @@ def test_what_cannot_be_is_refused() -> None:
         ItemVectors(dataset_of([[0, 1, 2, 3]], 4, [[0], [1], [2], [3]]), ("prefixes",), 8)
 
 
-def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
-    """An item begins as the image of the sum of its codewords."""
+def test_first_vectors_are_maps_of_codewords(dataset: SequenceDataset) -> None:
+    """An item's first vector is the linear map of the sum of its codewords."""
     assert dataset.codes is not None
     books = np.random.default_rng(0).normal(size=(3, 16, 5)).astype(np.float32)
     vectors = ItemVectors(replace(dataset, codebooks=books), ("codes",), 8)
@@ -83,8 +83,8 @@ def test_codes_begin_as_what_they_stand_for(dataset: SequenceDataset) -> None:
     torch.testing.assert_close(vectors(), expected)
 
 
-def test_a_prefix_that_no_item_of_training_has_is_left_to_the_codes() -> None:
-    """Item 4 comes only in a test; it shares two codes with item 3 and three with none."""
+def test_a_prefix_not_seen_in_training_adds_nothing() -> None:
+    """Item 4 is only a test item; it shares two codes with item 3, and three with no item."""
     codes = [[0, 1, 0], [1, 1, 0], [2, 0, 1], [1, 0, 1], [1, 0, 0]]
     data = dataset_of([[0, 1, 2, 3, 1, 4]], 5, codes)
     vectors = ItemVectors(data, ("prefixes",), 8)

@@ -17,8 +17,8 @@ TOWER = TowerConfig(width=16, layers=1, heads=2, feedforward=32, dropout=0.1, re
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_whether_people_come_back_to_an_item_is_learnt(again: bool) -> None:
-    """Of 60 items without an order users take others each time, or the same three in turn."""
+def test_whether_users_return_to_items_is_learnt(again: bool) -> None:
+    """Users take new items out of 60 each time, or the same three in turn."""
     draw = np.random.default_rng(0)
     rows = [draw.permutation(60)[: 3 if again else 12].tolist() for _ in range(300)]
     data = dataset_of([(row * 4)[:12] for row in rows], 60)
@@ -42,7 +42,7 @@ def _trained(data: SequenceDataset, config: TowerConfig) -> Sasrec:
 def test_an_item_counts_once_and_padding_not_at_all() -> None:
     score = RepeatScore(16)
     torch.nn.init.constant_(score.weight, 0.25)
-    added = score(torch.tensor([[3, 3, 1], [-1, -1, -1], [0, -1, -1]])).added(torch.zeros(3, 5))
+    added = score(torch.tensor([[3, 3, 1], [-1, -1, -1], [0, -1, -1]])).added_to(torch.zeros(3, 5))
     assert added.tolist() == [[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]]
 
 

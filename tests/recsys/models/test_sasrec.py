@@ -19,7 +19,7 @@ def model(dataset: SequenceDataset) -> Sasrec:
 
 
 def _states(model: Sasrec, items: Tensor) -> Tensor:
-    """Return the state (n, d) after each of the items, none of which is padding."""
+    """Return the state (n, d) after each of n items without padding."""
     states: Tensor = model.tower(
         model.items[items.flatten()], torch.ones_like(items, dtype=torch.bool)
     )
@@ -27,7 +27,7 @@ def _states(model: Sasrec, items: Tensor) -> Tensor:
 
 
 def test_later_items_do_not_change_earlier_states(dataset: SequenceDataset, model: Sasrec) -> None:
-    """Neither when they are exchanged nor when they are cut off."""
+    """Later items are replaced, or cut off."""
     items = torch.randint(dataset.n_items, (5, 8))
     states = _states(model, items).view(5, 8, -1)
     for cut in range(1, 8):
@@ -54,7 +54,7 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(
 def test_the_loss_is_cross_entropy_at_every_position(
     dataset: SequenceDataset, repeats: bool
 ) -> None:
-    """Each prefix of each window, scored on its own, and the mean over all of them."""
+    """The reference scores each prefix of each window on its own and takes the mean."""
     torch.manual_seed(0)
     model = Sasrec(replace(TINY, repeats=repeats), dataset).eval()
     if model.repeats is not None:

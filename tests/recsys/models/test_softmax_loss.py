@@ -12,7 +12,7 @@ from tests.tokenizer.quantizers.autograd import gradient
 
 
 @pytest.mark.parametrize("rows", [1, 511, 1300])
-def test_the_blocked_softmax_is_torchs(rows: int) -> None:
+def test_the_blocked_softmax_equals_torchs(rows: int) -> None:
     torch.manual_seed(1)
     hidden, items = torch.randn(rows, 12).double() * 9, torch.randn(70, 12).double()
     targets = torch.randint(70, (rows,))
@@ -29,7 +29,7 @@ def test_the_blocked_softmax_is_torchs(rows: int) -> None:
     torch.testing.assert_close(results(full_softmax_loss), results(plain))
 
 
-def test_in_bf16_what_is_added_for_repeats_is_near() -> None:
+def test_in_bf16_the_repeat_score_is_close() -> None:
     torch.manual_seed(1)
     hidden, items = torch.randn(300, 12), torch.randn(70, 12)
     targets, before = torch.randint(70, (300,)), torch.randint(-1, 70, (300, 5))
@@ -48,11 +48,11 @@ def test_in_bf16_what_is_added_for_repeats_is_near() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 300])
-def test_what_is_added_for_repeats_is_learnt_too(rows: int) -> None:
-    """For every item that was there before, once, also where it is the target."""
+def test_the_repeat_score_gets_a_gradient(rows: int) -> None:
+    """It is added once for each item of the history, also if the item is the target."""
     torch.manual_seed(1)
     hidden, items = torch.randn(rows, 12).double(), torch.randn(70, 12).double()
-    before = torch.randint(-1, 12, (rows, 9))  # some more than once
+    before = torch.randint(-1, 12, (rows, 9))  # some occur twice
     targets = torch.randint(20, (rows,))
     was_there = torch.zeros(rows, 70, dtype=torch.bool)
     for row, items_before in enumerate(before):
@@ -73,14 +73,14 @@ def test_what_is_added_for_repeats_is_learnt_too(rows: int) -> None:
     assert found[0][3] != 0
 
 
-def test_the_blocked_softmax_bears_large_logits() -> None:
+def test_the_blocked_softmax_is_stable_with_large_logits() -> None:
     loss = full_softmax_loss(
         torch.tensor([[1e4]]), torch.tensor([[1.0], [-1.0]]), torch.tensor([1])
     )
     assert loss.item() == pytest.approx(2e4)
 
 
-def test_in_bf16_loss_and_gradients_are_near() -> None:
+def test_in_bf16_loss_and_gradients_are_close() -> None:
     torch.manual_seed(1)
     hidden, items = torch.randn(300, 12), torch.randn(70, 12)
     targets = torch.randint(70, (300,))
@@ -98,7 +98,7 @@ def test_in_bf16_loss_and_gradients_are_near() -> None:
 
 
 def test_the_sampled_softmax_ranks_among_the_targets_of_the_batch() -> None:
-    """Each once, and those met more often held back by as much."""
+    """Each target is a candidate once; frequent targets are corrected by log-frequency."""
     torch.manual_seed(1)
     hidden, items = torch.randn(6, 4), torch.randn(9, 4)
     targets = torch.tensor([7, 2, 2, 5, 7, 0])

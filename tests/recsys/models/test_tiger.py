@@ -27,8 +27,8 @@ def _model(
     return TigerRecommender(config, in_order() if data is None else data)
 
 
-def test_the_loss_is_the_mean_over_every_prefix_by_itself() -> None:
-    """However rows are grouped; more than one group."""
+def test_the_loss_is_the_mean_over_all_prefixes() -> None:
+    """The rows form more than one group."""
     data = in_order()
     for buckets in (0, 7):
         model = _model(replace(TINY, user_buckets=buckets))
@@ -47,7 +47,7 @@ def test_the_loss_is_the_mean_over_every_prefix_by_itself() -> None:
 
 
 @torch.no_grad()
-def test_ranks_are_those_of_scoring_every_item() -> None:
+def test_ranks_equal_those_of_scoring_every_item() -> None:
     data, model = in_order(), _model().eval()
     users = np.array([149, 3, 88])
     found = model.evaluate(data, "test", users)
@@ -70,7 +70,7 @@ def test_ranks_are_those_of_scoring_every_item() -> None:
     assert found.ranks["without_history"].sum() < found.ranks["all"].sum()
 
 
-def test_beyond_the_beam_is_not_found_and_deeper_metrics_are_left_out() -> None:
+def test_items_beyond_the_beams_are_not_found_and_deeper_metrics_left_out() -> None:
     data = in_order()
     exact, narrow = (
         _model(replace(TINY, beams=beams)).eval().evaluate(data, "test") for beams in (ITEMS, 10)
@@ -86,8 +86,8 @@ def test_beyond_the_beam_is_not_found_and_deeper_metrics_are_left_out() -> None:
     assert (narrow.ranks["all"][~missed] <= 10).all()
 
 
-def test_it_learns_what_follows_what() -> None:
-    """With user tokens; far above popularity, among both candidate sets."""
+def test_it_learns_a_fixed_order_of_items() -> None:
+    """With user tokens it is far better than popularity, in both candidate sets."""
     data, model = in_order(), replace(TINY, user_buckets=7)
     popular = evaluate(Popularity(data).scores, data, "validation")
     config = TrainingConfig(
@@ -106,7 +106,7 @@ def test_a_users_list_does_not_depend_on_the_batch() -> None:
         alone = model.evaluate(data, "test", np.array([user]))
         for name in CANDIDATES:
             assert alone.ranks[name] == whole.ranks[name][user]
-    kept = _model(replace(TINY, user_buckets=7), data.without_users()).eval()  # as it is loaded
+    kept = _model(replace(TINY, user_buckets=7), data.without_users()).eval()  # as after loading
     kept.load_state_dict(model.state_dict())
     again = kept.evaluate(data, "test")
     for name in CANDIDATES:
@@ -123,14 +123,14 @@ def test_users_differ_by_their_tokens() -> None:
     torch.testing.assert_close(unknown.log_probabilities[0], unknown.log_probabilities[1])
 
 
-def test_suffix_tokens_are_there_where_they_can_be_needed() -> None:
+def test_suffix_tokens_exist_only_if_they_can_be_needed() -> None:
     bare = dataset_of([[0, 1, 2, 3]], 4, codes=[[0, 1], [1, 1], [2, 0], [1, 0]])
     assert TigerRecommender(TINY, bare).vocabulary.length == 2
     assert TigerRecommender(replace(TINY, headroom=3), bare).vocabulary.suffixes == 4
     assert _model().vocabulary.suffixes == 2
 
 
-def test_what_cannot_be_is_refused() -> None:
+def test_unusable_input_is_refused() -> None:
     data = in_order(8)
     with pytest.raises(InputError, match="no codes"):
         TigerRecommender(TINY, replace(data, codes=None))
@@ -140,7 +140,9 @@ def test_what_cannot_be_is_refused() -> None:
         TigerRecommender(TINY, replace(data, suffixes=None))
     for monitor in ("ndcg@20", "mrr"):
         config = TrainingConfig(epochs=1, monitor=monitor)
-        with pytest.raises(InputError, match=f"no metric '{monitor}' .* recall@5, recall@10, ndcg"):
+        with pytest.raises(
+            InputError, match=f"no metric '{monitor}'; .* recall@5, recall@10, ndcg"
+        ):
             train(lambda: TigerRecommender(TINY, data), data, config)
     model = _model()
     for histories in (torch.tensor([[1, 2], [-1, -1]]), torch.ones(1, 5, dtype=torch.long)):

@@ -1,4 +1,4 @@
-"""What each process of a test of several does: train, and say what came out."""
+"""The program of each process in a test of several: trains and writes its outcome."""
 
 import json
 import os
@@ -22,13 +22,13 @@ __all__ = ["CONFIG", "outcome", "trained"]
 CONFIG = TrainingConfig(
     epochs=4, batch_size=30, learning_rate=5e-3, warmup_steps=5, checkpoint_every=1, patience=2
 )
-USERS = 53  # whose examples and validation no two processes share evenly
+USERS = 53  # two processes cannot share their examples and validation evenly
 
 
 def trained(
     model: str, dropout: float, folder: Path | None, killed_at: int = 0
 ) -> TrainedModel[NextItemModel]:
-    """Train a small model; end the process after a step, as a machine that goes down does."""
+    """Train a small model; end the process at a step, as a crash of the machine would."""
     data = in_order(USERS)
 
     def build() -> NextItemModel:
@@ -51,7 +51,7 @@ def trained(
 
 
 def outcome(result: TrainedModel[NextItemModel]) -> dict[str, Any]:
-    """Return the curve and a digest of the weights, for JSON."""
+    """Return the curve and the weights as JSON values."""
     curve = [{**asdict(measured), "seconds": 0} for measured in result.history]
     weights = torch.cat([p.detach().flatten() for p in result.model.parameters()])
     return {"curve": curve, "weights": weights.tolist()}
@@ -62,6 +62,6 @@ if __name__ == "__main__":
     rank = os.environ["RANK"]
     found = {}
     for name in models.split(","):
-        own = Path(where) / f"{name}{rank}"  # a folder that rank 0 alone may fill
+        own = Path(where) / f"{name}{rank}"  # rank 0 alone may write to its folder
         found[name] = outcome(trained(name, float(rate), own, int(killed)))
     (Path(where) / f"outcome{rank}.json").write_text(json.dumps(found))

@@ -1,4 +1,4 @@
-"""Trainings in two processes on this machine, which talk over gloo."""
+"""Trainings in two processes on this machine, connected by gloo."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PROCESSES = 2
 
 
 def _run(folder: Path, models: str, dropout: float, killed_at: int = 0) -> list[dict[str, Any]]:
-    """Return what each process came to; nothing where they are killed."""
+    """Return the outcome of each process; nothing if they are killed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,8 +48,8 @@ def _run(folder: Path, models: str, dropout: float, killed_at: int = 0) -> list[
     return [json.loads((folder / f"outcome{rank}.json").read_text()) for rank in range(PROCESSES)]
 
 
-def test_two_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
-    """The same batches, each in two parts; the first process alone writes."""
+def test_two_processes_get_the_result_of_one(tmp_path: Path) -> None:
+    """Each batch is split in two parts; the first process alone writes files."""
     first, second = _run(tmp_path, "sasrec,tiger", dropout=0.0)
     assert first == second
     for model, found in first.items():
@@ -66,8 +66,8 @@ def test_two_processes_come_to_what_one_comes_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_where_they_were_stopped(tmp_path: Path) -> None:
-    """With dropout, which each process draws for itself, in the midst of an epoch."""
+def test_two_processes_resume_where_they_were_stopped(tmp_path: Path) -> None:
+    """Stopped in the middle of an epoch, with dropout, which each process draws for itself."""
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     whole = _run(tmp_path / "whole", "tiger", dropout=0.2)

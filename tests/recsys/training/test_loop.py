@@ -27,7 +27,7 @@ SHORT = TrainingConfig(epochs=4, batch_size=64, warmup_steps=3, schedule="cosine
 
 
 class Stop(Exception):  # noqa: N818
-    """What a user's Ctrl-C is here."""
+    """Stands for a user's Ctrl-C."""
 
 
 def _train(dataset: SequenceDataset, config: TrainingConfig = SHORT) -> TrainedModel[Sasrec]:
@@ -38,7 +38,7 @@ def _curve(result: TrainedModel[Sasrec]) -> list[Measurement]:
     return [replace(measured, seconds=0) for measured in result.history]
 
 
-def test_one_seed_gives_one_model_and_another_seed_another(dataset: SequenceDataset) -> None:
+def test_equal_seeds_give_equal_models_and_other_seeds_others(dataset: SequenceDataset) -> None:
     first, second, other = (_train(dataset, replace(SHORT, seed=seed)) for seed in (0, 0, 1))
     assert _curve(first) == _curve(second)
     for name, tensor in first.model.state_dict().items():
@@ -46,10 +46,8 @@ def test_one_seed_gives_one_model_and_another_seed_another(dataset: SequenceData
     assert _curve(first) != _curve(other)
 
 
-def test_a_stopped_training_goes_on_to_the_same_result(
-    dataset: SequenceDataset, tmp_path: Path
-) -> None:
-    """Stopped in the third epoch, it goes on after the second."""
+def test_a_resumed_training_has_the_same_result(dataset: SequenceDataset, tmp_path: Path) -> None:
+    """It is stopped in the third epoch and resumes after the second."""
     whole = _train(dataset)
     per_epoch = whole.history[0].step
 
@@ -80,7 +78,7 @@ def test_a_stopped_training_goes_on_to_the_same_result(
 
 @pytest.mark.parametrize("model", ["sasrec", "tiger"])
 def test_a_training_can_be_stopped_at_any_step(model: str, tmp_path: Path) -> None:
-    """With dropout; within an epoch, at its end, and after a measurement."""
+    """Within an epoch, at its end, and after a measurement; with dropout."""
     data = in_order()
     shape = TigerRecommenderConfig(
         width=16, heads=2, head_width=8, hidden=16, layers=1, dropout=0.2, beams=5,
@@ -123,7 +121,7 @@ def test_a_training_can_be_stopped_at_any_step(model: str, tmp_path: Path) -> No
             assert torch.equal(tensor, whole.model.state_dict()[name]), name
 
 
-def test_another_trainings_checkpoint_is_not_taken_up(
+def test_the_checkpoint_of_another_training_is_ignored(
     dataset: SequenceDataset, tmp_path: Path
 ) -> None:
     one = replace(SHORT, epochs=1)
@@ -146,7 +144,7 @@ def test_another_trainings_checkpoint_is_not_taken_up(
 
 
 def test_a_fixed_order_of_items_is_learnt() -> None:
-    """After item i comes 7 i + 3 modulo 50, whatever was before."""
+    """Item i is always followed by (7 i + 3) mod 50."""
     rows = []
     for user in range(400):
         row = [user % 50]
@@ -161,7 +159,7 @@ def test_a_fixed_order_of_items_is_learnt() -> None:
     assert np.mean(found.ranks["all"] == 1) > 0.9
 
 
-def test_the_best_epoch_is_kept_and_not_the_last(dataset: SequenceDataset) -> None:
+def test_the_best_epoch_is_kept_instead_of_the_last(dataset: SequenceDataset) -> None:
     config = replace(SHORT, epochs=40, learning_rate=0.01, patience=3)
     result = _train(dataset, config)
     assert len(result.history) - result.history.index(result.best) - 1 == 3
@@ -198,8 +196,8 @@ def test_measurements_are_made_when_they_are_due(dataset: SequenceDataset) -> No
     )
 
 
-def test_some_users_can_stand_for_all_in_validation(dataset: SequenceDataset) -> None:
-    """The same ones in every training; a measurement is that of these users."""
+def test_validation_can_use_some_of_the_users(dataset: SequenceDataset) -> None:
+    """All trainings use the same users, and the measurement is theirs."""
     heard = []
     for seed in (0, 1):
         result = _train(dataset, replace(SHORT, validation_users=30, seed=seed, epochs=1))
@@ -212,7 +210,7 @@ def test_some_users_can_stand_for_all_in_validation(dataset: SequenceDataset) ->
     assert len(set(heard[0])) == 30
 
 
-def test_torchs_global_state_is_left_alone(dataset: SequenceDataset) -> None:
+def test_torchs_global_random_state_is_unchanged(dataset: SequenceDataset) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -220,10 +218,10 @@ def test_torchs_global_state_is_left_alone(dataset: SequenceDataset) -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_what_cannot_be_trained_is_refused(dataset: SequenceDataset) -> None:
+def test_unusable_options_are_refused(dataset: SequenceDataset) -> None:
     with pytest.raises(InputError, match="choose from constant, cosine, inverse_root"):
         _train(dataset, replace(SHORT, schedule="linear"))
-    with pytest.raises(InputError, match=r"no metric 'ndcg@7' .* recall@5"):
+    with pytest.raises(InputError, match=r"no metric 'ndcg@7'; .* recall@5"):
         _train(dataset, replace(SHORT, monitor="ndcg@7"))
     wrong: list[tuple[str, Any]] = [
         ("epochs", 0), ("patience", 0), ("batch_size", -5), ("evaluate_every", 0),
@@ -231,12 +229,12 @@ def test_what_cannot_be_trained_is_refused(dataset: SequenceDataset) -> None:
         ("weight_decay", math.inf), ("checkpoint_every", -1),
     ]  # fmt: skip
     for name, number in wrong:
-        with pytest.raises(InputError, match=rf"{name} is {number:g}; it is"):
+        with pytest.raises(InputError, match=rf"{name} is {number:g}; give"):
             _train(dataset, replace(SHORT, **{name: number}))
 
 
 class Broken(Sasrec):
-    """Its loss is no number from the third step on."""
+    """Its loss is NaN from the third step on."""
 
     steps = 0
 
@@ -245,13 +243,20 @@ class Broken(Sasrec):
         return super().loss(examples) * (math.nan if self.steps > 2 else 1)
 
 
-def test_a_loss_that_is_no_number_stops(dataset: SequenceDataset) -> None:
+def test_a_loss_of_nan_stops_the_training(dataset: SequenceDataset) -> None:
     with pytest.raises(FloatingPointError, match="nan at step 3; nothing was measured before"):
         train(lambda: Broken(TINY, dataset), dataset, SHORT)
 
 
+def test_scores_that_are_no_numbers_stop(dataset: SequenceDataset) -> None:
+    """The one step of an epoch has a finite loss, and leaves weights that are of no use."""
+    config = replace(SHORT, learning_rate=1e10, warmup_steps=0, batch_size=10**6)
+    with pytest.raises(FloatingPointError, match=r"step 1; nothing.* lower the learning rate"):
+        _train(dataset, config)
+
+
 def test_models_need_torch_alone() -> None:
-    """A machine with an accelerator may have neither faiss nor polars nor pydantic."""
+    """A machine with an accelerator may lack faiss, polars and pydantic."""
     program = (
         "import sys\n"
         "for name in ('faiss', 'polars', 'pydantic', 'sklearn', 'accelerate'):\n"

@@ -135,7 +135,7 @@ def test_prepared_files_are_trained_on_with_torch_alone(
     refusal = train("sasrec")
     assert refusal.returncode == 1
     assert refusal.stderr.endswith(
-        "train it on Toys_and_Games.safetensors, whose record belongs beside the others\n"
+        "train it on Toys_and_Games.safetensors instead of Toys_and_Games-grit-3x16.safetensors\n"
     )
     record = tmp_path / "out" / "records" / "Toys_and_Games-dual-encoder-grit-3x16-seed0.json"
     written = record.stat().st_mtime_ns
@@ -164,4 +164,4 @@ def test_what_cannot_be_is_refused(raw: Path, semid: Command) -> None:
 
 def test_published_rows_are_named_once() -> None:
     assert set(COMPARABLE.values()) <= set(PUBLISHED)
-    assert PUBLISHED["GRIT-VQ paper: GRIT-VQ"]["Beauty"] == (0.068, 0.040)
+    assert PUBLISHED["GRIT-VQ paper: GRIT-VQ"].figures["Beauty"] == (0.068, 0.040)

@@ -124,8 +124,8 @@ def test_wrong_catalogues(semid: Command) -> None:
     for content, said in (
         ("", "empty"),
         ("item_id,title\n", "no items"),
-        ("item_id,title\na,x\na,y\n", "'a' stands in more than one row (rows 1, 2)"),
-        ("item_id,title\na,x\n,y\n", "1 empty value (row 2)"),
+        ("item_id,title\na,x\na,y\n", "'a' stands in more than one row (lines 2, 3)"),
+        ("item_id,title\na,x\n,y\n", "1 empty value (line 3)"),
         ("item_id,title\na,x\nb,\nc,\n", "2 items: b, c"),
         ("item_id,title\na,x\n", "too few"),
     ):
@@ -328,3 +328,21 @@ def test_a_read_only_folder_is_named_and_left_alone(catalogue: Path, tokenizer: 
     assert outcome.returncode == 2
     assert "Permission denied" in outcome.stderr
     assert list(sealed.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["fit", "embed", "tokenize", "compare", "ablate", "train", "evaluate", "demo"]
+)
+def test_commands_that_compute_take_their_number_of_threads(semid: Command, command: str) -> None:
+    assert "--threads" in semid(command, "--help").output
+    assert semid(command, "--threads", "-1").code == 2
+
+
+def test_threads_are_those_that_were_asked_for(
+    semid: Command, catalogue: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("service.cli.terminal.options.use_threads", asked.append)
+    done = semid("embed", catalogue, "--encoder", "hashing", "--out", "v.parquet", "--threads", 3)
+    assert done.code == 0, done.errors
+    assert asked == [3]

@@ -8,7 +8,8 @@ import pytest
 from data_prep.errors import InputError
 from tests.service.cli.command import Command, refused
 from tokenizer.config import FitConfig
-from tokenizer.options import check_training, fitted_to_size, with_options
+from tokenizer.options import check_training, fitted_to_size, options_for, with_options
+from tokenizer.quantizer_config import GritConfig, VqConfig
 from tokenizer.quantizers import QUANTIZERS
 from tokenizer.study.ablations import STUDIES
 
@@ -18,7 +19,7 @@ TINY = ("--encoder", "hashing", "--steps", 4, "--seeds", 1)
 def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> None:
     compare = (
         "compare", catalogue, "--out", "c", "--encoder", "hashing", "--codebook-size", 16,
-        "--levels", 2, "--steps", 20, "--seeds", 2,
+        "--levels", 2, "--steps", 20, "--set", "warmup_steps=5", "--seeds", 2,
     )  # fmt: skip
     assert semid(*compare, "--quantizers", "grit,ste").code == 0
     before = {path: path.stat().st_mtime_ns for path in Path("c/runs").iterdir()}
@@ -27,8 +28,11 @@ def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> 
     assert {path: path.stat().st_mtime_ns for path in before} == before
     rows = json.loads(Path("c/summary.json").read_text())
     assert {row["name"] for row in rows} == {"grit", "ste", "kmeans"}
-    errors = [row["held_out_error"]["mean"] for row in rows]
+    errors = [row["validation_error"]["mean"] for row in rows]
     assert errors == sorted(errors)
+    cells = Path("c/summary.md").read_text().splitlines()[2].split(" | ")
+    assert cells[1].startswith("**")
+    assert not cells[2].startswith("**")  # nothing is chosen by held-out items
     assert all(row["seeds"] == 2 and row["held_out_error"]["std"] >= 0 for row in rows)
     assert Path("c/summary.md").read_text() in told.output
     for name in ("errors.png", "curves.png", "rate-distortion.png"):
@@ -43,6 +47,16 @@ def test_compare_keeps_each_run_and_goes_on(semid: Command, catalogue: Path) -> 
     assert points[1]["held_out_error"] == pytest.approx(run["held_out_error"])
     assert run["prefix_meaning"][0]["score"] > run["prefix_meaning"][0]["shuffled"]
     refused(semid(*compare, "--quantizers", "grid"), "unknown quantizer 'grid'", "'grit'")
+
+
+def test_shared_options_reach_the_variants_that_have_them() -> None:
+    shared = {"radius": "huber", "commitment": "0.5", "steps": "7"}
+    assert options_for("ste", shared) == {"commitment": "0.5", "steps": "7"}
+    assert options_for("grit", shared) == shared
+    config = with_options(FitConfig(), {"quantizer": "ste", **options_for("ste", shared)})
+    assert config.quantizer == VqConfig("ste", commitment=0.5)
+    back = with_options(config, {"quantizer": "grit"})
+    assert back.quantizer == GritConfig(commitment=0.5)
 
 
 def test_all_quantizers_run_on_the_vectors_themselves_with_a_beam(
@@ -62,6 +76,28 @@ def test_all_quantizers_run_on_the_vectors_themselves_with_a_beam(
     }
     assert beams["grit"]["search_beam"] == 3
     assert beams["fsq"]["search_beam"] == 1
+
+
+def test_rows_are_tuned_before_they_are_compared(semid: Command, catalogue: Path) -> None:
+    small = ("--encoder", "hashing", "--steps", 9, "--set", "codebook_size=8", "--set",
+             "levels=2", "--set", "warmup_steps=2", "--set", "hidden=16")  # fmt: skip
+    told = semid("tune", catalogue, "--quantizer", "diveq", "--trials", 4, "--out", "t", *small)
+    assert told.code == 0, told.errors
+    found = json.loads(Path("t/tuning.json").read_text())["diveq"]
+    assert [trial["steps"] for trial in found["trials"]] == [1, 1, 1, 1, 3, 3]
+    assert set(found["options"]) <= {"learning_rate", "codebook_learning_rate", "noise_variance"}
+    compare = ("compare", catalogue, "--out", "t", "--quantizers", "diveq,ste", "--seeds", 1)
+    told = semid(*compare, *small, "--codebook-size", 8, "--levels", 2, "--tune", 4)
+    assert told.code == 0, told.errors
+    run = json.loads(Path("t/runs/diveq-seed0.json").read_text())
+    for name, value in found["options"].items():
+        owner = run["config"]["quantizer"] if name == "noise_variance" else run["config"]
+        assert owner[name] == value
+    assert run["config"]["steps"] == 9
+    assert len(run["held_out_losses"]) > 0
+    assert sum(run["held_out_losses"]) / len(run["held_out_losses"]) == pytest.approx(
+        run["held_out_error"], rel=1e-3
+    )
 
 
 def test_an_ablation_changes_one_thing_a_row(semid: Command, catalogue: Path) -> None:
@@ -95,6 +131,12 @@ def test_wrong_fields_are_named(semid: Command, catalogue: Path) -> None:
     refused(semid(*compare, "--set", "seed=3"), "--seeds")
     refused(semid(*compare, "--set", "learning_rate=1e25"), "ste, seed 0, stopped")
     refused(semid(*fit, "--set", "radios=huber"), "unknown option 'radios'", "'radius'")
+    refused(
+        semid(*fit, "--quantizer", "ste", "--set", "radius=huber"),
+        "ste has no option 'radius'; it has codebook_size, codebook_weight, commitment",
+    )
+    refused(semid(*fit, "--quantizer", "ste", "--set", "commitmet=1"), "known are batch_size")
+    refused(semid(*compare, "--set", "radios=huber"), "unknown option 'radios'", "'radius'")
     refused(semid(*fit, "--set", "radius=hubert"), "unknown radius 'hubert'", "'huber'")
     refused(semid(*fit, "--set", "levels=four"), "levels=four is not a whole number")
     refused(semid(*fit, "--set", "row_norm=maybe"), "row_norm=maybe is not true or false")
@@ -111,5 +153,6 @@ def test_wrong_fields_are_named(semid: Command, catalogue: Path) -> None:
 def test_values_out_of_bounds_are_named(option: str) -> None:
     """What --set says is held to the bounds that options of their own have."""
     name, _, value = option.partition("=")
+    variant = "diveq" if name == "noise_variance" else "grit"
     with pytest.raises(InputError, match=f"{name} .* is outside"):
-        check_training(with_options(FitConfig(), {name: value}))
+        check_training(with_options(FitConfig(), {"quantizer": variant, name: value}))

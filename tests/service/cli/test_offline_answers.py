@@ -66,7 +66,7 @@ def test_what_similar_refuses(semid: Command, tokenizer_folder: Path, ids: Path)
     similar = ("similar", tokenizer_folder, "--ids", ids)
     refused(semid(*similar), "one of --item, --text and --vector")
     refused(semid(*similar, "--item", "a", "--text", "b"), "one of --item")
-    refused(semid(*similar, "--item", "none"), "--item none", "ids.parquet has no such item")
+    refused(semid(*similar, "--item", "none"), "has no item 'none'")
     refused(semid(*similar, "--vector", "none.json"), "none.json does not exist")
     for content, said in (("[1, 2]", "length 2"), ("{", "no JSON list"), ("3", "no list")):
         Path("v.json").write_text(content)

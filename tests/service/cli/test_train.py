@@ -42,6 +42,7 @@ def test_a_recommender_is_trained_kept_and_tested(model: str, tables: Path, semi
     trained = semid("train", "training.safetensors", "--model", model, "--preset", "smoke",
                     "--set", "epochs=1", "--out", "r")  # fmt: skip
     assert trained.code == 0, trained.errors
+    assert not (tables / "r.training").exists()
     tested = semid("evaluate", "r", "training.safetensors", "--out", "figures.json")
     assert tested.code == 0, tested.errors
     figures = json.loads((tables / "figures.json").read_text())
@@ -53,6 +54,16 @@ def test_a_recommender_is_trained_kept_and_tested(model: str, tables: Path, semi
     assert f"| recall@10 | {figures['test']['all']['recall@10']:.4f} |" in tested.output
     again = semid("train", "training.safetensors", "--out", "r")
     refused(again, "r exists")
+
+
+def test_a_learning_rate_that_is_too_high_is_named(tables: Path, semid: Command) -> None:
+    _prepare(semid)
+    failed = semid("train", "training.safetensors", "--model", "sasrec", "--preset", "smoke",
+                   "--set", "learning_rate=1e10", "--set", "epochs=1", "--out", "r")  # fmt: skip
+    assert failed.code == 1
+    assert failed.errors.splitlines()[-1].endswith("lower the learning rate")
+    assert "Traceback" not in failed.errors
+    assert not (tables / "r").exists()
 
 
 def test_what_cannot_be_is_refused(tables: Path, semid: Command) -> None:
@@ -72,10 +83,10 @@ def test_what_cannot_be_is_refused(tables: Path, semid: Command) -> None:
     for wrong, said in [
         (("train", "training.safetensors", "--out", "r", "--model", "oracle"), "oracle"),
         (("train", "training.safetensors", "--out", "r", "--preset", "huge"), "huge"),
-        (("train", "training.safetensors", "--out", "r", "--set", "pace=3"), "--set pace"),
-        (("train", "training.safetensors", "--out", "r", "--set", "epochs=x"), "--set epochs"),
+        (("train", "training.safetensors", "--out", "r", "--set", "pace=3"), "option pace"),
+        (("train", "training.safetensors", "--out", "r", "--set", "epochs=x"), "option epochs"),
         (("train", "training.safetensors", "--out", "r", "--set", "epochs=0"), "epochs is 0"),
-        (("train", "training.safetensors", "--out", "r", "--set", "seed=5"), "--seed"),
+        (("train", "training.safetensors", "--out", "r", "--set", "seed=5"), "option seed"),
         (("train", "training.safetensors", "--out", "r", "--device", "cpu:"), "--device cpu:"),
         (("train", "training.safetensors", "--out", "r", "--device", "cuda:9"), "--device cuda:9"),
         (("train", "items.parquet", "--out", "r"), "items.parquet"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import doctest
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,12 +12,10 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from service import client as client_module
-from service.client import AsyncSemid, Semid
-from service.client.clients import ItemProblem, SemidError
+from service.client import AsyncSemid, ItemProblem, Semid, SemidError, clients, conversation
 from service.engine.problem_error import ProblemError
 from service.http.messages.limits import RequestLimits
 from service.http.messages.problems import problem_response
@@ -40,6 +37,8 @@ class Counted:
         self.sizes: list[tuple[str, int]] = []
         self.refusals: list[ProblemError] = []
         self.cuts = 0  # bulks that end in the middle of an answer
+        self.stalls = 0  # requests that get no answer in time
+        self.lost = 0  # removals that are done, and whose answer breaks off
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -51,10 +50,26 @@ class Counted:
                 return
             if self.cuts and scope["path"] == BULK:
                 self.cuts -= 1
-                await send({"type": "http.response.start", "status": 200, "headers": []})
-                await send({"type": "http.response.body", "body": b'{"li', "more_body": True})
+                await _break_off(send)
+                return
+            if self.stalls:
+                self.stalls -= 1
+                await asyncio.sleep(1)
+            if self.lost and scope["method"] == "DELETE":
+                self.lost -= 1
+                await self.app(scope, receive, _nowhere)
+                await _break_off(send)
                 return
         await self.app(scope, receive, send)
+
+
+async def _break_off(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b'{"li', "more_body": True})
+
+
+async def _nowhere(_: Message) -> None:
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +92,10 @@ def semid(address: str) -> Iterator[Semid]:
 def test_the_examples_are_true(application: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with capture_logs(), listening_at(application(Access())) as address:
         monkeypatch.setenv("SEMID_URL", address)
-        tried = doctest.testmod(client_module)
-    assert tried.attempted >= 9
-    assert tried.failed == 0
+        shown = {"Semid": Semid, "asyncio": asyncio}
+        tried = [doctest.testmod(part, extraglobs=shown) for part in (clients, conversation)]
+    assert min(part.attempted for part in tried) >= 4
+    assert not any(part.failed for part in tried)
 
 
 def test_big_batches_are_split_by_the_services_own_limits(
@@ -118,7 +134,7 @@ def test_vectors_go_in_binary_and_mean_the_same(
 def test_what_is_registered_is_read(
     semid: Semid, items: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "PAGE", 7)
+    monkeypatch.setattr(conversation, "PAGE", 7)
     [first] = semid.tokenize(items.head(1).to_dicts())
     assert semid.item(first.item_id) == Item(**first.model_dump(exclude={"status"}))
     semid.tokenize([{"item_id": "a/b?c#d é", "title": "Copper kettle"}])
@@ -269,7 +285,7 @@ def test_an_event_loop_has_the_same_methods(address: str, items: pl.DataFrame) -
 def test_a_bulk_gives_every_item_an_answer_in_order(
     semid: Semid, address: str, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.client.calls.PART_ITEMS", 100)
+    monkeypatch.setattr("service.client.bulk.PART_ITEMS", 100)
     rows: list[dict[str, Any]] = [
         {"item_id": f"bulk-{row}", "title": f"Kettle {row % 7}"} for row in range(250)
     ]
@@ -303,33 +319,62 @@ def test_a_bulk_gives_every_item_an_answer_in_order(
     assert statuses == [None if row == 120 else "known" for row in range(250)]
 
 
-def test_lines_that_a_stopping_service_left_are_asked_again() -> None:
-    from service.client.calls import bulk_parts
+def test_a_request_that_times_out_is_sent_again(address: str, counted: Counted) -> None:
+    with Semid(address, timeout=0.4) as semid:
+        semid.tokenizer()
+        counted.stalls = 2
+        [item] = semid.tokenize([{"item_id": "stalled", "title": "Copper kettle"}])
+        assert item.item_id == "stalled"
+        assert counted.stalls == 0
+    with Semid(address, timeout=0.4, retries=1) as hasty:
+        counted.stalls = 3
+        with pytest.raises(httpx.ReadTimeout):
+            hasty.tokenizer()
+        assert counted.stalls == 1
+    counted.stalls = 0
 
-    [part] = bulk_parts({"item_id": name} for name in "abc")
-    assert part.body() == b'{"item_id":"a"}\n{"item_id":"b"}\n{"item_id":"c"}\n'
 
-    def answer(line: int, item_id: str) -> str:
-        item = {"item_id": item_id, "title": None, "semantic_id": "1", "codes": [1], "suffix": 0}
-        return json.dumps(item | {"line": line, "distortion": 0.1, "status": "created"})
+def test_a_removal_whose_answer_was_lost_is_done(address: str, counted: Counted) -> None:
+    def register(item_id: str) -> None:
+        with Semid(address) as semid:
+            semid.tokenize([{"item_id": item_id, "title": "Copper kettle"}])
 
-    def problem(line: int, status: int) -> str:
-        told = {
-            "type": "about:blank",
-            "title": "t",
-            "status": status,
-            "detail": "d",
-            "instance": "/",
-        }
-        return json.dumps({"line": line, "problem": told})
+    async def remove() -> bool:
+        async with AsyncSemid(address) as semid:
+            return await semid.remove("lost-2")
 
-    part.take(answer(1, "a"))
-    part.take(problem(2, 503))
-    assert part.body() == b'{"item_id":"b"}\n{"item_id":"c"}\n'
-    with pytest.raises(SemidError, match="items from 2 on have no answer"):
-        part.answers()
-    part.take(problem(1, 422))
-    part.take(answer(2, "c"))
-    part.take(problem(3, 503))
-    assert part.body() == b""
-    assert [getattr(found, "item_id", None) for found in part.answers()] == ["a", None, "c"]
+    register("lost-1")
+    register("lost-2")
+    counted.lost = 2
+    with Semid(address) as semid:
+        assert semid.remove("lost-1")
+        assert semid.item("lost-1") is None
+    assert asyncio.run(remove())
+    assert counted.lost == 0
+
+
+def test_titles_may_hold_any_character(address: str) -> None:
+    """The service writes them as they are, so that a line of its answer may hold U+2028."""
+    titles = ["hand\u2028cream", "next\x85line", "plain"]
+    rows = [{"item_id": f"odd-{row}", "title": title} for row, title in enumerate(titles)]
+
+    async def all_of(semid: AsyncSemid) -> list[TokenizedItem | ItemProblem]:
+        async with semid:
+            return [answer async for answer in semid.bulk(rows)]
+
+    with Semid(address) as semid:
+        for answers in (list(semid.bulk(rows)), asyncio.run(all_of(AsyncSemid(address)))):
+            assert [getattr(answer, "title", None) for answer in answers] == titles
+
+
+def test_a_request_may_mean_a_tokenizer(address: str) -> None:
+    with Semid(address) as semid:
+        own = semid.tokenizer().fingerprint
+    with Semid(address, tokenizer=own[:9]) as semid:
+        assert semid.tokenizer().fingerprint == own
+        assert semid.prefixes()
+    with Semid(address, tokenizer="f" * 64) as semid:
+        with pytest.raises(SemidError, match="404"):
+            semid.tokenizer()
+        with pytest.raises(SemidError, match="404"):
+            list(semid.bulk([{"item_id": "a", "title": "b"}]))

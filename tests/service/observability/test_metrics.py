@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from service.engine.catalogue import Catalogue
 from service.http.app import create_app, create_health_app
 from service.http.security.guard import Access
 from service.http.security.keys import KeyRing, add_key
+from service.observability.telemetry import Telemetry
 from service.registry import Registry, open_database
 from tests.service.databases import sqlite_url
 from tests.service.http.problem import problem_of
@@ -135,3 +137,14 @@ def test_items_and_lines_of_bulks_are_counted(make: Make) -> None:
         assert _values(client, "semid_items_total") == {("created",): 2, ("known",): 3}
         counted = _values(client, "semid_bulk_lines_total")
         assert counted == {("200",): 2, ("400",): 1, ("422",): 1}
+
+
+def test_drift_is_against_the_training_items_where_none_was_held_out(pipeline: Pipeline) -> None:
+    fitted = copy(pipeline)
+    fitted.metrics = {**pipeline.metrics, "held_out_error": None}
+    telemetry = Telemetry()
+    telemetry.of_new_items(fitted)([2 * pipeline.metrics["train_error"]])
+    families = text_string_to_metric_families(telemetry.expose().decode())
+    samples = {sample.name: sample for family in families for sample in family.samples}
+    assert samples["semid_distortion_drift"].value == pytest.approx(2)
+    assert samples["semid_training_distortion"].labels["split"] == "train"

@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tokenizer.config import AutoencoderConfig, QuantizerConfig
+from tokenizer.config import AutoencoderConfig
 from tokenizer.model.autoencoder import BLOCKS, NOISE, Autoencoder
+from tokenizer.quantizer_config import variant_config
 from tokenizer.quantizers.base import quantizer as quantizer_module
 
 
 def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
     """Return a network with codebooks that are started on noise."""
-    quantizer = QuantizerConfig(name, codebook_size=256)
+    quantizer = variant_config(name, codebook_size=256)
     config = AutoencoderConfig(hidden=(65,), latent=latent)
     torch.manual_seed(1)
     model = Autoencoder(width, config, quantizer).eval()
@@ -61,7 +62,7 @@ def test_a_network_whose_rows_change_with_the_block_is_given_one_size() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x + len(x) * 1e-3
 
-    model = Autoencoder(16, AutoencoderConfig(network="identity"), QuantizerConfig("fsq")).eval()
+    model = Autoencoder(16, AutoencoderConfig(network="identity"), variant_config("fsq")).eval()
     model.network.encoder = Counts()
     vectors = torch.randn(200, 16)
     assert torch.equal(model.latents(vectors[:3]), model.latents(vectors)[:3])
@@ -82,7 +83,7 @@ def test_a_pass_whose_bits_change_with_threads_runs_on_one() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x + torch.get_num_threads() * 1e-3
 
-    model = Autoencoder(16, AutoencoderConfig(network="identity"), QuantizerConfig("fsq")).eval()
+    model = Autoencoder(16, AutoencoderConfig(network="identity"), variant_config("fsq")).eval()
     model.network.encoder = Counts()
     vectors = torch.randn(200, 16)
     before = torch.get_num_threads()

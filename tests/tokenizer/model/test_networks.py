@@ -10,6 +10,7 @@ from tests.conftest import SMALL
 from tokenizer.config import AutoencoderConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.model.networks import NETWORKS
+from tokenizer.quantizer_config import as_variant
 from tokenizer.training.loop import train
 
 
@@ -67,7 +68,7 @@ def test_what_learns_without_a_gradient_makes_its_steps(
 ) -> None:
     config = replace(
         SMALL,
-        quantizer=replace(SMALL.quantizer, name="ema", decay=0.5),
+        quantizer=as_variant(SMALL.quantizer, "ema", {"decay": 0.5}),
         autoencoder=AutoencoderConfig(network="identity"),
     )
     x = torch.from_numpy(vectors)
@@ -80,7 +81,7 @@ def test_what_learns_without_a_gradient_makes_its_steps(
 def test_what_cannot_learn_is_measured_as_it_starts(vectors: NDArray[np.float32]) -> None:
     config = replace(
         SMALL,
-        quantizer=replace(SMALL.quantizer, name="kmeans"),
+        quantizer=as_variant(SMALL.quantizer, "kmeans", {}),
         autoencoder=AutoencoderConfig(network="identity"),
     )
     result = train(torch.from_numpy(vectors), config)

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests.tokenizer.quantizers.autograd import gradient
-from tokenizer.config import QuantizerConfig
 from tokenizer.model.residual import ResidualQuantizer
+from tokenizer.quantizer_config import DiveqConfig, variant_config
 from tokenizer.quantizers.base.search import nearest
 from tokenizer.quantizers.learnt.hypervq import HyperVq, exponential_map, hyperplane_distances
 from tokenizer.quantizers.learnt.sf_diveq import SfDiVeq, short_path
 
-CONFIG = QuantizerConfig(codebook_size=16)
+CONFIG = DiveqConfig("sf_diveq", codebook_size=16)
 
 
 def _latents(scale: float = 5.0) -> torch.Tensor:
@@ -27,7 +27,7 @@ def _curve(**changes: object) -> SfDiVeq:
 
 
 def _ball(scale: float = 5.0) -> HyperVq:
-    level = HyperVq(CONFIG, 8)
+    level = HyperVq(variant_config("hypervq", codebook_size=16), 8)
     level.start_from(_latents(scale), torch.Generator().manual_seed(0))
     return level
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from data_prep.errors import InputError
-from tokenizer.config import QuantizerConfig
 from tokenizer.model.residual import ResidualQuantizer
+from tokenizer.quantizer_config import variant_config
 from tokenizer.quantizers import QUANTIZERS, check_config
 from tokenizer.quantizers.fixed.opq import learn_rotation
+from tokenizer.training import faiss_baseline
 from tokenizer.training.faiss_baseline import faiss_residual_baseline
 
-CONFIG = QuantizerConfig(levels=4, codebook_size=16)
 FROZEN = ("lsh", "opq", "pq", "rq_faiss")
 BY_DISTANCE = sorted(name for name, variant in QUANTIZERS.items() if variant.by_distance)
 
@@ -27,7 +27,7 @@ def _latents(count: int = 600) -> torch.Tensor:
 
 
 def _stack(name: str, z: torch.Tensor, **changes: object) -> ResidualQuantizer:
-    config = replace(CONFIG, name=name, **changes)  # type: ignore[arg-type]
+    config = variant_config(name, **{"levels": 4, "codebook_size": 16, **changes})
     levels = [QUANTIZERS[name](config, z.shape[1]) for _ in range(config.levels)]
     stack = ResidualQuantizer(levels).eval()
     stack.start_from(z, torch.Generator().manual_seed(0))
@@ -191,6 +191,17 @@ def test_joint_training_gains_by_the_beam() -> None:
 
 @pytest.mark.parametrize("name", ["lfq", "lsh", "rq_faiss"])
 def test_whole_bits_need_a_power_of_two(name: str) -> None:
-    check_config(replace(CONFIG, name=name))
+    check_config(variant_config(name, codebook_size=16))
     with pytest.raises(InputError, match=r"codebook_size 100: .* choose 64 or 128"):
-        check_config(replace(CONFIG, name=name, codebook_size=100))
+        check_config(variant_config(name, codebook_size=100))
+
+
+def test_faiss_trains_on_rows_from_the_whole_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rows of a sorted catalogue are of one kind; what is drawn is of all."""
+    monkeypatch.setattr(faiss_baseline, "MOST_TRAINING_ROWS", 300)
+    z = _latents(3000).numpy()
+    z = z[np.argsort(z[:, 0])]
+    found = faiss_residual_baseline(z, z, 2, 4)
+    assert found == replace(faiss_residual_baseline(z, z, 2, 4), seconds=found.seconds)
+    monkeypatch.setattr(faiss_baseline, "MOST_TRAINING_ROWS", 3000)
+    assert found.train_error < 1.3 * faiss_residual_baseline(z, z, 2, 4).train_error

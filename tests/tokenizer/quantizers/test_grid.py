@@ -7,14 +7,15 @@ import torch
 from data_prep.errors import InputError
 from tests.conftest import SMALL
 from tests.tokenizer.quantizers.autograd import gradient
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import FsqConfig, as_variant, variant_config
 from tokenizer.quantizers import check_config
 from tokenizer.quantizers.grid.codebook import GridQuantizer
 from tokenizer.quantizers.grid.fsq import FsqQuantizer, fsq_levels
 from tokenizer.quantizers.grid.lfq import LfqQuantizer, entropies
 from tokenizer.training.loop import train
 
-CONFIG = QuantizerConfig(name="fsq", codebook_size=64)
+CONFIG = FsqConfig("fsq", codebook_size=64)
+NAMES = {FsqQuantizer: "fsq", LfqQuantizer: "lfq"}
 GRIDS = (FsqQuantizer, LfqQuantizer)
 
 
@@ -24,7 +25,8 @@ def _latents() -> torch.Tensor:
 
 
 def _level(kind: type[GridQuantizer], **changes: object) -> GridQuantizer:
-    level = kind(replace(CONFIG, **changes), 8)  # type: ignore[arg-type, call-arg]
+    config = variant_config(NAMES[kind], codebook_size=64, **changes)
+    level = kind(config, 8)  # type: ignore[arg-type, call-arg]
     level.start_from(_latents(), torch.Generator().manual_seed(0))
     return level
 
@@ -86,7 +88,7 @@ def test_the_start_uses_its_codes_and_loses_less_than_the_mean(
 @pytest.mark.parametrize("kind", GRIDS)
 @pytest.mark.parametrize("scale", [1e-4, 1e4])
 def test_codes_do_not_depend_on_the_scale(kind: type[GridQuantizer], scale: float) -> None:
-    level, other = _level(kind), kind(CONFIG, 8)  # type: ignore[call-arg, arg-type]
+    level, other = _level(kind), kind(_level(kind).config, 8)  # type: ignore[call-arg, arg-type]
     other.start_from(_latents() * scale, torch.Generator().manual_seed(0))
     same = level.encode(_latents()) == other.encode(_latents() * scale)
     assert same.float().mean() > 0.999
@@ -94,7 +96,7 @@ def test_codes_do_not_depend_on_the_scale(kind: type[GridQuantizer], scale: floa
 
 @pytest.mark.parametrize("kind", GRIDS)
 def test_the_rounding_passes_the_gradient_of_tanh(kind: type[GridQuantizer]) -> None:
-    level = _level(kind, commitment=0.0, entropy_weight=0.0).double().train()
+    level = _level(kind).double().train()
     z = _latents().double().requires_grad_()
     weights = torch.randn(4000, 8, dtype=torch.float64)
     (level(z).quantized * weights).sum().backward()
@@ -148,6 +150,6 @@ def test_the_entropy_terms_spread_codes_that_have_gathered() -> None:
 @pytest.mark.parametrize("name", ["fsq", "lfq"])
 def test_a_level_that_has_nothing_left_to_code_trains_on(name: str, size: int, count: int) -> None:
     x = torch.randn(count, 24, generator=torch.Generator().manual_seed(0)).repeat(20, 1)
-    quantizer = replace(SMALL.quantizer, name=name, codebook_size=size)
+    quantizer = as_variant(SMALL.quantizer, name, {"codebook_size": size})
     result = train(x, replace(SMALL, quantizer=quantizer, steps=20))
     assert result.best.finite

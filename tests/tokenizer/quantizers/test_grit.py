@@ -8,13 +8,13 @@ from torch import Tensor
 
 from data_prep.errors import InputError
 from tests.tokenizer.quantizers.autograd import gradient
-from tokenizer.config import QuantizerConfig
 from tokenizer.model.residual import ResidualQuantizer
+from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers import GritQuantizer, check_config
 from tokenizer.quantizers.grit.codebook import EmaJointCodebook, JointCodebook
 from tokenizer.quantizers.grit.radius import RADII
 
-CONFIG = QuantizerConfig(
+CONFIG = GritConfig(
     levels=3, codebook_size=16, rank=2, protocol="frozen", sum_weight=0.0, reset_below=0.0
 )
 JOINT = ("joint", "joint_ema")

@@ -69,6 +69,26 @@ def test_jacobians_and_eigenvalues(name: str, gap: float, psi_max: float) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_only_radial_families_never_expand(name: str) -> None:
+    """‖I − u sᵀ‖ = (‖s‖ + √(‖s‖² + 4 (1 − sᵀu))) / 2: 1 where s is along u, at most 1.62."""
+    radius = _radius(name)
+    largest = 0.0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        z = torch.randn(D, dtype=torch.float64)
+        e = torch.randn(D, dtype=torch.float64) * torch.logspace(-1, 1, D, dtype=torch.float64)
+        q = z + e
+        slope, u = _bounded_slope(radius, e), torch.nn.functional.normalize(e, dim=0)
+        by_z = jacobian(lambda x, q=q: _move(x, q, radius), z)
+        norm = float(torch.linalg.matrix_norm(by_z, ord=2))
+        length = float(slope.norm())
+        expected = (length + (length**2 + 4 * (1 - float(slope @ u))) ** 0.5) / 2
+        assert norm == pytest.approx(expected, rel=1e-6)
+        largest = max(largest, norm)
+    assert largest == pytest.approx(1) if name in RADIAL else 1 < largest < 1.6181
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("gap", [0.0, 1e-300, 1e-160, 1e6])
 def test_values_and_gradients_are_finite_at_the_ends(name: str, gap: float) -> None:
     radius = _radius(name)
@@ -161,6 +181,9 @@ def test_adaptive_precisions_follow_the_gaps_of_their_codes() -> None:
     precision = radius.precision(torch.arange(3))  # type: ignore[operator]
     assert precision[0, 0] > 100 * precision[0, 1]
     assert torch.allclose(precision[1:], torch.ones(2, 2), atol=0.2)
+    gaps = torch.randn(20_000, 2) * spread[0]
+    lengths = radius.value(gaps, torch.zeros(20_000, dtype=torch.long)).square().mean()
+    assert lengths.item() == pytest.approx(gaps.square().sum(1).mean().item(), rel=0.2)
     before = radius.squares.clone()  # type: ignore[union-attr,operator]
     radius.eval()(torch.ones(4, 2), torch.ones(4, 1), torch.zeros(4, dtype=torch.long))
     assert torch.equal(radius.squares, before)  # type: ignore[arg-type]

@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.nn.functional import pdist
 
 from tests.tokenizer.quantizers.autograd import gradient
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers.grit.transform import (
+    MOST_MIXED,
     TRANSFORMS,
     AttentionTransform,
     LinearTransform,
@@ -16,7 +17,7 @@ from tokenizer.quantizers.grit.transform import (
     WeightedTransform,
 )
 
-CONFIG = QuantizerConfig(codebook_size=12, rank=3, top_k=4, spectral_clip=2.0)
+CONFIG = GritConfig(codebook_size=12, rank=3, top_k=4, spectral_clip=2.0)
 NAMES = sorted(TRANSFORMS)
 LEARNT = sorted(set(NAMES) - {"none"})
 
@@ -153,3 +154,21 @@ def test_the_clip_bounds_the_largest_singular_value_and_leaves_small_ones(name: 
         transform.w.copy_(torch.eye(5))
     assert not transform.clip_()
     assert torch.equal(transform.w, torch.eye(5, dtype=torch.float64))
+
+
+def test_mixing_is_bounded_so_that_no_direction_is_lost() -> None:
+    """U = −V takes σ_min(I + U Vᵀ) to 0; the bound on ‖U Vᵀ‖ holds it."""
+    transform = _transform("linear", moved=True)
+    assert isinstance(transform, LinearTransform)
+    with torch.no_grad():
+        transform.v.copy_(torch.linalg.qr(torch.randn(12, 3, dtype=torch.float64)).Q)
+        transform.u.copy_(-transform.v)
+    assert transform.smallest_singular_value() == pytest.approx(0, abs=1e-9)
+    assert transform.clip_mixing_()
+    mixed = torch.eye(12, dtype=torch.float64) + transform.u @ transform.v.T
+    expected = torch.linalg.svdvals(mixed.detach())[-1].item()
+    assert transform.smallest_singular_value() == pytest.approx(expected)
+    assert expected == pytest.approx(1 - MOST_MIXED)
+    before = transform.u.clone()
+    assert not transform.clip_mixing_()
+    assert torch.equal(transform.u, before)

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import stdtr
 
 from data_prep.errors import InputError
 from tests.conftest import SMALL
-from tokenizer.study.comparison import compare
+from tokenizer.study.comparison import compare, summarise
 
 RUNS = [("grit", replace(SMALL, steps=2, warmup_steps=1))]
 
@@ -35,3 +36,31 @@ def test_vectors_that_tell_nothing_apart_are_refused(
     same = np.ones((count, 8), dtype=np.float32)
     with pytest.raises(InputError, match=message):
         compare(tmp_path, same, [""] * count, RUNS, "digest")
+
+
+def test_rows_are_told_apart_on_the_same_held_out_items(
+    vectors: NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Against the row of the lowest validation error, paired over the items of all seeds."""
+    quick = replace(SMALL, steps=20, warmup_steps=10, separation=0.0)
+    worse = replace(quick, autoencoder=replace(SMALL.autoencoder, latent=2))
+    runs = [
+        (name, replace(config, seed=seed))
+        for name, config in (("worse", worse), ("again", quick), ("best", quick))
+        for seed in (0, 1)
+    ]
+    records = compare(tmp_path, vectors, [""] * len(vectors), runs, "digest")
+    rows = {row["name"]: row for row in summarise(records)}
+    assert list(rows)[-1] == "worse"
+    assert rows["again"]["held_out_p"] is None
+    assert rows["best"]["held_out_p"] == 1
+    ours, theirs = (
+        np.concatenate([r["held_out_losses"] for r in records if r["name"] == name])
+        for name in ("worse", "again")
+    )
+    gap = ours - theirs
+    t = gap.mean() / (gap.std(ddof=1) / len(gap) ** 0.5)
+    assert t > 3
+    assert rows["worse"]["held_out_p"] == pytest.approx(2 * stdtr(len(gap) - 1, -t))
+    assert summarise(records[:-1])[-1]["held_out_p"] is not None
+    assert [row["held_out_p"] for row in summarise(records[:-1]) if row["name"] == "best"] == [None]

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.conftest import SMALL
+from tokenizer.quantizer_config import as_variant
 from tokenizer.quantizers import GritQuantizer
 from tokenizer.training.health import relative_error
 from tokenizer.training.loop import half_cosine, train, training_loss
@@ -66,7 +67,19 @@ def test_held_out_items_are_apart_from_the_others() -> None:
     parts = [part.tolist() for part in (split.training, split.validation, split.held_out)]
     assert [len(part) for part in parts] == [90, 5, 5]
     assert sorted([*parts[0], *parts[1], *parts[2]]) == list(range(100))
-    assert split_rows(5, 0.1, seed=0).held_out.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("count", "share"), [(5, 0.1), (19, 0.5), (100, 0.0)])
+def test_with_nothing_held_out_there_is_no_held_out_error(
+    vectors: NDArray[np.float32], count: int, share: float
+) -> None:
+    """All rows train, and the training error chooses the step."""
+    split = split_rows(count, share, seed=0)
+    assert split.training.tolist() == split.validation.tolist() == list(range(count))
+    assert len(split.held_out) == 0
+    best = train(torch.from_numpy(vectors[:count]), replace(SMALL, held_out=share, steps=1)).best
+    assert best.held_out_error is None
+    assert best.validation_error == best.train_error
 
 
 def test_the_best_step_is_kept_and_not_the_last(vectors: NDArray[np.float32]) -> None:
@@ -123,7 +136,7 @@ def test_the_learning_rate_falls_along_half_a_cosine(vectors: NDArray[np.float32
 
 
 def test_the_codebooks_bound_is_kept_while_training(vectors: NDArray[np.float32]) -> None:
-    quantizer = replace(SMALL.quantizer, spectral_clip=0.5)
+    quantizer = as_variant(SMALL.quantizer, "grit", {"spectral_clip": 0.5})
     model = train(torch.from_numpy(vectors), replace(SMALL, quantizer=quantizer)).model
     for level in model.quantizer.stages:
         assert isinstance(level, GritQuantizer)
@@ -139,3 +152,19 @@ def test_training_needs_torch_alone() -> None:
         "import tokenizer.training.loop\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_levels_learn_at_a_rate_of_their_own(vectors: NDArray[np.float32]) -> None:
+    """With almost none for the levels only the network moves, and the other way round."""
+    x = torch.from_numpy(vectors)
+    config = replace(SMALL, warmup_steps=0, steps=20, separation=0.0)
+    still = train(x, replace(config, learning_rate=1e-12)).model.state_dict()
+    for network, levels in ((1e-3, 1e-12), (1e-12, 1e-3)):
+        rates = replace(config, learning_rate=network, codebook_learning_rate=levels)
+        moved = train(x, rates).model.state_dict()
+        for name, rate in (
+            ("network.encoder.0.weight", network),
+            ("quantizer.levels.0.raw.rows", levels),
+        ):
+            far = float((moved[name] - still[name]).abs().max())
+            assert (far > 1e-5) == (rate > 1e-6), name

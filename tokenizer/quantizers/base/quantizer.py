@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import CommittedConfig, QuantizerConfig, SummedConfig
 from tokenizer.quantizers.base.clustering import kmeans
 from tokenizer.quantizers.base.search import CHUNK, extend_paths, half_distances, nearest_codes
 
-__all__ = ["Quantizer", "QuantizerOutput", "mean_square"]
+__all__ = ["Chosen", "Quantizer", "QuantizerOutput", "mean_square"]
 
 # Residuals that a level's k-means sees. Of 256, FAISS's number, k-means with a beam of 5 loses .396
 # of Amazon Beauty's validation items instead of .406; starting takes longer.
@@ -20,8 +20,24 @@ START_ROWS_PER_CODEWORD = 128
 
 
 @dataclass
+class Chosen:
+    """The codewords that one level chose for a batch.
+
+    Attributes:
+        codes: (n,) int64.
+        codewords: (n, d), with gradients to the codebook alone.
+        relaxed: (n, d), the codewords in value; with gradients to the level's input too where the
+            variant relaxes its choice, else the codewords themselves.
+    """
+
+    codes: Tensor
+    codewords: Tensor
+    relaxed: Tensor
+
+
+@dataclass
 class QuantizerOutput:
-    """What one level made of a batch.
+    """What one level, or a stack, made of a batch.
 
     Attributes:
         quantized: (n, d); its value is the codeword (`decode(codes)` in eval mode), its gradient
@@ -44,10 +60,6 @@ class Quantizer(nn.Module):
     In eval mode `forward(z).quantized` equals `decode(encode(z))`: an ID alone gives its vector.
     """
 
-    # Whether a stack takes one surrogate step on the sum of its levels' codewords, instead of one a
-    # level: for variants whose training value is not the codeword, which would hand noise to the
-    # next level, and those whose gradients do not telescope.
-    on_sum = False
     # Whether each level codes the vector itself instead of what the levels before it left; their
     # codewords still add up to the vector.
     parallel = False
@@ -59,8 +71,6 @@ class Quantizer(nn.Module):
     draws = False
     # Whether the codebook learns in the forward pass, without a gradient.
     follows = False
-    # Whether the training value is the codeword.
-    hard = True
     # Steps after which the codebook that is searched in training is formed anew.
     refresh_every = 1
 
@@ -81,12 +91,24 @@ class Quantizer(nn.Module):
         Args:
             codes: (n,), where a search has chosen them; the nearest codewords' without.
         """
-        codes = self.encode(z) if codes is None else codes
         if not self.training:
+            codes = self.encode(z) if codes is None else codes
             decoded = self.decode(codes)
             return QuantizerOutput(decoded, codes, z.new_zeros(()), decoded)
+        chosen = self.choose(z, codes)
+        codes, q = chosen.codes, chosen.codewords
+        out = self.estimate(z, chosen.relaxed, codes)
+        return QuantizerOutput(out, codes, self.auxiliary(z, q, codes), q)
+
+    def choose(self, z: Tensor, codes: Tensor | None = None) -> Chosen:
+        """Return what a training pass chooses for a batch (n, d).
+
+        Args:
+            codes: (n,), where a search has chosen them; the nearest codewords' without.
+        """
+        codes = self.encode(z) if codes is None else codes
         q = self.codewords(codes)
-        return QuantizerOutput(self.estimate(z, q, codes), codes, self.auxiliary(z, q, codes), q)
+        return Chosen(codes, q, q)
 
     def codewords(self, codes: Tensor) -> Tensor:
         """Return the codewords of `codes` (n,) with gradients to the parameters, (n, d).
@@ -99,17 +121,32 @@ class Quantizer(nn.Module):
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         """Return what stands for q (n, d) in training: the variant's gradient estimator.
 
-        The default is straight-through: q in value, the identity in z's gradient.
+        In a stack z is its input, q the sum of the levels' codewords, and the last level, whose gap
+        q − z is, makes the step. The default is straight-through: q in value, the identity in z's
+        gradient.
+
+        Args:
+            codes: (n,), of the level that makes the step.
         """
         return z + (q - z).detach()
 
     def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        """Return the auxiliary loss of a batch; the default pulls z to its codeword, weight β."""
+        """Return the auxiliary loss of a batch; the default is the commitment, if there is one."""
+        if not isinstance(self.config, CommittedConfig):
+            return z.new_zeros(())
         return self.config.commitment * mean_square(z - q.detach())
 
     def auxiliary_of_sum(self, z: Tensor, total: Tensor) -> Tensor:
-        """Return a stack's auxiliary loss, of its first input z and the sum of its codewords."""
-        return z.new_zeros(())
+        """Return a stack's auxiliary loss, of its input z and the sum of its codewords.
+
+        Where codewords learn by gradient their sum is pulled to z, weight · ‖sg z − Σ q‖²: the
+        codebook loss of VQ-VAE on the sum. Surrogates hand a codeword only the part of the gradient
+        along the gap, with a slope below 1; this is all of it. **Ours**, with one `sum_weight` for
+        all variants; the study `components` measures it.
+        """
+        if not (isinstance(self.config, SummedConfig) and self.config.sum_weight):
+            return z.new_zeros(())
+        return self.config.sum_weight * mean_square(total - z.detach())
 
     def codebook(self) -> Tensor:
         """Return the codewords that are searched, (K, d)."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 
 __all__ = ["FrozenCodebook", "StartedTogether"]

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 from tokenizer.quantizers.fixed.codebook import StartedTogether
 
@@ -28,7 +28,6 @@ class LshQuantizer(StartedTogether):
 
     binary = True
     by_distance = False
-    on_sum = True
     parallel = True
     planes: Tensor
     thresholds: Tensor

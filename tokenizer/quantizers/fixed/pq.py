@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import InputError
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 from tokenizer.quantizers.fixed.codebook import StartedTogether
 
@@ -23,7 +23,6 @@ class ProductQuantizer(StartedTogether):
         InputError: fewer dimensions than levels.
     """
 
-    on_sum = True
     parallel = True
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tokenizer.config import QuantizerConfig
-from tokenizer.quantizers.base.quantizer import Quantizer
+from tokenizer.quantizer_config import QuantizerConfig
+from tokenizer.quantizers.base.quantizer import Chosen, Quantizer
 
 __all__ = ["GridQuantizer"]
 
@@ -18,7 +18,9 @@ LEAST_SPREAD, LEAST_DEVIATION = 1e-4, 1e-6
 class GridQuantizer(Quantizer):
     """Down to m channels, rounded to a grid over [−1, 1]^m, and up.
 
-    Gradients pass the rounding, as those of the channels' tanh.
+    Gradients pass the rounding, as those of the channels' tanh. The estimator is a function of the
+    level's own input, not of z and q: in a stack the step on the sum is the sum of the levels'
+    grid points, each with the gradient of its channels for the hard residual that it codes.
     Channels start at the principal directions of the latents, scaled to `SPREAD`, and the way up
     at the least-squares fit of the latents to their grid points. There is no codebook to learn:
     `codebook` is the grid's image, and the decoder's loss reaches both maps.
@@ -69,9 +71,13 @@ class GridQuantizer(Quantizer):
         weights = [math.prod(self.steps[i + 1 :]) for i in range(len(self.steps))]
         return (digits * digits.new_tensor(weights)).sum(1)
 
+    def choose(self, z: Tensor, codes: Tensor | None = None) -> Chosen:
+        codes = self.encode(z) if codes is None else codes
+        q, bounded = self.codewords(codes), self.channels(z).tanh()
+        return Chosen(codes, q, q + (bounded - bounded.detach()) @ self.up)
+
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        bounded = self.channels(z).tanh()
-        return q + (bounded - bounded.detach()) @ self.up
+        return q
 
     @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:

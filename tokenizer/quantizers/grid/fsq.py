@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import FsqConfig
 from tokenizer.quantizers.grid.codebook import GridQuantizer
 
 __all__ = ["FsqQuantizer", "fsq_levels"]
@@ -21,15 +21,12 @@ class FsqQuantizer(GridQuantizer):
 
     SPREAD = 0.85  # where the tanh of a Gaussian is nearly uniform
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: FsqConfig, dimension: int) -> None:
         super().__init__(config, dimension, config.fsq_levels or fsq_levels(config.codebook_size))
 
     def digits(self, channels: Tensor) -> Tensor:
         most = channels.new_tensor(self.steps) - 1
         return ((channels.tanh().nan_to_num() + 1) / 2 * most).round().long()
-
-    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        return z.new_zeros(())
 
 
 def fsq_levels(codebook_size: int) -> tuple[int, ...]:

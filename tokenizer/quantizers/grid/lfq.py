@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import LfqConfig
 from tokenizer.quantizers.base.quantizer import mean_square
 from tokenizer.quantizers.grid.codebook import GridQuantizer
 
@@ -19,9 +19,10 @@ class LfqQuantizer(GridQuantizer):
     four levels ran away on Gaussian mixtures, whatever the weight.
     """
 
+    config: LfqConfig
     binary = True
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: LfqConfig, dimension: int) -> None:
         super().__init__(config, dimension, [2] * (config.codebook_size - 1).bit_length())
 
     def digits(self, channels: Tensor) -> Tensor:

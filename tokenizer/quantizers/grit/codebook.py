@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 
 __all__ = ["PROTOCOLS", "RawCodebook"]
 
@@ -25,7 +25,7 @@ class RawCodebook(nn.Module):
 
     rows: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__()
         self.config = config
         self._hold(torch.zeros(config.codebook_size, dimension))
@@ -82,7 +82,7 @@ class JointCodebook(RawCodebook):
     use: Tensor
     batch: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.register_buffer("use", torch.ones(config.codebook_size))
         self.register_buffer("batch", torch.zeros(0, dimension), persistent=False)
@@ -147,15 +147,15 @@ class EmaJointCodebook(JointCodebook):
     A reset puts a codeword's statistics on the same latent.
 
     Attributes:
-        counts: (K,), running counts of a batch's assignments.
-        sums: (K, d), running sums of the latents assigned.
+        counts: (K,), the running use of each codeword, from 0; 1 where use is even.
+        sums: (K, d), running sums of the latents assigned, in the same unit.
     """
 
     counts: Tensor
     sums: Tensor
     steps: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.register_buffer("counts", torch.zeros(config.codebook_size))
         self.register_buffer("sums", torch.zeros(config.codebook_size, dimension))
@@ -182,11 +182,11 @@ class EmaJointCodebook(JointCodebook):
     @torch.no_grad()
     def _follow(self, z: Tensor, codes: Tensor) -> None:
         super()._follow(z, codes)
-        decay = self.config.decay
+        decay, even = self.config.decay, max(len(z), 1) / len(self.counts)
         counts = torch.bincount(codes, minlength=len(self.counts))
         sums = torch.zeros_like(self.sums).index_add_(0, codes, z)
-        self.counts.mul_(decay).add_(counts, alpha=1 - decay)
-        self.sums.mul_(decay).add_(sums, alpha=1 - decay)
+        self.counts.mul_(decay).add_(counts, alpha=(1 - decay) / even)
+        self.sums.mul_(decay).add_(sums, alpha=(1 - decay) / even)
 
     def _put(self, which: Tensor, targets: Tensor, codewords: Tensor, gain: Tensor) -> None:
         super()._put(which, targets, codewords, gain)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokenizer.config import QuantizerConfig
-from tokenizer.quantizers.base.quantizer import Quantizer, mean_square
+from tokenizer.quantizer_config import GritConfig
+from tokenizer.quantizers.base.quantizer import Quantizer
 from tokenizer.quantizers.base.softplus import inverse_softplus
 from tokenizer.quantizers.grit.codebook import PROTOCOLS
 from tokenizer.quantizers.grit.radius import RADII, Radius
@@ -26,6 +26,9 @@ MOST_DRIFT = 0.1  # of their length, between the cached codebook and the live on
 class GritQuantizer(Quantizer):
     """One level of GRIT-VQ: C̃ = gain · T(C), searched exactly, trained through the surrogate.
 
+    In a stack the surrogate is that of the sum, z + r(z, Σ q_l) · sg[u], once. Its radius, unit and
+    codes are the last level's, since the gap of the sum is the last level's.
+
     The gain fixes the scale, so that C can keep the unit scale of its gauge while residuals shrink
     from level to level.
 
@@ -35,10 +38,11 @@ class GritQuantizer(Quantizer):
         radius: r of the surrogate.
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    config: GritConfig
+
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.refresh_every = config.refresh_every
-        self.hard = config.feed == "hard"
         self.radius = RADII[config.radius](config.psi_max, config.codebook_size, dimension)
         self.transform = TRANSFORMS[config.transform](config, dimension)
         self.raw = PROTOCOLS[config.protocol](config, dimension)
@@ -63,20 +67,10 @@ class GritQuantizer(Quantizer):
         return self.gain * transformed
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        return surrogate(z, q, codes, self.radius, self.gain.detach(), self.hard)
+        return surrogate(z, q, codes, self.radius, self.gain.detach(), self.config.feed == "hard")
 
     def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         return super().auxiliary(z, q, codes) + self.raw.auxiliary(z, codes, self.codebook)
-
-    def auxiliary_of_sum(self, z: Tensor, total: Tensor) -> Tensor:
-        """Pull the sum of the levels' codewords to z, weight `sum_weight`.
-
-        The surrogate hands a codeword only the part of the gradient along its own gap, and with a
-        slope below 1; this is all of it. **Ours**, measured in the study `components`.
-        """
-        if not self.config.sum_weight:
-            return z.new_zeros(())
-        return self.config.sum_weight * mean_square(total - z.detach())
 
     def set_codewords(self, centres: Tensor) -> None:
         """Set C to the centres (K, d), in its gauge, and the gain to their scale.
@@ -95,6 +89,7 @@ class GritQuantizer(Quantizer):
         acted = super().after_step(progress)
         with torch.no_grad():
             acted["clip"] = int(self.transform.clip_())
+            acted["mixing"] = int(self.transform.clip_mixing_())
             acted["reset"] = self.raw.after_step(self.codebook, self.gain)
             acted["refresh"] = int(self._drifted())
         if acted["reset"] or acted["refresh"]:

@@ -1,9 +1,13 @@
 """Radius families of the GRIT-VQ surrogate z̃ = z + r(z, q) · sg[u] (arXiv 2602.01140, App. A).
 
 A family gives r ≥ 0 from the gap e = q − z; radial families depend on δ = ‖e‖ alone, r = ψ(δ). Its
-slope ∂r/∂e is written down, not left to autograd, so that it can be bounded: ‖∂r/∂e‖ ≤ psi_max
-in the BACKWARD pass keeps the surrogate non-expansive (psi_max ≤ 1) or at least from turning a
-gradient's sign (psi_max < 2), also where the family's own slope has no bound, as the power's at 0.
+slope s = ∂r/∂e is written down, not left to autograd, so that it can be bounded: ‖s‖ ≤ psi_max in
+the BACKWARD pass, also where the family's own slope has no bound, as the power's at 0.
+
+The surrogate's Jacobian in z is I − u sᵀ. A radial family's s is along u: with psi_max ≤ 1 it is
+non-expansive, and below 2 it turns no gradient's sign. Of the others (lp, mahalanobis,
+adaptive_mahalanobis) s has a part across u, and the Jacobian can EXPAND: its norm is
+(‖s‖ + √(‖s‖² + 4 (1 − sᵀu))) / 2, at most (1 + √5) / 2 = 1.62 for psi_max = 1.
 """
 
 import torch
@@ -250,8 +254,8 @@ class MahalanobisRadius(WeightedRadius):
 class AdaptiveMahalanobisRadius(WeightedRadius):
     """P a diagonal precision of each code: the inverse of a running mean of its squared gaps.
 
-    Scaled by the code's mean squared gap, so that where gaps are alike in all directions P is the
-    identity, and r the Euclidean length.
+    Scaled by the code's mean squared gap: r² has the same mean as ‖e‖², and where gaps are alike in
+    all directions P is the identity, and r the Euclidean length.
 
     Attributes:
         squares: (K, d), running means of squared gaps; a buffer, saved with the model.
@@ -273,8 +277,7 @@ class AdaptiveMahalanobisRadius(WeightedRadius):
     def precision(self, codes: Tensor) -> Tensor:
         squares = self.squares[codes]
         floor = 1e-3 * squares.mean(-1, keepdim=True) + 1e-30
-        precision = 1 / (squares + floor)
-        return precision / precision.mean(-1, keepdim=True)
+        return (squares + floor).mean(-1, keepdim=True) / (squares + floor)
 
     def _follow(self, gap: Tensor, codes: Tensor) -> None:
         counts = torch.bincount(codes, minlength=self.codebook_size).unsqueeze(1)

@@ -10,18 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import GritConfig
 
 __all__ = ["TRANSFORMS", "LinearTransform", "Transform"]
 
 NEAR = 0.9  # share of the bound from which σ_max(W) is computed exactly
+MOST_MIXED = 0.95  # of ‖U Vᵀ‖₂
+ROUNDING = 1e-5
 MIXED_AT_START = 0.05  # share of attention in A
 
 
 class Transform(nn.Module):
     """C̃ = T(C) for a codebook C (K, d); this one is the identity, `none`."""
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__()
 
     def forward(self, codebook: Tensor) -> Tensor:
@@ -36,8 +38,16 @@ class Transform(nn.Module):
         """Return σ_max(W); 1 where there is no W."""
         return 1.0
 
+    def smallest_singular_value(self) -> float:
+        """Return σ_min of the linear transform's I + U Vᵀ; 1 where there is none."""
+        return 1.0
+
     def clip_(self) -> bool:
         """Bring W into its bound; return whether it was beyond."""
+        return False
+
+    def clip_mixing_(self) -> bool:
+        """Bring what mixes codewords into its bound; return whether it was beyond."""
         return False
 
 
@@ -46,7 +56,7 @@ class WeightedTransform(Transform):
 
     guess: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.spectral_clip = config.spectral_clip
         self.w = nn.Parameter(torch.eye(dimension))
@@ -77,15 +87,15 @@ class WeightedTransform(Transform):
 class LinearTransform(WeightedTransform):
     """C̃ = (I + U Vᵀ) C W in O(K r d + K d²).
 
-    Starts at the identity: U = 0, V small and random, W = I. The identity part keeps the smallest
-    singular value of I + U Vᵀ from 0.
+    Starts at the identity: U = 0, V small and random, W = I. The bound ‖U Vᵀ‖₂ ≤ `MOST_MIXED` keeps
+    σ_min(I + U Vᵀ) from 0, at 1 − `MOST_MIXED` or more.
 
     Attributes:
         u, v: (K, r).
         w: (d, d).
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.u = nn.Parameter(torch.zeros(config.codebook_size, config.rank))
         self.v = nn.Parameter(torch.randn_like(self.u) / config.codebook_size)
@@ -94,6 +104,34 @@ class LinearTransform(WeightedTransform):
         shared = self.v.T @ codebook
         mixed = _chosen(codebook, codes) + _chosen(self.u, codes) @ shared
         return mixed @ self.w
+
+    @torch.no_grad()
+    def smallest_singular_value(self) -> float:
+        u, v = self.u.double(), self.v.double()
+        if not (torch.isfinite(u).all() and torch.isfinite(v).all()):
+            return math.nan
+        basis = torch.linalg.qr(torch.cat([u, v], dim=1)).Q  # beyond it I + U Vᵀ is the identity
+        inside = torch.eye(basis.shape[1]).to(u) + (basis.T @ u) @ (v.T @ basis)
+        return min(1.0, float(torch.linalg.matrix_norm(inside, ord=-2)))
+
+    @torch.no_grad()
+    def clip_mixing_(self) -> bool:
+        """Scale U down so that ‖U Vᵀ‖₂ ≤ `MOST_MIXED`.
+
+        The Frobenius norm, which is no smaller, is cheap; the other is computed near the bound.
+        What is not finite is left to the training loop, which names it.
+        """
+        of_u, of_v = (part.T @ part for part in (self.u, self.v))
+        square = (of_u * of_v).sum()
+        if square <= MOST_MIXED**2 or not torch.isfinite(square):
+            return False
+        values, vectors = torch.linalg.eigh(of_v.double())
+        root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+        norm = float(torch.linalg.eigvalsh(root @ of_u.double() @ root)[-1].clamp(min=0).sqrt())
+        beyond = norm > MOST_MIXED * (1 + ROUNDING)
+        if beyond:
+            self.u.mul_(MOST_MIXED / norm)
+        return beyond
 
 
 class AttentionTransform(WeightedTransform):
@@ -106,7 +144,7 @@ class AttentionTransform(WeightedTransform):
         query, key: Q and P (d, d), the identity at the start.
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.top_k = config.top_k
         self.query = nn.Parameter(torch.eye(dimension))
@@ -148,7 +186,7 @@ class LowRankAttention(WeightedTransform):
         query, key: Q and P (d, r).
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.query = nn.Parameter(torch.randn(dimension, config.rank) / dimension**0.5)
         self.key = nn.Parameter(torch.randn(dimension, config.rank) / dimension**0.5)

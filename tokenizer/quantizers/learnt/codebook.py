@@ -4,14 +4,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig, VqConfig
 from tokenizer.quantizers.base.quantizer import Quantizer, mean_square
 
 __all__ = ["LearntCodebook", "gap_length"]
 
 
 class LearntCodebook(Quantizer):
-    """C (K, d) learns by ‖sg z − q‖² beside the commitment β ‖z − sg q‖² (VQ-VAE, 1711.00937).
+    """C (K, d) is a parameter of its own.
+
+    Where the variant's configuration has VQ-VAE's losses (1711.00937) it learns by ‖sg z − q‖²
+    beside the commitment β ‖z − sg q‖².
 
     Attributes:
         codes_matrix: C, a parameter.
@@ -25,8 +28,10 @@ class LearntCodebook(Quantizer):
         return self.codes_matrix
 
     def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        pulled = self.config.codebook_weight * mean_square(q - z.detach())
-        return super().auxiliary(z, q, codes) + pulled
+        loss = super().auxiliary(z, q, codes)
+        if isinstance(self.config, VqConfig):
+            loss = loss + self.config.codebook_weight * mean_square(q - z.detach())
+        return loss
 
     def set_codewords(self, centres: Tensor) -> None:
         self.codes_matrix.copy_(centres)

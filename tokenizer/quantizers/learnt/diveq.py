@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from tokenizer.quantizer_config import DiveqConfig
 from tokenizer.quantizers.learnt.codebook import LearntCodebook, gap_length
 
 __all__ = ["DiVeq"]
@@ -12,17 +13,15 @@ __all__ = ["DiVeq"]
 class DiVeq(LearntCodebook):
     """z + ‖e‖ · sg[(e + v)/‖e + v‖], e = q − z, v ~ N(0, σ² I) (arXiv 2509.26469).
 
-    There is no auxiliary loss. σ² is the config's `noise_variance`, its ROOT the deviation of v;
+    In a stack e is the gap of the sum, q = Σ q_l, turned once. There is no auxiliary loss of a
+    level's own. σ² is the config's `noise_variance`, its ROOT the deviation of v;
     at σ = 0 the value is q.
     """
 
-    on_sum = True
+    config: DiveqConfig
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         gap = q - z
         noise = self.config.noise_variance**0.5 * torch.randn_like(gap)
         direction = normalize((gap + noise).detach(), dim=-1)
         return z + gap_length(gap) * direction
-
-    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        return z.new_zeros(())

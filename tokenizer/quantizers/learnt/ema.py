@@ -3,28 +3,31 @@
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import EmaConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 
 __all__ = ["EmaQuantizer"]
 
 
 class EmaQuantizer(Quantizer):
-    """C follows its latents; a codeword whose running count falls below `LEAST` starts anew.
+    """C follows its latents; a codeword whose running use falls below `LEAST` starts anew.
 
-    A restart puts the codeword on a latent of the batch and resets its statistics with it.
+    Use is in units of even use, n / K latents of a batch, so that `LEAST` means the same for every
+    codebook and batch. A restart puts the codeword on a latent of the batch and resets its
+    statistics with it.
 
     Attributes:
-        counts: (K,), running counts of a batch's assignments.
-        sums: (K, d), running sums of the latents assigned.
+        counts: (K,), the running use of each codeword, 1 where use is even.
+        sums: (K, d), running sums of the latents assigned, in the same unit.
     """
 
+    config: EmaConfig
     follows = True
     LEAST = 0.05
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: EmaConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.register_buffer("counts", torch.ones(config.codebook_size))
         self.register_buffer("sums", torch.zeros(config.codebook_size, dimension))
@@ -42,11 +45,11 @@ class EmaQuantizer(Quantizer):
 
     @torch.no_grad()
     def _follow(self, z: Tensor, codes: Tensor) -> None:
-        decay = self.config.decay
+        decay, even = self.config.decay, max(len(z), 1) / self.codebook_size
         counts = torch.bincount(codes, minlength=self.codebook_size)
         sums = torch.zeros_like(self.sums).index_add_(0, codes, z)
-        self.counts.mul_(decay).add_(counts, alpha=1 - decay)
-        self.sums.mul_(decay).add_(sums, alpha=1 - decay)
+        self.counts.mul_(decay).add_(counts, alpha=(1 - decay) / even)
+        self.sums.mul_(decay).add_(sums, alpha=(1 - decay) / even)
         dead = (self.counts < self.LEAST).nonzero().squeeze(1)
         if len(dead):
             drawn = torch.randint(len(z), (len(dead),)).to(z.device)

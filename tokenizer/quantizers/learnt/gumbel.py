@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
-from tokenizer.quantizers.base.quantizer import Quantizer, QuantizerOutput, mean_square
+from tokenizer.quantizer_config import QuantizerConfig
+from tokenizer.quantizers.base.quantizer import Chosen, Quantizer
 from tokenizer.quantizers.learnt.codebook import LearntCodebook
 
 __all__ = ["GumbelQuantizer", "SampledQuantizer"]
@@ -13,6 +13,10 @@ __all__ = ["GumbelQuantizer", "SampledQuantizer"]
 class SampledQuantizer(Quantizer):
     """Codes are drawn in training; the softmax of their logits carries the gradient.
 
+    The estimator is a function of the level's own input, not of z and q: a level hands on
+    y_l C, y_l the one-hot draw with the softmax's gradient. In a stack the step on the sum is
+    Σ y_l C_l, whose logits are of the hard residuals; z's gradient is the sum of what the levels'
+    softmaxes hand back, so that a level whose choice is sure hands back none.
     The temperature falls geometrically over training.
     """
 
@@ -29,9 +33,8 @@ class SampledQuantizer(Quantizer):
         """Return the logits (n, K) of latents (n, d), for the codewords `book` (K, d)."""
         raise NotImplementedError
 
-    def forward(self, z: Tensor, codes: Tensor | None = None) -> QuantizerOutput:
-        if not self.training:
-            return super().forward(z, codes)
+    def choose(self, z: Tensor, codes: Tensor | None = None) -> Chosen:
+        """Draw codes, whatever a search has chosen."""
         book = self.codebook()
         logits = self.logits(z, book)
         uniform = torch.rand_like(logits).clamp(min=1e-20)
@@ -39,10 +42,11 @@ class SampledQuantizer(Quantizer):
         soft = scores.softmax(1)
         codes = scores.argmax(1)
         hard = torch.zeros_like(soft).scatter_(1, codes.unsqueeze(1), 1.0)
-        chosen = soft + (hard - soft).detach()
-        codewords = book[codes]
-        loss = self.config.commitment * mean_square(z - codewords.detach())
-        return QuantizerOutput(chosen @ book, codes, loss, codewords)
+        drawn = soft + (hard - soft).detach()
+        return Chosen(codes, book[codes], drawn @ book)
+
+    def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
+        return q
 
     def after_step(self, progress: float) -> dict[str, int]:
         self.temperature.fill_(self.FIRST * (self.LAST / self.FIRST) ** progress)
@@ -50,7 +54,9 @@ class SampledQuantizer(Quantizer):
 
 
 class GumbelQuantizer(SampledQuantizer, LearntCodebook):
-    """Logits are negative squared distances; in eval mode the nearest codeword is chosen.
+    """The codebook learns by the softmax's gradient, which reaches every codeword.
+
+    Logits are negative squared distances; in eval mode the nearest codeword is chosen.
 
     Distances are in units of the mean squared distance to the nearest codeword, so that the
     temperature means the same at any scale.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import QuantizerConfig
 from tokenizer.quantizers.base.search import nearest
 from tokenizer.quantizers.base.softplus import inverse_softplus
 from tokenizer.quantizers.learnt.gumbel import SampledQuantizer

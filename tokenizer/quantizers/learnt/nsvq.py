@@ -10,12 +10,11 @@ __all__ = ["Nsvq"]
 
 
 class Nsvq(LearntCodebook):
-    """z + ‖q − z‖ · v/‖v‖, v ~ N(0, I) (Vali & Bäckström, IEEE Access 2022); no auxiliary loss."""
+    """z + ‖q − z‖ · v/‖v‖, v ~ N(0, I) (Vali & Bäckström, IEEE Access 2022).
 
-    on_sum = True
+    In a stack q is the sum of the levels' codewords, and noise stands for its gap once. There is no
+    auxiliary loss of a level's own.
+    """
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         return z + gap_length(q - z) * normalize(torch.randn_like(z), dim=-1)
-
-    def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        return z.new_zeros(())

@@ -13,10 +13,8 @@ class RotationQuantizer(LearntCodebook):
     """out = ‖q‖/‖z‖ · R z with the rotation R that carries z/‖z‖ onto q/‖q‖, R and ratio fixed.
 
     R = I − 2 r rᵀ + 2 q̂ ẑᵀ, r the direction of ẑ + q̂. In a stack z turns once, onto the sum of the
-    codewords: a rotation a level does not telescope, and collapsed on Amazon Beauty.
+    codewords.
     """
-
-    on_sum = True
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
         with torch.no_grad():

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import DiveqConfig
 from tokenizer.quantizers.base.quantizer import QuantizerOutput
 from tokenizer.quantizers.learnt.diveq import DiVeq
 
@@ -22,7 +22,7 @@ class SfDiVeq(DiVeq):
     centres in any order cross the latents' space.
     """
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: DiveqConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self._dither = torch.zeros(config.codebook_size - 1, 1)  # λ of the last search
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import VqConfig
 from tokenizer.quantizers.base.quantizer import Quantizer, mean_square
 
 __all__ = ["SimVq"]
@@ -17,9 +17,10 @@ class SimVq(Quantizer):
         w: (d, d), the identity at the start.
     """
 
+    config: VqConfig
     raw: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: VqConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.w = nn.Parameter(torch.eye(dimension))
         self.register_buffer("raw", torch.zeros(config.codebook_size, dimension))

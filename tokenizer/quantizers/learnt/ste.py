@@ -6,4 +6,8 @@ __all__ = ["SteQuantizer"]
 
 
 class SteQuantizer(LearntCodebook):
-    """q in value, the identity in z's gradient; C learns by its auxiliary loss alone."""
+    """q in value, the identity in z's gradient; C learns by its auxiliary losses alone.
+
+    In a stack q is the sum of the levels' codewords, and z's gradient is that of the output once,
+    with 2β (r_l − q_l) of each level's commitment.
+    """

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tokenizer.config import QuantizerConfig
+from tokenizer.quantizer_config import WassersteinConfig
 from tokenizer.quantizers.learnt.codebook import LearntCodebook
 
 __all__ = ["WassersteinQuantizer", "gaussian_wasserstein", "moments"]
@@ -22,12 +22,13 @@ class WassersteinQuantizer(LearntCodebook):
         total, products: Σ x (d,) and Σ x xᵀ (d, d) of the queue, float64.
     """
 
+    config: WassersteinConfig
     QUEUE = 65_536
     queue: Tensor
     total: Tensor
     products: Tensor
 
-    def __init__(self, config: QuantizerConfig, dimension: int) -> None:
+    def __init__(self, config: WassersteinConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.register_buffer("queue", torch.zeros(0, dimension), persistent=False)
         sums = torch.zeros(dimension, dimension + 1, dtype=torch.float64)

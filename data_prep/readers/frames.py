@@ -1,0 +1,82 @@
+"""Tables and vectors as a program has them → polars and NumPy."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from data_prep.errors import InputError
+from data_prep.readers.lines import table_of
+
+__all__ = ["Table", "as_matrix", "as_polars"]
+
+
+class PandasFrame(Protocol):
+    """A pandas DataFrame, as far as it is read; pandas need not be installed."""
+
+    def astype(self, dtype: Any, /) -> Any: ...
+    def notna(self) -> Any: ...
+
+
+Table = pl.DataFrame | pl.LazyFrame | PandasFrame | Iterable[Mapping[str, Any]]
+
+
+def as_polars(table: Table, name: str) -> pl.DataFrame:
+    """Return a table as a polars DataFrame; what pandas calls missing becomes null.
+
+    Args:
+        table: a polars DataFrame, which is returned as it is; a pandas DataFrame, whose index is
+            left out; or rows, each a mapping of column names to values.
+        name: what to call the table in an error.
+
+    Raises:
+        InputError: it is none of them, or its rows do not share one shape.
+    """
+    if isinstance(table, pl.DataFrame):
+        return table
+    if isinstance(table, pl.LazyFrame):
+        return table.collect()
+    given: Any = table
+    if type(table).__module__.partition(".")[0] == "pandas" and hasattr(table, "columns"):
+        plain = given.astype(object)
+        given = plain.where(plain.notna(), None).to_dict("records")
+    try:
+        rows = [{key: _plain(key, value) for key, value in dict(row).items()} for row in given]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name}: a {type(table).__name__} is no table; give a polars or pandas DataFrame, or "
+            f"a list of dicts"
+        ) from error
+    try:
+        return table_of(rows)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: the rows cannot be read: {error}") from error
+
+
+def _plain(column: str, value: Any) -> Any:
+    """Return a value without NumPy; a vector as floats, whole numbers too."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if column == "vector" and isinstance(value, list | tuple):
+        return [float(part) for part in value]
+    return value
+
+
+def as_matrix(vectors: ArrayLike, name: str) -> NDArray[np.float32]:
+    """Return vectors (N, D) as float32.
+
+    Args:
+        name: what to call them in an error.
+
+    Raises:
+        InputError: they are not numbers, or not rows of one length.
+    """
+    try:
+        matrix = np.asarray(vectors, dtype=np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name}: rows of numbers of one length are needed: {error}") from error
+    if matrix.ndim != 2 or not matrix.size:
+        raise InputError(f"{name}: shape {matrix.shape}; vectors as rows, (N, D), are needed")
+    return np.ascontiguousarray(matrix)

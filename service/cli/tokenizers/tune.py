@@ -1,0 +1,109 @@
+"""`semid tune`: the learning rates and the own parameter of a variant, by validation items."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from service.cli.terminal.console import bar, output
+from service.cli.terminal.options import (
+    CATALOGUE,
+    CacheOption,
+    CatalogueOptions,
+    ConfigurationOption,
+    DeviceOption,
+    EncoderOption,
+    QuietOption,
+)
+from service.settings import argument, from_core, option
+from tokenizer.config import FitConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["TuneSettings", "tune", "tuned_rows"]
+
+
+class TuneSettings(
+    EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
+):
+    """What `semid tune` can be told."""
+
+    command = "tune"
+    after_stop = "the same command goes on from the trials in {out}/trials"
+
+    items: Path = argument(CATALOGUE)
+    out: Path = option("Folder for the trials' records and what they chose.")
+    quantizer: str = from_core("quantizer", "The variant; semid quantizers lists them.")
+    trials: int = option("Trials that begin.", 9, ge=2)
+    steps: int = from_core("steps", "Steps of the training that is tuned for.")
+
+
+def tune(settings: TuneSettings) -> None:
+    """Find learning rates and the variant's own parameter that serve a catalogue.
+
+    All trials train for a part of --steps, the best third for three times as many, and so on. They
+    are judged by the error on validation items; held-out items stay unseen. Each trial is kept in
+    --out/trials, so that a stopped search goes on. The options found are printed as semid fit takes
+    them.
+
+    Example: semid tune data/beauty/items.parquet --quantizer diveq --trials 9 --out tune/beauty
+    """
+    from data_prep.embedding.encoders import load_encoder
+    from data_prep.storage.files import check_writable
+    from data_prep.storage.record import file_digest
+    from data_prep.text import TextTemplate
+    from service.cli.data.catalogue import vectors_of_texts
+    from tokenizer.options import check_training, fitted_to_size, with_options
+
+    own = {"quantizer": settings.quantizer, "steps": settings.steps}
+    config = fitted_to_size(with_options(FitConfig(), settings.options | own))
+    check_training(config)
+    device = settings.torch_device()
+    frame, out = settings.read(settings.items), settings.out
+    check_writable(out / "tuning.json")
+    encoder = load_encoder(settings.encoder, device)
+    vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
+    digest = file_digest(settings.items)
+    tuned_rows(out, {settings.quantizer: config}, vectors, settings.trials, digest, device)
+
+
+def tuned_rows(
+    out: Path,
+    configs: Mapping[str, FitConfig],
+    vectors: "NDArray[np.float32]",
+    trials: int,
+    data_fingerprint: str,
+    device: str,
+) -> dict[str, FitConfig]:
+    """Tune each row alike, write what was chosen to out/tuning.json, and return it by name."""
+    import json
+
+    from data_prep.storage.files import written_aside
+    from tokenizer.study.tuning import trial_count, tune
+
+    found = {}
+    with bar("tuning", len(configs) * trial_count(trials)) as progress:
+        for name, config in configs.items():
+            found[name] = tune(
+                out, name, vectors, config, trials, data_fingerprint, progress, device
+            )
+    told = {
+        name: {
+            "options": dict(tuned.options),
+            "trials": [
+                {key: trial[key] for key in ("steps", "options", "validation_error")}
+                for trial in tuned.trials
+            ],
+        }
+        for name, tuned in found.items()
+    }
+    with written_aside(out / "tuning.json") as path:
+        path.write_text(json.dumps(told, indent=2))
+    for name, tuned in found.items():
+        chosen = " ".join(f"--set {key}={value}" for key, value in tuned.options.items())
+        best = tuned.trials[-1]["steps"]
+        errors = [t["validation_error"] for t in tuned.trials if t["steps"] == best]
+        error = min((e for e in errors if e is not None), default=float("nan"))
+        output.print(f"{name}: validation error {error:.4f}, {chosen or 'the defaults'}")
+    return {name: tuned.config for name, tuned in found.items()}

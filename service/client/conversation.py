@@ -1,0 +1,256 @@
+"""What the client says and hears, method by method, for both of its faces.
+
+Each method is a generator of steps. A face does every step, with or without an event loop, and
+gives its outcome back: so `Semid` and `AsyncSemid` have one source.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import httpx
+import numpy as np
+from httpx_retries import Retry
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from service.client import calls
+from service.client.bulk import BulkPart, ItemProblem, bulk_parts
+from service.client.calls import Call, SemidError, SendableItem
+from service.client.patience import Outcome, may_be_done, patience
+from service.http.messages.limits import RequestLimits
+from service.http.messages.schemas import (
+    Item,
+    MappedId,
+    PrefixEntry,
+    RecommendedItem,
+    SimilarItem,
+    TokenizeAnswer,
+    TokenizedItem,
+    TokenizerDescription,
+)
+
+__all__ = ["Conversation", "Found", "Pages", "Pause", "Step", "Steps"]
+
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A wait after an outcome, before the request is sent again."""
+
+    retry: Retry
+    after: Outcome
+
+
+@dataclass(frozen=True)
+class Found(Generic[T]):
+    """Some of what a method yields, for the caller."""
+
+    values: Sequence[T]
+
+
+Step = Call[Any] | BulkPart | Pause
+# A method that returns: its steps. The outcome of a request is given back, of a pause nothing.
+Steps = Generator[Step, Any, T]
+# A method that yields: the same, and what it found in between.
+Pages = Generator[Step | Found[T], Any, None]
+
+
+class Conversation:
+    """The methods of a client; between them it keeps the service's limits alone."""
+
+    def __init__(self, retries: int) -> None:
+        self._patience = patience(retries)
+        self._limits: RequestLimits | None = None
+
+    def tokenizer(self) -> Steps[TokenizerDescription]:
+        """Return what the service tokenizes with, and its limits.
+
+        >>> with Semid() as semid:
+        ...     semid.tokenizer().limits.most_items
+        1000
+        """
+        return (yield from self._ask(calls.describe()))
+
+    def tokenize(self, items: Iterable[SendableItem]) -> Steps[list[TokenizedItem]]:
+        """Give items their semantic IDs, in order, in as many requests as it takes.
+
+        A request that is refused ends in an error, and those before it stay done: the same call
+        may be made again.
+
+        Args:
+            items: each `item_id` and fields, `text` or `vector`; a NumPy array is a vector.
+
+        Raises:
+            SemidError: an item cannot be tokenized; `problem.errors` has its path in its request.
+        """
+        return (yield from self._tokenized(calls.tokenize_items(items, (yield from self._most()))))
+
+    def tokenize_vectors(
+        self,
+        item_ids: Sequence[str],
+        vectors: NDArray[np.float32],
+        titles: Sequence[str | None] | None = None,
+    ) -> Steps[list[TokenizedItem]]:
+        """Give items with vectors (N, D) their semantic IDs: the quickest way, in binary.
+
+        Raises:
+            SemidError: as `tokenize`.
+            ValueError: there are not as many ids or titles as vectors.
+        """
+        most = yield from self._most()
+        return (yield from self._tokenized(calls.tokenize_vectors(item_ids, vectors, titles, most)))
+
+    def bulk(self, items: Iterable[SendableItem]) -> Pages[TokenizedItem | ItemProblem]:
+        """Give items of any number their semantic IDs; an item that cannot have one stops no other.
+
+        Items are read as they are sent, and a part's answers come before the next part is read.
+
+        >>> with Semid() as semid:
+        ...     good, bad = semid.bulk([{"item_id": "k-3", "text": "Kettle"}, {"item_id": "k-4"}])
+        >>> good.item_id, bad.index, bad.problem.title
+        ('k-3', 1, 'Invalid input')
+        """
+        for part in bulk_parts(items):
+            outcome, _ = yield from self._tried(part)
+            if not part.answered:
+                calls.check(_response(outcome))
+            yield Found(part.answers())
+
+    def item(self, item_id: str) -> Steps[Item | None]:
+        """Return one registered item, or None.
+
+        >>> with Semid() as semid:
+        ...     print(semid.item("no such item"))
+        None
+        """
+        try:
+            return (yield from self._ask(calls.get_item(item_id)))
+        except SemidError as error:
+            if calls.is_unknown_item(error):
+                return None
+            raise
+
+    def items(self, prefix: str = "", search: str = "") -> Pages[Item]:
+        """Yield the items under a prefix, such as 12-240, in the order of their IDs.
+
+        Args:
+            search: yields instead the first 1,000 items whose title has this text.
+
+        Raises:
+            SemidError: no item has the prefix.
+        """
+        after: str | None = ""
+        while after is not None:
+            page = yield from self._ask(calls.item_page(prefix, search, after, PAGE))
+            yield Found(page.items)
+            after = page.next
+
+    def prefixes(self, prefix: str = "") -> Steps[list[PrefixEntry]]:
+        """Return the prefixes one code longer that have items.
+
+        Raises:
+            SemidError: no item has the prefix.
+        """
+        return (yield from self._ask(calls.prefix_page(prefix))).prefixes
+
+    def id_map(self, old: str, new: str) -> Pages[MappedId]:
+        """Yield each item's ID by one tokenizer and by another, None where it has none there yet.
+
+        Args:
+            old: fingerprint of a tokenizer that the registry knows, or how it starts.
+            new: of another.
+
+        Raises:
+            SemidError: there is no such tokenizer.
+        """
+        after: int | None = 0
+        while after is not None:
+            page = yield from self._ask(calls.id_map_page(old, new, after, PAGE))
+            yield Found(page.items)
+            after = page.next
+
+    def similar(
+        self,
+        *,
+        item_id: str | None = None,
+        text: str | None = None,
+        vector: NDArray[np.float32] | None = None,
+        k: int = 10,
+    ) -> Steps[list[SimilarItem]]:
+        """Return the k items nearest to an item, a text or a vector (D,), the nearest first.
+
+        Raises:
+            SemidError: not exactly one of them is given, or the item is not registered.
+        """
+        return (yield from self._ask(calls.similar_items(item_id, text, vector, k))).items
+
+    def remove(self, item_id: str) -> Steps[bool]:
+        """Remove an item, and return whether it was registered; the key needs the scope admin.
+
+        An item that is gone when a request without an answer is sent again was removed by it.
+        """
+        call = calls.remove_item(item_id)
+        outcome, maybe_done = yield from self._tried(call)
+        try:
+            call.read(_response(outcome))
+        except SemidError as error:
+            if calls.is_unknown_item(error):
+                return maybe_done
+            raise
+        return True
+
+    def recommend(
+        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+    ) -> Steps[list[list[RecommendedItem]]]:
+        """Return for each history, item ids with the oldest first, up to k items that come next.
+
+        Raises:
+            SemidError: a history has no item that the recommender knows, or there is none.
+        """
+        call = calls.recommended(histories, k, exclude_seen=exclude_seen)
+        return (yield from self._ask(call)).lists
+
+    def _most(self) -> Steps[RequestLimits]:
+        if self._limits is None:
+            self._limits = (yield from self.tokenizer()).limits
+        return self._limits
+
+    def _tokenized(self, requests: Iterable[Call[TokenizeAnswer]]) -> Steps[list[TokenizedItem]]:
+        found: list[TokenizedItem] = []
+        for request in requests:
+            found += (yield from self._ask(request)).items
+        return found
+
+    def _ask(self, call: Call[M]) -> Steps[M]:
+        outcome, _ = yield from self._tried(call)
+        return call.read(_response(outcome))
+
+    def _tried(self, request: Call[Any] | BulkPart) -> Steps[tuple[Outcome, bool]]:
+        """Send a request as often as it takes and patience allows.
+
+        Returns:
+            The last outcome, and whether an earlier try may have been done all the same.
+        """
+        retry, maybe_done = self._patience, False
+        outcome: Outcome = yield request
+        while request.again(outcome) and not retry.is_exhausted():
+            maybe_done = maybe_done or may_be_done(outcome)
+            retry = retry.increment()
+            yield Pause(retry, outcome)
+            outcome = yield request
+        return outcome, maybe_done
+
+
+def _response(outcome: Outcome) -> httpx.Response:
+    """Return the response, whatever it says; without one the request failed.
+
+    Raises:
+        httpx.TransportError: the failure.
+    """
+    if isinstance(outcome, httpx.TransportError):
+        raise outcome
+    return outcome

@@ -1,0 +1,213 @@
+"""Tune each variant alike: the same trials, chosen on validation items, so that none is favoured.
+
+A variant is tuned over the network's learning rate, that of the levels, and one parameter of its
+own. Trials are points of a scrambled Sobol sequence, the first of them the defaults. Successive
+halving (arXiv 1502.07943) gives all of them a short training and the best third of each round one
+three times as long, until one is left.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_prep.embedding.devices import full_precision
+from data_prep.progress import Progress
+from data_prep.storage.record import run_record, trained_on
+from tokenizer.config import FitConfig
+from tokenizer.options import check_training, fitted_to_size, with_options
+from tokenizer.study.records import digest_of, file_name, keep, kept, plain
+from tokenizer.training.loop import train
+
+__all__ = ["OWN", "Range", "Tuned", "space_of", "trial_count", "tune"]
+
+FACTOR = 3
+NETWORK_RATES = (3e-4, 1e-2)
+CODEBOOK_RATES = (3e-4, 1e-1)
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an option may be: numbers between two ends, even in their logarithm, or choices."""
+
+    least: float = 0.0
+    most: float = 0.0
+    choices: tuple[object, ...] = ()
+
+    def at(self, share: float) -> object:
+        """Return the value at a share, 0…1, of the range."""
+        if self.choices:
+            return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
+        low, high = math.log(self.least), math.log(self.most)
+        return float(f"{math.exp(low + share * (high - low)):.3g}")
+
+
+_COMMITMENT = ("commitment", Range(0.05, 2.0))
+# Of each variant the one option of its own; fsq and nsvq have none (`sum_weight` is one for all).
+OWN: Mapping[str, tuple[str, Range]] = {
+    "diveq": ("noise_variance", Range(1e-5, 1e-1)),
+    "ema": ("decay", Range(choices=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999))),
+    "grit": ("radius", Range(choices=("power", "euclidean", "huber", "soft_clip"))),
+    "gumbel": _COMMITMENT,
+    "hypervq": _COMMITMENT,
+    "kmeans": _COMMITMENT,
+    "lfq": ("entropy_weight", Range(1e-2, 1.0)),
+    "lsh": _COMMITMENT,
+    "opq": _COMMITMENT,
+    "pq": _COMMITMENT,
+    "rotation": _COMMITMENT,
+    "rq_faiss": _COMMITMENT,
+    "rqvae": _COMMITMENT,
+    "sf_diveq": ("noise_variance", Range(1e-5, 1e-1)),
+    "simvq": _COMMITMENT,
+    "ste": _COMMITMENT,
+    "wasserstein": ("wasserstein", Range(0.02, 10.0)),
+}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning chose.
+
+    Attributes:
+        config: the given one with the best options.
+        options: those, by name; empty where the defaults were best.
+        trials: a record each, in the order in which they were made.
+    """
+
+    config: FitConfig
+    options: Mapping[str, object]
+    trials: Sequence[Mapping[str, Any]]
+
+
+def space_of(config: FitConfig) -> dict[str, Range]:
+    """Return the options that are tuned, by name."""
+    space = {
+        "learning_rate": Range(*NETWORK_RATES),
+        "codebook_learning_rate": Range(*CODEBOOK_RATES),
+    }
+    if config.autoencoder.network == "identity":  # it has no parameters
+        del space["learning_rate"]
+    if config.quantizer.name in OWN:
+        name, values = OWN[config.quantizer.name]
+        space[name] = values
+    return space
+
+
+def trial_count(trials: int) -> int:
+    """Return how many trainings `trials` trials take over all rounds."""
+    return sum(count for count, _ in _rounds(trials))
+
+
+def tune(
+    folder: Path,
+    name: str,
+    vectors: NDArray[np.float32],
+    config: FitConfig,
+    trials: int,
+    data_fingerprint: str,
+    progress: Progress | None = None,
+    device: str = "cpu",
+) -> Tuned:
+    """Choose options for a configuration by its error on validation items.
+
+    Args:
+        folder: each trial's record is kept in `trials/NAME-….json`, and not made again.
+        name: of the row that is tuned.
+        vectors: (n, D).
+        config: the one to tune; `steps` is what the winner will train for, a round's trials a third
+            or a ninth of it.
+        trials: how many begin; 1 takes the defaults as they are.
+        data_fingerprint: of the catalogue.
+        device: where trials are trained; a record of another device is made anew.
+    """
+    full_precision()
+    digest = digest_of(vectors)
+    alive = _points(config, trials)
+    records: list[dict[str, Any]] = []
+    for count, share in _rounds(trials):
+        scored: list[tuple[float, int, dict[str, object]]] = []
+        for options in alive[:count]:
+            steps = max(1, round(config.steps * share))
+            tried = replace(_with(config, options), steps=steps)
+            path = folder / "trials" / f"{file_name(name)}-{_key(tried)}.json"
+            record = kept(path, tried, data_fingerprint, digest, device)
+            if record is None:
+                record = _trial(name, vectors, tried, options, device)
+                record["vectors"] = digest
+                record["record"] = run_record(config.seed, data_fingerprint, record["seconds"])
+                keep(path, record)
+            records.append(record)
+            error = record["validation_error"]
+            scored.append((math.inf if error is None else error, len(scored), options))
+            if progress is not None:
+                progress(1)
+        alive = [options for _, _, options in sorted(scored, key=lambda entry: entry[:2])]
+    return Tuned(_with(config, alive[0]), alive[0], records)
+
+
+def _rounds(trials: int) -> list[tuple[int, float]]:
+    """Return each round's trials and its share of the steps; the last leaves one."""
+    counts = [trials] if trials > 1 else []
+    while counts and counts[-1] > FACTOR:
+        counts.append(math.ceil(counts[-1] / FACTOR))
+    return [(count, FACTOR ** (i - len(counts))) for i, count in enumerate(counts)]
+
+
+def _points(config: FitConfig, trials: int) -> list[dict[str, object]]:
+    """Return the trials' options; the first has none, the defaults."""
+    space = space_of(config)
+    sobol: Any = torch.quasirandom.SobolEngine  # which has no types
+    sobol = sobol(len(space), scramble=True, seed=config.seed)
+    drawn = sobol.draw(max(trials - 1, 1)).tolist()[: trials - 1]
+    points = [
+        {name: values.at(share) for (name, values), share in zip(space.items(), row, strict=True)}
+        for row in drawn
+    ]
+    return [{}, *points]
+
+
+def _with(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
+    changed = fitted_to_size(with_options(config, options))
+    check_training(changed)
+    return changed
+
+
+def _key(config: FitConfig) -> str:
+    return hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _trial(
+    name: str,
+    vectors: NDArray[np.float32],
+    config: FitConfig,
+    options: Mapping[str, object],
+    device: str,
+) -> dict[str, Any]:
+    """Train once and record the validation error; held-out items stay unseen."""
+    started = time.perf_counter()
+    error: float | None = None
+    step = 0
+    try:
+        best = train(torch.tensor(vectors, device=device), config).best
+        error, step = best.validation_error, best.step
+    except FloatingPointError:
+        pass  # rates too high for the variant: no error is the worst
+    return {
+        "name": name,
+        "options": dict(options),
+        "steps": config.steps,
+        "validation_error": error,
+        "best_step": step,
+        "seconds": round(time.perf_counter() - started, 2),
+        "config": plain(config),
+        "trained_on": trained_on(device),
+    }
