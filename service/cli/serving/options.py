@@ -16,7 +16,7 @@ from service.http.messages.limits import (
     MostText,
     RequestLimits,
 )
-from service.http.security.hosts import host_fault
+from service.http.security.host_names import host_fault
 from service.observability.logs import LogFormat
 from service.settings import Paths, RegistrySettings, Several, option
 

@@ -1,18 +1,15 @@
 """Names that a service answers to, so that a web page cannot reach it under a name of its own."""
 
-import re
 from collections.abc import Collection
-from ipaddress import ip_address
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.engine.problem_error import ProblemError
 from service.http.messages.problems import problem_response
+from service.http.security.host_names import host_name, is_loopback
 
-__all__ = ["Hosts", "host_fault"]
-
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/?#@\s]+)(:\d*)?")
+__all__ = ["Hosts"]
 
 
 class Hosts:
@@ -41,15 +38,8 @@ class Hosts:
         await self._app(scope, receive, send)
 
     def _answers_to(self, host: str) -> bool:
-        name = _name(host)
-        return name in self._allowed or _is_loopback(name)
-
-
-def host_fault(host: str) -> str | None:
-    """Return what is wrong with the name of an allowed host, or None."""
-    if not host or host != host.lower() or "*" in host or _name(host) != host:
-        return f"{host!r} is no host in small letters without a port, such as semid.example"
-    return None
+        name = host_name(host)
+        return name in self._allowed or is_loopback(name)
 
 
 def _refusal(host: str) -> ProblemError:
@@ -58,18 +48,3 @@ def _refusal(host: str) -> ProblemError:
         f"this service does not answer to the host {host!r}; ask it by localhost, or start it with "
         f"--allowed-host for that name",
     )
-
-
-def _name(host: str) -> str:
-    """Return the name in a header Host, without its port and brackets; empty for what is none."""
-    found = _HOST.fullmatch(host.strip().lower())
-    return "" if found is None else found[1].strip("[]").removesuffix(".")
-
-
-def _is_loopback(name: str) -> bool:
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from service.cli.serving.options import ServeSettings
 from service.http.security.guard import Access
-from service.http.security.hosts import host_fault
+from service.http.security.host_names import host_fault
 from tests.service.http.listening import listening_at
 from tests.service.http.problem import problem_of
 
