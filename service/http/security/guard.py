@@ -111,7 +111,8 @@ class Guard:
         if template is not None:
             scope["template"] = template
             rule = RULES[method, template]
-        refusal = self._refusal(request, rule)
+        length = _length(request) if rule is not None and rule.media else 0
+        refusal = self._refusal(request, rule, length)
         if refusal is None and rule is None and (methods := _methods(path)):
             allow = {"Allow": ", ".join(methods)}
             refusal = ProblemError(405, f"the address takes {allow['Allow']}", headers=allow)
@@ -124,10 +125,10 @@ class Guard:
         if rule is None or not rule.media or rule.streamed:
             await self._app(scope, receive, send)
             return
-        with self._bodies.body(receive, _length(request)) as body:
+        with self._bodies.body(receive, length) as body:
             await self._app(scope, body.receive, send)
 
-    def _refusal(self, request: Request, rule: Rule | None) -> ProblemError | None:
+    def _refusal(self, request: Request, rule: Rule | None, length: int) -> ProblemError | None:
         if self._keys is not None and rule != OPEN:
             kind, _, presented = request.headers.get("authorization", "").partition(" ")
             holder = self._keys.holder(presented.strip()) if kind.lower() == "bearer" else None
@@ -150,9 +151,9 @@ class Guard:
             return ProblemError(400, "the address holds the character NUL, which nothing has")
         if rule is None:
             return None
-        refusal = _body_refusal(request, rule, self._limits.most_body)
+        refusal = _body_refusal(request, rule, length, self._limits.most_body)
         if refusal is None and not rule.streamed:
-            refusal = self._bodies.refusal(_length(request))
+            refusal = self._bodies.refusal(length)
         return refusal
 
 
@@ -214,7 +215,7 @@ def _addresses(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
             )
 
 
-def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | None:
+def _body_refusal(request: Request, rule: Rule, length: int, most: int) -> ProblemError | None:
     if not rule.media:
         return None
     media = media_type(request)
@@ -225,7 +226,7 @@ def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | Non
                 415, f"the body's media type {given}; send {' or '.join(rule.media)}",
             headers={"Accept": ", ".join(rule.media)},
         )  # fmt: skip
-    if _length(request) > most and not rule.streamed:
+    if length > most and not rule.streamed:
         return ProblemError(413, too_large(most))
     return None
 
