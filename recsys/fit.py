@@ -9,12 +9,11 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from data_prep.errors import InputError
-from data_prep.names import check_name
 from data_prep.storage.record import run_record
-from recsys.benchmarks.presets import PRESETS, Model
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import RankingQuality
 from recsys.models.shapes import build_model
+from recsys.presets import Model, preset_named
 from recsys.recommender import FrozenRecommender, freeze_recommender
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, train
@@ -31,9 +30,7 @@ def configured(model: str, preset: str, seed: int, options: Mapping[str, object]
     Raises:
         InputError: there is no such model, preset or field, or the field cannot have the value.
     """
-    check_name("preset", preset, PRESETS)
-    check_name("model", model, PRESETS[preset].models)
-    chosen = PRESETS[preset].models[model]
+    chosen = preset_named(preset).model(model)
     return replace(chosen, training=replace(_changed(chosen.training, options), seed=seed))
 
 

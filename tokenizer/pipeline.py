@@ -1,6 +1,6 @@
 """Item → text → vector → codes: the same steps offline and over HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from data_prep.progress import Progress
 from tokenizer import artifact
 from tokenizer.ids.policy import TakenCodes, assign_free
 from tokenizer.ids.semantic_id import Codes
-from tokenizer.vector_checks import check_finite, check_near
+from tokenizer.vector_checks import refuse_faults, vector_faults
 
 __all__ = ["Pipeline", "Tokenized"]
 
@@ -70,6 +70,7 @@ class Pipeline:
         self.device = device
         self._model = tokenizer.model.to(device)
         self._mean: NDArray[np.float32] = tokenizer.model.mean.cpu().numpy()
+        self._scale = float(tokenizer.model.scale)
         self._encoder: Encoder | None = None
         if (reference := tokenizer.config.encoder) is not None:
             self._encoder = load_encoder(reference.name, device)
@@ -99,7 +100,7 @@ class Pipeline:
         """K, the codewords of a level."""
         return self.config.quantizer.codebook_size
 
-    def texts(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
+    def texts(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
         """Return each item's content text.
 
         Raises:
@@ -125,13 +126,17 @@ class Pipeline:
             )
         return embed(texts, self._encoder, cache, progress, threads)
 
-    def tokenize(self, vectors: NDArray[np.float32]) -> Tokenized:
+    def tokenize(self, vectors: NDArray[np.float32], *, checked: bool = False) -> Tokenized:
         """Return codes, distortion, latents of vectors (n, D), each row's the same in any batch.
 
+        Args:
+            checked: `check`, or `faults`, has been asked about them.
+
         Raises:
-            InputError: vectors of another length, not finite, or all zero.
+            InputError: as `check`.
         """
-        self.check(vectors)
+        if not checked:
+            self.check(vectors)
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         latents = self._model.latents(torch.tensor(vectors, device=self.device))
         codes = self._model.encode_latents(latents).cpu().numpy().astype(np.uint16)
@@ -192,7 +197,7 @@ class Pipeline:
 
     def any_vector(self) -> NDArray[np.float32]:
         """Return a vector (D,) that can be tokenized, for those who try whether it works."""
-        vector = self._mean + np.float32(self._model.scale)
+        vector = self._mean + np.float32(self._scale)
         return vector if vector.any() else self._mean
 
     def check(self, vectors: NDArray[np.float32], names: Sequence[str] | None = None) -> None:
@@ -210,5 +215,8 @@ class Pipeline:
                 f"vectors have length {vectors.shape[-1]}; this tokenizer takes "
                 f"{self.config.dimension}"
             )
-        check_finite(vectors, names)
-        check_near(vectors, self._mean, float(self._model.scale), names)
+        refuse_faults(self.faults(vectors), names)
+
+    def faults(self, vectors: NDArray[np.float32]) -> dict[int, str]:
+        """Return, by row, what keeps vectors (n, D) from being tokenized."""
+        return vector_faults(vectors, self._mean, self._scale)

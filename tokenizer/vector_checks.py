@@ -1,24 +1,73 @@
 """Vectors that a tokenizer can be fitted to, and those that a fitted one can code: one rule."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 
-__all__ = ["check_finite", "check_near", "check_trainable"]
+__all__ = ["check_finite", "check_trainable", "refuse_faults", "vector_faults"]
 
 Vectors = NDArray[np.float32]
 FARTHEST = 1e6  # of a component from the mean, in the training items' spread
 # Beyond these, sums of squares over all items leave float32.
 LEAST_SPREAD, LARGEST_SPREAD, LARGEST = 1e-12, 1e12, 1e15
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
 CHUNK = 8192
 SAMPLE = 4096  # items, for the median of a component
 # Where the median item's squared distance is this small a share of the mean one, few items hold
 # nearly all of the spread, and the codes are spent on them.
 FEW_HOLD_ALL = 0.01
+
+
+def vector_faults(vectors: Vectors, mean: NDArray[np.floating], scale: float) -> dict[int, str]:
+    """Return what is wrong with vectors (n, D), by row: NaN, infinity, no direction, too far.
+
+    Args:
+        mean: (D,), of the training items.
+        scale: the root mean square of their centred components; a component that is farther from
+            the mean than `FARTHEST` times the scale has a network overflow.
+    """
+    return _faults(vectors, mean, FARTHEST * scale)
+
+
+def _faults(vectors: Vectors, mean: NDArray[np.floating], farthest: float) -> dict[int, str]:
+    faults: dict[int, str] = {}
+    for rows, part in _chunks(vectors):
+        with np.errstate(over="ignore", invalid="ignore"):
+            near = np.abs(part - mean).max(axis=1, initial=0) <= farthest  # no NaN is
+        right = near & part.any(axis=1)
+        if right.all():
+            continue
+        for row in np.flatnonzero(np.logical_not(right)):
+            what = "only zeros"
+            if not np.isfinite(part[row]).all():
+                what = "NaN or infinity"
+            elif part[row].any():
+                what = (
+                    f"components beyond {FARTHEST:g} times the training items' spread from their "
+                    f"mean"
+                )
+            faults[rows.start + int(row)] = what
+    return faults
+
+
+def refuse_faults(faults: Mapping[int, str], names: Sequence[str] | None = None) -> None:
+    """Refuse the first vector that has a fault.
+
+    Args:
+        faults: by row.
+        names: of the items, for the message; rows are counted from 1 without.
+
+    Raises:
+        InputError: one has.
+    """
+    if faults:
+        row = min(faults)
+        which = f"in row {row + 1}" if names is None else f"of item {names[row]!r}"
+        raise InputError(f"the vector {which} has {faults[row]}; correct it or leave it out")
 
 
 def check_finite(vectors: Vectors, names: Sequence[str] | None = None) -> None:
@@ -30,32 +79,7 @@ def check_finite(vectors: Vectors, names: Sequence[str] | None = None) -> None:
     Raises:
         InputError: NaN, infinity, or a zero vector; names the first.
     """
-    _refuse(np.logical_not(np.isfinite(vectors).all(axis=1)), "NaN or infinity", names)
-    _refuse(np.logical_not(vectors.any(axis=1)), "only zeros", names)
-
-
-def check_near(
-    vectors: Vectors,
-    mean: NDArray[np.floating],
-    scale: float,
-    names: Sequence[str] | None = None,
-) -> None:
-    """See that vectors (n, D) are not so far from the training items that a network overflows.
-
-    Args:
-        mean: (D,), of the training items.
-        scale: the root mean square of their centred components.
-
-    Raises:
-        InputError: a component is farther from the mean than `FARTHEST` times the scale.
-    """
-    for rows, part in _chunks(vectors):
-        far = np.abs(part - mean).max(axis=1, initial=0) > FARTHEST * scale
-        own = None if names is None else names[rows]
-        _refuse(
-            far, f"components beyond {FARTHEST:g} times the training items' spread from their mean",
-            own, rows.start,
-        )  # fmt: skip
+    refuse_faults(_faults(vectors, np.zeros(1, np.float32), LARGEST_FLOAT), names)
 
 
 def check_trainable(vectors: Vectors, training: NDArray[np.int64] | None = None) -> None:
@@ -68,8 +92,8 @@ def check_trainable(vectors: Vectors, training: NDArray[np.int64] | None = None)
         training: the rows that mean and scale are taken from; all where None.
 
     Raises:
-        InputError: as `check_finite` and `check_near`; fewer than two vectors; all the same; a
-            scale that float32 cannot be computed with.
+        InputError: as `check_finite`; a vector too far from the mean; fewer than two vectors;
+            all the same; a scale that float32 cannot be computed with.
     """
     if len(vectors) < 2:
         raise InputError(f"{len(vectors)} item is too few to fit a tokenizer; two are the least")
@@ -87,7 +111,7 @@ def check_trainable(vectors: Vectors, training: NDArray[np.int64] | None = None)
             f"{LEAST_SPREAD:g} to {LARGEST_SPREAD:g}; multiply all vectors by one number, such as "
             f"the inverse of the spread, and leave out items that are far from all others"
         )
-    check_near(vectors, mean, scale)
+    refuse_faults(vector_faults(vectors, mean, scale))
     _tell_outliers(vectors)
 
 
@@ -114,12 +138,3 @@ def _chunks(vectors: Vectors) -> Iterator[tuple[slice, Vectors]]:
     for start in range(0, len(vectors), CHUNK):
         rows = slice(start, start + CHUNK)
         yield rows, vectors[rows]
-
-
-def _refuse(
-    wrong: NDArray[np.bool_], what: str, names: Sequence[str] | None = None, first: int = 0
-) -> None:
-    if wrong.any():
-        row = int(wrong.argmax())
-        which = f"in row {first + row + 1}" if names is None else f"of item {names[row]!r}"
-        raise InputError(f"the vector {which} has {what}; correct it or leave it out")

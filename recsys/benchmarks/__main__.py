@@ -13,8 +13,8 @@ from data_prep.threads import use_threads
 use_threads()  # before torch loads, which reads it then
 
 from recsys.benchmarks.cells import Cell, run_cell
-from recsys.benchmarks.presets import PRESETS
 from recsys.data.dataset import SequenceDataset
+from recsys.presets import PRESETS, preset_named
 from recsys.training.loop import Measurement
 
 
@@ -37,6 +37,7 @@ def main() -> None:
     given = parser.parse_args()
     use_threads(given.threads)
     device = resolve_device(given.device)
+    preset = preset_named(given.preset)
     for path in given.datasets:
         dataset = SequenceDataset.load(path)
         category, _, tokenizer = path.stem.partition("-")
@@ -44,8 +45,7 @@ def main() -> None:
         entries = json.loads(notes.read_text()) if notes.is_file() else {}
         for model in given.model:
             for seed in range(given.seeds):
-                quantized = model in PRESETS[given.preset].models
-                quantized = quantized and PRESETS[given.preset].models[model].quantized
+                quantized = model in preset.models and preset.models[model].quantized
                 if tokenizer and not quantized:
                     raise InputError(
                         f"{model} reads no codes; train it on {category}.safetensors instead of "
@@ -53,7 +53,7 @@ def main() -> None:
                     )
                 cell = Cell(category, model, tokenizer if quantized else "", seed, given.cold)
                 record = run_cell(
-                    given.out, cell, given.preset, dataset, entries, device, _progress(cell)
+                    given.out, cell, preset, dataset, entries, device, _progress(cell)
                 )
                 metrics = record["metrics"]["all"]
                 print(f"{cell.name}: R@10 {metrics['recall@10']:.4f}")  # noqa: T201

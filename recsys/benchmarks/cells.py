@@ -17,11 +17,11 @@ import torch
 from data_prep.errors import InputError
 from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record
-from recsys.benchmarks.presets import PRESETS
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import CANDIDATES, RankingQuality, evaluate
 from recsys.models.baselines import CoOccurrence, Popularity
 from recsys.models.shapes import build_model, plain_shape, shape_of
+from recsys.presets import Model, Preset
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, train
 
@@ -37,7 +37,7 @@ class Cell:
 
     Attributes:
         category: of the data, such as Beauty.
-        model: a name of `recsys.benchmarks.presets`, or of `BASELINES`.
+        model: a name of `recsys.presets`, or of `BASELINES`.
         tokenizer: gave the codes, such as `grit-4x256`; empty where the model reads no codes.
         cold: share of the items that have no event in training.
     """
@@ -59,7 +59,7 @@ class Cell:
 def run_cell(
     folder: Path,
     cell: Cell,
-    preset: str,
+    preset: Preset,
     dataset: SequenceDataset,
     notes: dict[str, Any] | None = None,
     device: str = "cpu",
@@ -79,17 +79,18 @@ def run_cell(
         InputError: an unknown model; as `recsys.training.loop.train`; `folder` cannot be written.
     """
     path = folder / "records" / f"{cell.name}.json"
-    config = _configuration(cell, preset)
+    model = _model(cell, preset)
+    config = {} if model is None else _configuration(model)
     kept = _kept(path, folder, cell, config, dataset)
     if kept is not None:
         return kept
     started = time.perf_counter()
     data = dataset.without_training_events(cell.cold, seed=0) if cell.cold else dataset
-    found, figures = _measure(folder, cell, preset, data, device, progress)
+    found, figures = _measure(folder, cell, model, data, device, progress)
     unseen = data.popularity[data.targets("test")] == 0
     record = {
         "cell": asdict(cell),
-        "preset": preset,
+        "preset": preset.name,
         "config": config,
         "data": dataset.fingerprint,
         "users": data.n_users,
@@ -113,16 +114,20 @@ def run_cell(
     return record
 
 
-def _configuration(cell: Cell, preset: str) -> dict[str, Any]:
-    """Return the model's shape and training as the record keeps them; empty for a baseline."""
+def _model(cell: Cell, preset: Preset) -> Model | None:
+    """Return the cell's model with its seed, None for a baseline."""
     if cell.model in BASELINES:
-        return {}
-    models = PRESETS[preset].models
-    if cell.model not in models:
-        raise InputError(f"model {cell.model!r}; choose from {', '.join([*models, *BASELINES])}")
-    model = models[cell.model]
-    training = replace(model.training, seed=cell.seed)
-    return {"shape": plain_shape(model.shape), "training": asdict(training)}
+        return None
+    if cell.model not in preset.models:
+        known = ", ".join([*preset.models, *BASELINES])
+        raise InputError(f"model {cell.model!r}; choose from {known}")
+    model = preset.models[cell.model]
+    return replace(model, training=replace(model.training, seed=cell.seed))
+
+
+def _configuration(model: Model) -> dict[str, Any]:
+    """Return what the record says of a model: its shape and training."""
+    return {"shape": plain_shape(model.shape), "training": asdict(model.training)}
 
 
 def _kept(
@@ -152,19 +157,18 @@ def _with_defaults(config: dict[str, Any] | None) -> dict[str, Any] | None:
 def _measure(
     folder: Path,
     cell: Cell,
-    preset: str,
+    model: Model | None,
     data: SequenceDataset,
     device: str,
     progress: Progress | None,
 ) -> tuple[RankingQuality, dict[str, Any]]:
-    if cell.model in BASELINES:
+    if model is None:
         known = Popularity(data) if cell.model == "popularity" else CoOccurrence(data)
         return evaluate(known.scores, data, "test"), {}
-    model = PRESETS[preset].models[cell.model]
     result = train(
         lambda: build_model(model.shape, data).to(torch.device(device)),
         data,
-        replace(model.training, seed=cell.seed),
+        model.training,
         folder / "training" / cell.name,
         progress,
     )

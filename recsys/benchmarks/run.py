@@ -19,9 +19,9 @@ from recsys.benchmarks.amazon import (
     tokenizer_name,
 )
 from recsys.benchmarks.cells import BASELINES, Cell, run_cell
-from recsys.benchmarks.presets import PRESETS
 from recsys.benchmarks.summary import NOTES
 from recsys.data.dataset import SequenceDataset
+from recsys.presets import Preset
 from recsys.training.loop import Measurement
 from tokenizer.config import FitConfig
 
@@ -57,7 +57,7 @@ class Plan:
         cold: shares of the items to hold out of training; each share has its own cells, 0 is none.
     """
 
-    preset: str
+    preset: Preset
     categories: dict[str, tuple[Path, Path]]
     models: tuple[str, ...]
     tokenizers: tuple[FitConfig, ...]
@@ -69,7 +69,7 @@ class Plan:
     @property
     def cells(self) -> list[Cell]:
         """All cells, grouped by category."""
-        known = PRESETS[self.preset].models
+        known = self.preset.models
         bare = [*BASELINES, *(name for name in self.models if not known[name].quantized)]
         coded = [name for name in self.models if known[name].quantized]
         rows = [("", name) for name in bare]

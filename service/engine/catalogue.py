@@ -3,9 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,25 @@ from tokenizer.ids.semantic_id import Codes
 from tokenizer.index.semantic_index import SemanticIndex
 from tokenizer.pipeline import Pipeline, Tokenized
 
-__all__ = ["Catalogue", "Neighbour"]
+__all__ = ["Catalogue", "ItemToRegister", "Neighbour"]
 
 CHANGES, SECONDS = 10_000, 60  # after so many, or so long after one, the index is set aside
 logger = logging.getLogger("semid")
 Neighbour = tuple[RegisteredItem, float]
+
+
+@dataclass(slots=True)
+class ItemToRegister:
+    """An item by a vector that can be tokenized, or by its content text until that is encoded.
+
+    Attributes:
+        vector: (D,); None until the text is encoded.
+    """
+
+    item_id: str
+    title: str | None
+    text: str = ""
+    vector: NDArray[np.float32] | None = None
 
 
 class Catalogue:
@@ -63,12 +77,12 @@ class Catalogue:
             self._restore(index_file)
 
     def register(
-        self, items: Sequence[tuple[str, str | None]], tokenized: Tokenized
+        self, items: Sequence[ItemToRegister], tokenized: Tokenized
     ) -> list[tuple[RegisteredItem, bool]]:
         """Give items their IDs, in one transaction; return each one's entry and whether it is new.
 
         Args:
-            items: item_id, each once, and title.
+            items: each item_id once.
             tokenized: a row an item.
 
         Raises:
@@ -76,8 +90,8 @@ class Catalogue:
         """
         codes, distortions = tokenized.codes.tolist(), tokenized.distortion.tolist()
         new = [
-            NewItem(item_id, tuple(own), distortion, title)
-            for (item_id, title), own, distortion in zip(items, codes, distortions, strict=True)
+            NewItem(item.item_id, tuple(own), distortion, item.title)
+            for item, own, distortion in zip(items, codes, distortions, strict=True)
         ]
 
         def reassign(rows: Sequence[int], taken: TakenCodes) -> tuple[Codes, NDArray[np.float32]]:
@@ -86,14 +100,6 @@ class Catalogue:
 
         policy = reassign if self.pipeline.config.policy == "reassign" else None
         return self.registry.add(new, policy)
-
-    def text(self, item: Mapping[str, Any]) -> str:
-        """Return the content text of an item (`TextTemplate.content`).
-
-        Raises:
-            InputError: it has none.
-        """
-        return self.pipeline.config.text.render_all([item])[0]
 
     def similar(self, query: NDArray[np.float32], k: int, leave_out: str | None) -> list[Neighbour]:
         """Return up to k registered items nearest to a latent (d,), with squared distances.
@@ -110,6 +116,10 @@ class Catalogue:
             if int(key) in found and found[int(key)].item_id != leave_out
         ]
         return neighbours[:k]
+
+    def item(self, item_id: str) -> RegisteredItem | None:
+        """Return a registered item; its removal by another process is seen within seconds."""
+        return self.known.get(item_id) or self.registry.get([item_id]).get(item_id)
 
     def latent_of_item(self, item: RegisteredItem) -> NDArray[np.float32]:
         """Return the latent (d,) that an item's codes stand for."""

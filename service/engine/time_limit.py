@@ -7,7 +7,7 @@ from types import TracebackType
 
 from service.engine.problem_error import ProblemError
 
-__all__ = ["TimeLimit", "Timed"]
+__all__ = ["TimeLimit", "Timed", "stalled"]
 
 
 def late(seconds: float) -> ProblemError:
@@ -16,6 +16,13 @@ def late(seconds: float) -> ProblemError:
         503,
         f"no answer within {seconds:g} s; send the request again: what it registered stays",
         headers={"Retry-After": "1"},
+    )
+
+
+def stalled(seconds: float) -> ProblemError:
+    """Return the problem of a request whose body does not come."""
+    return ProblemError(
+        408, f"nothing of the body came for {seconds:g} s; send the request again, whole"
     )
 
 

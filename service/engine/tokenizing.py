@@ -1,10 +1,9 @@
 """Items → IDs for many requests at once: look up, embed, quantize, register, in micro-batches."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,31 +14,22 @@ from data_prep.embedding.batch_invariance import usable_threads
 from service.engine.admission import Admission
 from service.engine.batching import Batcher
 from service.engine.capacity import Capacity
-from service.engine.catalogue import Catalogue
+from service.engine.catalogue import Catalogue, ItemToRegister
 from service.observability.telemetry import Telemetry
 from service.registry import RegisteredItem
 
-__all__ = ["ItemToRegister", "Tokenizing"]
+__all__ = ["Prepared", "Tokenizing"]
 
 Entry = tuple[RegisteredItem, bool]
 MOST_LOOKED_UP = 500
 MOST_REGISTERED = 512
 
 
-@dataclass(frozen=True)
-class ItemToRegister:
-    """An item by its vector (D,), or where that is None by its fields."""
+class Prepared(NamedTuple):
+    """Items of one call, all with vectors but those that are registered, which are in `known`."""
 
-    item_id: str
-    title: str | None
-    vector: NDArray[np.float32] | None
-    fields: Mapping[str, Any]
-
-
-class _Row(NamedTuple):
-    item_id: str
-    title: str | None
-    vector: NDArray[np.float32]
+    items: Sequence[ItemToRegister]
+    known: dict[str, RegisteredItem]
 
 
 class Tokenizing:
@@ -93,21 +83,6 @@ class Tokenizing:
         known.put(found.values(), newest)
         return found
 
-    async def embed(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        """Return the vector (D,) of each text.
-
-        Raises:
-            InputError: the tokenizer has no text encoder.
-        """
-        vectors: list[NDArray[np.float32]] = []
-        # So many at a time, that requests with many texts and with few take turns.
-        for first in range(0, len(texts), self.pace.texts):
-            some = texts[first : first + self.pace.texts]
-            parts = [some[at : at + self._part] for at in range(0, len(some), self._part)]
-            done = await asyncio.gather(*(self._encoder.do(part, len(part)) for part in parts))
-            vectors.extend(vector for part in done for vector in part)
-        return vectors
-
     async def tokenize(self, items: Sequence[ItemToRegister]) -> list[Entry]:
         """Return each item's entry and whether it is new; registered items are not encoded again.
 
@@ -117,23 +92,37 @@ class Tokenizing:
             items: each item_id once.
 
         Raises:
-            InputError: a new item without text or with a vector that cannot be tokenized, or no
-                codes are free for it (policy reassign).
+            InputError: the vector of a new item's text cannot be tokenized, or no codes are free
+                for it (policy reassign).
         """
-        known: dict[str, RegisteredItem] = {}
-        if any(item.vector is None for item in items):
-            known = await self.look_up([item.item_id for item in items])
-        fresh = [item for item in items if item.item_id not in known]
-        texts = [self.catalogue.text(item.fields) for item in fresh if item.vector is None]
-        embedded = iter(await self.embed(texts) if texts else ())
-        rows = [
-            _Row(i.item_id, i.title, next(embedded) if i.vector is None else i.vector)
-            for i in fresh
-        ]
-        written = iter(await self._writer.do(rows, len(rows)) if rows else ())
+        return await self.register(await self.prepare(items))
+
+    async def prepare(self, items: Sequence[ItemToRegister]) -> Prepared:
+        """Look up the items that have text, and encode those that are new.
+
+        Args:
+            items: each item_id once.
+
+        Raises:
+            InputError: the vector of a new item's text cannot be tokenized.
+        """
+        by_text = [item for item in items if item.vector is None]
+        known = await self.look_up([item.item_id for item in by_text]) if by_text else {}
+        await self._encode([item for item in by_text if item.item_id not in known])
+        return Prepared(items, known)
+
+    async def register(self, prepared: Prepared) -> list[Entry]:
+        """Register prepared items; calls that begin one after the other register in that order.
+
+        Raises:
+            InputError: no codes are free (policy reassign).
+        """
+        known = prepared.known
+        fresh = [item for item in prepared.items if item.item_id not in known]
+        written = iter(await self._writer.do(fresh, len(fresh)) if fresh else ())
         entries = [
             (known[item.item_id], False) if item.item_id in known else next(written)
-            for item in items
+            for item in prepared.items
         ]
         self._tokenized(len(entries), sum(new for _, new in entries))
         return entries
@@ -152,37 +141,55 @@ class Tokenizing:
             found = self.catalogue.registry.get(list({item_id for job in jobs for item_id in job}))
         return [{key: found[key] for key in job if key in found} for job in jobs]
 
-    def _embed(self, jobs: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-        texts = [text for job in jobs for text in job]
+    async def _encode(self, items: Sequence[ItemToRegister]) -> None:
+        """Give each item the vector of its text."""
+        # So many at a time, that requests with many texts and with few take turns.
+        for first in range(0, len(items), self.pace.texts):
+            some = items[first : first + self.pace.texts]
+            parts = [some[at : at + self._part] for at in range(0, len(some), self._part)]
+            done = await asyncio.gather(*(self._encoder.do(part, len(part)) for part in parts))
+            vectors = (vector for part in done for vector in part)
+            for item, vector in zip(some, vectors, strict=True):
+                item.vector = vector
+
+    def _embed(self, jobs: Sequence[Sequence[ItemToRegister]]) -> list[NDArray[np.float32]]:
+        items = [item for job in jobs for item in job]
         with self._timed("encode"):
-            vectors = self.catalogue.pipeline.embed(texts, threads=1)
+            vectors = self.catalogue.pipeline.embed([item.text for item in items], threads=1)
+        self.catalogue.pipeline.check(vectors, [item.item_id for item in items])
         ends = list(accumulate(len(job) for job in jobs))
         return np.split(vectors, ends[:-1])
 
-    def _write(self, jobs: Sequence[Sequence[_Row]]) -> list[list[Entry]]:
+    def _write(self, jobs: Sequence[Sequence[ItemToRegister]]) -> list[list[Entry]]:
         """Register the items of many requests in one transaction, each item for its first one."""
-        registry, pipeline = self.catalogue.registry, self.catalogue.pipeline
-        with self._timed("registry"):
-            known = registry.get(list({row.item_id for job in jobs for row in job}))
-        entries = {item_id: (entry, False) for item_id, entry in known.items()}
-        fresh: dict[str, _Row] = {}
+        # Those with text have been looked up; whoever came first meanwhile, `register` sees.
+        asked = {item.item_id for job in jobs for item in job if not item.text}
+        entries = {item_id: (entry, False) for item_id, entry in self._known(asked).items()}
+        fresh: dict[str, ItemToRegister] = {}
         for job in jobs:
-            for row in job:
-                if row.item_id not in known:
-                    fresh.setdefault(row.item_id, row)
+            for item in job:
+                if item.item_id not in entries:
+                    fresh.setdefault(item.item_id, item)
         if fresh:
-            vectors = np.stack([row.vector for row in fresh.values()])
-            with self._timed("quantize"):
-                pipeline.check(vectors, list(fresh))
-                tokenized = pipeline.tokenize(vectors)
-            titled = [(row.item_id, row.title) for row in fresh.values()]
-            with self._timed("registry"):
-                added = self.catalogue.register(titled, tokenized)
-            self._registered([entry.distortion for entry, new in added if new])
-            entries |= zip(fresh, added, strict=True)
+            entries |= zip(fresh, self._register(list(fresh.values())), strict=True)
         answers = []
         for job in jobs:
-            answers.append([entries[row.item_id] for row in job])
-            for row in job:
-                entries[row.item_id] = (entries[row.item_id][0], False)
+            answers.append([entries[item.item_id] for item in job])
+            for item in job:
+                entries[item.item_id] = (entries[item.item_id][0], False)
         return answers
+
+    def _known(self, item_ids: set[str]) -> dict[str, RegisteredItem]:
+        if not item_ids:
+            return {}
+        with self._timed("registry"):
+            return self.catalogue.registry.get(item_ids)
+
+    def _register(self, items: Sequence[ItemToRegister]) -> list[Entry]:
+        vectors = np.stack([item.vector for item in items if item.vector is not None])
+        with self._timed("quantize"):
+            tokenized = self.catalogue.pipeline.tokenize(vectors, checked=True)
+        with self._timed("registry"):
+            added = self.catalogue.register(items, tokenized)
+        self._registered([entry.distortion for entry, new in added if new])
+        return added

@@ -2,6 +2,7 @@
 
 const PAGE = 50;
 const KEY = "semid-key";
+const ROOT = new URL("../", import.meta.url);  // also behind a proxy that takes a path off
 const at = (id) => document.getElementById(id);
 
 // The key, where the service takes one, is kept until the tab is closed.
@@ -10,7 +11,7 @@ async function ask(path, body) {
   const key = sessionStorage.getItem(KEY);
   if (key) headers.Authorization = `Bearer ${key}`;
   if (body) headers["Content-Type"] = "application/json";
-  const answer = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
+  const answer = await fetch(new URL(path, ROOT), body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
   const content = await answer.json();
   if (answer.status === 401) at("key").hidden = false;
   if (!answer.ok) throw new Error(content.detail);
@@ -68,13 +69,13 @@ function show(id, problem) {
 
 async function search(words) {
   try {
-    const exact = await ask(`/v1/items/${encodeURIComponent(words)}`).catch(() => null);
-    const titled = await ask(`/v1/items?limit=20&search=${encodeURIComponent(words)}`);
+    const exact = await ask(`v1/items/${encodeURIComponent(words)}`).catch(() => null);
+    const titled = await ask(`v1/items?limit=20&search=${encodeURIComponent(words)}`);
     let found = titled.items;
     if (exact) found = [exact, ...found.filter((item) => item.item_id !== exact.item_id)];
     const rows = found.map((item) => row(item));
     if (!rows.length) {
-      const near = await ask("/v1/similar", { text: words, k: 20 });
+      const near = await ask("v1/similar", { text: words, k: 20 });
       rows.push(...near.items.map((item) => row(item, `distance ${item.distance.toFixed(2)}`)));
       rows.unshift(element("p", { className: "dim", textContent: "No title has these words; near in meaning:" }));
     }
@@ -87,7 +88,7 @@ async function search(words) {
 async function showItem(itemId) {
   at("item").hidden = false;
   try {
-    const item = await ask(`/v1/items/${encodeURIComponent(itemId)}`);
+    const item = await ask(`v1/items/${encodeURIComponent(itemId)}`);
     at("item-heading").textContent = item.title ?? item.item_id;
     at("item-id").replaceChildren(codes(item, true));
     at("add").onclick = () => { history.push(item); recommend(); };
@@ -95,7 +96,7 @@ async function showItem(itemId) {
       element("span", { className: "dim", textContent:
         `item_id ${item.item_id} · semantic ID ${item.semantic_id} · distortion ${item.distortion.toFixed(3)}` }),
     );
-    const near = await ask("/v1/similar", { item_id: itemId, k: 12 });
+    const near = await ask("v1/similar", { item_id: itemId, k: 12 });
     fill("neighbours", near.items.map((other) => row(other, `distance ${other.distance.toFixed(2)}`)), "No other items.");
   } catch (problem) {
     at("item-heading").textContent = itemId;
@@ -118,7 +119,7 @@ async function recommend() {
   }));
   if (!history.length) return;
   try {
-    const found = await ask("/v1/recommend", { history: history.map((item) => item.item_id), k: 12 });
+    const found = await ask("v1/recommend", { history: history.map((item) => item.item_id), k: 12 });
     fill("recommended", found.lists[0].map((item) => row(item, `score ${item.score.toFixed(2)}`)), "No other items.");
   } catch (problem) {
     show("recommended", problem);
@@ -140,7 +141,7 @@ function showPath(prefix) {
 async function browse(prefix) {
   showPath(prefix);
   try {
-    const below = await ask(`/v1/prefixes?prefix=${prefix}`);
+    const below = await ask(`v1/prefixes?prefix=${prefix}`);
     fill("prefixes", below.prefixes.map((entry) => {
       const value = Number(entry.prefix.split("-").at(-1));
       const level = entry.prefix.split("-").length - 1;
@@ -161,14 +162,14 @@ async function browse(prefix) {
 }
 
 async function addMembers(prefix, after) {
-  const page = await ask(`/v1/items?prefix=${prefix}&limit=${PAGE}&after=${after}`);
+  const page = await ask(`v1/items?prefix=${prefix}&limit=${PAGE}&after=${after}`);
   at("members").append(...page.items.map((item) => row(item)));
   at("more").hidden = !page.next;
   at("more").onclick = () => addMembers(prefix, page.next);
 }
 
 async function summarise() {
-  const tokenizer = await ask("/v1/tokenizer");
+  const tokenizer = await ask("v1/tokenizer");
   at("add").hidden = !tokenizer.recommender;
   at("summary").textContent =
     `${tokenizer.items.toLocaleString("en")} items · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +

@@ -22,6 +22,7 @@ from service.http.openapi import describe
 from service.http.pages import install_pages
 from service.http.routes import ROUTERS, health
 from service.http.security.guard import Access, Guard, check_rules
+from service.http.security.hosts import Hosts
 
 __all__ = ["create_app", "create_health_app"]
 
@@ -89,6 +90,8 @@ def create_app(
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Retry-After", "X-Request-ID"],
         )
+    if access.hosts is not None:
+        app.add_middleware(Hosts, allowed=access.hosts)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(AccessLog, telemetry=held.telemetry)
     app.add_middleware(CorrelationIdMiddleware, update_request_header=False, generator=_request_id)
@@ -100,11 +103,17 @@ def _request_id() -> str:
     return f"{getrandbits(128):032x}"
 
 
-def create_health_app(app: FastAPI) -> FastAPI:
-    """Return an application that answers for the health and metrics of `app`, and nothing else."""
+def create_health_app(app: FastAPI, hosts: tuple[str, ...] | None = None) -> FastAPI:
+    """Return an application that answers for the health and metrics of `app`, and nothing else.
+
+    Args:
+        hosts: as in `Access`.
+    """
     beside = FastAPI(title="semid", openapi_url=None, telemetry=NO_TRACES)
     beside.state.held = app.state.held
     install_problems(beside)
     beside.router.routes.extend(health.router.routes)
+    if hosts is not None:
+        beside.add_middleware(Hosts, allowed=hosts)
     beside.add_middleware(SecurityHeaders)
     return beside

@@ -6,10 +6,17 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.http.messages.described_bodies import REFERENCE
-from service.http.messages.schemas import ItemToTokenize, TokenizeRequest
+from service.http.messages.schemas import (
+    ItemToTokenize,
+    RecommendQuery,
+    SimilarQuery,
+    TokenizeRequest,
+)
 from service.http.security.guard import describe_rules
 
 __all__ = ["describe"]
+
+BODIES = (TokenizeRequest, ItemToTokenize, SimilarQuery, RecommendQuery)
 
 
 def describe(app: FastAPI) -> None:
@@ -19,7 +26,7 @@ def describe(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             _, found = models_json_schema(
-                [(TokenizeRequest, "validation"), (ItemToTokenize, "validation")],
+                [(model, "validation") for model in BODIES],
                 ref_template=REFERENCE,
             )
             document = generate()

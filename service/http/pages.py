@@ -6,7 +6,7 @@ from pathlib import Path
 import fastapi_offline
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from service.engine.problem_error import ProblemError
@@ -16,6 +16,7 @@ from service.http.messages.problems import PROBLEMS, ProblemType
 __all__ = ["install_pages"]
 
 EXPLORER = Path(__file__).parent.parent / "explorer"
+PAGE = (EXPLORER / "index.html").read_text("utf-8")  # its links begin with a slash
 ASSETS = "/static-offline-docs"
 PROBLEM_PAGE = (
     '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title} – semid</title>'
@@ -27,9 +28,10 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-async def page() -> FileResponse:
+async def page(request: Request) -> HTMLResponse:
     """Return the page to look around."""
-    return FileResponse(EXPLORER / "index.html")
+    root = escape(request.scope.get("root_path", ""))
+    return HTMLResponse(PAGE.replace('="/', f'="{root}/'))
 
 
 @router.get("/docs")

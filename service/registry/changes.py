@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from data_prep.values.folding import folded_title
 from service.registry.database import Database
 from service.registry.migrations.schema import ids
 
@@ -16,6 +17,7 @@ _update = (
     .where(ids.c.number == sql.bindparam("_number"))
     .values(
         title=sql.bindparam("_title"),
+        folded=sql.bindparam("_folded"),
         removed=sql.bindparam("_removed"),
         change=sql.bindparam("_change"),
     )
@@ -65,7 +67,13 @@ def change_items(connection: Connection, tokenizer: int, changes: Sequence[Chang
     connection.execute(
         _update,
         [
-            {"_number": c.number, "_title": c.title, "_removed": c.removed, "_change": change}
+            {
+                "_number": c.number,
+                "_title": c.title,
+                "_folded": folded_title(c.title),
+                "_removed": c.removed,
+                "_change": change,
+            }
             for change, c in numbered
         ],
     )

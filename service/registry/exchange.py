@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_table
 from data_prep.values.columns import Source, id_column, named_rows, title_column
+from data_prep.values.folding import folded_title
 from service.registry.changes import newest_change
 from service.registry.database import Database
 from service.registry.entries import codes_of, key_of
@@ -134,7 +135,8 @@ def _add(connection: Connection, tokenizer: int, rows: list[dict[str, Any]], pat
         own["codes"] = key_of(row["codes"])
         there = known.get(row["item_id"])
         if there is None:
-            fresh.append(own | {"tokenizer": tokenizer, "change": change})
+            derived = {"folded": folded_title(row["title"]), "change": change}
+            fresh.append(own | derived | {"tokenizer": tokenizer})
         elif differing := [name for name in own if getattr(there, name) != own[name]]:
             raise InputError(
                 f"{path}: item {row['item_id']!r} ({row['semantic_id']}) has another "

@@ -7,6 +7,7 @@ import numpy as np
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
+from data_prep.values.folding import folded
 from service.registry.changes import Anchor, anchor_of
 from service.registry.database import Database
 from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
@@ -141,11 +142,13 @@ class RegistryReader:
     def search_titles(self, words: str, limit: int) -> tuple[list[RegisteredItem], int]:
         """Return the first `limit` items whose title contains the text `words`, and their number.
 
-        ASCII letters match in either case.
+        Case, accents and Unicode's forms of a character do not count, on every database alike.
         """
-        if NUL in words:
+        part = folded(words)
+        if not part or NUL in part:
             return [], 0
-        found = sql.and_(self._own, _live, ids.c.title.icontains(words, autoescape=True))
+        has = ids.c.folded.contains(part, autoescape=True)
+        found = sql.and_(self._own, _live, has)
         query = sql.select(ids).where(found).order_by(ids.c.number).limit(limit)
         total = sql.select(sql.func.count()).select_from(ids).where(found)
         with self.database.reading() as connection:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from data_prep.errors import InputError
 from data_prep.progress import Progress
+from data_prep.values.folding import folded_title
 from service.registry.changes import Change, change_items, newest_change, remove_item
 from service.registry.database import Database
 from service.registry.entries import NewItem, RegisteredItem, key_of
@@ -155,6 +156,7 @@ class Registry(RegistryReader):
                     "suffix": suffix,
                     "distortion": item.distortion,
                     "title": item.title,
+                    "folded": folded_title(item.title),
                     "removed": False,
                     "change": change,
                 }

@@ -179,7 +179,7 @@ def _clients(
 
 def get_requests(paths: list[str]) -> Iterator[bytes]:
     """Yield GET requests of paths, over and over."""
-    made = [f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode() for path in paths]
+    made = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in paths]
     for number in count():
         yield made[number % len(made)]
 
@@ -190,5 +190,5 @@ def post_requests(
     """Yield POST requests of bodies, over and over; `NUMBER` counts from `first`."""
     for number in count(first):
         body = bodies[number % len(bodies)].replace(NUMBER, f"{number:08}".encode())
-        head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {media}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n"
         yield f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -4,7 +4,7 @@ import ast
 import re
 
 from data_prep.tables import INTERACTIONS, ITEMS
-from recsys.benchmarks.presets import MODELS
+from recsys.presets import MODELS
 from service.http.messages.limits import DEFAULT
 from service.http.messages.problems import PROBLEMS
 from service.http.security.guard import RULES

@@ -12,7 +12,7 @@ import httpx
 
 __all__ = ["SEMID", "metric", "resident_bytes", "run_semid", "serving", "started_address"]
 
-STARTED = re.compile(r"semid answers at (http://[^\s\"]+)")
+STARTED = re.compile(r"semid answers at ((?:http|unix):[^\s\"]+)")
 SEMID = [sys.executable, "-m", "service.cli"]
 
 

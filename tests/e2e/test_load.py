@@ -122,7 +122,7 @@ def test_stalled_clients_do_not_delay_the_service(tokenizer_folder: Path, tmp_pa
         )
     try:
         host, _, port = started_address(log, process).removeprefix("http://").partition(":")
-        head = "HTTP/1.1\r\nHost: h\r\nContent-Type: application/"
+        head = "HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/"
         begun = f"POST /v1/tokenize {head}json\r\nContent-Length: 9\r\n\r\n{{".encode()
         bulk = f"POST /v1/tokenize:bulk {head}x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
         with (

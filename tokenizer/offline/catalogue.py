@@ -55,12 +55,11 @@ def tokenize_catalogue(
     new = items.join(known.select("item_id"), on="item_id", how="anti", maintain_order="left")
     if progress is not None:
         progress(items.height - new.height)
-    for batch in _batches(new, batch_size):
-        _check(batch, pipeline)
+    batches = [(batch, _texts(batch, pipeline)) for batch in _batches(new, batch_size)]
     finish = _policy(known, pipeline)
     parts = [known]
-    for batch in _batches(new, batch_size):
-        tokenized, suffixes = finish(_tokenize(batch, pipeline, cache, progress))
+    for batch, texts in batches:
+        tokenized, suffixes = finish(_tokenize(batch, texts, pipeline, cache, progress))
         rows = zip(tokenized.codes.tolist(), suffixes.tolist(), strict=True)
         parts.append(
             pl.DataFrame(
@@ -89,24 +88,24 @@ def _batches(items: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
     return items.iter_slices(size) if items.height else iter(())
 
 
-def _check(batch: pl.DataFrame, pipeline: Pipeline) -> None:
-    """See, before any work, that each item can be tokenized."""
+def _texts(batch: pl.DataFrame, pipeline: Pipeline) -> pl.Series | None:
+    """See, before any work, that each item can be tokenized; return texts, None for vectors."""
     if "vector" in batch.columns:
         pipeline.check(batch["vector"].to_numpy(), batch["item_id"].to_list())
-    else:
-        pipeline.config.text.check(batch.iter_rows(named=True))
+        return None
+    return pl.Series(pipeline.texts(batch.iter_rows(named=True)), dtype=pl.String())
 
 
 def _tokenize(
     batch: pl.DataFrame,
+    texts: pl.Series | None,
     pipeline: Pipeline,
     cache: EmbeddingCache | None,
     progress: Progress | None,
 ) -> Tokenized:
-    if "vector" not in batch.columns:
-        texts = pipeline.texts(list(batch.iter_rows(named=True)))
-        return pipeline.tokenize(pipeline.embed(texts, cache, progress))
-    tokenized = pipeline.tokenize(batch["vector"].to_numpy())
+    if texts is not None:
+        return pipeline.tokenize(pipeline.embed(texts.to_list(), cache, progress))
+    tokenized = pipeline.tokenize(batch["vector"].to_numpy(), checked=True)
     if progress is not None:
         progress(batch.height)
     return tokenized

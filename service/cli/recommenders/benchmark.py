@@ -65,23 +65,21 @@ def amazon(settings: AmazonSettings) -> None:
     """
     from data_prep.embedding.embed import embed
     from data_prep.embedding.encoders import load_encoder
-    from data_prep.names import check_name
     from data_prep.storage.files import check_writable
     from data_prep.text import TextTemplate
     from recsys.benchmarks.amazon import categories_in
-    from recsys.benchmarks.presets import PRESETS
     from recsys.benchmarks.run import Plan, run_plan
     from recsys.benchmarks.summary import write_summary
+    from recsys.presets import preset_named
     from service.cli.data.catalogue import open_cache
     from tokenizer.config import FitConfig
     from tokenizer.options import check_training, fitted_to_size, options_for, with_options
 
-    preset, out = settings.preset, settings.out
-    check_name("preset", preset, PRESETS)
-    chosen = PRESETS[preset]
+    out = settings.out
+    chosen = preset_named(settings.preset)
     wanted = settings.models or chosen.default
     for name in wanted:
-        check_name("model", name, chosen.models)
+        chosen.model(name)
     given = dict(chosen.tokenizer) | settings.options
     configs = []
     usual = str(given.pop("levels", FitConfig().quantizer.levels))
@@ -93,7 +91,7 @@ def amazon(settings: AmazonSettings) -> None:
             configs.append(config)
     device = settings.torch_device()
     plan = Plan(
-        preset,
+        chosen,
         categories_in(settings.data, settings.categories),
         wanted,
         tuple(configs),

@@ -32,7 +32,7 @@ def models(settings: ModelsSettings) -> None:
 
     Example: semid models --json
     """
-    from recsys.benchmarks.presets import MODELS, PRESETS
+    from recsys.presets import MODELS, PRESETS
 
     listed = []
     for name in MODELS:

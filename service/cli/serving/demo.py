@@ -134,9 +134,9 @@ def _train(out: Path, device: str) -> Path | None:
     import torch
 
     from data_prep.errors import InputError
-    from recsys.benchmarks.presets import PRESETS
     from recsys.data.preparation import prepare_dataset
     from recsys.models.shapes import build_model
+    from recsys.presets import preset_named
     from recsys.recommender import Recommender, save_recommender
     from recsys.training.loop import train
     from tokenizer.pipeline import Pipeline
@@ -146,7 +146,7 @@ def _train(out: Path, device: str) -> Path | None:
     events, items, ids = (
         pl.read_parquet(out / f"{name}.parquet") for name in ("interactions", "items", "ids")
     )
-    model = PRESETS["smoke"].models["dual-encoder-prefixes"]
+    model = preset_named("smoke").model("dual-encoder-prefixes")
     try:
         dataset = prepare_dataset(
             events,

@@ -16,6 +16,7 @@ from service.http.messages.limits import (
     MostText,
     RequestLimits,
 )
+from service.http.security.host_names import host_fault
 from service.observability.logs import LogFormat
 from service.settings import Paths, RegistrySettings, Several, option
 
@@ -69,6 +70,22 @@ class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
         name="--cors-origin",
         panel=ADDRESS,
     )
+    allowed_hosts: Several = option(
+        "A name, such as semid.example, under which requests may reach the service. Without --keys "
+        "only names of this machine are answered, and these. May be given often.",
+        (),
+        name="--allowed-host",
+        panel=ADDRESS,
+    )
+    root_path: str = option(
+        "Path, such as /semid, that a proxy before the service takes off; links have it.",
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        panel=ADDRESS,
+    )
+    uds: Path | None = option(
+        "Listen at a Unix socket of this name instead of --host and --port.", None, panel=ADDRESS
+    )
     most_items: MostItems = option("Items of one request.", DEFAULT.most_items, panel=LIMITS)
     most_history: MostHistory = option("Items of one history.", DEFAULT.most_history, panel=LIMITS)
     most_text: MostText = option("Characters of one text.", DEFAULT.most_text, panel=LIMITS)
@@ -106,11 +123,26 @@ class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
                 raise ValueError(f"{origin} is no origin such as https://shop.example")
         return value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if (fault := host_fault(host)) is not None:
+                raise ValueError(fault)
+        return value
+
     @model_validator(mode="after")
     def _one_spelling(self) -> Self:
         if self.catalogue is None:
             self.catalogue = self.catalog
         return self
+
+    def hosts(self) -> tuple[str, ...] | None:
+        """Return the hosts that requests may name beside this machine's; None for any.
+
+        Without keys any page that a browser on this machine shows could otherwise ask.
+        """
+        return self.allowed_hosts if self.allowed_hosts or self.keys is None else None
 
     def limits(self) -> RequestLimits:
         """Return how much a request may hold."""

@@ -67,13 +67,15 @@ def run(
     set_up_logs(settings.log_format)
     with ExitStack() as stack:
         stack.enter_context(listener)
+        if settings.uds is not None:
+            stack.callback(settings.uds.unlink, missing_ok=True)
         side = None
         if settings.metrics_port is not None:
             # No key opens it, and none is needed: it tells nothing of items.
             side = _listening(settings.host, settings.metrics_port, "--metrics-port", guarded=True)
             stack.enter_context(side)
         keys = None if settings.keys is None else KeyRing(settings.keys)
-        access = Access(keys, settings.limits(), settings.cors_origins)
+        access = Access(keys, settings.limits(), settings.cors_origins, settings.hosts())
         device = settings.torch_device()
         index_device = resolve_index_device(settings.index_device)
         loaded = [Pipeline.load(folder, device) for folder in settings.tokenizer]
@@ -104,11 +106,13 @@ def run(
         told(f"{faiss_build()}, {held:,} items, tokenizer {names}")
         health = None
         if side is not None:
-            health = (create_health_app(app), side)
+            health = (create_health_app(app, settings.hosts()), side)
             told(f"health and metrics at {_address(side)}")
         told(f"semid answers at {address}")
         opened(address)
-        answer_until_stopped(app, listener, app.state.held.stop, settings.timeout, health)
+        answer_until_stopped(
+            app, listener, app.state.held.stop, settings.timeout, health, settings.root_path
+        )
 
 
 def listening(settings: ServeSettings) -> socket.socket:
@@ -117,6 +121,10 @@ def listening(settings: ServeSettings) -> socket.socket:
     Raises:
         InputError: the address cannot be listened on, or is open to others and needs keys.
     """
+    if settings.uds is not None:
+        from service.http.unix_socket import unix_listener
+
+        return unix_listener(settings.uds)
     guarded = settings.keys is not None
     return _listening(settings.host, settings.port, "--port", guarded=guarded)
 
@@ -193,6 +201,8 @@ def _opened(
 
 
 def _address(listener: socket.socket) -> str:
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 

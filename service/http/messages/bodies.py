@@ -1,10 +1,11 @@
 """Items in the bodies of requests: JSON, checked by the schemas, or their vectors as msgpack."""
 
+import asyncio
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,19 +16,30 @@ from starlette.requests import Request
 
 from data_prep.text import as_text
 from data_prep.values.item_rules import LONGEST_ID, id_fault, title_fault
+from service.engine.catalogue import ItemToRegister
 from service.engine.problem_error import FieldError, ProblemError
-from service.engine.tokenizing import ItemToRegister
 from service.http.messages.limits import items_fault, text_fault
 from service.http.messages.schemas import ItemToTokenize, TokenizeRequest
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["MSGPACK", "MSGPACKS", "NDJSON", "NDJSONS", "item_of_line", "media_type", "read_items"]
+__all__ = [
+    "MSGPACK",
+    "MSGPACKS",
+    "NDJSON",
+    "NDJSONS",
+    "item_of_line",
+    "media_type",
+    "read_items",
+    "read_model",
+]
 
+T = TypeVar("T")
 MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 NDJSON = "application/x-ndjson"
 NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
 LARGEST = 3e38  # of a component
+READ_AT_ONCE = 2**16  # bytes that the event loop reads itself; others would wait for longer ones
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _request = TypeAdapter(TokenizeRequest)
@@ -73,7 +85,10 @@ async def read_items(request: Request, pipeline: Pipeline) -> list[ItemToRegiste
         RequestValidationError: the body is not a `TokenizeRequest`.
     """
     read = _of_msgpack if media_type(request) in MSGPACKS else _of_json
-    return read(await request.body(), pipeline)
+    body = await request.body()
+    if len(body) <= READ_AT_ONCE:
+        return read(body, pipeline)
+    return await asyncio.to_thread(read, body, pipeline)
 
 
 def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
@@ -87,18 +102,20 @@ def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         quick = None
     item = None if quick is None else _quick_item(quick)
+    faults: list[str] = []
     if item is None:
-        item = _item_to_register(_validated(_item, line))
-    _check([item], pipeline, lambda _, field: field)
+        item, faults = _item_to_register(read_model(_item, line), pipeline)
+    _check([item], [faults], pipeline, lambda _, field: field)
     return item
 
 
 def _of_json(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
     items = _quickly(body)
+    faults: Sequence[Sequence[str]] = ()
     if items is None:
-        request: TokenizeRequest = _validated(_request, body)
-        items = [_item_to_register(item) for item in request.items]
-    _check(items, pipeline, lambda row, field: f"items/{row}/{field}".rstrip("/"))
+        read = [_item_to_register(item, pipeline) for item in read_model(_request, body).items]
+        items, faults = [item for item, _ in read], [wrong for _, wrong in read]
+    _check(items, faults, pipeline, lambda row, field: f"items/{row}/{field}".rstrip("/"))
     return items
 
 
@@ -126,7 +143,7 @@ def _quick_item(item: _VectorItem) -> ItemToRegister | None:
     vector = _vector(item.vector)
     if vector is None or _id_fault(item.item_id) or _title_fault(item.title):
         return None
-    return ItemToRegister(item.item_id, item.title, vector, {})
+    return ItemToRegister(item.item_id, item.title, vector=vector)
 
 
 def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
@@ -137,8 +154,13 @@ def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
     return vector.astype(np.float32)
 
 
-def _validated(adapter: TypeAdapter[Any], body: bytes) -> Any:
-    """Return the model of a JSON body, with the errors that FastAPI gives."""
+def read_model(adapter: TypeAdapter[T], body: bytes) -> T:
+    """Return the model that a body of JSON describes.
+
+    Raises:
+        ProblemError: 400, the body is not JSON.
+        RequestValidationError: it is not such a model, as FastAPI tells it.
+    """
     try:
         decoded = json.loads(body)
     except json.JSONDecodeError as error:
@@ -154,10 +176,25 @@ def _validated(adapter: TypeAdapter[Any], body: bytes) -> Any:
         raise RequestValidationError(found) from error
 
 
-def _item_to_register(item: ItemToTokenize) -> ItemToRegister:
-    vector = None if item.vector is None else np.asarray(item.vector, dtype=np.float32)
-    fields = item.model_dump(exclude={"vector"}, exclude_none=True)
-    return ItemToRegister(item.item_id, item.title, vector, fields)
+def _item_to_register(item: ItemToTokenize, pipeline: Pipeline) -> tuple[ItemToRegister, list[str]]:
+    """Return an item by its vector or its text, and what keeps the text from being used."""
+    if item.vector is not None:
+        vector = np.asarray(item.vector, dtype=np.float32)
+        return ItemToRegister(item.item_id, item.title, vector=vector), []
+    template, fields = pipeline.config.text, dict(item)
+    text, faults = "", []
+    try:
+        text = template.content(fields)
+    except ValueError as error:
+        faults = [str(error)]
+    if not text and not faults:
+        named = ", ".join(template.fields)
+        faults = [f"item {item.item_id!r} has no vector, text, {named}"]
+    elif text:
+        further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
+        wrong = ((name, text_fault(as_text(fields.get(name)))) for name in further)
+        faults = [f"{name} {fault}" for name, fault in wrong if fault]
+    return ItemToRegister(item.item_id, item.title, text), faults
 
 
 def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
@@ -177,11 +214,11 @@ def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
     _check_columns(packed, dimension)
     vectors = np.frombuffer(packed.vectors, dtype="<f4").reshape(rows, dimension)
     items = [
-        ItemToRegister(item_id, title, vector, {})
+        ItemToRegister(item_id, title, vector=vector)
         for item_id, title, vector in zip(packed.item_ids, titles, vectors, strict=True)
     ]
     columns = {"item_id": "item_ids", "vector": "vectors"}
-    _check(items, pipeline, lambda row, field: f"{columns[field]}/{row}")
+    _check(items, (), pipeline, lambda row, field: f"{columns[field]}/{row}")
     return items
 
 
@@ -217,48 +254,48 @@ def _title_fault(title: str | None) -> str | None:
 
 
 def _check(
-    items: Sequence[ItemToRegister], pipeline: Pipeline, path: Callable[[int, str], str]
+    items: Sequence[ItemToRegister],
+    text_faults: Sequence[Sequence[str]],
+    pipeline: Pipeline,
+    path: Callable[[int, str], str],
 ) -> None:
-    """Refuse, all at once and by their paths, items that cannot be tokenized."""
+    """Refuse, all at once and by their paths, items that cannot be tokenized.
+
+    Args:
+        text_faults: of each item; empty where all have vectors.
+    """
     errors = []
     times = Counter(item.item_id for item in items)
+    wrong_vectors = _wrong_vectors(items, pipeline)
     for row, item in enumerate(items):
         if times[item.item_id] > 1:
             message = f"{item.item_id!r} is in this request more than once"
             errors.append(FieldError(path(row, "item_id"), message))
-        if item.vector is not None:
-            wrong = _wrong_vector(item.vector, pipeline.config.dimension)
-            errors += [FieldError(path(row, "vector"), message) for message in wrong]
-        elif pipeline.config.encoder is None:
+        if row in wrong_vectors:
+            errors.append(FieldError(path(row, "vector"), wrong_vectors[row]))
+        if item.vector is None and pipeline.config.encoder is None:
             errors.append(FieldError(path(row, "vector"), "this tokenizer has no text encoder"))
-        else:
-            errors += [
-                FieldError(path(row, ""), message) for message in _wrong_text(item, pipeline)
-            ]
+        elif item.vector is None:
+            errors += [FieldError(path(row, ""), message) for message in text_faults[row]]
     if errors:
         first = errors[0]
         raise ProblemError(422, f"{first['path'] or 'the line'}: {first['message']}", errors[:100])
 
 
-def _wrong_text(item: ItemToRegister, pipeline: Pipeline) -> list[str]:
-    """Refuse no text, and two texts: which of them decides the ID would be a guess."""
-    template = pipeline.config.text
-    try:
-        text = template.content(item.fields)
-    except ValueError as error:
-        return [str(error)]
-    if not text:
-        return [f"item {item.item_id!r} has no vector, text, {', '.join(template.fields)}"]
-    further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
-    faults = ((name, text_fault(as_text(item.fields.get(name)))) for name in further)
-    return [f"{name} {fault}" for name, fault in faults if fault]
-
-
-def _wrong_vector(vector: NDArray[np.float32], dimension: int) -> list[str]:
-    if len(vector) != dimension:
-        return [f"has length {len(vector)}; this tokenizer takes {dimension}"]
-    if not np.isfinite(vector).all():
-        return ["has NaN or infinity"]
-    if not vector.any():
-        return ["has only zeros"]
-    return []
+def _wrong_vectors(items: Sequence[ItemToRegister], pipeline: Pipeline) -> dict[int, str]:
+    """Return what is wrong with the items' vectors, by row; the one check that they pass."""
+    dimension = pipeline.config.dimension
+    wrong, rows, vectors = {}, [], []
+    for row, item in enumerate(items):
+        if item.vector is None:
+            continue
+        if len(item.vector) == dimension:
+            rows.append(row)
+            vectors.append(item.vector)
+        else:
+            wrong[row] = f"has length {len(item.vector)}; this tokenizer takes {dimension}"
+    if vectors:
+        together = vectors[0][None] if len(vectors) == 1 else np.stack(vectors)
+        faults = pipeline.faults(together)
+        wrong |= {rows[place]: f"has {fault}" for place, fault in faults.items()}
+    return wrong

@@ -4,7 +4,7 @@ from typing import Any
 
 from data_prep.values.item_rules import ID_PATTERN, LONGEST_ID
 
-__all__ = ["BULK_ANSWER", "BULK_BODY", "REFERENCE", "TOKENIZE_BODY"]
+__all__ = ["BULK_ANSWER", "BULK_BODY", "REFERENCE", "TOKENIZE_BODY", "json_body"]
 
 REFERENCE = "#/components/schemas/{model}"
 TOKENIZE_BODY: dict[str, Any] = {
@@ -47,6 +47,14 @@ TOKENIZE_BODY: dict[str, Any] = {
         },
     }
 }
+
+
+def json_body(model: str) -> dict[str, Any]:
+    """Describe a body of JSON by the name of its schema."""
+    content = {"application/json": {"schema": {"$ref": REFERENCE.format(model=model)}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 LINE = {"line": {"type": "integer", "minimum": 1, "description": "number of the line"}}
 BULK_BODY: dict[str, Any] = {
     "requestBody": {

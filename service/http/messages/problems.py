@@ -64,7 +64,7 @@ PROBLEMS = {
     ),
     408: ProblemType(
         "request-stalled", "Request stalled",
-        "The body did not come to its end, and nothing was done. Send the request again, whole.",
+        "The request did not come whole in time, and nothing was done. Send it again, whole.",
     ),
     413: ProblemType(
         "too-large", "Body too large",
@@ -75,6 +75,11 @@ PROBLEMS = {
         "Name the body's media type in the header Content-Type; the header Accept of the answer "
         "lists what is taken.",
     ),
+    421: ProblemType(
+        "other-host", "Another host is meant",
+        "The service does not answer to the host that the request names. Ask it by localhost, or "
+        "start it with --allowed-host for that name.",
+    ),
     422: ProblemType(
         "invalid-input", "Invalid input",
         "The request can be read but not done, and nothing of it was. `errors` lists each wrong "
@@ -84,6 +89,10 @@ PROBLEMS = {
         "too-many-requests", "Too many requests",
         "The service has more waiting than it can answer soon, and did nothing. Send the request "
         "again after as many seconds as the header Retry-After says.",
+    ),
+    431: ProblemType(
+        "header-too-large", "Header too large",
+        "Nothing was done. Send a shorter address and fewer header fields.",
     ),
     500: ProblemType(
         "internal-error", "Internal error",
@@ -140,11 +149,15 @@ def as_problem(error: Exception) -> ProblemError:
     return problem
 
 
-def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:
-    """Return the document (RFC 9457) of a problem with the request for path `instance`."""
+def problem_document(problem: ProblemError, instance: str, root: str = "") -> dict[str, Any]:
+    """Return the document (RFC 9457) of a problem with the request for path `instance`.
+
+    Args:
+        root: path of the service behind a proxy.
+    """
     known = PROBLEMS.get(problem.status)
     document: dict[str, Any] = {
-        "type": f"/problems/{known.name}" if known else "about:blank",
+        "type": f"{root}/problems/{known.name}" if known else "about:blank",
         "title": known.title if known else HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": _encodable(problem.detail),
@@ -160,7 +173,9 @@ def problem_document(problem: ProblemError, instance: str) -> dict[str, Any]:
 
 def problem_response(problem: ProblemError, request: Request) -> JSONResponse:
     """Return the answer to a request that ends in a problem."""
-    document = problem_document(problem, request.url.path)
+    # A mounted application has its own path for root.
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    document = problem_document(problem, request.url.path, root)
     # A failure inside is answered outside of what else adds these headers.
     return JSONResponse(document, problem.status, HEADERS | problem.headers, MEDIA_TYPE)
 

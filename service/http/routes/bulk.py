@@ -10,9 +10,11 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from service.engine.catalogue import ItemToRegister
 from service.engine.problem_error import ProblemError
-from service.engine.tokenizing import Tokenizing
-from service.http.messages.bodies import NDJSON, item_of_line
+from service.engine.time_limit import TimeLimit
+from service.engine.tokenizing import Prepared, Tokenizing
+from service.http.messages.bodies import NDJSON, READ_AT_ONCE, item_of_line
 from service.http.messages.described_bodies import BULK_ANSWER, BULK_BODY
 from service.http.messages.limits import LIMITS
 from service.http.messages.problems import RESPONSES, as_problem, problem_document
@@ -68,9 +70,12 @@ class _Answers(Response):
         self._longest = min(LONGEST_LINE, LIMITS.get().most_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        parts = _parts(_ahead(self._request.stream(), self._go_on), self._longest)
+        async with TimeLimit(self._tokenizing.pace.timeout, _no_line)():
+            first = await self._first_part(parts)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         with ResponseBuffer(MOST_SPOOLED) as spool:
-            answering = asyncio.create_task(self._answer(spool))
+            answering = asyncio.create_task(self._answer(first, parts, spool))
             try:
                 while piece := await spool.read():
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -79,15 +84,25 @@ class _Answers(Response):
                 answering.cancel()
         await send({"type": "http.response.body", "body": b""})
 
-    async def _answer(self, spool: ResponseBuffer) -> None:
+    async def _first_part(self, parts: AsyncIterator[list[Line]]) -> list[Line]:
+        """Wait for the first lines, so that a body without one is refused; return [] at its end."""
+        try:
+            return await anext(parts, [])
+        except _StoppingError as error:
+            stop = ProblemError(503, "the service is stopping; send the lines again")
+            raise stop from error
+
+    async def _answer(
+        self, lines: list[Line], parts: AsyncIterator[list[Line]], spool: ResponseBuffer
+    ) -> None:
         last = 0
         try:
-            chunks = _ahead(self._request.stream(), self._go_on)
-            async for lines in _parts(chunks, self._longest):
+            while lines:
                 last = lines[-1][0]
                 answers = await self._of_part(lines)
                 await spool.write(b"".join(orjson.dumps(answer) + b"\n" for answer in answers))
                 self._go_on()
+                lines = await anext(parts, [])
         except _StoppingError:
             stop = ProblemError(503, f"the service is stopping; send the lines after {last} again")
             await spool.write(orjson.dumps(self._problem(last + 1, stop)) + b"\n")
@@ -105,18 +120,50 @@ class _Answers(Response):
         await admission.wait_for(len(lines))
         try:
             with admission.admitted(len(lines)):
-                return list(await asyncio.gather(*(self._of_line(*line) for line in lines)))
+                items = await self._items(lines)
+                prepared = await asyncio.gather(*(self._prepared(item) for item in items))
+                # Only when all are encoded: a line with a vector would overtake those with text,
+                # and take the suffix that is theirs.
+                return list(
+                    await asyncio.gather(
+                        *(
+                            self._registered(number, each)
+                            for (number, _), each in zip(lines, prepared, strict=True)
+                        )
+                    )
+                )
         except ProblemError as full:
             return [self._problem(number, full) for number, _ in lines]
 
-    async def _of_line(self, number: int, line: bytes | None) -> dict[str, Any]:
+    async def _items(self, lines: Sequence[Line]) -> list[ItemToRegister | Exception]:
+        """Read lines, in a thread where they are long."""
+        if sum(len(line or b"") for _, line in lines) <= READ_AT_ONCE:
+            return [self._item(line) for _, line in lines]
+        return await asyncio.to_thread(lambda: [self._item(line) for _, line in lines])
+
+    def _item(self, line: bytes | None) -> ItemToRegister | Exception:
         if line is None:
-            long = ProblemError(422, f"the line is longer than {self._longest:,} bytes")
-            return self._problem(number, long)
+            return ProblemError(422, f"the line is longer than {self._longest:,} bytes")
         try:
-            item = item_of_line(line, self._tokenizing.catalogue.pipeline)
+            return item_of_line(line, self._tokenizing.catalogue.pipeline)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
+            return error
+
+    async def _prepared(self, item: ItemToRegister | Exception) -> Prepared | Exception:
+        if isinstance(item, Exception):
+            return item
+        try:
             async with self._tokenizing.admission.in_time():
-                [(entry, new)] = await self._tokenizing.tokenize([item])
+                return await self._tokenizing.prepare([item])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
+            return error
+
+    async def _registered(self, number: int, prepared: Prepared | Exception) -> dict[str, Any]:
+        if isinstance(prepared, Exception):
+            return self._problem(number, prepared)
+        try:
+            async with self._tokenizing.admission.in_time():
+                [(entry, new)] = await self._tokenizing.register(prepared)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
             return self._problem(number, error)
         self._count(200)
@@ -127,8 +174,14 @@ class _Answers(Response):
         self._count(problem.status)
         if problem.status == 500:
             log.error("a line failed", line=number, exc_info=error)
-        document = problem_document(problem, self._request.url.path)
+        document = problem_document(
+            problem, self._request.url.path, self._request.scope.get("root_path", "")
+        )
         return {"line": number, "problem": document}
+
+
+def _no_line(seconds: float) -> ProblemError:
+    return ProblemError(408, f"no line came within {seconds:g} s; send the request again")
 
 
 class _StoppingError(Exception):

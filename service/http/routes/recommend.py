@@ -1,26 +1,35 @@
 """`POST /v1/recommend`: what comes after a history."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from pydantic import TypeAdapter
 
 from service.engine.problem_error import FieldError, ProblemError
+from service.http.messages.bodies import read_model
+from service.http.messages.described_bodies import json_body
 from service.http.messages.problems import RESPONSES
 from service.http.messages.schemas import RecommendAnswer, RecommendedItem, RecommendQuery
 from service.http.routes.dependencies import RecommendingDependency
-from service.http.routes.threaded import Threaded
+from service.http.routes.threaded import Threaded, body_of
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["recommend"], route_class=Threaded)
+_query = TypeAdapter(RecommendQuery)
 
 
-@router.post("/recommend", responses=RESPONSES | {404: {"description": "Not found"}})
-def recommend(query: RecommendQuery, recommending: RecommendingDependency) -> RecommendAnswer:
+@router.post(
+    "/recommend",
+    responses=RESPONSES | {404: {"description": "Not found"}},
+    openapi_extra=json_body("RecommendQuery"),
+)
+def recommend(request: Request, recommending: RecommendingDependency) -> RecommendAnswer:
     """Rank the items of the catalogue as the next one after each history.
 
     Of a history the last items that the recommender knows are read; it knows the items that it was
     trained with and, by their IDs, those that were registered since. Scores are comparable within
     one list.
     """
+    query = read_model(_query, body_of(request))
     if recommending is None:
         raise ProblemError(
             404, "this service has no recommender; start semid serve with --recommender"

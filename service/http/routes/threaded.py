@@ -8,14 +8,15 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-__all__ = ["Threaded"]
+__all__ = ["Threaded", "body_of"]
 
 
 class Threaded(APIRoute):
     """Lets as many requests wait for a thread as may wait for a batch, each for as long.
 
     More are answered 429. One that takes too long is answered 503; it counts until its thread has
-    ended what it does.
+    ended what it does. A body is read before the seconds begin, so that one that stalls is a 408;
+    the endpoint finds it by `body_of` and reads it in its thread, where a long one stops nobody.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -23,6 +24,9 @@ class Threaded(APIRoute):
 
         async def bounded(request: Request) -> Response:
             threads = request.app.state.held.threads
+            threads.check()
+            if request.method == "POST":
+                request.state.body = await request.body()
 
             async def counted() -> Response:
                 with threads.admitted(1):
@@ -34,6 +38,12 @@ class Threaded(APIRoute):
                 return await asyncio.shield(doing)
 
         return bounded
+
+
+def body_of(request: Request) -> bytes:
+    """Return the body of a POST request to a `Threaded` route."""
+    body: bytes = request.state.body
+    return body
 
 
 def _hear(done: asyncio.Task[Response]) -> None:

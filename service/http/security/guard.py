@@ -6,18 +6,17 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.routing import iter_route_contexts
-from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, compile_path
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.engine.problem_error import ProblemError
-from service.engine.time_limit import TimeLimit
 from service.http.messages.bodies import MSGPACKS, NDJSONS, media_type
 from service.http.messages.item_path import ITEM
 from service.http.messages.limits import DEFAULT, LIMITS, RequestLimits
 from service.http.messages.problems import MEDIA_TYPE, problem_response
 from service.http.messages.schemas import Problem
 from service.http.security import keys
+from service.http.security.body_intake import BodyIntake, too_large
 from service.http.security.keys import KeyRing
 
 __all__ = ["RULES", "Access", "Guard", "Rule", "check_rules", "describe_rules"]
@@ -28,11 +27,16 @@ SCHEME = "key"
 
 @dataclass(frozen=True)
 class Access:
-    """Whom a service answers, and how much at once; without `keys` everybody who reaches it."""
+    """Whom a service answers, and how much at once; without `keys` everybody who reaches it.
+
+    Attributes:
+        hosts: names that it answers to, beside those of this machine; None for any.
+    """
 
     keys: KeyRing | None = None
     limits: RequestLimits = DEFAULT
     cors_origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Guard:
         self._app = app
         self._keys = access.keys
         self._limits = access.limits
-        self._in_time = TimeLimit(timeout, _stalled)
+        self._bodies = BodyIntake(access.limits.most_body, timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,21 +111,24 @@ class Guard:
         if template is not None:
             scope["template"] = template
             rule = RULES[method, template]
-        refusal = self._refusal(request, rule)
+        length = _length(request) if rule is not None and rule.media else 0
+        refusal = self._refusal(request, rule, length)
         if refusal is None and rule is None and (methods := _methods(path)):
             allow = {"Allow": ", ".join(methods)}
             refusal = ProblemError(405, f"the address takes {allow['Allow']}", headers=allow)
         if refusal is not None:
             await problem_response(refusal, request)(scope, receive, send)
             return
-        if rule is None or not rule.streamed:
-            receive = _bounded(receive, self._limits.most_body, self._in_time)
         LIMITS.set(self._limits)
         if method != scope["method"]:  # the server sends no body
             scope = {**scope, "method": method}
-        await self._app(scope, receive, send)
+        if rule is None or not rule.media or rule.streamed:
+            await self._app(scope, receive, send)
+            return
+        with self._bodies.body(receive, length) as body:
+            await self._app(scope, body.receive, send)
 
-    def _refusal(self, request: Request, rule: Rule | None) -> ProblemError | None:
+    def _refusal(self, request: Request, rule: Rule | None, length: int) -> ProblemError | None:
         if self._keys is not None and rule != OPEN:
             kind, _, presented = request.headers.get("authorization", "").partition(" ")
             holder = self._keys.holder(presented.strip()) if kind.lower() == "bearer" else None
@@ -144,7 +151,10 @@ class Guard:
             return ProblemError(400, "the address holds the character NUL, which nothing has")
         if rule is None:
             return None
-        return _body_refusal(request, rule, self._limits.most_body)
+        refusal = _body_refusal(request, rule, length, self._limits.most_body)
+        if refusal is None and not rule.streamed:
+            refusal = self._bodies.refusal(length)
+        return refusal
 
 
 def check_rules(routes: Sequence[BaseRoute]) -> None:
@@ -205,7 +215,7 @@ def _addresses(routes: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
             )
 
 
-def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | None:
+def _body_refusal(request: Request, rule: Rule, length: int, most: int) -> ProblemError | None:
     if not rule.media:
         return None
     media = media_type(request)
@@ -216,36 +226,12 @@ def _body_refusal(request: Request, rule: Rule, most: int) -> ProblemError | Non
                 415, f"the body's media type {given}; send {' or '.join(rule.media)}",
             headers={"Accept": ", ".join(rule.media)},
         )  # fmt: skip
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > most and not rule.streamed:
-        return ProblemError(413, _too_large(most))
+    if length > most and not rule.streamed:
+        return ProblemError(413, too_large(most))
     return None
 
 
-def _bounded(receive: Receive, most: int, in_time: TimeLimit) -> Receive:
-    """Count a body that comes without a length, and end it at `most` bytes, or where it stalls."""
-    came, whole = 0, False
-
-    async def receiving() -> Message:
-        nonlocal came, whole
-        if whole:  # what comes now is that the client has gone
-            return await receive()
-        async with in_time():
-            message = await receive()
-        whole = not message.get("more_body", False)
-        came += len(message.get("body", b""))
-        if came > most:
-            raise HTTPException(413, _too_large(most))
-        return message
-
-    return receiving
-
-
-def _stalled(seconds: float) -> ProblemError:
-    return ProblemError(
-        408, f"nothing of the body came for {seconds:g} s; send the request again, whole"
-    )
-
-
-def _too_large(most: int) -> str:
-    return f"the body is longer than the {most:,} bytes that are taken; send it in parts"
+def _length(request: Request) -> int:
+    """Return the length of a body, 0 where the request does not name it."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdigit() else 0

@@ -10,11 +10,15 @@ from sqlalchemy.engine import Connection
 __all__ = ["migrate", "versions"]
 
 
-def migrate(connection: Connection) -> None:
-    """Run the migrations that a database lacks, in the connection's transaction."""
+def migrate(connection: Connection, version: str = "head") -> None:
+    """Run the migrations that a database lacks, in the connection's transaction.
+
+    Args:
+        version: the last one to run; the newest without.
+    """
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, version)
 
 
 def versions() -> list[str]:

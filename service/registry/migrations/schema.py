@@ -4,7 +4,7 @@ import sqlalchemy as sql
 
 __all__ = ["VERSION", "VERSION_TABLE", "ids", "promotions", "schema", "tokenizers"]
 
-VERSION = "0001"  # the newest of service/registry/migrations/versions
+VERSION = "0002"  # the newest of service/registry/migrations/versions
 VERSION_TABLE = "semid_version"
 _Long = sql.BigInteger().with_variant(sql.Integer, "sqlite")
 schema = sql.MetaData(
@@ -38,6 +38,7 @@ ids = sql.Table(
     sql.Column("suffix", sql.Integer, nullable=False),
     sql.Column("distortion", sql.Float, nullable=False),
     sql.Column("title", sql.String),
+    sql.Column("folded", sql.String),  # the title, as data_prep/values/folding.py folds it
     sql.Column("removed", sql.Boolean, nullable=False),
     sql.Column("change", _Long, nullable=False),  # counts a tokenizer's changes: new, removed, …
     sql.UniqueConstraint("item_id", "tokenizer"),

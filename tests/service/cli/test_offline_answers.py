@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from data_prep.demo import demo_interactions
-from recsys.benchmarks.presets import MODELS
+from recsys.presets import MODELS
 from recsys.recommender import Recommender
 from service.engine.catalogue import Catalogue
 from service.registry import Registry, open_database

@@ -201,10 +201,10 @@ def test_text_that_no_database_holds_is_refused(replicas: Both) -> None:
         assert answer.status_code == 422, answer.text
 
 
-def test_a_name_in_a_path_means_that_item_alone(replicas: Both) -> None:
-    """Slashes, separators and spaces belong to the name; "x" with a line feed is not "x"."""
+def test_an_item_whose_name_ends_a_line_is_another_item(replicas: Both) -> None:
+    """By Unicode's separators; a control character is in no name."""
     client, _ = replicas
-    named = ["x", "x\u2028", "p/q", "x "]
+    named = ["x", "x\u2028", "p\u2029q", "\u2028x/\u2028"]
     _post(client, pl.DataFrame({"item_id": named, "title": ["Soap"] * 4}))
     at = {name: f"/v1/items/{quote(name, safe='')}" for name in named}
     for name in named:
@@ -212,6 +212,10 @@ def test_a_name_in_a_path_means_that_item_alone(replicas: Both) -> None:
     assert client.delete(f"{at['x']}%0A").status_code in (404, 422)
     assert client.delete(at["x\u2028"]).status_code == 204
     assert [client.get(at[name]).status_code for name in named] == [200, 404, 200, 200]
+    for name in ("x\n", "p\nq", "\r\nx"):
+        refused = client.post("/v1/tokenize", json={"items": [{"item_id": name, "text": "Soap"}]})
+        assert refused.status_code == 422
+        assert client.get(f"/v1/items/{quote(name, safe='')}").status_code == 404
 
 
 def test_one_catalogue_that_cannot_follow_keeps_no_other_back(

@@ -9,14 +9,16 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.http.server import server_config
+
 __all__ = ["listening_at"]
 
 
 @contextmanager
-def listening_at(app: ASGIApp) -> Iterator[str]:
-    """Yield the address at which `app` answers."""
+def listening_at(app: ASGIApp, timeout: float = 30.0, root_path: str = "") -> Iterator[str]:
+    """Yield the address at which `app` answers, as `semid serve` has it answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        server = uvicorn.Server(server_config(app, timeout, root_path))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

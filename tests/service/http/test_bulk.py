@@ -82,12 +82,27 @@ def test_a_bad_line_answers_as_a_problem_and_the_rest_goes_on(
     assert answers[1]["semantic_id"] == answers[10]["semantic_id"]
     assert (answers[1]["status"], answers[10]["status"]) == ("created", "known")
     assert {answers[line]["problem"]["status"] for line in (2, 9)} == {400}
-    paths = {4: "item_id", 6: "vector/255", 7: "vector"}
+    paths = {4: "item_id", 6: "vector/255", 7: "vector", 8: "vector"}
     for line, path in paths.items():
         assert answers[line]["problem"]["errors"][0]["path"] == path
     assert "no vector, text, title" in answers[5]["problem"]["detail"]
-    assert "item 'f' has components beyond" in answers[8]["problem"]["detail"]
+    assert "has components beyond" in answers[8]["problem"]["detail"]
     assert registry.count() == 2
+
+
+def test_suffixes_count_in_the_order_of_the_lines(
+    client: TestClient, items: pl.DataFrame, pipeline: Pipeline
+) -> None:
+    """Items with the same codes, by text and by vector in turns: none overtakes another."""
+    row = items.row(0, named=True)
+    vector = pipeline.embed(pipeline.texts([row]))[0].tolist()
+    lines = []
+    for number in range(60):
+        content = {"text": pipeline.texts([row])[0]} if number % 2 == 0 else {"vector": vector}
+        lines.append(json.dumps({"item_id": f"same-{number}", **content}).encode())
+    answers = _bulk(client, lines)
+    assert len({tuple(answer["codes"]) for answer in answers}) == 1
+    assert [answer["suffix"] for answer in answers] == list(range(60))
 
 
 def test_another_media_type_is_refused_and_so_is_a_full_queue(client: TestClient) -> None:

@@ -12,8 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from data_prep.errors import InputError
-from service.registry import Database, open_database
-from service.registry.migrations import versions
+from service.registry import Database, NewItem, Registry, open_database
+from service.registry.migrations import migrate, versions
 from service.registry.migrations.schema import VERSION, VERSION_TABLE, schema
 from tests.service.databases import Open, Postgres, sqlite_url
 
@@ -43,6 +43,36 @@ def test_a_schema_of_an_older_semid_is_refused_until_it_is_upgraded(url: str) ->
     database.close()
     with pytest.raises(InputError, match=r"an older semid.*semid db upgrade --database"):
         open_database(url)
+
+
+def test_an_upgrade_folds_the_titles_that_are_there(url: str) -> None:
+    """A registry of the version before, with items in several parts; nothing else changes."""
+    database = Database(url)
+    with database.writing() as connection:
+        migrate(connection, "0001")
+        connection.execute(sql.text("INSERT INTO semid_tokenizers VALUES (1, 'f', 2, 'drawn')"))
+        insert = sql.text(
+            "INSERT INTO semid_ids (tokenizer, item_id, codes, suffix, distortion, title, removed,"
+            " change) VALUES (1, :item, :codes, 0, 0.5, :title, :removed, :change)"
+        )
+        titles = ["Čaj zelený", None, "Čaj", "Soap", "", "ČAJ", *["Soap"] * 2000, "Caj"]
+        rows = [
+            {"item": f"i{row}", "codes": row.to_bytes(4), "change": row + 1, "title": title}
+            for row, title in enumerate(titles)
+        ]
+        connection.execute(insert, [row | {"removed": row["item"] == "i5"} for row in rows])
+    assert database.state() == "older"
+    assert database.upgrade()
+    registry = Registry(database, "f", levels=2)
+    found, number = registry.search_titles("čaj", 9)
+    assert [item.item_id for item in found] == ["i0", "i2", "i2006"]
+    assert number == 3
+    assert [item.title for item in registry.with_prefix((), 3000)] == [
+        title for row, title in enumerate(titles) if row != 5
+    ]
+    registry.add([NewItem("i5", (0, 0), 0.5)])
+    assert registry.search_titles("čaj", 9)[1] == 4
+    database.close()
 
 
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 import threading
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_prep.errors import InputError
+from data_prep.values.folding import folded
 from service.registry import NewItem
 from tests.service.databases import Open
 
@@ -109,6 +113,44 @@ def test_titles_are_found_without_regard_to_case_and_signs_are_signs(
         assert ([item.item_id for item in found], number) == (item_ids, total)
     first, number = registry.search_titles("title OF", 1)
     assert ([item.item_id for item in first], number) == (["b"], 2)
+
+
+SAME = [
+    ("Čaj zelený", ["čaj", "caj", "ČAJ", "CAJ ZELENY", "c\u030caj", "j z"]),
+    ("Cafe\u0301 crème", ["café", "CAFE CREME", "cre\u0300me", "é c"]),
+    ("Straße des ﬁnen Öls", ["STRASSE", "finen", "fi", "ols", "Ö"]),
+    ("ＳＯＮＹ １００", ["sony 100", "ｓｏｎｙ"]),
+    ("İstanbul ΣΟΦΌΣ", ["istanbul", "σοφος", "σοφοσ"]),
+    ("50%_off \\o/", ["50%_OFF", "%_", "\\O"]),
+    ("한국 차", ["한국", "\u1112\u1161\u11ab"]),
+    ("が", ["が", "か\u3099"]),
+]
+
+
+@pytest.mark.parametrize(("title", "words"), SAME)
+def test_a_search_folds_case_accents_and_forms(
+    opened: Open, url: str, title: str, words: list[str]
+) -> None:
+    """On every database alike, for new titles and for changed ones."""
+    registry = opened(url)
+    registry.add([NewItem("new", (1, 2), 0.5, title), NewItem("changed", (1, 3), 0.5, "before")])
+    registry.add([NewItem("other", (1, 4), 0.5, "か ab"), NewItem("none", (1, 5), 0.5)])
+    registry.set_titles([[("changed", title)]], lambda _: None)
+    for each in words:
+        found, number = registry.search_titles(each, 5)
+        assert [item.item_id for item in found] == ["new", "changed"], each
+        assert number == 2
+        assert found[0].title == title
+    assert registry.search_titles("before", 5) == ([], 0)
+    assert registry.search_titles("\u0301", 5) == ([], 0)
+
+
+@given(st.text(max_size=30))
+def test_what_is_folded_stays_as_it_is(text: str) -> None:
+    once = folded(text)
+    assert folded(once) == once
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        assert folded(unicodedata.normalize(form, text)) == once
 
 
 def test_changes_are_followed_in_order(url: str, opened: Open) -> None:

@@ -1,20 +1,21 @@
-"""How large a benchmark is: which models, how trained, and the tokenizers under them."""
+"""The models that have names: their shapes, and how large and long each preset trains them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from data_prep.names import check_name
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
 from recsys.models.shapes import Shape, reads_codes
 from recsys.models.tiger import TigerRecommenderConfig
 from recsys.training.config import TrainingConfig
 
-__all__ = ["MODELS", "PRESETS", "Model", "Preset"]
+__all__ = ["MODELS", "PRESETS", "Model", "Preset", "preset_named"]
 
 
 @dataclass(frozen=True)
 class Model:
-    """One row of a table: the shape of a model, and how it is trained."""
+    """The shape of a model, and how it is trained."""
 
     shape: Shape
     training: TrainingConfig
@@ -30,13 +31,23 @@ class Preset:
     """The models by name, and what differs from the tokenizers' defaults.
 
     Attributes:
-        default: the models of a run that names none.
+        default: the models of a benchmark that names none.
         tokenizer: fields of the tokenizer's configuration, as `semid fit --set` takes them.
     """
 
+    name: str
     models: Mapping[str, Model]
     default: tuple[str, ...]
     tokenizer: Mapping[str, int | float | str]
+
+    def model(self, name: str) -> Model:
+        """Return a model by its name.
+
+        Raises:
+            InputError: none is called so.
+        """
+        check_name("model", name, self.models)
+        return self.models[name]
 
 
 def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
@@ -89,15 +100,17 @@ _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_us
 _LIGHT = TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-prefixes", "dual-encoder-prefixes-repeats")
 
-PRESETS = {
-    "smoke": Preset(
+_PRESETS = (
+    Preset(
+        "smoke",
         _models(
             Model(_SMOKE_TOWER, _SMOKE), Model(_SMOKE_TOWER, _SMOKE), Model(_SMOKE_TIGER, _SMOKE)
         ),
         (*_USUAL, "tiger"),
         {"steps": 40, "warmup_steps": 20, "codebook_size": 16, "levels": 3},
     ),
-    "quick": Preset(
+    Preset(
+        "quick",
         _models(
             Model(TowerConfig(), _QUICK),
             Model(_LIGHT, replace(_QUICK, learning_rate=4e-3)),
@@ -106,7 +119,8 @@ PRESETS = {
         _USUAL,
         {"steps": 1500},
     ),
-    "paper": Preset(
+    Preset(
+        "paper",
         _models(
             Model(TowerConfig(), _LONG),
             Model(_LIGHT, _LONG),
@@ -115,5 +129,16 @@ PRESETS = {
         (*_USUAL, "tiger"),
         {},
     ),
-}
+)
+PRESETS = {preset.name: preset for preset in _PRESETS}
 MODELS = tuple(PRESETS["paper"].models)
+
+
+def preset_named(name: str) -> Preset:
+    """Return a preset by its name.
+
+    Raises:
+        InputError: none is called so.
+    """
+    check_name("preset", name, PRESETS)
+    return PRESETS[name]

@@ -1,0 +1,31 @@
+"""The names of hosts in the header Host."""
+
+import re
+from ipaddress import ip_address
+
+__all__ = ["host_fault", "host_name", "is_loopback"]
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/?#@\s]+)(:\d*)?")
+
+
+def host_fault(host: str) -> str | None:
+    """Return what is wrong with the name of an allowed host, or None."""
+    if not host or host != host.lower() or "*" in host or host_name(host) != host:
+        return f"{host!r} is no host in small letters without a port, such as semid.example"
+    return None
+
+
+def host_name(host: str) -> str:
+    """Return the name in a header Host, without its port and brackets; empty for what is none."""
+    found = _HOST.fullmatch(host.strip().lower())
+    return "" if found is None else found[1].strip("[]").removesuffix(".")
+
+
+def is_loopback(name: str) -> bool:
+    """Say whether a name means this machine, whoever resolves it."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,48 @@
+"""Titles folded, so that a search is the same on every database."""
+
+import sqlalchemy as sql
+from alembic import op
+
+from data_prep.values.folding import folded
+
+__all__ = ["downgrade", "upgrade"]
+
+revision = "0002"
+down_revision = "0001"
+CHUNK = 1000
+_ids = sql.table(
+    "semid_ids",
+    sql.column("number", sql.BigInteger),
+    sql.column("title", sql.String),
+    sql.column("folded", sql.String),
+)
+
+
+def upgrade() -> None:
+    """Add the column, and fold the titles that are there."""
+    op.add_column("semid_ids", sql.Column("folded", sql.String))
+    connection = op.get_bind()
+    update = (
+        _ids.update()
+        .where(_ids.c.number == sql.bindparam("_number"))
+        .values(folded=sql.bindparam("_folded"))
+    )
+    last = -1
+    while True:
+        rows = connection.execute(
+            sql.select(_ids.c.number, _ids.c.title)
+            .where(_ids.c.number > last, _ids.c.title.is_not(None))
+            .order_by(_ids.c.number)
+            .limit(CHUNK)
+        ).all()
+        if not rows:
+            return
+        connection.execute(
+            update, [{"_number": row.number, "_folded": folded(row.title)} for row in rows]
+        )
+        last = rows[-1].number
+
+
+def downgrade() -> None:
+    """Refuse, as every version does."""
+    raise NotImplementedError("the registry's schema is not taken back; restore a backup")
