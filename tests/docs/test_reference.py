@@ -3,8 +3,9 @@
 import ast
 import re
 
+from recsys.presets import MODELS
+
 from data_prep.tables import INTERACTIONS, ITEMS
-from recsys.benchmarks.presets import MODELS
 from service.http.messages.limits import DEFAULT
 from service.http.messages.problems import PROBLEMS
 from service.http.security.guard import RULES
