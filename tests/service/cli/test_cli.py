@@ -72,7 +72,7 @@ def test_reassigned_ids_have_one_length_and_stay(semid: Command, catalogue: Path
     assert ids["semantic_id"].n_unique() == ids.height == 300
     assert semid(*fit[:3], "small", *SMALL, "--policy", "reassign").code == 0  # 256 IDs
     small = ("tokenize", catalogue, "--tokenizer", "small", "--out", "ids.parquet")
-    refused(semid(*small), "all others of the 16^2", "--codebook-size")
+    refused(semid(*small), "all others of this tokenizer (16^2)", "--codebook-size")
     assert not Path("ids.parquet").exists()
 
 

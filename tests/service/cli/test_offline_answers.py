@@ -119,7 +119,7 @@ def test_recommendations_without_a_service(
     recommend = ("recommend", recommender)
     refused(semid(*recommend), "--history", "--histories")
     refused(semid(*recommend, *given, "--histories", "events.parquet"), "--histories")
-    refused(semid(*recommend, "--history", "nothing"), "no item that is known")
+    refused(semid(*recommend, "--history", "nothing"), "no known item")
     refused(semid(*recommend, "--histories", "none.csv"), "none.csv does not exist")
     Path("h.csv").write_text("user,item_id\n1,2\n")
     refused(semid(*recommend, "--histories", "h.csv"), "no column 'user_id'")
