@@ -89,7 +89,8 @@ def test_when_all_codes_are_given_out_the_remedy_is_named(reassigning: Pipeline)
     """The last of 1,024 equal items still gets an ID; there is none for another."""
     twins = pl.DataFrame({"item_id": [str(n) for n in range(1025)], "title": ["Soap"] * 1025})
     assert tokenize_catalogue(twins.head(1024), reassigning)["semantic_id"].n_unique() == 1024
-    with pytest.raises(InputError, match=r"all others of this tokenizer \(32\^2\).* --policy suffix"):
+    full = r"all others of this tokenizer \(32\^2\).* --policy suffix"
+    with pytest.raises(InputError, match=full):
         tokenize_catalogue(twins, reassigning)
 
 
