@@ -1,4 +1,4 @@
-"""The state of a training on disk; a training resumes from it with the same result."""
+"""Checkpoints of a training on disk; a training resumes from one with the same result."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["load_checkpoint", "module_state", "restore_module", "save_checkpoint
 
 
 def save_checkpoint(path: Path, key: str, state: Mapping[str, Any]) -> None:
-    """Write a state of tensors, numbers, texts, lists and dicts; whole or not at all.
+    """Write a state of tensors, numbers, texts, lists and dicts, atomically.
 
     Args:
         key: identifies the training.
@@ -24,7 +24,7 @@ def save_checkpoint(path: Path, key: str, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, key: str) -> dict[str, Any] | None:
-    """Read the state of the training `key`; None if there is none, or it has another key.
+    """Read the state of the training `key`; None if there is none or its key differs.
 
     Only tensors and plain values are unpickled.
     """

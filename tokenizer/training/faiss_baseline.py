@@ -19,7 +19,7 @@ MOST_TRAINING_ROWS = 65_536
 class FaissBaseline:
     """Relative reconstruction errors of `faiss.ResidualQuantizer` and its training time.
 
-    `held_out_error` is None where no item was held out.
+    `held_out_error` is None if no item was held out.
     """
 
     levels: int
@@ -38,20 +38,20 @@ def faiss_residual_baseline(
     beam: int = 5,
     seed: int = 0,
 ) -> FaissBaseline:
-    """Train on (n, D) vectors and measure on both parts, with errors relative to the training mean.
+    """Train on vectors (n, D) and measure both parts; errors are relative to the training mean.
 
     Args:
         levels, bits: the code's length; each level has 2^bits codewords.
         beam: paths kept in training and encoding; 5 is FAISS's default.
-        seed: of the `MOST_TRAINING_ROWS` that train, drawn where there are more.
+        seed: chooses `MOST_TRAINING_ROWS` rows to train on if there are more.
     """
     started = time.perf_counter()
     quantizer = faiss.ResidualQuantizer(training.shape[1], levels, bits)
     quantizer.max_beam_size = beam
-    quantizer.cp.min_points_per_centroid = 1  # fewer only print a warning
+    quantizer.cp.min_points_per_centroid = 1  # no warning about few points
     drawn = np.random.default_rng(seed).permutation(len(training))[:MOST_TRAINING_ROWS]
     few = training[np.sort(drawn)]
-    # its principal directions need as many vectors as dimensions
+    # FAISS's PCA needs at least as many vectors as dimensions.
     few = np.tile(few, (-(-training.shape[1] // len(few)), 1))
     quantizer.train(np.ascontiguousarray(few))
     seconds = time.perf_counter() - started

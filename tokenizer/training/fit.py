@@ -46,12 +46,12 @@ def fit(
     """Train on vectors (n, D), measure on all of them, and save.
 
     Args:
-        folder: where the tokenizer goes; it appears whole or not at all. FOLDER.training beside it
-            keeps the state of a training that was stopped, from which the next one goes on.
-            The other arguments are those of `fit_frozen`.
+        folder: output folder, written atomically. FOLDER.training beside it keeps the state of a
+            stopped training; the next fit resumes from it. The other arguments are those of
+            `fit_frozen`.
 
     Raises:
-        InputError: as `fit_frozen`; or a folder that cannot be written.
+        InputError: as `fit_frozen`; or the folder cannot be written.
     """
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     frozen = fit_frozen(
@@ -78,17 +78,18 @@ def fit_frozen(
     """Train on vectors (n, D), measure on all of them, and freeze.
 
     Args:
-        encoder: what made the vectors from content text; None for the user's own vectors.
+        encoder: the encoder of the vectors; None for the user's own vectors.
         data_fingerprint: SHA-256 of the catalogue.
-        baseline: train FAISS's residual quantizer on the same vectors and report it beside.
-        policy: what tells items with the same codes apart.
-        device: where it is trained, as `data_prep.embedding.devices.resolve_device` returns it;
-            FAISS trains on the CPU everywhere.
-        checkpoint: file that keeps the state of a training that was stopped.
+        baseline: also train FAISS's residual quantizer on these vectors, and put its errors into
+            the metrics.
+        policy: how items with the same codes are told apart.
+        device: where the tokenizer trains, as `data_prep.embedding.devices.resolve_device` returns
+            it; FAISS always trains on the CPU.
+        checkpoint: file that keeps the state of a stopped training.
 
     Raises:
-        InputError: a configuration that cannot be built; fewer than two items; vectors that
-            cannot be used; a loss that is no longer finite.
+        InputError: the configuration cannot be built; there are fewer than two items; the vectors
+            cannot be used; or the loss is no longer finite.
     """
     started = time.perf_counter()
     check_training(training)
@@ -135,7 +136,7 @@ def _measure(
 
 
 def _baseline(vectors: NDArray[np.float32], training: FitConfig) -> dict[str, Any]:
-    """Measure FAISS on the same split, where it can be trained in reasonable time."""
+    """Measure FAISS on the same split, if its training takes a reasonable time."""
     from tokenizer.training.faiss_baseline import faiss_residual_baseline
 
     split = split_rows(len(vectors), training.held_out, training.seed)

@@ -30,17 +30,17 @@ def fit_items(
     cache: Path | None = None,
     device: str = "cpu",
 ) -> TokenizerArtifact:
-    """Fit a tokenizer to a catalogue: to its column `vector`, or else to its texts.
+    """Fit a tokenizer to a catalogue: to its column `vector` if it has one, else to its texts.
 
     Args:
         items: the Items table.
-        text_fields: that make the text, in order; None for the usual ones.
-        encoder: of texts, by name; None for the usual one.
-        cache: folder that keeps the vectors of texts; None for its usual place.
+        text_fields: the fields that make the text, in order; None for the default ones.
+        encoder: name of the text encoder; None for the default one.
+        cache: folder that keeps the vectors of texts; None for the default folder.
         device: as `data_prep.embedding.devices.resolve_device` returns it.
 
     Raises:
-        InputError: an item without text or vector; and as `fit_frozen`.
+        InputError: an item has no text or vector; and as `fit_frozen`.
     """
     if "vector" in items.columns:
         own = check_vectors(items.select("item_id", "vector"), "items")["vector"].to_numpy()
@@ -65,7 +65,7 @@ def fit_vectors(
     policy: Policy = "suffix",
     device: str = "cpu",
 ) -> TokenizerArtifact:
-    """Fit a tokenizer to vectors (n, D) that are not of texts.
+    """Fit a tokenizer to the user's own vectors (n, D), without an encoder.
 
     Raises:
         InputError: as `fit_frozen`.

@@ -1,4 +1,4 @@
-"""How well a tokenizer's codes are used and how much they lose."""
+"""Measures of how evenly a tokenizer uses its codes and how much the codes lose."""
 
 from dataclasses import asdict, dataclass
 

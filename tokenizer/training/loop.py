@@ -30,10 +30,10 @@ __all__ = ["TrainedTokenizer", "half_cosine", "train", "training_loss"]
 
 @dataclass(frozen=True)
 class TrainedTokenizer:
-    """The best model by validation error, in eval mode, and how it came about.
+    """The model with the lowest validation error, in eval mode, with the history of its training.
 
     Attributes:
-        warmup_steps: those that were made without quantization.
+        warmup_steps: number of steps made without quantization.
     """
 
     model: Autoencoder
@@ -52,18 +52,20 @@ def train(
 ) -> TrainedTokenizer:
     """Fit a tokenizer to vectors (n, D) float32 on the CPU or a GPU.
 
-    Warm-up without quantization, k-means on the ENCODED latents level by level, then AdamW on the
-    relative reconstruction error (squared error summed over dimensions and batch, divided by that
-    of the mean), the quantizers' auxiliary losses in the same unit, and the separation term. The
-    model with the lowest validation error is kept, that of the start among them; training stops
-    early after `patience` measurements without a better one. Where nothing can be learnt (fixed
-    codebooks without a network around them) the start is all.
+    The training has three parts: a warm-up without quantization; k-means on the ENCODED latents,
+    level by level; then AdamW. AdamW's loss is the relative reconstruction error (squared error
+    summed over dimensions and batch, divided by that of the mean), plus the quantizers' auxiliary
+    losses in the same unit, plus the separation term. The model with the lowest validation error is
+    kept; the model right after k-means is a candidate too. Training stops early after `patience`
+    measurements without a lower error. If nothing can be learnt (fixed codebooks without a network
+    around them), k-means is the whole training.
 
     Args:
-        progress: called after each step with its number and, where one was made, the measurement.
+        progress: called after each step with its number and its measurement; None if the step has
+            none.
         checkpoint: a file that keeps the state at each measurement, and as often in the warm-up. A
-            training of the same vectors and configuration that finds it goes on there, with the
-            same result.
+            later training of the same vectors and configuration resumes from it, with the same
+            result.
 
     Raises:
         FloatingPointError: the loss or a measurement is no longer finite; the message names the
@@ -89,7 +91,7 @@ def train(
 
 
 class _Run:
-    """One training: model, optimizer, draws and log; all of it goes into a checkpoint."""
+    """One training: model, optimizer, random state and log; a checkpoint holds all of them."""
 
     def __init__(self, vectors: Tensor, config: FitConfig, checkpoint: Path | None) -> None:
         self.vectors, self.config, self.checkpoint = vectors, config, checkpoint
@@ -122,7 +124,7 @@ class _Run:
         return min(self.history, key=lambda measured: measured.validation_error)
 
     def step(self, step: int) -> CodingQuality | None:
-        """Make step number `step`; return the measurement where one was made."""
+        """Make step number `step`; return its measurement, None if it has none."""
         rows = min(self.config.batch_size, len(self.x))
         chosen = torch.randint(len(self.x), (rows,), generator=self.generator)
         try:
@@ -156,7 +158,7 @@ class _Run:
         return self._measure(step)
 
     def _check_gradients(self, step: int, chosen: Tensor) -> None:
-        """Stop where a gradient is not finite, before the optimizer spreads it."""
+        """Raise an error if a gradient is not finite, before the optimizer applies it."""
         named = [(n, p.grad) for n, p in self.model.named_parameters() if p.grad is not None]
         if torch.isfinite(torch.nn.utils.get_total_norm([gradient for _, gradient in named])):
             return
@@ -233,10 +235,10 @@ class _Run:
 def training_loss(
     model: Autoencoder, batch: Tensor, neighbours: Tensor, quantize: bool, config: FitConfig
 ) -> Tensor:
-    """Return the scalar that a step lowers, for standardised rows (n, D) and their neighbours.
+    """Return the training loss, a scalar, of standardised rows (n, D) and their neighbours.
 
-    ‖x − x̂‖² / D + auxiliary / D, both averaged over the batch, plus the weighted separation term;
-    the first alone where nothing is quantized.
+    The loss is ‖x − x̂‖² / D + auxiliary / D, both averaged over the batch, plus the weighted
+    separation term. Without quantization it is the first term alone.
     """
     output = model(batch, quantize)
     loss: Tensor = (batch - output.reconstruction).square().mean() + output.loss / batch.shape[1]
@@ -248,7 +250,7 @@ def training_loss(
 
 
 def _optimizer(model: Autoencoder, config: FitConfig) -> torch.optim.Optimizer:
-    """Return AdamW, which decays the network's matrices; the levels have a rate of their own."""
+    """Return AdamW with weight decay on the network's matrices and another rate for the levels."""
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
     of_levels: list[torch.nn.Parameter] = []
@@ -274,5 +276,5 @@ def _optimizer(model: Autoencoder, config: FitConfig) -> torch.optim.Optimizer:
 
 
 def half_cosine(progress: float) -> float:
-    """Return the learning rate's factor: 1 at the start, 0 at the end, for progress in 0…1."""
+    """Return the learning rate's factor at a `progress` of 0…1; it falls from 1 to 0."""
     return (1 + math.cos(math.pi * min(progress, 1))) / 2

@@ -1,4 +1,4 @@
-"""What is measured while a tokenizer trains, and the log of what its safeguards did."""
+"""Measurements during a tokenizer's training, and a log of its safeguards' actions."""
 
 import math
 from collections import Counter
@@ -28,18 +28,18 @@ TOLD = {
 
 @dataclass(frozen=True)
 class CodingQuality:
-    """One measurement during training; errors as `tokenizer.training.health.relative_error`.
+    """One measurement during training; errors are `tokenizer.training.health.relative_error`.
 
-    Figures of levels are tuples of L.
+    Fields with one value a level are tuples of length L.
 
     Attributes:
-        validation_error: on the items that choose the step.
-        held_out_error: on items that nothing was chosen by; None where none was held out.
+        validation_error: on the items that choose the best step.
+        held_out_error: on items that choose nothing; None if no item was held out.
         utilization, dead_codes, perplexity, unique_share: over all items.
-        codeword_norms: least, mean and largest length of a codeword.
-        largest_singular_value: σ_max(W) of grit's transform, 1 of others.
-        smallest_singular_value: σ_min(I + U Vᵀ) of grit's linear transform, 1 of others.
-        gradient_norms: of the level's parameters, by name, in the last step.
+        codeword_norms: smallest, mean and largest length of a level's codewords.
+        largest_singular_value: σ_max(W) of grit's transform; 1 for other variants.
+        smallest_singular_value: σ_min(I + U Vᵀ) of grit's linear transform; 1 for others.
+        gradient_norms: gradient norm of each of the level's parameters in the last step, by name.
     """
 
     step: int
@@ -57,7 +57,7 @@ class CodingQuality:
 
     @property
     def finite(self) -> bool:
-        """Whether errors, gradients and codewords are; JSON has no other numbers."""
+        """Whether errors, gradients and codewords are finite; JSON cannot hold other numbers."""
         errors = (self.train_error, self.validation_error, self.held_out_error or 0.0)
         norms = (norm for level in self.gradient_norms for norm in level.values())
         lengths = chain.from_iterable(self.codeword_norms)
@@ -66,7 +66,7 @@ class CodingQuality:
 
 @dataclass(frozen=True)
 class Event:
-    """A safeguard that stepped in, or a bound that was crossed; `level` counts from 1."""
+    """One action of a safeguard, or one crossing of a bound; `level` counts from 1."""
 
     step: int
     level: int
@@ -116,27 +116,27 @@ def evaluate(model: Autoencoder, step: int, vectors: Tensor, split: RowSplit) ->
 
 
 class EventLog:
-    """Counts what safeguards do from step to step, and tells of it at each measurement.
+    """Counts the safeguards' actions at each step and adds events at each measurement.
 
     Attributes:
-        events: so far, in order.
+        events: all events so far, in order.
     """
 
     def __init__(self, reachable: float, events: Sequence[Event] = ()) -> None:
-        """Go on from `events`; `reachable` is the utilization that the number of items allows."""
+        """Start with `events`; `reachable` is the utilization that so many items can reach."""
         self.events = list(events)
         self._least = LEAST_UTILIZATION * reachable
         self._acted: dict[int, Counter[str]] = {}
         self._steps = 0
 
     def after_step(self, acted: Sequence[Mapping[str, int]]) -> None:
-        """Hear how often each safeguard of each level stepped in."""
+        """Add the counts of one step: for each level, how often each safeguard acted."""
         self._steps += 1
         for level, counts in enumerate(acted, start=1):
             self._acted.setdefault(level, Counter()).update(counts)
 
     def measured(self, evaluation: CodingQuality) -> None:
-        """Write down what happened since the last measurement, and what it shows."""
+        """Add events: safeguards that acted since the last measurement, and collapsed levels."""
         for level, counts in self._acted.items():
             self.events += [
                 Event(
@@ -154,7 +154,7 @@ class EventLog:
 
 
 def not_finite(model: Autoencoder, batch: Tensor) -> str:
-    """Name the first parameter or layer of a model that is not finite for a batch (n, D)."""
+    """Return the name of the first parameter or layer that is not finite for a batch (n, D)."""
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             return f"parameter {name}"

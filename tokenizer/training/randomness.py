@@ -1,4 +1,4 @@
-"""Random draws: a seed determines the result, also of a training that was stopped and resumed."""
+"""Random draws: a seed determines the result, even if a training is stopped and resumed."""
 
 import os
 from collections.abc import Iterator, Mapping

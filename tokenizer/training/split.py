@@ -1,4 +1,4 @@
-"""Which items train, which choose the step, and which only report."""
+"""The split of items into those that train, choose the best step, or only report."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ LEAST = 20
 
 @dataclass(frozen=True)
 class RowSplit:
-    """Row numbers, each ascending: to train on, to choose the step by, and to report on.
+    """Row numbers, ascending, of the training, validation and held-out items.
 
-    Where none is held out the training rows choose the step, and `held_out` is empty.
+    If none is held out, the training rows also validate, and `held_out` is empty.
     """
 
     training: Tensor
@@ -26,7 +26,7 @@ class RowSplit:
 def split_rows(count: int, share: float, seed: int) -> RowSplit:
     """Hold out `share` of the rows, half to validate and half to report.
 
-    With fewer than `LEAST` rows, or a share of 0, none is held out.
+    With fewer than `LEAST` rows, or at a share of 0, no row is held out.
     """
     if count < LEAST or not share:
         rows = torch.arange(count)
