@@ -31,20 +31,20 @@ def tokenize_catalogue(
 
     Args:
         items: the Items table.
-        known: a table of IDs by the same tokenizer. Its rows come first in the result and are not
-            changed; the tokenizer's policy goes on from it.
-        vectors: the items' own vectors, instead of their text and of the column `vector`.
+        known: a table of IDs by the same tokenizer. Its rows come first in the result, unchanged,
+            and new items get IDs that are still free.
+        vectors: the items' own vectors; they replace texts and the column `vector`.
         batch_size: items in memory at once; the codes do not depend on it.
         cache: keeps the vectors of texts.
-        progress: told of items as they are done.
+        progress: called with the number of items done.
 
     Returns:
-        The table of `tokenizer.offline.id_table.SEMANTIC_IDS`: known IDs, then new ones in row
-        order.
+        A table with the schema `tokenizer.offline.id_table.SEMANTIC_IDS`: known IDs, then new ones
+            in row order.
 
     Raises:
-        InputError: an item without text or vector, or with a vector that cannot be tokenized; or
-            all codes are given out.
+        InputError: an item has no text or vector, or a vector that cannot be tokenized; or no codes
+            are free.
     """
     known = pl.DataFrame(schema=SEMANTIC_IDS) if known is None else known
     if "vector" in items.columns:
@@ -78,7 +78,7 @@ def tokenize_catalogue(
 
 
 def _own_vectors(items: pl.DataFrame) -> pl.DataFrame | None:
-    """Return the catalogue's vectors, which go before texts as they do in a request."""
+    """Return the catalogue's vectors, None if it has none; vectors take precedence over texts."""
     if items["vector"].null_count() == items.height:
         return None
     return check_vectors(items.select("item_id", "vector"), "the catalogue")
@@ -89,7 +89,7 @@ def _batches(items: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
 
 
 def _texts(batch: pl.DataFrame, pipeline: Pipeline) -> pl.Series | None:
-    """See, before any work, that each item can be tokenized; return texts, None for vectors."""
+    """Check a batch before any work; return its texts, or None if it has vectors."""
     if "vector" in batch.columns:
         pipeline.check(batch["vector"].to_numpy(), batch["item_id"].to_list())
         return None
@@ -114,7 +114,7 @@ def _tokenize(
 def _policy(
     known: pl.DataFrame, pipeline: Pipeline
 ) -> Callable[[Tokenized], tuple[Tokenized, NDArray[np.uint32]]]:
-    """Return what makes IDs of codes, one part of the catalogue after another."""
+    """Return a function that resolves equal codes, batch after batch, by the tokenizer's policy."""
     codes = np.asarray(known["codes"].to_list(), dtype=np.uint16).reshape(-1, pipeline.levels)
     keys = codes_key(codes)
     if pipeline.config.policy == "reassign":

@@ -1,4 +1,4 @@
-"""The table of semantic IDs on disk, checked on the way in."""
+"""The table of semantic IDs on disk, and the checks when it is read."""
 
 from pathlib import Path
 
@@ -26,18 +26,18 @@ def read_ids(path: Path, pipeline: Pipeline) -> pl.DataFrame:
     """Read a table that `semid tokenize` wrote with the tokenizer of `pipeline`.
 
     Raises:
-        InputError: the file cannot be read, lacks a column or a value, comes from another
-            tokenizer, has a suffix where that has none, contradicts itself, or an item or an ID
-            stands in it twice.
+        InputError: the file cannot be read; a column or value is missing; the IDs are another
+            tokenizer's; a row has a suffix although this tokenizer gives none; a row's values
+            contradict each other; or an item or an ID occurs twice.
     """
     return check_ids(read_table(path), str(path), pipeline)
 
 
 def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFrame:
-    """See that a table is one that the tokenizer of `pipeline` gave, and bring it into its schema.
+    """Check that a table's IDs are from the tokenizer of `pipeline`; return it in its schema.
 
     Args:
-        source: what to call the table in an error.
+        source: name of the table in error messages.
 
     Raises:
         InputError: as `read_ids`.
@@ -73,7 +73,7 @@ def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFr
 
 
 def _check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> None:
-    """See that each row's codes, suffix and ID are such as the tokenizer gives."""
+    """Check that each row's codes, suffix and ID are ones that the tokenizer can give."""
     codes = frame["codes"].list
     wrong = (codes.len() != pipeline.levels) | (codes.max() >= pipeline.codebook_size)
     if wrong.any():
@@ -94,14 +94,14 @@ def _check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> None:
 
 
 def written_ids() -> pl.Expr:
-    """Return the semantic IDs of a table's columns `codes` and `suffix`."""
+    """Return the expression that writes semantic IDs from the columns `codes` and `suffix`."""
     codes = pl.col("codes").cast(pl.List(pl.String())).list.join("-")
     suffixed = pl.format("{}-{}", codes, "suffix")
     return pl.when(pl.col("suffix") > 0).then(suffixed).otherwise(codes)
 
 
 def check_keeps(path: Path, new: pl.DataFrame) -> None:
-    """See that replacing the table at `path`, if there is one, by `new` takes no item's ID away.
+    """Check that all IDs of the table at `path`, if there is one, stay the same in `new`.
 
     Raises:
         InputError: an item would lose its ID or get another one, or `path` is no table of IDs.

@@ -1,4 +1,4 @@
-"""The items of a table of IDs that are nearest to a latent, without a service."""
+"""Search a table of IDs for the items nearest to a latent, without a service."""
 
 import numpy as np
 import polars as pl
@@ -24,14 +24,14 @@ def similar_items(
 
     Args:
         ids: a table that `tokenizer.offline.id_table.check_ids` returned.
-        item_id: is not among its own neighbours.
+        item_id: the item whose neighbours are wanted; it is left out of the result.
 
     Returns:
         As `nearest_items`.
 
     Raises:
-        InputError: not exactly one of item_id, text and vector is given; it cannot be used; or k is
-            below 1.
+        InputError: not exactly one of item_id, text and vector is given; the one given cannot be
+            used; or k is below 1.
     """
     if sum(given is not None for given in (item_id, text, vector)) != 1:
         raise InputError("give exactly one of item_id, text and vector")
@@ -53,16 +53,16 @@ def nearest_items(
     k: int,
     leave_out: str | None = None,
 ) -> pl.DataFrame:
-    """Find the items whose codes stand for what is nearest to a latent.
+    """Find the items whose decoded latents are nearest to a latent.
 
     Args:
         ids: a table that `tokenizer.offline.id_table.check_ids` returned.
         latent: (d,), as `Pipeline.latents` or `latent_of_item` makes it.
-        leave_out: an item_id that is not to be among them.
+        leave_out: item_id of an item to leave out.
 
     Returns:
-        Up to k rows, the nearest first: `item_id`, `semantic_id`, and `distance`, float32, squared,
-        as the service answers it.
+        Up to k rows, nearest first: `item_id`, `semantic_id`, and `distance`, float32, the squared
+            distance that the service also reports.
     """
     nearest: pl.DataFrame
     index = SemanticIndex(pipeline.codebooks)
@@ -76,7 +76,7 @@ def nearest_items(
 
 
 def latent_of_item(ids: pl.DataFrame, pipeline: Pipeline, item_id: str) -> NDArray[np.float32]:
-    """Return the latent (d,) that an item's codes stand for.
+    """Return the decoded latent (d,) of an item's codes.
 
     Raises:
         InputError: the table of IDs does not have the item.
