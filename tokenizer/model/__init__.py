@@ -1,1 +1,1 @@
-"""The networks around the residual stack, and the stack."""
+"""The residual stack and the networks around it."""

@@ -21,22 +21,22 @@ from tokenizer.quantizers import QUANTIZERS
 
 __all__ = ["Autoencoder", "AutoencoderOutput"]
 
-# Rows a product: large enough for speed, and smaller for the last few where that changes nothing.
+# Rows a product: large for speed; smaller for the last rows if that changes no bits.
 BLOCKS = (64, 32, 16, 8)
 CODING_BLOCKS = (512, 128, 32, 8)
-NOISE = 512  # rows on which sizes are compared
-GPU_BLOCK = 4096  # rows of every pass on a GPU, which has one shape
+NOISE = 512  # rows of noise with which block sizes are compared
+GPU_BLOCK = 4096  # rows of every pass on a GPU
 Pass = Literal["latents", "codes", "decoded"]
 
 
 @dataclass
 class AutoencoderOutput:
-    """One training pass.
+    """The result of one training pass.
 
     Attributes:
         reconstruction: (n, D), in standardised units.
         latent: (n, d).
-        quantized: (n, d); the latent itself where nothing was quantized.
+        quantized: (n, d); the latent itself in a pass without quantization.
         loss: the quantizers' auxiliary loss.
     """
 
@@ -47,7 +47,7 @@ class AutoencoderOutput:
 
 
 class _Blocks(NamedTuple):
-    """Sizes of blocks, and whether they are computed on one thread where there are several."""
+    """Block sizes of a pass, and whether the pass must run on one thread."""
 
     sizes: tuple[int, ...]
     alone: bool
@@ -56,8 +56,9 @@ class _Blocks(NamedTuple):
 class Autoencoder(nn.Module):
     """Encoder, residual stack, decoder, over standardised vectors.
 
-    Standardised means centred, then divided by one scalar, so that directions and relative
-    distances stay: (x − mean) / scale with scale² the mean square of a centred component.
+    To standardise is to subtract the mean and to divide by one scalar: (x − mean) / scale, where
+    scale² is the mean square of a centred component. One scalar keeps directions and relative
+    distances.
 
     Attributes:
         mean: (D,) buffer.
@@ -93,7 +94,7 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def start_from(self, vectors: Tensor) -> Tensor:
-        """Take mean and scale from training vectors (n, D), start the network from them.
+        """Compute mean and scale from training vectors (n, D), and start the network from them.
 
         Returns:
             The vectors, standardised.
@@ -106,7 +107,7 @@ class Autoencoder(nn.Module):
         return x
 
     def forward(self, x: Tensor, quantize: bool = True) -> AutoencoderOutput:
-        """Reconstruct standardised vectors (n, D); without quantization in the warm-up."""
+        """Reconstruct standardised vectors (n, D); the warm-up sets `quantize` to False."""
         latent = self.encoder(x)
         if not quantize:
             return AutoencoderOutput(self.decoder(latent), latent, latent, latent.new_zeros(()))
@@ -117,7 +118,7 @@ class Autoencoder(nn.Module):
 
     @torch.no_grad()
     def latents(self, vectors: Tensor) -> Tensor:
-        """Return the latents (n, d) of raw vectors (n, D), the same, bit for bit, in any batch."""
+        """Return the latents (n, d) of raw vectors (n, D), bit-identical in any batch."""
         return self._in_blocks("latents", self._latents, vectors)
 
     @torch.no_grad()
@@ -149,7 +150,7 @@ class Autoencoder(nn.Module):
             return blockwise(function, rows, blocks.sizes)
 
     def _blocks(self, what: Pass) -> _Blocks:
-        """Return the blocks that give a row the same bits on this machine, seen once."""
+        """Return the blocks of a pass that give bit-identical rows; they are found once."""
         if self.training:
             return _Blocks(self._tried(what)[:1], alone=False)
         key = (what, self.mean.device, self.mean.dtype, torch.get_num_threads())
@@ -163,8 +164,8 @@ class Autoencoder(nn.Module):
         return CODING_BLOCKS if what == "codes" else BLOCKS
 
     def _see(self, what: Pass) -> _Blocks:
-        """Compare blocks on one thread, and then those on as many as there are with these."""
-        # A beam's products have more rows than its block.
+        """Find the bit-identical block sizes on one thread, then test them on several threads."""
+        # With a beam, products have more rows than the block: only the first size is safe.
         beam = what == "codes" and self.quantizer.beam > 1
         sizes = self._tried(what)[:1] if beam else self._tried(what)
         with one_thread():
@@ -179,7 +180,7 @@ class Autoencoder(nn.Module):
         return _Blocks(sizes, alone)
 
     def _compared(self, what: Pass) -> list[tuple[Function, Tensor]]:
-        """Return functions whose rows decide a pass's, with noise for them."""
+        """Return the functions that decide a pass's bits, each with noise to compare them on."""
         rows = max(NOISE, self._tried(what)[0])
         noise = torch.randn(rows, self.dimension, generator=torch.Generator().manual_seed(0))
         vectors = noise.to(self.mean) * self.scale + self.mean

@@ -1,4 +1,4 @@
-"""The networks around the residual stack: encoder and decoder of standardised vectors."""
+"""Encoder and decoder networks around the residual stack, over standardised vectors."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,7 +12,7 @@ __all__ = ["NETWORKS", "Network"]
 
 
 class Network(nn.Module):
-    """Encoder (n, D) → (n, d) and decoder back; this one is the identity, so that d = D.
+    """Encoder (n, D) → (n, d) and decoder back; this base class is the identity, with d = D.
 
     The quantizers then work on the vectors themselves, and there is nothing to warm up.
 
@@ -31,7 +31,7 @@ class Network(nn.Module):
 
 
 class LinearNetwork(Network):
-    """One linear map each way, started at the projection onto the d principal directions."""
+    """One linear map each way, started from the projection onto the d principal directions."""
 
     def __init__(self, dimension: int, config: AutoencoderConfig) -> None:
         super().__init__(dimension, config)

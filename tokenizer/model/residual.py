@@ -1,4 +1,4 @@
-"""Quantizers stacked on residuals: level l codes what levels 1…l−1 left."""
+"""Quantizers stacked on residuals: level l codes the residual of levels 1…l−1."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -13,12 +13,12 @@ __all__ = ["ResidualQuantizer"]
 
 
 class ResidualQuantizer(nn.Module):
-    """L levels; the vector of codes (n, L) is the sum of the levels' codewords.
+    """L levels; the decoded vector of codes (n, L) is the sum of the levels' codewords.
 
-    Levels of a `parallel` variant code the vector itself, each in its own way.
+    The levels of a `parallel` variant code the vector itself instead of a residual.
 
     Attributes:
-        beam: paths kept when vectors are coded.
+        beam: number of paths that the search keeps.
     """
 
     def __init__(self, levels: Sequence[Quantizer]) -> None:
@@ -28,24 +28,25 @@ class ResidualQuantizer(nn.Module):
 
     @property
     def stages(self) -> list[Quantizer]:
-        """The levels, as what they are."""
+        """The levels, typed as quantizers."""
         return cast("list[Quantizer]", list(self.levels))
 
     def forward(self, z: Tensor) -> QuantizerOutput:
         """Quantize (n, d); codes are (n, L).
 
-        In training levels are chained hard, r₁ = z and r_{l+1} = r_l − sg[q_l], so that each
-        level's auxiliary loss of r_l reaches the encoder, as in RQ-VAE. The last level then takes
-        one step of its estimator on the sum, e = Σ q_l − z: the encoder's gradient counts once, and
-        every level's codeword gets the same. The loss is the levels' sum and that of the sum.
-        Parallel levels have one auxiliary loss, of the sum.
+        In training, levels are chained hard: r₁ = z and r_{l+1} = r_l − sg[q_l]. Each level's
+        auxiliary loss of r_l therefore reaches the encoder, as in RQ-VAE. The last level then
+        applies its gradient estimator once to the sum, e = Σ q_l − z. The encoder's gradient so
+        counts once, and the codewords of all levels get the same gradient. The loss is the sum of
+        the levels' auxiliary losses and of the sum's. Parallel levels have one auxiliary loss, that
+        of the sum.
         """
         if not self.training:
             codes = self.encode(z)
             decoded = self.decode(codes)
             return QuantizerOutput(decoded, codes, z.new_zeros(()), decoded)
         searched = self.encode(z) if self.beam > 1 and not self.stages[0].draws else None
-        if len(self.stages) == 1:  # one level is its own sum
+        if len(self.stages) == 1:  # the sum of one level is its codeword
             return self._forward_alone(z, searched)
         parallel = self.stages[0].parallel
         residual, loss = z, z.new_zeros(())
@@ -88,7 +89,7 @@ class ResidualQuantizer(nn.Module):
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Return vectors (n, d) of codes (n, L), or of their first levels alone."""
+        """Return the vectors (n, d) of codes (n, L), or of the codes of the first levels alone."""
         parts = [level.decode(column) for level, column in zip(self.stages, codes.T, strict=False)]
         return torch.stack(parts).sum(0)
 
@@ -102,10 +103,10 @@ class ResidualQuantizer(nn.Module):
         self.stages[0].start_levels(self.stages, z, generator)
 
     def after_step(self, progress: float) -> list[dict[str, int]]:
-        """Bring every level's parameters into their bounds, and schedules to 0…1.
+        """Bring every level's parameters into their bounds, and its schedules to `progress` in 0…1.
 
         Returns:
-            For each level how often each safeguard stepped in.
+            For each level, how often each safeguard acted.
         """
         return [level.after_step(progress) for level in self.stages]
 
