@@ -53,10 +53,10 @@ class EncoderReference(pydantic.BaseModel):
 
 
 def _training(value: Any) -> FitConfig:
-    """Read a training's configuration, its quantizer's as that of the variant it names.
+    """Read a fit's configuration, its quantizer part as the configuration of the variant it names.
 
-    Until November 2026 one configuration had the fields of all variants: those that the variant
-    does not have were never read, and are left out.
+    Artifacts from before November 2026 store the fields of all variants. The fields that the
+    variant does not have were never read; they are dropped.
     """
     if isinstance(value, FitConfig):
         return value
@@ -76,7 +76,7 @@ class TokenizerConfig(pydantic.BaseModel):
         dimension: D of the vectors.
         encoder: None where the tokenizer was fitted on the user's own vectors.
         policy: tells items with the same codes apart.
-        versions: of the libraries at the time of fitting.
+        versions: library versions at the time of fitting, by name.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -137,7 +137,7 @@ def freeze(
     It is the SHA-256 of the canonical config and the weights' bytes.
     """
     fingerprint = _fingerprint(config.model_dump(mode="json"), _weights(model))
-    plain = json.loads(json.dumps(metrics))  # as the file has them
+    plain = json.loads(json.dumps(metrics))  # equal to what `load` reads back
     return TokenizerArtifact(config, model.cpu().eval(), plain, fingerprint)
 
 
@@ -155,7 +155,7 @@ def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
 
 
 def load(folder: Path) -> TokenizerArtifact:
-    """Read a tokenizer to the CPU without unpickling, and check its fingerprint.
+    """Load a tokenizer on the CPU without unpickling, and check its fingerprint.
 
     Raises:
         InputError: a file is missing or damaged, or has another format.

@@ -1,4 +1,4 @@
-"""What is chosen when a tokenizer is made."""
+"""The configuration of a tokenizer: its network and its training."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,8 @@ from tokenizer.quantizer_config import GritConfig, QuantizerConfig
 
 __all__ = ["CATALOGUE_BATCH", "AutoencoderConfig", "FitConfig", "QuantizerConfig"]
 
-# Items tokenized at once; texts of one length are encoded together, so more fill the groups.
+# Items tokenized at once. Texts of one length are encoded together, and more items fill the groups
+# better.
 CATALOGUE_BATCH = 8192
 
 
@@ -17,7 +18,7 @@ class AutoencoderConfig:
     Attributes:
         network: a name of `tokenizer.model.networks.NETWORKS`: `mlp`, `linear` or `identity`.
         hidden: widths of the MLP encoder's hidden layers; the decoder mirrors them.
-        latent: d, the width that is quantized; that of the vectors for `identity`.
+        latent: d, the width of the latents; `identity` ignores it, and d = D.
         dropout: share of the hidden units dropped in training.
     """
 
@@ -29,23 +30,24 @@ class AutoencoderConfig:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How long and how fast.
+    """How a tokenizer is trained.
 
     Attributes:
         steps: gradient steps after the warm-up.
         warmup_steps: steps without quantization before k-means starts the codebooks.
         batch_size: vectors a step.
-        learning_rate: peak of AdamW; it falls to zero along a half cosine.
-        codebook_learning_rate: the same for what is in the levels; 0 stands for `learning_rate`.
-        weight_decay: of AdamW, on matrices of encoder and decoder.
-        held_out: share of the items that do not train: half choose the step, half only report. Of
-            0, or with fewer than 20 items, the training error chooses.
+        learning_rate: AdamW's peak rate; the rate falls to zero along a half cosine.
+        codebook_learning_rate: peak rate of the levels' parameters; 0 means `learning_rate`.
+        weight_decay: AdamW's, on the weight matrices of encoder and decoder.
+        held_out: share of the items that do not train. Half of them choose the best step, half only
+            report. At 0, or with fewer than 20 items, the training error chooses the step.
         evaluate_every: steps between two measurements.
         patience: measurements without a better validation error before training stops.
-        seed: of every random choice.
+        seed: seed of every random choice.
         separation: weight of the term that keeps near items apart
             (`tokenizer.training.separation`).
-        separation_margin: the squared distance it asks for, in units of a cell's.
+        separation_margin: the squared distance that this term asks for between near items, in units
+            of the mean squared distance between latents and their codewords.
     """
 
     steps: int = 2500

@@ -1,4 +1,4 @@
-"""Any field of a training's configuration by its name: `radius=huber`, `network=identity`."""
+"""Set any field of a fit's configuration by its name: `radius=huber`, `network=identity`."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _usual = FitConfig()
-# Each option's part of the configuration and its default; `quantizer` names the variant.
+# For each option: the part of the configuration that has this field, and the default.
 OPTIONS: dict[str, tuple[str, Any]] = {
     **{
         field.name: ("", getattr(_usual, field.name))
@@ -43,7 +43,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
 }
 
 _LARGE = 1e30
-# The least and the largest value of each field that is a number, or of each of its numbers.
+# The smallest and the largest value of each numeric field; for a tuple, of each element.
 BOUNDS: dict[str, tuple[float, float]] = {
     "levels": (1, 16),
     "codebook_size": (2, 65_536),
@@ -77,13 +77,13 @@ BOUNDS: dict[str, tuple[float, float]] = {
 
 
 def options_of(quantizer: str) -> list[str]:
-    """Return the options of a training with the variant `quantizer`."""
+    """Return the names of the options that the variant `quantizer` has."""
     own = {field.name for field in fields(CONFIGS[quantizer])}
     return [name for name, (part, _) in OPTIONS.items() if part != "quantizer" or name in own]
 
 
 def options_for(quantizer: str, options: Mapping[str, object]) -> dict[str, object]:
-    """Return those of the options shared by several variants that `quantizer` has.
+    """Return the options that the variant `quantizer` has, without those of other variants.
 
     Raises:
         InputError: no variant has an option of that name.
@@ -99,11 +99,11 @@ def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
     """Return a configuration with some fields changed.
 
     Args:
-        options: by the field's name; texts are read as the field's type.
+        options: values by field name; a text is read as the field's type.
 
     Raises:
-        InputError: an unknown name, one that the variant does not have, or a value that the field
-            cannot have.
+        InputError: a name is unknown or the variant does not have it, or the field cannot have the
+            value.
     """
     variant = str(options.get("quantizer", config.quantizer.name))
     check_name("quantizer", variant, CONFIGS)
@@ -127,10 +127,10 @@ def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
 
 
 def configured(named: Mapping[str, object], options: Mapping[str, object]) -> FitConfig:
-    """Return a checked configuration from fields in two places, of which none names a field twice.
+    """Return a checked configuration from named parameters and further options.
 
     Raises:
-        InputError: an unknown name, a name in both places, or a value that cannot be.
+        InputError: a name is unknown or in both mappings, or a value is invalid.
     """
     if both := sorted(named.keys() & options.keys()):
         raise InputError(f"options name {both[0]!r}, which has a parameter of its own; use that")
@@ -140,7 +140,7 @@ def configured(named: Mapping[str, object], options: Mapping[str, object]) -> Fi
 
 
 def changed_options(config: FitConfig) -> dict[str, Any]:
-    """Return the variant and what differs from its defaults, as `with_options` takes them."""
+    """Return the variant and the fields that differ from its defaults, for `with_options`."""
     name = config.quantizer.name
     usual = with_options(FitConfig(), {"quantizer": name})
     found: dict[str, Any] = {"quantizer": name}
@@ -152,7 +152,7 @@ def changed_options(config: FitConfig) -> dict[str, Any]:
 
 
 def fitted_to_size(config: FitConfig) -> FitConfig:
-    """Return a configuration whose defaults of rank and top_k are not above a small codebook."""
+    """Return the configuration with default `rank` and `top_k` no larger than the codebook."""
     quantizer, default = config.quantizer, GritConfig()
     if not isinstance(quantizer, GritConfig):
         return config
@@ -165,12 +165,12 @@ def fitted_to_size(config: FitConfig) -> FitConfig:
 
 
 def check_training(config: FitConfig) -> None:
-    """See that a tokenizer can be built and trained as configured.
+    """Check that a tokenizer can be built and trained as configured.
 
     Raises:
-        InputError: an unknown name, or values that do not go together.
+        InputError: a name is unknown, or two values do not fit together.
     """
-    # Here, not above: the help of commands reads OPTIONS and BOUNDS, and must not wait for torch.
+    # Imported here because the commands' help reads OPTIONS and BOUNDS and must not load torch.
     from tokenizer.model.networks import NETWORKS
     from tokenizer.quantizers import check_config
 

@@ -24,10 +24,10 @@ __all__ = ["Pipeline", "Tokenized"]
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Codes (n, L) uint16, distortion (n,) and latents (n, d) of vectors (n, D), all float32.
+    """Codes (n, L) uint16, distortion (n,) float32 and latents (n, d) float32 of n vectors.
 
-    An item's distortion is ‖x − x̂‖² over the mean of ‖x − mean‖² on the training items: averaged
-    over items it is the relative reconstruction error.
+    An item's distortion is ‖x − x̂‖² divided by the mean of ‖x − mean‖² over the training items.
+    Its mean over items is the relative reconstruction error.
     """
 
     codes: Codes
@@ -47,7 +47,7 @@ class Pipeline:
     """A frozen tokenizer with its text encoder.
 
     Attributes:
-        config, fingerprint, metrics: of the tokenizer.
+        config, fingerprint, metrics: as in the tokenizer's artifact.
         codebooks: (L, K, d) float32.
         device: where texts are encoded and vectors tokenized.
     """
@@ -60,7 +60,7 @@ class Pipeline:
                 `data_prep.embedding.devices.resolve_device` returns it.
 
         Raises:
-            InputError: the encoder is missing here or has other weights than in training.
+            InputError: the encoder is not installed, or its weights differ from those in training.
         """
         self.config = tokenizer.config
         self.fingerprint = tokenizer.fingerprint
@@ -92,12 +92,12 @@ class Pipeline:
 
     @property
     def levels(self) -> int:
-        """L, the codes of an item."""
+        """L, the number of codes an item has."""
         return self.config.quantizer.levels
 
     @property
     def codebook_size(self) -> int:
-        """K, the codewords of a level."""
+        """K, the number of codewords a level has."""
         return self.config.quantizer.codebook_size
 
     def texts(self, items: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -115,7 +115,7 @@ class Pipeline:
         progress: Progress | None = None,
         threads: int | None = None,
     ) -> NDArray[np.float32]:
-        """Return vectors (n, D) of content texts, as `data_prep.embedding.embed.embed`.
+        """Return vectors (n, D) of content texts, as `data_prep.embedding.embed.embed` does.
 
         Raises:
             InputError: the tokenizer was fitted on vectors and has no encoder.
@@ -127,10 +127,10 @@ class Pipeline:
         return embed(texts, self._encoder, cache, progress, threads)
 
     def tokenize(self, vectors: NDArray[np.float32], *, checked: bool = False) -> Tokenized:
-        """Return codes, distortion, latents of vectors (n, D), each row's the same in any batch.
+        """Return codes, distortion and latents of vectors (n, D); batches do not change them.
 
         Args:
-            checked: `check`, or `faults`, has been asked about them.
+            checked: True if `check` or `faults` has already passed these vectors.
 
         Raises:
             InputError: as `check`.
@@ -143,10 +143,10 @@ class Pipeline:
         return Tokenized(codes, self._distortion(vectors, codes), latents.cpu().numpy(), vectors)
 
     def reassign(self, tokenized: Tokenized, taken: TakenCodes) -> Tokenized:
-        """Give each row codes of its own (`tokenizer.ids.policy.assign_free`) and their distortion.
+        """Give each row free codes (`tokenizer.ids.policy.assign_free`) and their distortion.
 
         Raises:
-            InputError: all codes are given out.
+            InputError: no codes are free.
         """
         codes = assign_free(tokenized.codes, tokenized.latents, self.codebooks, taken)
         changed = (codes != tokenized.codes).any(axis=1)
@@ -155,7 +155,7 @@ class Pipeline:
         return replace(tokenized, codes=codes, distortion=distortion)
 
     def latents(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the latents (n, d) of vectors (n, D), the queries of a `SemanticIndex`.
+        """Return the latents (n, d) of vectors (n, D), which a `SemanticIndex` takes as queries.
 
         Raises:
             InputError: as `tokenize`.
@@ -170,16 +170,16 @@ class Pipeline:
         return np.asarray(self.codebooks[np.arange(self.levels), codes.astype(np.int64)].sum(1))
 
     def vectors_of_codes(self, codes: Codes) -> NDArray[np.float32]:
-        """Return the vectors (n, D) that codes (n, L) stand for."""
+        """Return the decoded vectors (n, D) of codes (n, L)."""
         given = torch.tensor(codes, dtype=torch.long, device=self.device)
         decoded: NDArray[np.float32] = self._model.decode(given).cpu().numpy()
         return decoded
 
     def decode(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Return the vectors (n, D) that codes (n, L) stand for, checked.
+        """Check codes (n, L), and return their decoded vectors (n, D).
 
         Raises:
-            InputError: not L codes a row, or one that is no codeword's number.
+            InputError: a row does not have L codes, or a code is not in 0…K−1.
         """
         sizes = f"{self.levels} codes a row, each from 0 to {self.codebook_size - 1}"
         if codes.ndim != 2 or codes.shape[1] != self.levels:
@@ -190,25 +190,25 @@ class Pipeline:
 
     def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
         decoded = self.vectors_of_codes(codes)
-        # NumPy's sum of a row depends on nothing else; torch's, where rows are long, on threads.
+        # NumPy sums a row the same way in any batch. torch's sum of a long row depends on threads.
         lost = np.square(vectors - decoded).sum(axis=1)
         mean_square = float(self._model.scale.square()) * self.config.dimension
         return np.asarray(lost / mean_square, dtype=np.float32)
 
     def any_vector(self) -> NDArray[np.float32]:
-        """Return a vector (D,) that can be tokenized, for those who try whether it works."""
+        """Return a vector (D,) that can be tokenized, as a probe for health checks."""
         vector = self._mean + np.float32(self._scale)
         return vector if vector.any() else self._mean
 
     def check(self, vectors: NDArray[np.float32], names: Sequence[str] | None = None) -> None:
-        """See that vectors (n, D) can be tokenized.
+        """Check that vectors (n, D) can be tokenized.
 
         Args:
-            names: of the items, for the message; rows are counted from 1 without.
+            names: item names for the message; without them it counts rows from 1.
 
         Raises:
-            InputError: vectors of another length, not finite, all zero, or so far from the
-                training items that the network overflows.
+            InputError: a vector has another length, is not finite, is all zero, or is so far from
+                the training items that the network overflows.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.config.dimension:
             raise InputError(
@@ -218,5 +218,5 @@ class Pipeline:
         refuse_faults(self.faults(vectors), names)
 
     def faults(self, vectors: NDArray[np.float32]) -> dict[int, str]:
-        """Return, by row, what keeps vectors (n, D) from being tokenized."""
+        """Return the faults that keep vectors (n, D) from being tokenized, by row number."""
         return vector_faults(vectors, self._mean, self._scale)

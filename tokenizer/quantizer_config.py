@@ -1,6 +1,6 @@
-"""What is chosen of a quantizer: a small configuration for each variant, by its name.
+"""The configurations of quantizers: a small one for each variant, by the variant's name.
 
-They stand apart from the quantizers so that a program can read and list them without torch.
+This module does not import the quantizers, so that a program can list variants without torch.
 """
 
 from collections.abc import Mapping
@@ -27,15 +27,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QuantizerConfig:
-    """What every variant has: one residual stack of levels.
+    """The fields that every variant has, for one residual stack of levels.
 
     Attributes:
-        name: the variant, a name of `CONFIGS`.
-        levels: L, the codes of an item.
-        codebook_size: K, the codewords of a level; 2 to 65,536, since codes are stored as uint16.
-        search_beam: paths kept through the levels when an item is coded; 1 is the greedy search,
-            level by level, and the fastest.
-        start: `kmeans` of warm latents, or `random` Gaussian codewords of the latents' length.
+        name: the variant, a key of `CONFIGS`.
+        levels: L, the number of codes an item has.
+        codebook_size: K, the codewords a level has; 2 to 65,536, since codes are stored as uint16.
+        search_beam: how many paths the search keeps from level to level when it codes an item; 1 is
+            the greedy search, and the fastest.
+        start: how codebooks start: from `kmeans` centres of the latents after the warm-up, or from
+            `random` Gaussian codewords of the latents' length.
     """
 
     name: str
@@ -47,10 +48,10 @@ class QuantizerConfig:
 
 @dataclass(frozen=True)
 class CommittedConfig(QuantizerConfig):
-    """Latents are pulled to their codewords.
+    """Variants with a commitment loss, which pulls latents to their codewords.
 
     Attributes:
-        commitment: weight β of ‖z − sg q‖², a level.
+        commitment: β, the weight of each level's ‖z − sg q‖².
     """
 
     commitment: float = 0.25
@@ -58,11 +59,11 @@ class CommittedConfig(QuantizerConfig):
 
 @dataclass(frozen=True)
 class SummedConfig(QuantizerConfig):
-    """Codewords learn by gradient, and their sum is pulled to the latent.
+    """Variants whose codewords learn by gradient; a loss pulls their sum to the latent.
 
     Attributes:
-        sum_weight: of ‖sg z − Σ q‖², the gap that all levels leave together; one default for all
-            variants, so that a comparison is fair.
+        sum_weight: weight of ‖sg z − Σ q‖², what all levels together leave over. All variants have
+            the same default, so that comparisons are fair.
     """
 
     sum_weight: float = 1.0
@@ -73,7 +74,7 @@ class VqConfig(CommittedConfig, SummedConfig):
     """The losses of VQ-VAE: ste, rqvae, rotation, simvq.
 
     Attributes:
-        codebook_weight: of ‖sg z − q‖², a level.
+        codebook_weight: weight of each level's ‖sg z − q‖².
     """
 
     codebook_weight: float = 1.0
@@ -81,10 +82,10 @@ class VqConfig(CommittedConfig, SummedConfig):
 
 @dataclass(frozen=True)
 class WassersteinConfig(VqConfig):
-    """The distance between the distributions of codewords and latents beside.
+    """VQ-VAE's losses plus a distance between the distributions of codewords and latents.
 
     Attributes:
-        wasserstein: its weight γ.
+        wasserstein: γ, the weight of this distance.
     """
 
     wasserstein: float = 0.5
@@ -92,15 +93,15 @@ class WassersteinConfig(VqConfig):
 
 @dataclass(frozen=True)
 class SoftConfig(CommittedConfig, SummedConfig):
-    """A softmax that chooses carries the gradient: gumbel, hypervq."""
+    """Variants that choose codes by a softmax, which also carries the gradient: gumbel, hypervq."""
 
 
 @dataclass(frozen=True)
 class DiveqConfig(SummedConfig):
-    """Noise turns the direction of the step: diveq, sf_diveq.
+    """Variants in which noise turns the direction of the quantization step: diveq, sf_diveq.
 
     Attributes:
-        noise_variance: σ².
+        noise_variance: σ² of the noise.
     """
 
     noise_variance: float = 1e-3
@@ -108,10 +109,10 @@ class DiveqConfig(SummedConfig):
 
 @dataclass(frozen=True)
 class EmaConfig(CommittedConfig):
-    """The codebook follows its latents by moving averages.
+    """The codewords are moving averages of the latents assigned to them.
 
     Attributes:
-        decay: ρ of the averages.
+        decay: ρ, the decay of the averages.
     """
 
     decay: float = 0.99
@@ -119,11 +120,11 @@ class EmaConfig(CommittedConfig):
 
 @dataclass(frozen=True)
 class FsqConfig(QuantizerConfig):
-    """Channels are rounded.
+    """Finite scalar quantization: the code is made of rounded channels.
 
     Attributes:
-        fsq_levels: values of each channel, whose product is the codebook size; chosen for it where
-            empty.
+        fsq_levels: number of values of each channel; their product is the codebook size. If empty,
+            they are derived from the codebook size.
     """
 
     fsq_levels: tuple[int, ...] = ()
@@ -131,10 +132,11 @@ class FsqConfig(QuantizerConfig):
 
 @dataclass(frozen=True)
 class LfqConfig(CommittedConfig):
-    """Signs of channels are the code.
+    """Lookup-free quantization: the code is made of the channels' signs.
 
     Attributes:
-        entropy_weight: of a latent's entropy over codes less that of the batch.
+        entropy_weight: weight of the loss that is a latent's entropy over codes minus the batch's
+            entropy.
     """
 
     entropy_weight: float = 1.0
@@ -144,31 +146,33 @@ class LfqConfig(CommittedConfig):
 class GritConfig(CommittedConfig, SummedConfig):
     """GRIT-VQ.
 
-    The power radius needs the commitment: its slope below 1 leaves a part of the straight-through
-    gradient along the gap, and without it the latents ran away.
+    The power radius needs the commitment loss. A radius slope below 1 leaves a part of the
+    straight-through gradient along the gap; without a commitment loss the latents then diverged.
 
     Attributes:
         radius: the radius family of the surrogate, a name of
             `tokenizer.quantizers.grit.radius.RADII`.
-        psi_max: upper bound of the radius slope ψ′; 1 is non-expansive for radial families, below 2
-            never flips a sign.
+        psi_max: upper bound of the radius slope ψ′. For radial families, 1 makes the surrogate
+            non-expansive, and below 2 it never flips a gradient's sign.
         transform: a name of `tokenizer.quantizers.grit.transform.TRANSFORMS`.
-        rank: r of the linear transform's U Vᵀ, and the features of attention_low_rank.
-        top_k: codewords that a row of attention_top_k looks at.
-        spectral_clip: upper bound of σ_max(W); a guard, since training on Beauty reaches 1.5.
-        feed: the decoder sees the codewords (`hard`) or z̃ (`surrogate`) in training.
-        protocol: the raw codebook stays (`frozen`) or learns (`joint`, `joint_ema`), a name of
-            `tokenizer.quantizers.grit.codebook.PROTOCOLS`.
-        usage_weight: of the KL of usage to uniform under `joint`.
-        reset_below: share of uniform use below which a codeword counts as dead and is put on a
-            latent anew; 0 never resets. Joint protocols only.
-        decay: of the moving averages of use, and of joint_ema's codewords.
-        row_norm: normalise the rows of the raw codebook to length 1, instead of only their mean.
-        codeword_norm: normalise the transformed rows too, so that a level's codewords have one
-            length, its gain.
-        gain: a learnt scale a level, started from its codewords'; without, C holds it.
-        refresh_every: steps after which the transformed codebook that is searched in training is
-            made anew.
+        rank: r of the linear transform's U Vᵀ; for attention_low_rank the number of features.
+        top_k: how many codewords a row attends to in attention_top_k.
+        spectral_clip: upper bound of σ_max(W). It is a guard: training on Amazon Beauty reaches
+            1.5.
+        feed: what the decoder gets in training: the codewords (`hard`) or z̃ (`surrogate`).
+        protocol: whether the raw codebook stays (`frozen`) or learns (`joint`, `joint_ema`); a name
+            of `tokenizer.quantizers.grit.codebook.PROTOCOLS`.
+        usage_weight: weight of the KL divergence of usage from uniform; `joint` only.
+        reset_below: a codeword used less than this share of uniform use counts as dead and restarts
+            from a latent; 0 never resets. Joint protocols only.
+        decay: decay of the moving averages of use, and of joint_ema's codewords.
+        row_norm: normalise each row of the raw codebook to length 1, not only their mean length.
+        codeword_norm: normalise the transformed rows too: all codewords of a level then have one
+            length, the gain.
+        gain: whether each level has a learnt scale, started from its codewords' scale; without it C
+            holds the scale.
+        refresh_every: how many training steps use one transformed codebook before it is computed
+            again.
     """
 
     name: str = "grit"
@@ -224,7 +228,7 @@ def variant_config(name: str, **values: Any) -> QuantizerConfig:
 def as_variant(config: QuantizerConfig, name: str, values: Mapping[str, Any]) -> QuantizerConfig:
     """Return the configuration of the variant `name` with `values`.
 
-    What `config` sets otherwise than its variant's default stays, where the variant has the field.
+    The fields that `config` sets to other values than its defaults stay, if the variant has them.
     """
     if name == config.name:
         return replace(config, **values)

@@ -1,4 +1,4 @@
-"""Vectors that a tokenizer can be fitted to, and those that a fitted one can code: one rule."""
+"""Checks of vectors, the same for fitting a tokenizer and for coding with it."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,24 +11,24 @@ from data_prep.errors import InputError
 __all__ = ["check_finite", "check_trainable", "refuse_faults", "vector_faults"]
 
 Vectors = NDArray[np.float32]
-FARTHEST = 1e6  # of a component from the mean, in the training items' spread
-# Beyond these, sums of squares over all items leave float32.
+FARTHEST = 1e6  # largest distance of a component from the mean, in units of the spread
+# Outside these bounds, sums of squares over all items overflow or underflow in float32.
 LEAST_SPREAD, LARGEST_SPREAD, LARGEST = 1e-12, 1e12, 1e15
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
 CHUNK = 8192
-SAMPLE = 4096  # items, for the median of a component
-# Where the median item's squared distance is this small a share of the mean one, few items hold
-# nearly all of the spread, and the codes are spent on them.
+SAMPLE = 4096  # items from which a component's median is computed
+# If the median item's squared distance is below this share of the mean squared distance, a few
+# items hold nearly all of the spread, and most codes serve only them.
 FEW_HOLD_ALL = 0.01
 
 
 def vector_faults(vectors: Vectors, mean: NDArray[np.floating], scale: float) -> dict[int, str]:
-    """Return what is wrong with vectors (n, D), by row: NaN, infinity, no direction, too far.
+    """Return the faults of vectors (n, D), by row: NaN, infinity, all zero, or too far.
 
     Args:
         mean: (D,), of the training items.
-        scale: the root mean square of their centred components; a component that is farther from
-            the mean than `FARTHEST` times the scale has a network overflow.
+        scale: the root mean square of the training items' centred components. The network overflows
+            for a component farther than `FARTHEST` · scale from the mean.
     """
     return _faults(vectors, mean, FARTHEST * scale)
 
@@ -55,14 +55,14 @@ def _faults(vectors: Vectors, mean: NDArray[np.floating], farthest: float) -> di
 
 
 def refuse_faults(faults: Mapping[int, str], names: Sequence[str] | None = None) -> None:
-    """Refuse the first vector that has a fault.
+    """Raise an error for the first vector that has a fault.
 
     Args:
-        faults: by row.
-        names: of the items, for the message; rows are counted from 1 without.
+        faults: the fault of each faulty row, by row number.
+        names: item names for the message; without them it counts rows from 1.
 
     Raises:
-        InputError: one has.
+        InputError: there is a fault.
     """
     if faults:
         row = min(faults)
@@ -71,29 +71,28 @@ def refuse_faults(faults: Mapping[int, str], names: Sequence[str] | None = None)
 
 
 def check_finite(vectors: Vectors, names: Sequence[str] | None = None) -> None:
-    """See that every vector of (n, D) is finite and has a direction.
+    """Check that every vector of (n, D) is finite and not all zero.
 
     Args:
-        names: of the items, for the message; rows are counted from 1 without.
+        names: item names for the message; without them it counts rows from 1.
 
     Raises:
-        InputError: NaN, infinity, or a zero vector; names the first.
+        InputError: a vector has NaN or infinity or is all zero; the message names the first.
     """
     refuse_faults(_faults(vectors, np.zeros(1, np.float32), LARGEST_FLOAT), names)
 
 
 def check_trainable(vectors: Vectors, training: NDArray[np.int64] | None = None) -> None:
-    """See that a tokenizer can be fitted to vectors (n, D), and that it will code each of them.
+    """Check that a tokenizer can be fitted to vectors (n, D) and will be able to code each of them.
 
-    Where a few items hold nearly all of the spread, so that the others share codes, the log says
-    so.
+    If a few items hold nearly all of the spread, the other items share codes; the log then says so.
 
     Args:
-        training: the rows that mean and scale are taken from; all where None.
+        training: row numbers from which mean and scale are computed; None for all rows.
 
     Raises:
-        InputError: as `check_finite`; a vector too far from the mean; fewer than two vectors;
-            all the same; a scale that float32 cannot be computed with.
+        InputError: as `check_finite`; a vector is too far from the mean; there are fewer than two
+            vectors; all are the same; or float32 cannot hold sums at their scale.
     """
     if len(vectors) < 2:
         raise InputError(f"{len(vectors)} item is too few to fit a tokenizer; two are the least")
