@@ -1,1 +1,1 @@
-"""Quantizers and configurations side by side."""
+"""Comparisons of quantizers and configurations."""

@@ -1,6 +1,6 @@
-"""The paper's ablations (arXiv 2602.01140, Tables 10 and 12–16) and our own, asked of item content.
+"""The paper's ablations (arXiv 2602.01140, Tables 10 and 12–16) and our own, on item content.
 
-A study is rows of one comparison: a name, and the options in which it departs from the defaults.
+A study is the rows of one comparison: a name, and the options that differ from the defaults.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ STUDIES: dict[str, Study] = {
         f"K = {size}": {"codebook_size": size} for size in (32, 64, 128, 256, 512, 1024)
     },
     "levels": {f"L = {levels}": {"levels": levels} for levels in (1, 2, 3, 4, 6, 8)},
-    # What stands between a stack in an autoencoder and faiss.ResidualQuantizer on the vectors.
+    # The steps from a stack in an autoencoder to faiss.ResidualQuantizer on the vectors.
     "encoder": {
         "grit, mlp": {},
         "grit, mlp, beam 5": {"search_beam": 5},

@@ -1,4 +1,4 @@
-"""Quantizers side by side: the same vectors, split, budget and seeds, one record a run."""
+"""Compare quantizers on the same vectors, split, budget and seeds; each run has one record."""
 
 import math
 import statistics
@@ -31,13 +31,13 @@ __all__ = ["COLUMNS", "Column", "compare", "measure_run", "summarise"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table.
+    """A column of the comparison's table.
 
     Attributes:
-        key: of the figure in a record.
-        form: how it is written.
-        best: the function that tells the best of several; None where none is marked: rows are
-            chosen by validation items, and what is measured on others is only shown beside.
+        key: key of the figure in a record.
+        form: format of the figure.
+        best: function that picks the best of several values. None where no best is marked: the
+            validation error chooses the rows, and errors on other items are only shown.
     """
 
     heading: str
@@ -74,20 +74,20 @@ def compare(
     progress: Progress | None = None,
     device: str = "cpu",
 ) -> list[dict[str, Any]]:
-    """Make each run, and return its record; a run that has one is not made again.
+    """Make each run that has no record yet, and return the records of all runs.
 
     Args:
-        folder: `runs/NAME-seedS.json` is written as each run ends.
+        folder: where `runs/NAME-seedS.json` is written at the end of each run.
         vectors: (n, D).
-        labels: (n,), a category for each item, empty where it has none.
+        labels: (n,), a category for each item; empty for an item without one.
         runs: the name of a row, and the configuration with its seed.
-        data_fingerprint: of the catalogue; a record of other data, or of other vectors of it, is
-            made anew.
-        device: where it is trained; a record of another device is made anew.
+        data_fingerprint: fingerprint of the catalogue; a run whose record has another catalogue or
+            other vectors is made again.
+        device: where runs train; a run whose record has another device is made again.
 
     Raises:
-        InputError: vectors that a tokenizer cannot be fitted to, nothing held out, or a loss that
-            is not finite.
+        InputError: a tokenizer cannot be fitted to the vectors, no item is held out, or a loss is
+            not finite.
     """
     check_trainable(vectors)
     full_precision()
@@ -124,7 +124,7 @@ def measure_run(
     config: FitConfig,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """Train once and measure what the comparison's table tells, by name."""
+    """Train once, and return the figures of the comparison's table by key."""
     x = torch.tensor(vectors, device=device)
     steps: list[float] = []
     result = train(x, config, lambda step, measured: steps.append(time.perf_counter()))
@@ -162,11 +162,11 @@ def measure_run(
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row a name, the lowest validation error first: means and deviations over seeds.
+    """Return one row for each name, lowest validation error first: means and deviations over seeds.
 
-    `held_out_p` tells whether a row differs from the first on held-out items: Student's paired t
-    over the items of all seeds, two-sided, not corrected for the number of rows. It is None for the
-    first, and where their runs are of other seeds.
+    `held_out_p` is the p-value of the difference between a row and the first row on held-out items:
+    Student's paired t-test over the items of all seeds, two-sided, not corrected for the number of
+    rows. It is None for the first row, and if the two rows have other seeds.
     """
     names = list(dict.fromkeys(record["name"] for record in records))
     rows = []
@@ -187,7 +187,7 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _losses(records: Sequence[Mapping[str, Any]], name: str) -> dict[int, list[float]]:
-    """Return the held-out items' losses of each seed of a row."""
+    """Return a row's losses on held-out items, by seed."""
     return {
         record["config"]["seed"]: record["held_out_losses"]
         for record in records
@@ -196,7 +196,7 @@ def _losses(records: Sequence[Mapping[str, Any]], name: str) -> dict[int, list[f
 
 
 def _paired_p(row: Mapping[int, list[float]], other: Mapping[int, list[float]]) -> float | None:
-    """Return the p of no difference between two rows of the same seeds, so of the same items."""
+    """Return the paired test's p-value; None if the rows have other seeds, so other items."""
     from scipy.stats import ttest_rel
 
     if row.keys() != other.keys():
@@ -220,7 +220,7 @@ def _errors(result: TrainedTokenizer) -> dict[str, float | None]:
 def _held_out_losses(
     model: Autoencoder, x: Tensor, decoded: Tensor, config: FitConfig
 ) -> list[float]:
-    """Return ‖x − x̂‖² of each held-out item over the mean of ‖x − mean‖², for paired tests."""
+    """Return each held-out item's ‖x − x̂‖² over the mean of ‖x − mean‖², for paired tests."""
     rows = split_rows(len(x), config.held_out, config.seed).held_out
     spread = (x[rows] - model.mean).double().square().sum(1).mean()
     lost = (x[rows] - decoded[rows]).double().square().sum(1) / spread
@@ -228,7 +228,7 @@ def _held_out_losses(
 
 
 def _rate_distortion(model: Autoencoder, x: Tensor, config: FitConfig) -> list[dict[str, float]]:
-    """Return, for each prefix of the codes, its bits and its error on held-out items."""
+    """Return the bits and the held-out error of each prefix of the codes."""
     held_out = x[split_rows(len(x), config.held_out, config.seed).held_out]
     codes = model.encode(held_out)
     bits = math.log2(config.quantizer.codebook_size)
@@ -242,13 +242,13 @@ def _rate_distortion(model: Autoencoder, x: Tensor, config: FitConfig) -> list[d
 
 
 def _collisions(codes: Tensor) -> dict[str, int]:
-    """Return how many groups of 2, 3, … items share their codes, by the group's size."""
+    """Return how many groups of items share all codes, by the size of the group."""
     _, counts = torch.unique(codes, dim=0, return_counts=True)
     sizes, groups = torch.unique(counts[counts > 1], return_counts=True)
     return {str(size): groups for size, groups in zip(sizes.tolist(), groups.tolist(), strict=True)}
 
 
 def _median_step(marks: Sequence[float], result: TrainedTokenizer) -> float:
-    """Return the median time of a quantized step, in which none was measured, in milliseconds."""
+    """Return the median time of a quantized step without a measurement, in milliseconds."""
     after = np.asarray(marks[result.warmup_steps :])
     return float(np.median(np.diff(after)) * 1e3) if len(after) > 1 else 0.0

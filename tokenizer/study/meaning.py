@@ -1,4 +1,4 @@
-"""What codes keep of the items' meaning: their neighbours and their categories."""
+"""Measures of the meaning that codes keep: the items' neighbours and categories."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ MOST_QUERIES = 1000
 
 
 def neighbours_kept(vectors: Tensor, decoded: Tensor, seed: int) -> float:
-    """Return the share of an item's ten nearest items that stay so among decoded vectors.
+    """Return the share of an item's ten nearest items that are also nearest after decoding.
 
-    Nearness is the cosine between centred vectors; up to 1,000 items ask, drawn by `seed`.
+    Nearness is the cosine between centred vectors. `seed` draws up to 1,000 items as queries.
 
     Args:
         vectors, decoded: (n, D), before and after quantization.
@@ -37,11 +37,11 @@ def neighbours_kept(vectors: Tensor, decoded: Tensor, seed: int) -> float:
 
 
 def prefix_meaning(codes: Tensor, labels: Sequence[str], seed: int) -> list[dict[str, float]]:
-    """Return, for each prefix length, how much the prefix tells of the item's category.
+    """Return, for each prefix length, how much a prefix says about the item's category.
 
-    `score` is the normalised mutual information of prefixes and labels; `shuffled` that of the same
-    prefixes with labels dealt out at random: long prefixes are nearly unique, and tell of any
-    labels. Items without a label are left out.
+    `score` is the normalised mutual information of prefixes and labels. `shuffled` is the same for
+    labels in random order: long prefixes are nearly unique and seem to explain any labels. Items
+    without a label are left out.
 
     Args:
         codes: (n, L).

@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-mpl.use("Agg")  # no screen
+mpl.use("Agg")  # draws without a screen
 
 from matplotlib import pyplot as plt
 
@@ -14,7 +14,7 @@ __all__ = ["draw_curves", "draw_errors", "draw_rate_distortion"]
 
 
 def draw_errors(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw each row's validation and held-out error, with deviations over seeds."""
+    """Draw each row's validation and held-out error, with the deviation over seeds."""
     figure, axes = plt.subplots(figsize=(8, 1 + 0.4 * len(rows)), layout="constrained")
     names = [row["name"] for row in rows][::-1]
     places = range(len(names))
@@ -35,7 +35,7 @@ def draw_errors(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw utilization, dead codes and validation error over training, one line a quantizer.
 
-    Utilization and dead codes are those of the worst level; of several seeds the first is drawn.
+    Utilization and dead codes are the worst level's; of several seeds only the first is drawn.
     """
     figure, panels = plt.subplots(1, 3, figsize=(15, 4.5), layout="constrained")
     drawn: set[str] = set()
@@ -65,7 +65,7 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 def draw_rate_distortion(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the held-out error against the bits of the codes' prefixes, one line a name.
 
-    Means over seeds.
+    Errors are means over seeds.
     """
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for name in dict.fromkeys(record["name"] for record in records):

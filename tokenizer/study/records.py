@@ -1,4 +1,4 @@
-"""Records of runs on disk: what is kept is not made again."""
+"""Records of runs on disk; a run with a record is not made again."""
 
 import hashlib
 import json
@@ -23,19 +23,19 @@ def digest_of(vectors: NDArray[np.float32]) -> str:
 
 
 def file_name(name: str) -> str:
-    """Return a row's name as a part of a file name."""
+    """Return a row's name in a form that a file name can contain."""
     return re.sub(r"\W+", "-", name)
 
 
 def plain(config: FitConfig) -> Any:
-    """Return a configuration as JSON has it."""
+    """Return a configuration as JSON values."""
     return json.loads(json.dumps(asdict(config)))
 
 
 def kept(
     path: Path, config: FitConfig, data_fingerprint: str, digest: str, device: str
 ) -> dict[str, Any] | None:
-    """Return the record in `path` if it is of this configuration, catalogue and device."""
+    """Return the record in `path` if its configuration, data and device are these, else None."""
     if not path.exists():
         return None
     record: dict[str, Any] = json.loads(path.read_text())
@@ -49,6 +49,6 @@ def kept(
 
 
 def keep(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record; whole or not at all."""
+    """Write a record atomically."""
     with written_aside(path) as aside:
         aside.write_text(json.dumps(record, indent=2))

@@ -1,9 +1,9 @@
-"""Tune each variant alike: the same trials, chosen on validation items, so that none is favoured.
+"""Tune all variants in the same way, by the error on validation items.
 
-A variant is tuned over the network's learning rate, that of the levels, and one parameter of its
-own. Trials are points of a scrambled Sobol sequence, the first of them the defaults. Successive
-halving (arXiv 1502.07943) gives all of them a short training and the best third of each round one
-three times as long, until one is left.
+Every variant gets the same number of trials. Tuning varies the network's learning rate, the levels'
+learning rate and one parameter of the variant's own. Trials are points of a scrambled Sobol
+sequence; the first one is the defaults. Successive halving (arXiv 1502.07943) trains all of them
+for a short time, then the best third of each round for three times as long, until one is left.
 """
 
 import hashlib
@@ -36,14 +36,14 @@ CODEBOOK_RATES = (3e-4, 1e-1)
 
 @dataclass(frozen=True)
 class Range:
-    """What an option may be: numbers between two ends, even in their logarithm, or choices."""
+    """The values of an option: a range of numbers, even in their logarithm, or choices."""
 
     least: float = 0.0
     most: float = 0.0
     choices: tuple[object, ...] = ()
 
     def at(self, share: float) -> object:
-        """Return the value at a share, 0…1, of the range."""
+        """Return the value at the relative position `share`, 0…1."""
         if self.choices:
             return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
         low, high = math.log(self.least), math.log(self.most)
@@ -51,7 +51,7 @@ class Range:
 
 
 _COMMITMENT = ("commitment", Range(0.05, 2.0))
-# Of each variant the one option of its own; fsq and nsvq have none (`sum_weight` is one for all).
+# The one option of each variant's own. fsq and nsvq have none: all variants share `sum_weight`.
 OWN: Mapping[str, tuple[str, Range]] = {
     "diveq": ("noise_variance", Range(1e-5, 1e-1)),
     "ema": ("decay", Range(choices=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999))),
@@ -75,12 +75,12 @@ OWN: Mapping[str, tuple[str, Range]] = {
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning chose.
+    """The result of a tuning.
 
     Attributes:
         config: the given one with the best options.
-        options: those, by name; empty where the defaults were best.
-        trials: a record each, in the order in which they were made.
+        options: the best options, by name; empty if the defaults were best.
+        trials: one record for each trial, in the order of training.
     """
 
     config: FitConfig
@@ -89,7 +89,7 @@ class Tuned:
 
 
 def space_of(config: FitConfig) -> dict[str, Range]:
-    """Return the options that are tuned, by name."""
+    """Return the ranges of the options that are tuned, by name."""
     space = {
         "learning_rate": Range(*NETWORK_RATES),
         "codebook_learning_rate": Range(*CODEBOOK_RATES),
@@ -103,7 +103,7 @@ def space_of(config: FitConfig) -> dict[str, Range]:
 
 
 def trial_count(trials: int) -> int:
-    """Return how many trainings `trials` trials take over all rounds."""
+    """Return the number of trainings in all rounds if `trials` trials begin."""
     return sum(count for count, _ in _rounds(trials))
 
 
@@ -117,17 +117,17 @@ def tune(
     progress: Progress | None = None,
     device: str = "cpu",
 ) -> Tuned:
-    """Choose options for a configuration by its error on validation items.
+    """Choose the options with which a configuration has the lowest error on validation items.
 
     Args:
-        folder: each trial's record is kept in `trials/NAME-….json`, and not made again.
-        name: of the row that is tuned.
+        folder: keeps each trial's record in `trials/NAME-….json`, so that none is made again.
+        name: name of the row that is tuned.
         vectors: (n, D).
-        config: the one to tune; `steps` is what the winner will train for, a round's trials a third
-            or a ninth of it.
-        trials: how many begin; 1 takes the defaults as they are.
-        data_fingerprint: of the catalogue.
-        device: where trials are trained; a record of another device is made anew.
+        config: the configuration to tune. `steps` is the length of the winner's training; trials
+            take a third or a ninth of it, by round.
+        trials: number of trials in the first round; 1 keeps the defaults.
+        data_fingerprint: fingerprint of the catalogue.
+        device: where trials train; a trial whose record has another device is made again.
     """
     full_precision()
     digest = digest_of(vectors)
@@ -155,7 +155,7 @@ def tune(
 
 
 def _rounds(trials: int) -> list[tuple[int, float]]:
-    """Return each round's trials and its share of the steps; the last leaves one."""
+    """Return the number of trials and the share of the steps of each round; the last leaves one."""
     counts = [trials] if trials > 1 else []
     while counts and counts[-1] > FACTOR:
         counts.append(math.ceil(counts[-1] / FACTOR))
@@ -163,9 +163,9 @@ def _rounds(trials: int) -> list[tuple[int, float]]:
 
 
 def _points(config: FitConfig, trials: int) -> list[dict[str, object]]:
-    """Return the trials' options; the first has none, the defaults."""
+    """Return the options of each trial; the first trial has none: the defaults."""
     space = space_of(config)
-    sobol: Any = torch.quasirandom.SobolEngine  # which has no types
+    sobol: Any = torch.quasirandom.SobolEngine  # has no type annotations
     sobol = sobol(len(space), scramble=True, seed=config.seed)
     drawn = sobol.draw(max(trials - 1, 1)).tolist()[: trials - 1]
     points = [
@@ -200,7 +200,7 @@ def _trial(
         best = train(torch.tensor(vectors, device=device), config).best
         error, step = best.validation_error, best.step
     except FloatingPointError:
-        pass  # rates too high for the variant: no error is the worst
+        pass  # the rates are too high for the variant; a trial without an error ranks last
     return {
         "name": name,
         "options": dict(options),
