@@ -55,10 +55,10 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
 
 
 def check_config(config: QuantizerConfig) -> None:
-    """See that a residual stack can be built as configured.
+    """Check that a residual stack can be built as configured.
 
     Raises:
-        InputError: an unknown name, or sizes that do not go together.
+        InputError: a name is unknown, or two sizes do not fit together.
     """
     check_name("quantizer", config.name, QUANTIZERS)
     check_name("start", config.start, ("kmeans", "random"))

@@ -1,1 +1,1 @@
-"""What every quantizer is and uses: its interface, exact search, k-means."""
+"""The interface of all quantizers, and what they share: exact search and k-means."""

@@ -1,4 +1,4 @@
-"""What every vector quantizer offers."""
+"""The interface of every vector quantizer."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from tokenizer.quantizers.base.search import CHUNK, extend_paths, half_distances
 
 __all__ = ["Chosen", "Quantizer", "QuantizerOutput", "mean_square"]
 
-# Residuals that a level's k-means sees. Of 256, FAISS's number, k-means with a beam of 5 loses .396
-# of Amazon Beauty's validation items instead of .406; starting takes longer.
+# Residuals in a level's k-means for each codeword. With 256, FAISS's number, the validation error
+# of k-means with a beam of 5 on Amazon Beauty is .396 instead of .406, but the start takes longer.
 START_ROWS_PER_CODEWORD = 128
 
 
@@ -25,9 +25,9 @@ class Chosen:
 
     Attributes:
         codes: (n,) int64.
-        codewords: (n, d), with gradients to the codebook alone.
-        relaxed: (n, d), the codewords in value; with gradients to the level's input too where the
-            variant relaxes its choice, else the codewords themselves.
+        codewords: (n, d), with gradients to the codebook only.
+        relaxed: (n, d), equal to the codewords. If the variant relaxes its choice, gradients also
+            go to the level's input; else these are the codewords themselves.
     """
 
     codes: Tensor
@@ -37,15 +37,15 @@ class Chosen:
 
 @dataclass
 class QuantizerOutput:
-    """What one level, or a stack, made of a batch.
+    """The output of one level, or of a stack, for a batch.
 
     Attributes:
-        quantized: (n, d); its value is the codeword (`decode(codes)` in eval mode), its gradient
-            the variant's own.
+        quantized: (n, d); its value is the codeword (`decode(codes)` in eval mode), and its
+            gradient is the variant's estimator.
         codes: (n,) int64.
-        loss: scalar, the variant's auxiliary loss: the mean over the batch of squared distances
-            SUMMED over dimensions, weighted.
-        codewords: (n, d), the chosen codewords with gradients to the codebook alone.
+        loss: scalar, the variant's weighted auxiliary loss. Squared distances are SUMMED over
+            dimensions and averaged over the batch.
+        codewords: (n, d), the chosen codewords, with gradients to the codebook only.
     """
 
     quantized: Tensor
@@ -60,18 +60,18 @@ class Quantizer(nn.Module):
     In eval mode `forward(z).quantized` equals `decode(encode(z))`: an ID alone gives its vector.
     """
 
-    # Whether each level codes the vector itself instead of what the levels before it left; their
-    # codewords still add up to the vector.
+    # Whether each level codes the vector itself instead of a residual. The levels' codewords still
+    # add up to the vector.
     parallel = False
-    # Whether the code is that of the nearest codeword, so that a search may keep several paths.
+    # Whether the nearest codeword is chosen. Only then can a search keep several paths.
     by_distance = True
-    # Whether codes are made of bits, so that K has to be a power of two.
+    # Whether a code is a string of bits, so that K must be a power of two.
     binary = False
-    # Whether training draws its codes in a way of its own, so that no search chooses them.
+    # Whether codes are drawn at random in training instead of searched.
     draws = False
     # Whether the codebook learns in the forward pass, without a gradient.
     follows = False
-    # Steps after which the codebook that is searched in training is formed anew.
+    # How many training steps search the same codebook before it is computed again.
     refresh_every = 1
 
     def __init__(self, config: QuantizerConfig, dimension: int) -> None:
@@ -80,7 +80,8 @@ class Quantizer(nn.Module):
         self.codebook_size = config.codebook_size
         self.dimension = dimension
         self._searched: Tensor | None = None
-        # The same with gradients, until it is used; in a tuple, as a Parameter would be registered.
+        # The searched codebook with gradients, until it is used. It is in a tuple because a module
+        # would register a bare Parameter.
         self._live: tuple[Tensor, ...] = ()
         self._half_norms = torch.zeros(0)
         self._age = 0
@@ -89,7 +90,7 @@ class Quantizer(nn.Module):
         """Quantize a batch (n, d); in training mode with gradients.
 
         Args:
-            codes: (n,), where a search has chosen them; the nearest codewords' without.
+            codes: (n,), chosen by a search; None for those of the nearest codewords.
         """
         if not self.training:
             codes = self.encode(z) if codes is None else codes
@@ -101,10 +102,10 @@ class Quantizer(nn.Module):
         return QuantizerOutput(out, codes, self.auxiliary(z, q, codes), q)
 
     def choose(self, z: Tensor, codes: Tensor | None = None) -> Chosen:
-        """Return what a training pass chooses for a batch (n, d).
+        """Return the codewords that a training pass chooses for a batch (n, d).
 
         Args:
-            codes: (n,), where a search has chosen them; the nearest codewords' without.
+            codes: (n,), chosen by a search; None for those of the nearest codewords.
         """
         codes = self.encode(z) if codes is None else codes
         q = self.codewords(codes)
@@ -113,43 +114,44 @@ class Quantizer(nn.Module):
     def codewords(self, codes: Tensor) -> Tensor:
         """Return the codewords of `codes` (n,) with gradients to the parameters, (n, d).
 
-        Where the search has just formed the codebook, its rows are taken from that.
+        If the search has just computed the codebook, the codewords are rows of it.
         """
         live, self._live = self._live or (self.codebook(),), ()
         return functional.embedding(codes, live[0])
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        """Return what stands for q (n, d) in training: the variant's gradient estimator.
+        """Return the stand-in for q (n, d) in training: the variant's gradient estimator.
 
-        In a stack z is its input, q the sum of the levels' codewords, and the last level, whose gap
-        q − z is, makes the step. The default is straight-through: q in value, the identity in z's
-        gradient.
+        In a stack, z is the stack's input, q is the sum of the levels' codewords, and the last
+        level applies its estimator to both. The default is the straight-through estimator: the
+        value is q, and the gradient to z is the identity.
 
         Args:
-            codes: (n,), of the level that makes the step.
+            codes: (n,), of the level that applies the estimator.
         """
         return z + (q - z).detach()
 
     def auxiliary(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:
-        """Return the auxiliary loss of a batch; the default is the commitment, if there is one."""
+        """Return a batch's auxiliary loss; by default the commitment loss, if there is one."""
         if not isinstance(self.config, CommittedConfig):
             return z.new_zeros(())
         return self.config.commitment * mean_square(z - q.detach())
 
     def auxiliary_of_sum(self, z: Tensor, total: Tensor) -> Tensor:
-        """Return a stack's auxiliary loss, of its input z and the sum of its codewords.
+        """Return a stack's auxiliary loss for its input z and the sum of its codewords.
 
-        Where codewords learn by gradient their sum is pulled to z, weight · ‖sg z − Σ q‖²: the
-        codebook loss of VQ-VAE on the sum. Surrogates hand a codeword only the part of the gradient
-        along the gap, with a slope below 1; this is all of it. **Ours**, with one `sum_weight` for
-        all variants; the study `components` measures it.
+        If codewords learn by gradient, this loss pulls their sum to z: weight · ‖sg z − Σ q‖². It
+        is VQ-VAE's codebook loss, applied to the sum. A surrogate passes to a codeword only the
+        part of the gradient along the gap, times a slope below 1; this loss passes all of it. The
+        loss is **ours**. All variants share one `sum_weight`; the study `components` measures its
+        effect.
         """
         if not (isinstance(self.config, SummedConfig) and self.config.sum_weight):
             return z.new_zeros(())
         return self.config.sum_weight * mean_square(total - z.detach())
 
     def codebook(self) -> Tensor:
-        """Return the codewords that are searched, (K, d)."""
+        """Return the codewords (K, d) among which codes are searched."""
         raise NotImplementedError
 
     @classmethod
@@ -157,11 +159,12 @@ class Quantizer(nn.Module):
     def start_levels(
         cls, levels: "Sequence[Quantizer]", z: Tensor, generator: torch.Generator
     ) -> None:
-        """Start a stack from latents (n, d): each level from what those before it leave.
+        """Start a stack from latents (n, d): each level from the residuals of the levels before it.
 
-        Where a search keeps several paths, a level starts from the residuals of all of them, as
-        FAISS trains its residual quantizer: more vectors, and of the kind it will see. Where the
-        best paths leave nothing, theirs alone go on, so that later levels add nothing to them.
+        If the search keeps several paths, a level starts from the residuals of all paths, as in
+        FAISS's residual quantizer: there are more of them, and they are like those it will code. If
+        the best paths leave no residual, only the best paths go on, so that later levels add
+        nothing.
         """
         residuals, scores = z.unsqueeze(1), z.new_zeros(len(z), 1)
         for level in levels:
@@ -178,12 +181,12 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        """Start the codebook from latents (n, d): their k-means centres, or at random."""
+        """Start the codebook from latents (n, d): from k-means centres or at random."""
         self.set_codewords(self.start_rows(z, generator))
         self._searched = None
 
     def start_rows(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        """Return K rows (K, w) for vectors (n, w), as the config's `start` says."""
+        """Return K rows (K, w) made from vectors (n, w) as the field `start` says."""
         if self.config.start == "random":
             rows = torch.randn(self.codebook_size, z.shape[1], generator=generator)
             return rows.to(z) * z.square().mean().sqrt()
@@ -193,14 +196,14 @@ class Quantizer(nn.Module):
         return kmeans(z, self.codebook_size, generator)
 
     def set_codewords(self, centres: Tensor) -> None:
-        """Make the codebook that of centres (K, d); called without gradients."""
+        """Set the codewords to the centres (K, d); called without gradients."""
         raise NotImplementedError
 
     def after_step(self, progress: float) -> dict[str, int]:
-        """Bring parameters into their bounds, and schedules to the training's progress, 0…1.
+        """Bring parameters into their bounds, and schedules to `progress` in 0…1.
 
         Returns:
-            How often each safeguard stepped in.
+            How often each safeguard acted, by its name.
         """
         self._live = ()
         self._age += 1
@@ -209,11 +212,11 @@ class Quantizer(nn.Module):
         return {}
 
     def forget_searched(self) -> None:
-        """Have the searched codebook formed anew when it is needed next."""
+        """Forget the searched codebook, so that its next use computes it again."""
         self._searched, self._live = None, ()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move to another device or precision, and form the searched codebook anew there."""
+        """Move to another device or precision, and forget the searched codebook."""
         self.forget_searched()
         moved: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return moved
@@ -232,7 +235,7 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def compared(self, z: Tensor) -> Tensor:
-        """Return the numbers (n, …) that `encode` compares: codes are the same where these are."""
+        """Return the numbers (n, …) that `encode` compares; equal numbers give equal codes."""
         codewords = self.searched()
         return half_distances(z, codewords, self._half_norms)
 
@@ -243,9 +246,9 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def searched(self) -> Tensor:
-        """Return the codebook without gradient.
+        """Return the codebook (K, d) that is searched, without gradients.
 
-        In eval mode it is formed once, in training mode at least every `refresh_every` steps.
+        In eval mode it is computed once, in training at least every `refresh_every` steps.
         """
         if self._searched is None or (self.training and self.refresh_every == 1):
             with torch.set_grad_enabled(self.training):
@@ -258,10 +261,10 @@ class Quantizer(nn.Module):
 
 
 def _nothing(left: Tensor, z: Tensor) -> bool:
-    """Return whether what is left (n, d) of latents z is no more than a search can tell apart."""
+    """Return whether the residuals (n, d) of latents z are below the precision of a search."""
     return bool(left.square().sum() <= torch.finfo(z.dtype).eps * z.square().sum())
 
 
 def mean_square(gap: Tensor) -> Tensor:
-    """Return the squared lengths of (n, d), summed over d, averaged over n."""
+    """Return the mean squared length of the rows of (n, d)."""
     return gap.square().sum(-1).mean()

@@ -1,4 +1,4 @@
-"""Exact search: the nearest codeword of vectors, and the nearest sums of codewords by a beam."""
+"""Exact search for the nearest codeword, and beam search for the nearest sum of codewords."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from torch import Tensor
 __all__ = ["extend_paths", "half_distances", "nearest", "nearest_codes", "search_paths"]
 
 CHUNK = 4096
-MOST_SCORES = 1 << 25  # held at once by a beam; 128 MiB in float32
+MOST_SCORES = 1 << 25  # scores that a beam holds at once; 128 MiB in float32
 
 
 def half_distances(vectors: Tensor, codewords: Tensor, half_norms: Tensor) -> Tensor:
-    """Return ‖z − c‖²/2 − ‖z‖²/2 = ‖c‖²/2 − z·c, (n, K), of vectors (n, d) and codewords (K, d).
+    """Return ‖z − c‖²/2 − ‖z‖²/2 = ‖c‖²/2 − z·c, (n, K), for vectors (n, d) and codewords (K, d).
 
     Args:
         half_norms: (K,), ‖c‖²/2.
@@ -45,9 +45,9 @@ def nearest(vectors: Tensor, codewords: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _argmin(scores: Tensor) -> Tensor:
-    """Return the column (n,) of the least score in each row, the first of equals.
+    """Return the column (n,) of each row's smallest score; the first one if several are equal.
 
-    NumPy's is vectorised on CPUs, where torch's takes longer than the product before it.
+    On a CPU NumPy's argmin is vectorised; torch's takes longer than the matrix product before it.
     """
     if scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64):
         return torch.from_numpy(scores.detach().numpy().argmin(1))
@@ -55,9 +55,9 @@ def _argmin(scores: Tensor) -> Tensor:
 
 
 def search_paths(z: Tensor, codebooks: Sequence[Tensor], beam: int) -> Tensor:
-    """Return codes (n, L) of vectors (n, d) whose codewords add up to near them.
+    """Return codes (n, L) whose codewords add up to near the vectors (n, d).
 
-    After each level the `beam` sums nearest to the vector go on; one path is the greedy search.
+    After each level the search keeps the `beam` sums nearest to the vector; 1 is the greedy search.
 
     Args:
         codebooks: of each level, (K, d).
@@ -76,16 +76,16 @@ def search_paths(z: Tensor, codebooks: Sequence[Tensor], beam: int) -> Tensor:
 def extend_paths(
     residuals: Tensor, distances: Tensor, codebook: Tensor, beam: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Add one level to paths: of all continuations keep the `beam` nearest to their vectors.
+    """Add one level to paths, and keep the `beam` continuations nearest to each vector.
 
     Args:
-        residuals: (n, b, d), what b paths leave of n vectors.
-        distances: (n, b), half their squared lengths, less half that of the vector.
+        residuals: (n, b, d), the residuals of b paths for each of n vectors.
+        distances: (n, b), half the residuals' squared lengths minus half the vector's.
         codebook: (K, d).
 
     Returns:
-        residuals (n, beam, d) and distances (n, beam) of the kept paths, nearest first, and their
-        numbers path · K + code (n, beam).
+        residuals (n, beam, d) and distances (n, beam) of the kept paths, nearest first, and the
+            numbers path · K + code (n, beam) of these paths.
     """
     half_norms = codebook.square().sum(1) / 2
     rows = max(1, MOST_SCORES // (residuals.shape[1] * len(codebook)))

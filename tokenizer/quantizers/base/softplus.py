@@ -1,4 +1,4 @@
-"""Positive numbers that are learnt through softplus."""
+"""The inverse of softplus, for parameters that softplus keeps positive."""
 
 import math
 

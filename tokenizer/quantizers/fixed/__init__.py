@@ -1,1 +1,1 @@
-"""Codebooks that stay as they were started."""
+"""Codebooks that do not change after the start."""

@@ -1,4 +1,4 @@
-"""A codebook that stays as it was started."""
+"""A codebook that does not change after the start."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ __all__ = ["FrozenCodebook", "StartedTogether"]
 
 
 class FrozenCodebook(Quantizer):
-    """Straight-through gradients past a codebook that does not learn.
+    """A codebook that does not learn; gradients pass it by the straight-through estimator.
 
     Attributes:
         centres: (K, d), a buffer.
@@ -31,7 +31,7 @@ class FrozenCodebook(Quantizer):
 
 
 class StartedTogether(FrozenCodebook):
-    """Levels that `start_levels` starts all at once; one level is a stack of one."""
+    """Levels that `start_levels` starts all together; a single level counts as a stack of one."""
 
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
         self.start_levels([self], z, generator)

@@ -6,4 +6,4 @@ __all__ = ["KMeansQuantizer"]
 
 
 class KMeansQuantizer(FrozenCodebook):
-    """Residual k-means: each level keeps the centres of what the levels before it left."""
+    """Residual k-means: a level's codewords are the centres of the previous levels' residuals."""

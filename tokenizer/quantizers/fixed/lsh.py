@@ -14,15 +14,16 @@ __all__ = ["LshQuantizer"]
 
 
 class LshQuantizer(StartedTogether):
-    """A code is log₂ K bits: on which side of random hyperplanes through the mean a latent lies.
+    """A code has log₂ K bits: the side of each random hyperplane on which a latent lies.
 
-    Hashing has no codewords. Here each hyperplane j of all levels has a vector a_j, fitted by
-    least squares so that Σ ±a_j + offset comes near the starting latents; a level's codeword is
-    its part of that sum, with an equal share of the offset.
+    The hyperplanes go through the mean of the starting latents. Hashing itself has no codewords.
+    Here each hyperplane j of all levels has a vector a_j; least squares fits them so that Σ ±a_j +
+    offset comes near the starting latents. A level's codeword is its part of that sum plus an equal
+    share of the offset.
 
     Attributes:
-        planes, thresholds: bit j of a latent z is planes_j · z > threshold_j; buffers (log₂ K, d)
-            and (log₂ K,).
+        planes, thresholds: buffers (log₂ K, d) and (log₂ K,); bit j of a latent z is planes_j · z >
+            threshold_j.
         signs: (K, log₂ K), the bits of each code as ±1, not saved.
     """
 

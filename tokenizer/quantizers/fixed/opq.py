@@ -15,9 +15,9 @@ ROTATIONS = 20
 
 
 class OptimizedProductQuantizer(ProductQuantizer):
-    """Product quantization in the rotation that loses least (Ge et al., CVPR 2013).
+    """Product quantization after a rotation that lowers its error (Ge et al., CVPR 2013).
 
-    The rotation is in the codewords themselves, which add up to the vector as it came.
+    The codewords include the rotation: they add up to the vector before it is rotated.
     """
 
     @classmethod
@@ -30,12 +30,12 @@ class OptimizedProductQuantizer(ProductQuantizer):
 def learn_rotation(
     z: Tensor, slices: Sequence[Tensor], codebook_size: int, generator: torch.Generator
 ) -> Tensor:
-    """Return an orthogonal (d, d) in whose columns product quantization of z (n, d) loses little.
+    """Return an orthogonal (d, d) that lowers the product quantization error of z (n, d).
 
-    It starts from the principal directions, dealt out so that slices have like products of
-    variances. Then one step of k-means in each slice and the best rotation onto what it decodes
-    take turns, so that the error only falls. `faiss.OPQMatrix` does the same for slices of one
-    width and 2^b codewords alone.
+    It starts from the principal directions, dealt to the slices so that the products of their
+    variances are similar. Two steps then alternate: one step of k-means in each slice, and the best
+    rotation onto the decoded vectors. Neither step raises the error. `faiss.OPQMatrix` does the
+    same, but only for slices of equal width and 2^b codewords.
     """
     rotation = _dealt_directions(z, slices)
     books = [kmeans((z @ rotation)[:, part], codebook_size, generator) for part in slices]
@@ -54,7 +54,7 @@ def learn_rotation(
 
 
 def _dealt_directions(z: Tensor, slices: Sequence[Tensor]) -> Tensor:
-    """Return principal directions, the strongest to the slice with the least product so far."""
+    """Return the principal directions; each goes to the slice with the smallest product so far."""
     centred = (z - z.mean(0)).double()
     variances, directions = torch.linalg.eigh(centred.T @ centred)
     logs = (variances / variances.max().clamp(min=1e-300)).clamp(min=1e-12).log()

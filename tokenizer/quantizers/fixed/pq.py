@@ -14,13 +14,13 @@ __all__ = ["ProductQuantizer"]
 
 
 class ProductQuantizer(StartedTogether):
-    """Level l codes a slice of the dimensions, as even as L allows; its codewords are 0 elsewhere.
+    """Level l codes a slice of the dimensions; its codewords are 0 in the other dimensions.
 
-    Since subspaces are orthogonal, the codeword nearest to the whole vector is the one nearest in
-    the subspace, and the levels' codewords add up to the vector.
+    The slices are as equal as L allows. Subspaces are orthogonal: the codeword nearest to the
+    vector is also the nearest one in the subspace, and the levels' codewords add up to the vector.
 
     Raises:
-        InputError: fewer dimensions than levels.
+        InputError: there are fewer dimensions than levels.
     """
 
     parallel = True
@@ -50,5 +50,5 @@ class ProductQuantizer(StartedTogether):
     def rotation(
         cls, z: Tensor, slices: Sequence[Tensor], codebook_size: int, generator: torch.Generator
     ) -> Tensor:
-        """Return the orthogonal (d, d) whose columns the slices divide; here the identity."""
+        """Return the orthogonal (d, d) whose columns are split into slices; here the identity."""
         return torch.eye(z.shape[1], dtype=z.dtype, device=z.device)

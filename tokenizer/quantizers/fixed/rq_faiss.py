@@ -16,7 +16,7 @@ __all__ = ["FaissResidualQuantizer"]
 class FaissResidualQuantizer(StartedTogether):
     """The codebooks of `faiss.ResidualQuantizer`, trained with `BEAM` paths, FAISS's default.
 
-    Coding keeps `search_beam` paths, as for every variant that chooses by distance.
+    Coding keeps `search_beam` paths, like every variant that chooses by distance.
     """
 
     BEAM = 5
@@ -27,9 +27,9 @@ class FaissResidualQuantizer(StartedTogether):
     def start_levels(
         cls, levels: Sequence[Quantizer], z: Tensor, generator: torch.Generator
     ) -> None:
-        """Start a stack from latents (n, d); fewer than d are repeated.
+        """Start a stack from latents (n, d); if n < d, the latents are repeated.
 
-        Where no more than K differ, they are the first codebook, and later levels add nothing.
+        If at most K are distinct, they are the first codebook, and later levels add nothing.
         """
         few = rows_of_few(z, levels[0].codebook_size)
         if few is not None:
@@ -45,7 +45,7 @@ class FaissResidualQuantizer(StartedTogether):
         vectors = np.ascontiguousarray(z.float().cpu()[rows].numpy())
         quantizer = faiss.ResidualQuantizer(width, len(levels), (size - 1).bit_length())
         quantizer.max_beam_size = cls.BEAM
-        quantizer.cp.min_points_per_centroid = 1  # fewer only print a warning
+        quantizer.cp.min_points_per_centroid = 1  # no warning about few points
         quantizer.cp.seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         quantizer.train(vectors)
         books = faiss.vector_to_array(quantizer.codebooks).reshape(len(levels), size, width)

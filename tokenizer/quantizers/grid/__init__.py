@@ -1,1 +1,1 @@
-"""Codes that are points of a fixed grid: no codebook is stored."""
+"""Quantizers whose codes are points of a fixed grid, so that no codebook is stored."""

@@ -1,4 +1,4 @@
-"""Codes that are points of a fixed grid in a few channels, a linear map away from the latent."""
+"""Codes are points of a fixed grid in a few channels; a linear map leads to the channels."""
 
 import math
 from collections.abc import Sequence
@@ -11,25 +11,26 @@ from tokenizer.quantizers.base.quantizer import Chosen, Quantizer
 
 __all__ = ["GridQuantizer"]
 
-# A direction with less starts at 0: stretched to `SPREAD`, rounding errors made training overflow.
+# A direction with less spread starts at 0. Stretched to `SPREAD`, its rounding errors made training
+# overflow.
 LEAST_SPREAD, LEAST_DEVIATION = 1e-4, 1e-6
 
 
 class GridQuantizer(Quantizer):
-    """Down to m channels, rounded to a grid over [−1, 1]^m, and up.
+    """Maps latents down to m channels, rounds them to a grid over [−1, 1]^m, and maps back up.
 
-    Gradients pass the rounding, as those of the channels' tanh. The estimator is a function of the
-    level's own input, not of z and q: in a stack the step on the sum is the sum of the levels'
-    grid points, each with the gradient of its channels for the hard residual that it codes.
-    Channels start at the principal directions of the latents, scaled to `SPREAD`, and the way up
-    at the least-squares fit of the latents to their grid points. There is no codebook to learn:
-    `codebook` is the grid's image, and the decoder's loss reaches both maps.
+    Gradients pass the rounding as if only the channels' tanh were there. The estimator depends on
+    the level's own input, not on z and q. In a stack, the estimate of the sum is the sum of the
+    levels' grid points; each has its channels' gradient for the hard residual that it codes.
+    Channels start at the principal directions of the latents, scaled to `SPREAD`. The map up starts
+    at the least-squares fit of the latents to their grid points. No codebook is learnt: `codebook`
+    is the grid mapped up, and the decoder's loss trains both maps.
 
     Attributes:
-        steps: values of each channel; their product is K.
+        steps: number of values of each channel; their product is K.
         down, shift: z (n, d) → channels z downᵀ + shift (n, m), parameters (m, d) and (m,).
         up, offset: channels (n, m) → channels up + offset (n, d), parameters (m, d) and (d,).
-        grid: (K, m), not saved: the configuration gives it.
+        grid: (K, m), the grid's points; not saved, since the configuration determines it.
     """
 
     by_distance = False
@@ -48,11 +49,11 @@ class GridQuantizer(Quantizer):
         self.register_buffer("grid", grid, persistent=False)
 
     def digits(self, channels: Tensor) -> Tensor:
-        """Return the number of each channel's value, (n, m) int64, the first being 0."""
+        """Return the index of each channel's value, (n, m) int64, from 0."""
         raise NotImplementedError
 
     def channels(self, z: Tensor) -> Tensor:
-        """Return what is rounded (n, m), with gradients."""
+        """Return the channels (n, m) before rounding, with gradients."""
         return z @ self.down.T + self.shift
 
     def codebook(self) -> Tensor:
@@ -81,7 +82,7 @@ class GridQuantizer(Quantizer):
 
     @torch.no_grad()
     def start_from(self, z: Tensor, generator: torch.Generator) -> None:
-        """Start both maps from latents (n, d); `random` takes directions at random."""
+        """Start both maps from latents (n, d); with `start` = `random`, from random directions."""
         mean = z.mean(0)
         centred = (z - mean).double()
         if self.config.start == "random":

@@ -9,17 +9,17 @@ from tokenizer.quantizers.grid.codebook import GridQuantizer
 
 __all__ = ["FsqQuantizer", "fsq_levels"]
 
-FEWEST = 5  # values of a channel, by the paper's advice
+FEWEST = 5  # fewest values of a channel, as the paper advises
 LEAST_FACTOR = 4
 
 
 class FsqQuantizer(GridQuantizer):
-    """tanh bounds a channel, which is rounded to one of its evenly spaced values; no extra loss.
+    """tanh bounds a channel, and rounding chooses one of its evenly spaced values; no extra loss.
 
-    Values are symmetric about 0 for even numbers too, where the paper shifts them by half a step.
+    Values are symmetric about 0; for even numbers of values the paper shifts them by half a step.
     """
 
-    SPREAD = 0.85  # where the tanh of a Gaussian is nearly uniform
+    SPREAD = 0.85  # here the tanh of a Gaussian is nearly uniform
 
     def __init__(self, config: FsqConfig, dimension: int) -> None:
         super().__init__(config, dimension, config.fsq_levels or fsq_levels(config.codebook_size))
@@ -32,8 +32,9 @@ class FsqQuantizer(GridQuantizer):
 def fsq_levels(codebook_size: int) -> tuple[int, ...]:
     """Return channel sizes whose product is the codebook size, the largest first.
 
-    As many channels as have five values each in the geometric mean, with sizes as even as they
-    can be and none below 4: 256 gives (8, 8, 4), 240 (8, 6, 5), a prime number itself.
+    There are as many channels as can have five values each in the geometric mean. Sizes are as
+    equal as possible, and none is below 4: 256 gives (8, 8, 4), 240 gives (8, 6, 5), and a prime
+    number gives one channel.
     """
     channels = 1
     while FEWEST ** (channels + 1) <= codebook_size:
@@ -46,7 +47,7 @@ def fsq_levels(codebook_size: int) -> tuple[int, ...]:
 
 
 def _factors(product: int, count: int, most: int) -> Iterator[tuple[int, ...]]:
-    """Yield the falling `count` factors of `product`, from `LEAST_FACTOR` to `most`."""
+    """Yield all falling `count` factors of `product`, each from `LEAST_FACTOR` to `most`."""
     if count == 1:
         if LEAST_FACTOR <= product <= most:
             yield (product,)

@@ -12,11 +12,11 @@ __all__ = ["LfqQuantizer", "entropies"]
 
 
 class LfqQuantizer(GridQuantizer):
-    """Adds w · (H of a latent's codes − H of the batch's): sure of each, even over all.
+    """Adds w · (H of a latent's codes − H of the batch's): each code is sure, all are used evenly.
 
-    The commitment pulls channels to their signs, and is counted in channels, not in latents.
-    **Choice**: signs have the gradient of tanh. With that of the identity, the paper's, stacks of
-    four levels ran away on Gaussian mixtures, whatever the weight.
+    The commitment loss pulls channels to their signs; it is measured in channels, not in latents.
+    **Choice**: signs have tanh's gradient. With the paper's, the identity, stacks of four levels
+    diverged on Gaussian mixtures at every weight.
     """
 
     config: LfqConfig
@@ -36,13 +36,13 @@ class LfqQuantizer(GridQuantizer):
 
 
 def entropies(channels: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a latent's mean entropy over codes and the entropy of the batch's mean, in nats.
+    """Return the mean entropy of a latent's codes and the entropy of the batch's mean, in nats.
 
-    A code's probability falls as exp(−‖channels − point‖²).
+    A code's probability is proportional to exp(−‖channels − point‖²).
 
     Args:
         channels: (n, m).
-        grid: (K, m), points of one length.
+        grid: (K, m), points of equal length.
     """
     log_shares = (2 * channels @ grid.T).log_softmax(1)
     log_mean = log_shares.logsumexp(0) - math.log(max(len(channels), 1))

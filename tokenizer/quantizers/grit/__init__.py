@@ -1,1 +1,1 @@
-"""GRIT-VQ (arXiv 2602.01140): a level, its radius, its transform, its raw codebook."""
+"""GRIT-VQ (arXiv 2602.01140): its level, radius families, transforms and raw codebook."""

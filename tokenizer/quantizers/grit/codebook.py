@@ -1,4 +1,4 @@
-"""How the raw codebook C of GRIT-VQ lives in training (arXiv 2602.01140, §4.3): frozen or joint."""
+"""GRIT-VQ's raw codebook C in training (arXiv 2602.01140, §4.3): frozen, or learnt jointly."""
 
 import math
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from tokenizer.quantizer_config import GritConfig
 
 __all__ = ["PROTOCOLS", "RawCodebook"]
 
-COPY_EVERY = 4  # steps between two copies of moving averages into C
+COPY_EVERY = 4  # steps between two updates of C from the moving averages
 
 
 class RawCodebook(nn.Module):
-    """C (K, d) in its gauge; protocol A, `frozen`: it stays as it was started.
+    """C (K, d) in its gauge, with protocol A, `frozen`: C does not change after the start.
 
-    The gauge: with `row_norm` rows have length 1; else their root mean square is 1 at the start, or
-    their own where the level has no gain.
+    The gauge fixes the scale of C. With `row_norm` each row has length 1. Otherwise the rows' root
+    mean square is 1 at the start, or the codewords' own if the level has no gain.
 
     Attributes:
         rows: C.
@@ -35,7 +35,7 @@ class RawCodebook(nn.Module):
 
     @torch.no_grad()
     def set_(self, codewords: Tensor) -> float:
-        """Take codewords (K, d), bring them into the gauge, and return the scale they had."""
+        """Set C to codewords (K, d), brought into the gauge; return the codewords' scale."""
         scale = codewords.norm(dim=1).square().mean().sqrt()
         self.rows.copy_(codewords / scale.clamp(min=torch.finfo(codewords.dtype).tiny))
         self.normalise_()
@@ -43,39 +43,39 @@ class RawCodebook(nn.Module):
 
     @torch.no_grad()
     def normalise_(self) -> None:
-        """Bring rows to length 1 where the gauge asks for it; a row of zeros stays."""
+        """Scale rows to length 1 if the gauge demands it; a row of zeros stays."""
         if self.config.row_norm:
             self.rows.div_(self.rows.norm(dim=1, keepdim=True).clamp(min=1e-6))
 
     def auxiliary(self, z: Tensor, codes: Tensor, transformed: Callable[[], Tensor]) -> Tensor:
-        """Hear of a training batch z (n, d) and its codes (n,).
+        """Record a training batch z (n, d) and its codes (n,), and return a loss.
 
         Args:
-            transformed: makes C̃ (K, d), with gradients.
+            transformed: computes C̃ (K, d), with gradients.
 
         Returns:
-            The protocol's loss, in squared distance.
+            The protocol's loss, in units of squared distance.
         """
         return z.new_zeros(())
 
     def after_step(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
-        """Move C after an optimizer step; return how many dead codewords were put elsewhere.
+        """Update C after an optimizer step; return how many dead codewords were reset.
 
         Args:
-            transformed: makes C̃ (K, d) as it is now.
-            gain: its scale.
+            transformed: computes the current C̃ (K, d).
+            gain: the scale of C̃.
         """
         return 0
 
 
 class JointCodebook(RawCodebook):
-    """Protocol B by gradient: C is a parameter, with a weak pull of usage towards uniform.
+    """Protocol B by gradient: C is a parameter, and a weak loss pulls usage towards uniform.
 
-    A codeword whose running use falls below `reset_below` of uniform is put on a latent of the last
-    batch.
+    A codeword whose running use falls below `reset_below` of uniform is reset to a latent of the
+    last batch.
 
     Attributes:
-        use: (K,), the running use of each codeword, 1 where it is uniform.
+        use: (K,), the running use of each codeword; 1 is uniform use.
         batch: the last batch; not saved.
     """
 
@@ -128,27 +128,27 @@ class JointCodebook(RawCodebook):
         return len(dead)
 
     def _put(self, which: Tensor, targets: Tensor, codewords: Tensor, gain: Tensor) -> None:
-        """Start codewords anew at `targets`."""
+        """Reset the codewords `which` to `targets`."""
         self._draw(which, targets, codewords, gain)
         self.use[which] = 1.0
 
     @torch.no_grad()
     def _draw(self, which: Tensor, targets: Tensor, codewords: Tensor, gain: Tensor) -> None:
-        """Move rows of C so that C̃ comes to `targets`: exact where T is the identity.
+        """Move rows of C so that those of C̃ approach `targets`; exact if T is the identity.
 
-        Repeated, it converges on T(C) = targets while T stays near the identity.
+        Repeated calls converge to T(C) = targets while T stays near the identity.
         """
         self.rows[which] += (targets - codewords[which]) / gain
 
 
 class EmaJointCodebook(JointCodebook):
-    """Protocol B by moving averages: every few steps C̃ is drawn to the means of its latents.
+    """Protocol B by moving averages: every few steps C̃ moves to the means of its latents.
 
-    A reset puts a codeword's statistics on the same latent.
+    A reset also sets the codeword's statistics to the new latent.
 
     Attributes:
-        counts: (K,), the running use of each codeword, from 0; 1 where use is even.
-        sums: (K, d), running sums of the latents assigned, in the same unit.
+        counts: (K,), the running use of each codeword; 0 at the start, 1 at even use.
+        sums: (K, d), running sums of the assigned latents, in the same unit.
     """
 
     counts: Tensor

@@ -16,26 +16,26 @@ from tokenizer.quantizers.grit.transform import TRANSFORMS
 
 __all__ = ["GritQuantizer", "surrogate"]
 
-DRIFT_SAMPLE = 64  # codewords
-# Of a level's scale, in standardised units: shorter residuals are rounding. Gaps are measured in
-# the scale, and overflow where it is far smaller.
+DRIFT_SAMPLE = 64  # codewords compared to detect drift
+# Smallest scale of a level, in standardised units: shorter residuals are rounding errors. Gaps are
+# divided by the scale, and would overflow at a far smaller one.
 LEAST_SCALE = 1e-6
-MOST_DRIFT = 0.1  # of their length, between the cached codebook and the live one
+MOST_DRIFT = 0.1  # largest drift of the live codebook from the cached one, relative to its length
 
 
 class GritQuantizer(Quantizer):
     """One level of GRIT-VQ: C̃ = gain · T(C), searched exactly, trained through the surrogate.
 
-    In a stack the surrogate is that of the sum, z + r(z, Σ q_l) · sg[u], once. Its radius, unit and
-    codes are the last level's, since the gap of the sum is the last level's.
+    In a stack the surrogate is applied once, to the sum: z + r(z, Σ q_l) · sg[u]. The last level
+    gives its radius, unit and codes, because the gap of the sum is that level's gap.
 
-    The gain fixes the scale, so that C can keep the unit scale of its gauge while residuals shrink
-    from level to level.
+    The gain holds the level's scale. C can therefore keep the unit scale of its gauge while
+    residuals shrink from level to level.
 
     Attributes:
-        raw: C and what becomes of it in training.
+        raw: C and its protocol in training.
         transform: T.
-        radius: r of the surrogate.
+        radius: r, the surrogate's radius.
     """
 
     config: GritConfig
@@ -50,7 +50,7 @@ class GritQuantizer(Quantizer):
 
     @property
     def gain(self) -> Tensor:
-        """The level's scale, positive through softplus."""
+        """The level's scale; softplus keeps it positive."""
         return functional.softplus(self.raw_gain)
 
     def codebook(self) -> Tensor:
@@ -73,11 +73,11 @@ class GritQuantizer(Quantizer):
         return super().auxiliary(z, q, codes) + self.raw.auxiliary(z, codes, self.codebook)
 
     def set_codewords(self, centres: Tensor) -> None:
-        """Set C to the centres (K, d), in its gauge, and the gain to their scale.
+        """Set C to the centres (K, d), brought into its gauge, and the gain to their scale.
 
-        Without a gain C takes the scale, unless its rows have length 1.
-        The scale is the RMS length of the centres rather than of the latents: codewords stand for
-        cells' means, which are shorter than what lies in them.
+        Without a gain C keeps the scale, unless its rows have length 1. The scale is the RMS length
+        of the centres, not of the latents: codewords are means of cells, and a mean is shorter than
+        the latents in its cell.
         """
         scale = max(self.raw.set_(centres), LEAST_SCALE)
         if self.config.gain:
@@ -98,7 +98,7 @@ class GritQuantizer(Quantizer):
         return acted
 
     def _drifted(self) -> bool:
-        """Tell whether the cached codebook is far from a sample of the live one."""
+        """Return whether the cached codebook is far from a sample of the live one."""
         if self._searched is None or self.refresh_every == 1:
             return False
         sample = torch.arange(min(DRIFT_SAMPLE, self.codebook_size), device=self._searched.device)
@@ -110,20 +110,21 @@ class GritQuantizer(Quantizer):
 def surrogate(
     z: Tensor, q: Tensor, codes: Tensor, radius: Radius, unit: Tensor, hard: bool = False
 ) -> Tensor:
-    """Return z̃ = z + r(z, q) · sg[u] (§4.1), or with its gradients the codewords q.
+    """Return the surrogate z̃ = z + r(z, q) · sg[u] (§4.1), or q with the surrogate's gradients.
 
-    With g = ∂L/∂output and s = ∂r/∂e: z gets g − (uᵀg) s, q gets (uᵀg) s; for a radial family
-    s = ψ′ u.
+    Let g = ∂L/∂output and s = ∂r/∂e. Then z gets the gradient g − (uᵀg) s, and q gets (uᵀg) s. For
+    a radial family s = ψ′ u.
 
-    The radius is taken in units of the level's scale, r = unit · ψ(δ / unit), so that ψ′ does not
-    change when latents and codewords grow together; unit = 1 is the paper's. (The latents of a free
-    encoder are of length 10 to 30, where δ^0.5 has slopes near 0, the straight-through estimator.)
+    The radius is measured in units of the level's scale, r = unit · ψ(δ / unit): ψ′ then does not
+    change if latents and codewords grow together. unit = 1 is the paper's form. (With a free
+    encoder latents have lengths of 10 to 30. There the slope of δ^0.5 is near 0, and the surrogate
+    nearly becomes the straight-through estimator.)
 
     Args:
         z, q: (n, d).
-        codes: (n,), whose codewords q are.
+        codes: (n,), the codes of the codewords q.
         unit: positive scalar, without gradient.
-        hard: return q in value.
+        hard: return the value q instead of z̃.
     """
     with torch.no_grad():
         gap = (q - z) / unit

@@ -1,12 +1,12 @@
 """Radius families of the GRIT-VQ surrogate z̃ = z + r(z, q) · sg[u] (arXiv 2602.01140, App. A).
 
-A family gives r ≥ 0 from the gap e = q − z; radial families depend on δ = ‖e‖ alone, r = ψ(δ). Its
-slope s = ∂r/∂e is written down, not left to autograd, so that it can be bounded: ‖s‖ ≤ psi_max in
-the BACKWARD pass, also where the family's own slope has no bound, as the power's at 0.
+A family gives r ≥ 0 for the gap e = q − z. Radial families depend on δ = ‖e‖ alone: r = ψ(δ). The
+slope s = ∂r/∂e is written down instead of left to autograd, so that it can be bounded: ‖s‖ ≤
+psi_max in the BACKWARD pass, even if the family's own slope has no bound, like the power's at 0.
 
-The surrogate's Jacobian in z is I − u sᵀ. A radial family's s is along u: with psi_max ≤ 1 it is
-non-expansive, and below 2 it turns no gradient's sign. Of the others (lp, mahalanobis,
-adaptive_mahalanobis) s has a part across u, and the Jacobian can EXPAND: its norm is
+The surrogate's Jacobian in z is I − u sᵀ. For a radial family s points along u: with psi_max ≤ 1
+the Jacobian is non-expansive, and below 2 it flips no gradient's sign. For the other families (lp,
+mahalanobis, adaptive_mahalanobis) s has a part across u, and the Jacobian can EXPAND. Its norm is
 (‖s‖ + √(‖s‖² + 4 (1 − sᵀu))) / 2, at most (1 + √5) / 2 = 1.62 for psi_max = 1.
 """
 
@@ -20,24 +20,24 @@ __all__ = ["RADII", "PowerRadius", "Radius"]
 
 
 class Radius(nn.Module):
-    """A step length with a bounded slope; learnable scalars are positive through softplus."""
+    """A step length r with a bounded slope; softplus keeps learnable scalars positive."""
 
     def __init__(self, psi_max: float = 1.0, codebook_size: int = 1, dimension: int = 1) -> None:
-        """Bound the slope by `psi_max`; the sizes are for families with a state per code."""
+        """Bound the slope by `psi_max`; families with a state for each code use the sizes."""
         super().__init__()
         self.psi_max = psi_max
         self.codebook_size = codebook_size
         self.dimension = dimension
 
     def forward(self, gap: Tensor, length: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return r (n,) and its bounded slope (n, d) for gaps towards codewords `codes` (n,).
+        """Return r (n,) and its bounded slope (n, d) for gaps to the codewords of `codes` (n,).
 
-        Both are 0 where the gap is 0. r is differentiable in the family's parameters alone; the
-        slope, which the surrogate's backward pass applies, in nothing.
+        Both are 0 if the gap is 0. r is differentiable in the family's parameters only. The slope,
+        which the surrogate's backward pass applies, has no gradient.
 
         Args:
             gap: (n, d), without gradient.
-            length: (n, 1), that of the gaps.
+            length: (n, 1), the lengths of the gaps.
         """
         with torch.no_grad():
             slope = self.slope(gap, codes)
@@ -54,7 +54,7 @@ class Radius(nn.Module):
         raise NotImplementedError
 
     def anneal(self, progress: float) -> None:
-        """Follow the training's progress, 0…1; most families have no schedule."""
+        """Set the schedule to the training's progress in 0…1; most families have no schedule."""
 
 
 class RadialRadius(Radius):
@@ -91,8 +91,8 @@ class EuclideanRadius(RadialRadius):
 class PowerRadius(RadialRadius):
     """ψ = δ^α, α learnable from 0.5; α → 0 is the straight-through estimator.
 
-    ψ′ = α δ^(α−1) grows without bound as δ → 0 where α < 1: unbounded, training collapsed to a
-    handful of codes.
+    For α < 1, ψ′ = α δ^(α−1) grows without bound as δ → 0. With an unbounded slope, training
+    collapsed to a handful of codes.
     """
 
     def __init__(self, psi_max: float = 1.0, codebook_size: int = 1, dimension: int = 1) -> None:
@@ -105,7 +105,7 @@ class PowerRadius(RadialRadius):
         return functional.softplus(self.raw_alpha)
 
     def profile(self, length: Tensor) -> Tensor:
-        # exp(α log δ), whose gradient in α is cheaper than that of δ^α
+        # exp(α log δ): its gradient in α is cheaper than that of δ^α.
         logarithm = length.clamp(min=torch.finfo(length.dtype).tiny).log()
         return (length > 0).to(length.dtype) * torch.exp(self.alpha * logarithm)
 
@@ -148,7 +148,7 @@ class HuberRadius(ScaledRadius):
 
 
 class SoftClipRadius(ScaledRadius):
-    """ψ = τ tanh(δ/τ): δ where it is small, τ where it is large."""
+    """ψ = τ tanh(δ/τ): near δ for small δ, near τ for large δ."""
 
     def profile(self, length: Tensor) -> Tensor:
         return self.length * torch.tanh(length / self.length)
@@ -161,7 +161,7 @@ class PseudoHuberRadius(ScaledRadius):
     """ψ = κ (√(1 + (δ/κ)²) − 1): quadratic near 0, slope → 1."""
 
     def profile(self, length: Tensor) -> Tensor:
-        # √(1 + x²) − 1 = x² / (√(1 + x²) + 1), without the loss of digits at small x
+        # √(1 + x²) − 1 = x² / (√(1 + x²) + 1); the second form loses no digits at small x.
         ratio = length / self.length
         return self.length * ratio.square() / ((1 + ratio.square()).sqrt() + 1)
 
@@ -171,7 +171,7 @@ class PseudoHuberRadius(ScaledRadius):
 
 
 class AnnealedRadius(RadialRadius):
-    """ψ = τ log(1 + δ/τ), τ falling along a geometric schedule from `FIRST` to `LAST`."""
+    """ψ = τ log(1 + δ/τ); τ falls geometrically from `FIRST` to `LAST`."""
 
     FIRST, LAST = 10.0, 0.5
     temperature: Tensor
@@ -191,9 +191,9 @@ class AnnealedRadius(RadialRadius):
 
 
 class LpRadius(Radius):
-    """r = ‖e‖_p with p > 1 learnable from 1.5; components are smoothed by ε, so that r is too.
+    """r = ‖e‖_p with p > 1, learnable from 1.5; ε makes r smooth at components of 0.
 
-    r = (Σ (eᵢ² + ε²)^(p/2))^(1/p) − its value at 0.
+    r = (Σ (eᵢ² + ε²)^(p/2))^(1/p), minus its value at e = 0.
     """
 
     EPSILON = 1e-3
@@ -222,7 +222,7 @@ class LpRadius(Radius):
 
 
 class WeightedRadius(Radius):
-    """r = √(eᵀ P e) with P a diagonal, one for all codes or one a code; ∂r/∂e = P e / r."""
+    """r = √(eᵀ P e) with a diagonal P, one for all codes or one for each; ∂r/∂e = P e / r."""
 
     def precision(self, codes: Tensor) -> Tensor:
         """Return the diagonals, (d,) or (n, d)."""
@@ -241,7 +241,7 @@ class WeightedRadius(Radius):
 
 
 class MahalanobisRadius(WeightedRadius):
-    """P a learnable diagonal, the identity at the start."""
+    """P is a learnable diagonal, the identity at the start."""
 
     def __init__(self, psi_max: float = 1.0, codebook_size: int = 1, dimension: int = 1) -> None:
         super().__init__(psi_max, codebook_size, dimension)
@@ -252,10 +252,10 @@ class MahalanobisRadius(WeightedRadius):
 
 
 class AdaptiveMahalanobisRadius(WeightedRadius):
-    """P a diagonal precision of each code: the inverse of a running mean of its squared gaps.
+    """Each code has its own diagonal P: the inverse of a running mean of its squared gaps.
 
-    Scaled by the code's mean squared gap: r² has the same mean as ‖e‖², and where gaps are alike in
-    all directions P is the identity, and r the Euclidean length.
+    P is scaled by the code's mean squared gap, so that r² and ‖e‖² have the same mean. If gaps are
+    alike in all directions, P is the identity and r is the Euclidean length.
 
     Attributes:
         squares: (K, d), running means of squared gaps; a buffer, saved with the model.

@@ -1,7 +1,7 @@
 """Integrated codebook transforms of GRIT-VQ, C̃ = T(C) (arXiv 2602.01140, §4.2).
 
-A transform knows the codebook alone, never the vectors that are quantized, and each of its
-parameters reaches every codeword: one step moves all of them, also those that no vector chose.
+A transform depends on the codebook only, never on the vectors that are quantized. Each of its
+parameters affects every codeword: one step moves all of them, even those that no vector chose.
 """
 
 import math
@@ -14,10 +14,10 @@ from tokenizer.quantizer_config import GritConfig
 
 __all__ = ["TRANSFORMS", "LinearTransform", "Transform"]
 
-NEAR = 0.9  # share of the bound from which σ_max(W) is computed exactly
-MOST_MIXED = 0.95  # of ‖U Vᵀ‖₂
+NEAR = 0.9  # above this share of its bound, σ_max(W) is computed exactly
+MOST_MIXED = 0.95  # upper bound of ‖U Vᵀ‖₂
 ROUNDING = 1e-5
-MIXED_AT_START = 0.05  # share of attention in A
+MIXED_AT_START = 0.05  # λ, the share of attention in A, at the start
 
 
 class Transform(nn.Module):
@@ -31,23 +31,23 @@ class Transform(nn.Module):
         return self.rows(codebook, None)
 
     def rows(self, codebook: Tensor, codes: Tensor | None) -> Tensor:
-        """Return the rows `codes` (n,) of C̃, (n, d), without forming the others; None means all."""
+        """Return only the rows `codes` (n,) of C̃, (n, d); None means all."""
         return _chosen(codebook, codes)
 
     def largest_singular_value(self) -> float:
-        """Return σ_max(W); 1 where there is no W."""
+        """Return σ_max(W); 1 if the transform has no W."""
         return 1.0
 
     def smallest_singular_value(self) -> float:
-        """Return σ_min of the linear transform's I + U Vᵀ; 1 where there is none."""
+        """Return σ_min(I + U Vᵀ) of the linear transform; 1 for other transforms."""
         return 1.0
 
     def clip_(self) -> bool:
-        """Bring W into its bound; return whether it was beyond."""
+        """Bring W into its bound; return whether it was outside."""
         return False
 
     def clip_mixing_(self) -> bool:
-        """Bring what mixes codewords into its bound; return whether it was beyond."""
+        """Bring the mixing of codewords into its bound; return whether it was outside."""
         return False
 
 
@@ -70,8 +70,8 @@ class WeightedTransform(Transform):
     def clip_(self) -> bool:
         """Scale W down so that σ_max(W) ≤ `spectral_clip`.
 
-        A power iteration that goes on from step to step watches σ_max from below; only near the
-        bound is it computed exactly.
+        A power iteration, continued from step to step, estimates σ_max from below. Only near the
+        bound is σ_max computed exactly.
         """
         image = self.w @ self.guess
         back = self.w.T @ image
@@ -87,8 +87,8 @@ class WeightedTransform(Transform):
 class LinearTransform(WeightedTransform):
     """C̃ = (I + U Vᵀ) C W in O(K r d + K d²).
 
-    Starts at the identity: U = 0, V small and random, W = I. The bound ‖U Vᵀ‖₂ ≤ `MOST_MIXED` keeps
-    σ_min(I + U Vᵀ) from 0, at 1 − `MOST_MIXED` or more.
+    It starts at the identity: U = 0, V small and random, W = I. The bound ‖U Vᵀ‖₂ ≤ `MOST_MIXED`
+    keeps σ_min(I + U Vᵀ) at 1 − `MOST_MIXED` or more.
 
     Attributes:
         u, v: (K, r).
@@ -118,8 +118,8 @@ class LinearTransform(WeightedTransform):
     def clip_mixing_(self) -> bool:
         """Scale U down so that ‖U Vᵀ‖₂ ≤ `MOST_MIXED`.
 
-        The Frobenius norm, which is no smaller, is cheap; the other is computed near the bound.
-        What is not finite is left to the training loop, which names it.
+        The Frobenius norm, an upper bound, is cheap; only near the bound is the spectral norm
+        computed. Values that are not finite stay: the training loop finds and names them.
         """
         of_u, of_v = (part.T @ part for part in (self.u, self.v))
         square = (of_u * of_v).sum()
@@ -137,8 +137,8 @@ class LinearTransform(WeightedTransform):
 class AttentionTransform(WeightedTransform):
     """C̃ = A C W with A = (1 − λ) I + λ softmax((C Q)(C P)ᵀ / √d), row-stochastic.
 
-    λ = sigmoid(raw_mix) starts at 0.05, so that A starts near the identity; below ½ it cannot lose
-    rank. O(K² d) for the whole codebook.
+    λ = sigmoid(raw_mix) starts at 0.05, so that A starts near the identity; while λ < ½, A has full
+    rank. The whole codebook takes O(K² d).
 
     Attributes:
         query, key: Q and P (d, d), the identity at the start.
@@ -158,7 +158,7 @@ class AttentionTransform(WeightedTransform):
         return mixed @ self.w
 
     def attended(self, chosen: Tensor, codebook: Tensor) -> Tensor:
-        """Return what the rows `chosen` (n, d) attend to, (n, d)."""
+        """Return the attention outputs (n, d) of the rows `chosen` (n, d)."""
         attended: Tensor = self.scores(chosen, codebook).softmax(1) @ codebook
         return attended
 
@@ -177,10 +177,10 @@ class TopKAttention(AttentionTransform):
 
 
 class LowRankAttention(WeightedTransform):
-    """Attention with positive features, A = (1 − λ) I + λ D⁻¹ φ(C Q) φ(C P)ᵀ, never formed.
+    """Attention with positive features, A = (1 − λ) I + λ D⁻¹ φ(C Q) φ(C P)ᵀ; A is never formed.
 
-    φ is a softmax, over r features on the asking side and over codewords on the other, so that
-    rows sum to 1 (D = I). O(K r d + K d²).
+    φ is a softmax: over the r features for the query, over the codewords for the key. Rows then sum
+    to 1 (D = I). The cost is O(K r d + K d²).
 
     Attributes:
         query, key: Q and P (d, r).
@@ -196,7 +196,7 @@ class LowRankAttention(WeightedTransform):
         chosen = _chosen(codebook, codes)
         asked = (chosen @ self.query).softmax(1)
         offered = (codebook @ self.key).softmax(0)
-        attended = asked @ (offered.T @ codebook)  # both softmaxes sum to 1, and so do A's rows
+        attended = asked @ (offered.T @ codebook)  # both softmaxes sum to 1, so A's rows do too
         mix = torch.sigmoid(self.raw_mix)
         mixed: Tensor = (1 - mix) * chosen + mix * attended
         return mixed @ self.w

@@ -1,1 +1,1 @@
-"""Codebooks that are learnt, one estimator or rule a file."""
+"""Learnt codebooks; each file has one gradient estimator or update rule."""

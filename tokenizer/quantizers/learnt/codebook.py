@@ -13,8 +13,8 @@ __all__ = ["LearntCodebook", "gap_length"]
 class LearntCodebook(Quantizer):
     """C (K, d) is a parameter of its own.
 
-    Where the variant's configuration has VQ-VAE's losses (1711.00937) it learns by ‖sg z − q‖²
-    beside the commitment β ‖z − sg q‖².
+    If the variant's configuration has VQ-VAE's losses (arXiv 1711.00937), C learns by ‖sg z − q‖²,
+    in addition to the commitment loss β ‖z − sg q‖².
 
     Attributes:
         codes_matrix: C, a parameter.
@@ -38,6 +38,6 @@ class LearntCodebook(Quantizer):
 
 
 def gap_length(gap: Tensor) -> Tensor:
-    """Return ‖e‖ (n, 1) with the gradient u, which is 0 at e = 0."""
+    """Return ‖e‖ (n, 1); its gradient is u = e/‖e‖, and 0 at e = 0."""
     direction = normalize(gap.detach(), dim=-1)
     return (gap * direction).sum(-1, keepdim=True)

@@ -13,9 +13,9 @@ __all__ = ["DiVeq"]
 class DiVeq(LearntCodebook):
     """z + ‖e‖ · sg[(e + v)/‖e + v‖], e = q − z, v ~ N(0, σ² I) (arXiv 2509.26469).
 
-    In a stack e is the gap of the sum, q = Σ q_l, turned once. There is no auxiliary loss of a
-    level's own. σ² is the config's `noise_variance`, its ROOT the deviation of v;
-    at σ = 0 the value is q.
+    In a stack e is the gap of the sum, q = Σ q_l, and the noise turns it once. A level has no
+    auxiliary loss of its own. σ² is the field `noise_variance`; its ROOT is the deviation of v. At
+    σ = 0 the value is q.
     """
 
     config: DiveqConfig

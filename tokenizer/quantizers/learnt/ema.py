@@ -10,15 +10,15 @@ __all__ = ["EmaQuantizer"]
 
 
 class EmaQuantizer(Quantizer):
-    """C follows its latents; a codeword whose running use falls below `LEAST` starts anew.
+    """C is a moving average of its latents; a codeword with a running use below `LEAST` restarts.
 
-    Use is in units of even use, n / K latents of a batch, so that `LEAST` means the same for every
-    codebook and batch. A restart puts the codeword on a latent of the batch and resets its
-    statistics with it.
+    Use is measured in units of even use, n / K latents of a batch, so that `LEAST` means the same
+    for every codebook and batch size. A restart sets the codeword and its statistics to a latent of
+    the batch.
 
     Attributes:
-        counts: (K,), the running use of each codeword, 1 where use is even.
-        sums: (K, d), running sums of the latents assigned, in the same unit.
+        counts: (K,), the running use of each codeword; 1 is even use.
+        sums: (K, d), running sums of the assigned latents, in the same unit.
     """
 
     config: EmaConfig

@@ -13,10 +13,10 @@ __all__ = ["GumbelQuantizer", "SampledQuantizer"]
 class SampledQuantizer(Quantizer):
     """Codes are drawn in training; the softmax of their logits carries the gradient.
 
-    The estimator is a function of the level's own input, not of z and q: a level hands on
-    y_l C, y_l the one-hot draw with the softmax's gradient. In a stack the step on the sum is
-    Σ y_l C_l, whose logits are of the hard residuals; z's gradient is the sum of what the levels'
-    softmaxes hand back, so that a level whose choice is sure hands back none.
+    The estimator depends on the level's own input, not on z and q. A level outputs y_l C, where y_l
+    is the one-hot draw with the softmax's gradient. In a stack the estimate of the sum is Σ y_l
+    C_l, with logits of the hard residuals. z's gradient is the sum of the gradients through the
+    levels' softmaxes; a level whose choice is certain adds none.
     The temperature falls geometrically over training.
     """
 
@@ -30,11 +30,11 @@ class SampledQuantizer(Quantizer):
         self.register_buffer("temperature", torch.tensor(self.FIRST))
 
     def logits(self, z: Tensor, book: Tensor) -> Tensor:
-        """Return the logits (n, K) of latents (n, d), for the codewords `book` (K, d)."""
+        """Return the logits (n, K) of latents (n, d) over the codewords `book` (K, d)."""
         raise NotImplementedError
 
     def choose(self, z: Tensor, codes: Tensor | None = None) -> Chosen:
-        """Draw codes, whatever a search has chosen."""
+        """Draw codes at random; the argument `codes` is ignored."""
         book = self.codebook()
         logits = self.logits(z, book)
         uniform = torch.rand_like(logits).clamp(min=1e-20)
@@ -56,9 +56,9 @@ class SampledQuantizer(Quantizer):
 class GumbelQuantizer(SampledQuantizer, LearntCodebook):
     """The codebook learns by the softmax's gradient, which reaches every codeword.
 
-    Logits are negative squared distances; in eval mode the nearest codeword is chosen.
-
-    Distances are in units of the mean squared distance to the nearest codeword, so that the
+    Logits are negative squared distances; eval mode chooses the nearest codeword. Distances are
+    divided by the mean squared distance to the nearest codeword, so that the temperature means the
+    same at any scale.
     temperature means the same at any scale.
     """
 

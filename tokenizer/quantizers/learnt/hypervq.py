@@ -11,29 +11,29 @@ from tokenizer.quantizers.learnt.gumbel import SampledQuantizer
 
 __all__ = ["HyperVq", "exponential_map", "hyperplane_distances"]
 
-LONGEST = 4.0  # of a tangent vector: tanh 4 = 0.9993
+LONGEST = 4.0  # longest tangent vector; tanh 4 = 0.9993
 TINY = 1e-12
 
 
 class HyperVq(SampledQuantizer):
-    """Poincaré logistic regression chooses the code, drawn in training and the best in eval mode.
+    """Poincaré logistic regression gives the logits of codes, drawn in training, else the best.
 
-    A latent goes to the unit ball by exp₀(z / unit). Class k has a hyperplane through
-    p_k = exp₀(offset_k · direction_k), orthogonal to the geodesic from 0, and the logit size_k
-    times the signed distance from it; its codeword is gain · unit · log₀(p_k).
+    exp₀(z / unit) maps a latent into the unit ball. Class k has a hyperplane through p_k =
+    exp₀(offset_k · direction_k), orthogonal to the geodesic from 0. Its logit is size_k times the
+    signed distance from the hyperplane; its codeword is gain · unit · log₀(p_k).
 
-    For latents short beside the unit the logits are linear, and hyperplanes half way to k-means
-    centres, with sizes in proportion to their lengths, choose the nearest centre; so classes start
-    there, with gain 2. Logits start in units of the mean squared distance to the nearest centre.
-
-    Latents of RMS length 1 are as curved as that start bears: on Gaussian mixtures it then loses
-    a tenth more than k-means, at 2 six times as much.
+    For latents much shorter than the unit the logits are linear. Hyperplanes half way to the
+    k-means centres, with sizes proportional to the centres' lengths, then choose the nearest
+    centre. Classes therefore start there, with gain 2. Logits start in units of the mean squared
+    distance to the nearest centre. `SPREAD` makes latents as long as this start allows: at RMS
+    length 1 its error on Gaussian mixtures is a tenth above that of k-means, at 2 six times as
+    high.
 
     Attributes:
         directions: (K, d), of any length.
-        offsets, raw_sizes: (K,); sizes are softplus of the latter.
-        raw_gain: scalar, through softplus.
-        unit: scalar buffer; it makes the RMS length of the starting latents `SPREAD`.
+        offsets, raw_sizes: (K,); sizes are softplus of raw_sizes.
+        raw_gain: scalar; the gain is its softplus.
+        unit: scalar buffer; dividing by it gives the starting latents the RMS length `SPREAD`.
     """
 
     SPREAD = 1.0
@@ -80,7 +80,7 @@ class HyperVq(SampledQuantizer):
 
 
 def exponential_map(tangents: Tensor) -> Tensor:
-    """Return exp₀ of tangent vectors (n, d) on the ball of curvature −1: tanh ‖v‖ · v/‖v‖.
+    """Return exp₀ of tangent vectors (n, d) in the ball of curvature −1: tanh ‖v‖ · v/‖v‖.
 
     Vectors longer than `LONGEST` are shortened to it.
     """
@@ -92,7 +92,7 @@ def exponential_map(tangents: Tensor) -> Tensor:
 def hyperplane_distances(points: Tensor, directions: Tensor, offsets: Tensor) -> Tensor:
     """Return signed distances (n, K) of points (n, d) from hyperplanes (Shimizu et al. 2021, §3.1).
 
-    asinh(λ_x ⟨x, u⟩ cosh 2r − (λ_x − 1) sinh 2r), λ_x = 2 / (1 − ‖x‖²).
+    The distance is asinh(λ_x ⟨x, u⟩ cosh 2r − (λ_x − 1) sinh 2r) with λ_x = 2 / (1 − ‖x‖²).
 
     Args:
         directions: u, unit rows (K, d).

@@ -12,8 +12,8 @@ __all__ = ["Nsvq"]
 class Nsvq(LearntCodebook):
     """z + ‖q − z‖ · v/‖v‖, v ~ N(0, I) (Vali & Bäckström, IEEE Access 2022).
 
-    In a stack q is the sum of the levels' codewords, and noise stands for its gap once. There is no
-    auxiliary loss of a level's own.
+    In a stack q is the sum of the levels' codewords, and noise replaces the gap of the sum once. A
+    level has no auxiliary loss of its own.
     """
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ __all__ = ["RotationQuantizer"]
 
 
 class RotationQuantizer(LearntCodebook):
-    """out = ‖q‖/‖z‖ · R z with the rotation R that carries z/‖z‖ onto q/‖q‖, R and ratio fixed.
+    """out = ‖q‖/‖z‖ · R z, with the rotation R from z/‖z‖ to q/‖q‖; no gradient to R and ratio.
 
-    R = I − 2 r rᵀ + 2 q̂ ẑᵀ, r the direction of ẑ + q̂. In a stack z turns once, onto the sum of the
-    codewords.
+    R = I − 2 r rᵀ + 2 q̂ ẑᵀ, where r is the direction of ẑ + q̂. In a stack z is rotated once, onto
+    the sum of the codewords.
     """
 
     def estimate(self, z: Tensor, q: Tensor, codes: Tensor) -> Tensor:

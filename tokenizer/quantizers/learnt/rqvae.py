@@ -6,4 +6,4 @@ __all__ = ["RqVae"]
 
 
 class RqVae(SteQuantizer):
-    """One level of RQ-VAE: that of VQ-VAE; `ResidualQuantizer` stacks them."""
+    """One level of RQ-VAE, the same as VQ-VAE's; `ResidualQuantizer` stacks them."""

@@ -11,15 +11,16 @@ __all__ = ["SfDiVeq", "short_path"]
 
 
 class SfDiVeq(DiVeq):
-    """Training assigns to one random point on each segment from c_k to c_{k+1}; codes are segments.
+    """In training a latent is assigned to one random point on a segment from c_k to c_{k+1}.
 
-    Both ends of a chosen segment learn, so that none is left over. One level steps to each end by
-    DiVeQ, each with its own direction, weighed 1 − λ and λ; a stack chains the points hard and
-    takes one step to their sum. In eval mode the nearest codeword is chosen, so that an ID alone
-    gives its vector (the paper's inference projects onto the curve).
+    Each segment offers one random point, and codes are numbers of segments. Both ends of the chosen
+    segment learn, so that no codeword is left unused. A single level takes one DiVeQ step to each
+    end, each with its own noise, weighted 1 − λ and λ. A stack chains the points hard and takes one
+    step to their sum. Eval mode chooses the nearest codeword, so that an ID alone gives its vector;
+    the paper's inference projects onto the curve.
 
-    k-means centres start in the order of a short path: **Choice**, since the segments between
-    centres in any order cross the latents' space.
+    k-means centres are ordered along a short path. **Choice**: in any other order, the segments
+    between centres would cross the whole space of latents.
     """
 
     def __init__(self, config: DiveqConfig, dimension: int) -> None:
@@ -54,7 +55,7 @@ class SfDiVeq(DiVeq):
 
 
 def short_path(points: Tensor) -> Tensor:
-    """Return an order (n,) of points (n, d) in which each is followed by the nearest one left.
+    """Return an order (n,) of points (n, d); after each comes the nearest one not yet visited.
 
     The path starts at the point farthest from the mean.
     """

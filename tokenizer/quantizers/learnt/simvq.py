@@ -10,7 +10,7 @@ __all__ = ["SimVq"]
 
 
 class SimVq(Quantizer):
-    """The code is C W, not C; W learns by ‖sg z − q‖² beside the commitment.
+    """The codebook is C W, and only W learns: by ‖sg z − q‖², in addition to the commitment loss.
 
     Attributes:
         raw: C (K, d), a buffer.

@@ -6,8 +6,8 @@ __all__ = ["SteQuantizer"]
 
 
 class SteQuantizer(LearntCodebook):
-    """q in value, the identity in z's gradient; C learns by its auxiliary losses alone.
+    """The value is q, the gradient to z is the identity; C learns by its auxiliary losses only.
 
-    In a stack q is the sum of the levels' codewords, and z's gradient is that of the output once,
-    with 2β (r_l − q_l) of each level's commitment.
+    In a stack q is the sum of the levels' codewords. z gets the output's gradient once, plus 2β
+    (r_l − q_l) from each level's commitment loss.
     """

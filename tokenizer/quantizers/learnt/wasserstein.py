@@ -12,13 +12,13 @@ Moments = tuple[Tensor, Tensor]  # mean (d,) and covariance (d, d)
 
 
 class WassersteinQuantizer(LearntCodebook):
-    """Adds γ · W₂² between the Gaussians of past latents and of the codewords.
+    """Adds the loss γ · W₂² between the Gaussians fitted to past latents and to the codewords.
 
-    The latents' statistics carry no gradient. Both sides are divided by the latents' largest
-    per-dimension deviation, so that γ means the same at any scale.
+    The latents' statistics have no gradient. Latents and codewords are divided by the latents'
+    largest per-dimension deviation, so that γ means the same at any scale.
 
     Attributes:
-        queue: the last `QUEUE` latents; with their sums it is not saved.
+        queue: the last `QUEUE` latents; neither the queue nor its sums are saved.
         total, products: Σ x (d,) and Σ x xᵀ (d, d) of the queue, float64.
     """
 
@@ -44,7 +44,7 @@ class WassersteinQuantizer(LearntCodebook):
 
     @torch.no_grad()
     def _follow(self, z: Tensor) -> Moments:
-        """Put latents into the queue and return its moments, from sums that are kept."""
+        """Add latents to the queue, and return the queue's moments, computed from running sums."""
         gone = self.queue[: max(0, len(self.queue) + len(z) - self.QUEUE)]
         for rows, sign in ((z.to(self.total), 1), (gone.to(self.total), -1)):
             self.total += sign * rows.sum(0)
@@ -58,8 +58,8 @@ class WassersteinQuantizer(LearntCodebook):
 def gaussian_wasserstein(x: Moments, y: Moments) -> Tensor:
     """Return W₂² of two Gaussians; no gradient goes to x.
 
-    ‖μ_x − μ_y‖² + tr(Σ_x + Σ_y − 2 (Σ_x^½ Σ_y Σ_x^½)^½); the inner product is symmetric, which
-    Σ_x Σ_y is not.
+    W₂² = ‖μ_x − μ_y‖² + tr(Σ_x + Σ_y − 2 (Σ_x^½ Σ_y Σ_x^½)^½). The inner product is symmetric; Σ_x
+    Σ_y is not.
     """
     mean_x, cov_x = (part.detach() for part in x)
     root = _root(cov_x)
