@@ -1,8 +1,8 @@
 """A generated catalogue with shoppers, so that the first run needs no download.
 
-Items are product kinds in several makes and variants, with titles, brands, category paths and
-descriptions; shoppers have favourite kinds and brands and buy what goes with what they have. One
-seed gives one catalogue.
+Items are products of several kinds, makes and variants, with titles, brands, category paths and
+descriptions. Shoppers have favourite kinds and brands, and buy what goes with their earlier
+purchases. A seed determines the catalogue.
 """
 
 import random
@@ -22,7 +22,7 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of product: what its items are called, how they differ, and what goes with it."""
+    """A kind of product: the names of its items, their variants, and the kinds that go with it."""
 
     name: str
     path: tuple[str, str, str]
@@ -64,7 +64,7 @@ def _kinds() -> list[Kind]:
 
 
 def demo_items(count: int = 4000, seed: int = 0) -> pl.DataFrame:
-    """Generate `count` distinct items in the Items schema, the same at every run.
+    """Generate `count` distinct items in the Items schema, the same in every run.
 
     Raises:
         ValueError: more items than there are combinations (about 17,000).
@@ -95,10 +95,10 @@ def demo_items(count: int = 4000, seed: int = 0) -> pl.DataFrame:
 
 
 def demo_interactions(items: pl.DataFrame, shoppers: int = 2500, seed: int = 0) -> pl.DataFrame:
-    """Generate purchases of `shoppers` with habits over `demo_items`, the same at every run.
+    """Generate purchases of `demo_items` by `shoppers` with habits, the same in every run.
 
-    A shopper has two or three favourite kinds, one favourite brand a department, and buys 5 to 20
-    things: what goes with the last purchase, or something of a favourite kind, seldom anything.
+    A shopper has two or three favourite kinds and one favourite brand a department, and buys 5 to
+    20 things: one that goes with the last purchase, one of a favourite kind, or rarely any other.
     """
     chooser = random.Random(seed + 1)
     kinds = {kind.path: kind for kind in _kinds()}

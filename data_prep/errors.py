@@ -1,4 +1,4 @@
-"""The one error that a user's input, or an installation without all parts, can cause."""
+"""The one error for unusable input and for missing parts of the installation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +9,16 @@ PACKAGES = ("data_prep", "tokenizer", "recsys", "service", "semid")
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used.
+    """The user's input cannot be used.
 
     The message is one line for the user: the place (file, row, column, field), the value, and the
     remedy. The command line prints it and exits with code 2; the service answers with a problem
-    document. Nothing has been changed when it is raised.
+    document. Code that raises it has changed nothing.
     """
 
 
 def missing_library(error: ModuleNotFoundError) -> InputError:
-    """Return what to tell of a library that is not installed; a module of our own is our fault.
+    """Return the error for a library that is not installed.
 
     Raises:
         ModuleNotFoundError: the module is one of semid's own.
@@ -34,10 +34,10 @@ def missing_library(error: ModuleNotFoundError) -> InputError:
 
 @contextmanager
 def naming_extras() -> Iterator[None]:
-    """Turn the lack of a library into an error that names the extras to install.
+    """Turn a missing library into an error that names the extras to install.
 
     Raises:
-        InputError: a library that only the extras bring is not there.
+        InputError: a library of the extras is not installed.
     """
     try:
         yield

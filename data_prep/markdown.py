@@ -9,8 +9,8 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> st
     """Return a table in Markdown, without a line end after its last row.
 
     Args:
-        headings: one a column; an empty one is allowed.
-        rows: as many cells each as there are headings.
+        headings: one heading a column; it may be empty.
+        rows: rows of cells, one cell for each heading.
     """
     rule = "|---" * len(headings) + "|"
     return "\n".join([_row(headings), rule, *map(_row, rows)])

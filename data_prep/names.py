@@ -12,7 +12,7 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
     """Check that `name` is one of the `known` names of `what`.
 
     Raises:
-        InputError: it is not; the message lists the known names and the most similar one.
+        InputError: the name is unknown; the message lists the known names and the most similar one.
     """
     names = sorted(known)
     if name not in names:

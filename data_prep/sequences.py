@@ -1,4 +1,4 @@
-"""Interactions → each user's history in time order, split by leaving the last two items out."""
+"""Interactions → each user's history in time order; the last two items are split off."""
 
 import polars as pl
 
@@ -11,8 +11,8 @@ __all__ = ["in_time_order", "k_core", "leave_one_out"]
 def in_time_order(interactions: pl.DataFrame) -> pl.DataFrame:
     """Sort by user (in order of first appearance), then by time; file order breaks ties.
 
-    Whole-day timestamps put 44–49 % of the users' last two events of the 2014 Amazon data on one
-    day, so the tie break decides what is tested.
+    In the Amazon data of 2014, timestamps are whole days: 44–49 % of users have their last two
+    events on one day. The tie break then decides which item is tested.
     """
     times = [name for name in (TIMESTAMP, NANOSECOND) if name in interactions.columns]
     return (
@@ -24,7 +24,7 @@ def in_time_order(interactions: pl.DataFrame) -> pl.DataFrame:
 
 
 def k_core(interactions: pl.DataFrame, k: int) -> pl.DataFrame:
-    """Drop users and items with fewer than `k` interactions until none is left; order is kept.
+    """Drop users and items with fewer than `k` interactions until all have k; order is kept.
 
     Raises:
         InputError: nothing remains.
@@ -42,14 +42,14 @@ def k_core(interactions: pl.DataFrame, k: int) -> pl.DataFrame:
 
 
 def leave_one_out(interactions: pl.DataFrame) -> pl.DataFrame:
-    """Split each user's sequence: the last item tests, the one before validates, the rest train.
+    """Split each user's sequence: the last item is for the test, the one before for validation.
 
     Args:
-        interactions: in the order that `in_time_order` gives.
+        interactions: in the order of `in_time_order`.
 
     Returns:
-        One row a user with at least three events: `user_id`, `history` (list of item ids),
-        `validation`, `test`.
+        One row for each user with at least three events: `user_id`, `history` (list of item ids),
+            `validation`, `test`.
 
     Raises:
         InputError: no user has three events.

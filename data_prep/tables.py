@@ -1,4 +1,4 @@
-"""The schemas of the tables that the packages hand to each other, checked on the way in."""
+"""The schemas of the packages' tables, and checks that bring a table into its schema."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -58,16 +58,17 @@ QUERIES: dict[str, pl.DataType] = {
 def check_items(
     frame: pl.DataFrame, source: str | Source, category_separator: str = ">"
 ) -> pl.DataFrame:
-    """Bring a catalogue into the Items schema; ids that look alike are told in the log.
+    """Bring a catalogue into the Items schema; the log names ids that look alike.
 
     Args:
-        frame: at least the column `item_id`; missing optional columns become null, further columns
-            are kept behind the known ones.
-        source: what to call the table in an error, usually the file's name.
-        category_separator: splits `categories` where a row holds them as one text.
+        frame: a table with at least the column `item_id`. Missing optional columns become null;
+            further columns are kept after the known ones.
+        source: name of the table in error messages, usually the file's name.
+        category_separator: splits `categories` if a row has them as one text.
 
     Raises:
-        InputError: no rows; no `item_id`; an `item_id` empty or twice; a value that cannot be read.
+        InputError: there are no rows or no `item_id`; an `item_id` is empty or occurs twice; or a
+            value cannot be read.
     """
     source = _source(source)
     frame = _typed(frame, ITEMS, ["item_id"], source, category_separator)
@@ -79,12 +80,12 @@ def check_items(
 def check_interactions(frame: pl.DataFrame, source: str | Source) -> pl.DataFrame:
     """Bring a log of events into the Interactions schema.
 
-    `timestamp` is in whole seconds, UTC, and `nanosecond` the rest of it. Numbers may stand for
-    seconds, milli-, micro- or nanoseconds, which their size tells apart; texts are ISO 8601.
+    `timestamp` has whole seconds, UTC; `nanosecond` has the rest. Numbers may be seconds, milli-,
+    micro- or nanoseconds; their size tells the unit. Texts are ISO 8601.
 
     Raises:
-        InputError: no rows; a required column missing or empty; a value that cannot be read; times
-            of several units.
+        InputError: there are no rows; a required column is missing or has empty values; a value
+            cannot be read; or times have several units.
     """
     source = _source(source)
     required = ["user_id", "item_id", TIMESTAMP]
@@ -97,7 +98,8 @@ def check_queries(frame: pl.DataFrame, source: str | Source) -> pl.DataFrame:
     """Bring judged queries into the Queries schema.
 
     Raises:
-        InputError: no rows; a required column missing or empty; a value that cannot be read.
+        InputError: there are no rows; a required column is missing or has empty values; or a value
+            cannot be read.
     """
     return _typed(frame, QUERIES, ["query_id", "query", "item_id", "label"], _source(source))
 
@@ -106,7 +108,7 @@ def check_vectors(frame: pl.DataFrame, source: str | Source) -> pl.DataFrame:
     """Bring a table of vectors into `item_id` and `vector`, a fixed-size array of float32.
 
     Raises:
-        InputError: a column is missing, an `item_id` is empty or twice, or vectors differ in
+        InputError: a column is missing, an `item_id` is empty or occurs twice, or vectors differ in
             length.
     """
     source = _source(source)
@@ -174,7 +176,7 @@ def _refuse_repeated(frame: pl.DataFrame, source: Source) -> None:
 
 
 def _tell_alike(ids: pl.Series, source: Source) -> None:
-    """Tell of ids that differ in outer spaces or in the Unicode form alone."""
+    """Log ids that differ only in outer spaces or in their Unicode form."""
     bare = ids.str.strip_chars()
     if not (ids.str.len_bytes() != ids.str.len_chars()).any() and (bare == ids).all():
         return
@@ -191,7 +193,7 @@ def _tell_alike(ids: pl.Series, source: Source) -> None:
 
 
 def _numbers(column: pl.Series, source: Source) -> pl.Series:
-    """Read lists of integers and floats, which come as objects, as lists of floats."""
+    """Return lists of integers and floats, which polars reads as objects, as lists of floats."""
     if column.dtype != pl.Object:
         return column
     rows: list[list[float] | None] = []

@@ -11,15 +11,15 @@ from data_prep.errors import InputError
 __all__ = ["DEFAULT_FIELDS", "TextTemplate", "as_text", "text_fault"]
 
 DEFAULT_FIELDS = ("title", "brand", "categories", "description")
-WHOLE = "text"  # the field that is an item's content text as it stands
+WHOLE = "text"  # a field that is the whole content text of its item
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TextTemplate(BaseModel):
     """Which fields of an item make its content text, and in which order.
 
-    The first field stands bare, each further one behind its name:
-    `"Rose Hand Cream. Brand: Avila. Categories: Beauty > Skin Care."` Empty fields leave nothing.
+    The first field has no label; each further field follows its name:
+    `"Rose Hand Cream. Brand: Avila. Categories: Beauty > Skin Care."` Empty fields are left out.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,7 +42,7 @@ class TextTemplate(BaseModel):
         return cls(fields=tuple(fields))
 
     def render(self, item: Mapping[str, Any]) -> str:
-        """Return the content text of one item; empty where none of the fields has text."""
+        """Return the content text of one item; empty if none of the fields has text."""
         parts = []
         for position, name in enumerate(self.fields):
             text = as_text(item.get(name))
@@ -51,14 +51,14 @@ class TextTemplate(BaseModel):
         return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts)
 
     def content(self, item: Mapping[str, Any]) -> str:
-        """Return the text that an item is coded by: its fields, or its field `text` as it stands.
+        """Return the text of an item: its fields in the template, or its field `text` unchanged.
 
         Returns:
-            The text; empty where the item has none.
+            The text; empty if the item has none.
 
         Raises:
-            ValueError: it has both, and which of them counts would be a guess; or the text is one
-                that `text_fault` refuses.
+            ValueError: the item has both, so that either could be meant; or `text_fault` finds a
+                fault.
         """
         rendered, whole = self.render(item), item.get(WHOLE)
         if WHOLE in self.fields or whole is None:
@@ -76,7 +76,7 @@ class TextTemplate(BaseModel):
         """Return the content text of each item.
 
         Raises:
-            InputError: an item has none, or one that cannot be used; the message names the items.
+            InputError: an item has no text or an invalid one; the message names the items.
         """
         wrong: dict[str, list[str]] = {}
         texts = [self._content_or_note(item, wrong) for item in items]
@@ -84,7 +84,7 @@ class TextTemplate(BaseModel):
         return texts
 
     def check(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """See that each item has text, keeping no text.
+        """Check that each item has a valid text, without keeping the texts.
 
         Raises:
             InputError: as `render_all`.
@@ -95,7 +95,7 @@ class TextTemplate(BaseModel):
         self._refuse(wrong)
 
     def _content_or_note(self, item: Mapping[str, Any], wrong: dict[str, list[str]]) -> str:
-        """Return an item's text, or note the item under what is wrong with it."""
+        """Return an item's text; if it has a fault, add the item to `wrong` under this fault."""
         try:
             text = self.content(item)
         except ValueError as error:
@@ -117,7 +117,7 @@ class TextTemplate(BaseModel):
 
 
 def as_text(value: object) -> str:
-    """Return the text of a field: of a list, or a struct, the texts in it, joined by " > "."""
+    """Return the text of a field; the texts in a list or a struct are joined by " > "."""
     texts: list[str] = []
     left = [value]
     while left:
@@ -134,7 +134,7 @@ def as_text(value: object) -> str:
 
 
 def text_fault(text: str) -> str | None:
-    """Return what is wrong with any text of an item, or None."""
+    """Return the fault of an item's text; None if it is valid."""
     if "\0" in text:
         return "holds the character NUL, which no text needs"
     if not text.isascii() and _SURROGATE.search(text):

@@ -1,7 +1,7 @@
-"""How many threads compute, and how long those that wait may spin: set before torch and faiss load.
+"""How many threads compute, and how long idle ones spin; set before torch and faiss load.
 
-A thread of OpenMP that waits for the others spins, by default for so long that where other
-processes want its core it takes it from them. `python -m tests.bench spinning` measures it.
+An OpenMP thread spins while it waits for the other threads. By default it spins so long that it
+takes its core from other processes. `python -m tests.bench spinning` measures it.
 """
 
 import os
@@ -10,17 +10,17 @@ from pathlib import Path
 
 __all__ = ["available_threads", "bound_spinning", "use_threads"]
 
-SPINS = "10000"  # of GNU's OpenMP, whose default is 300,000
-BLOCK_MS = "1"  # of LLVM's and Intel's OpenMP, whose default is 200 ms
-# What OpenMP (torch, faiss, scikit-learn), NumPy's BLAS, polars and tokenizers read when they load.
+SPINS = "10000"  # for GNU's OpenMP; its default is 300,000
+BLOCK_MS = "1"  # for LLVM's and Intel's OpenMP; their default is 200 ms
+# OpenMP (torch, faiss, scikit-learn), NumPy's BLAS, polars and tokenizers read these on loading.
 COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
 PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def bound_spinning() -> None:
-    """Bound the spinning of threads that wait; a setting of the user's own stays.
+    """Limit the spinning of waiting threads; the user's own settings stay.
 
-    Environment alone: what has loaded OpenMP before is not changed, and child processes inherit it.
+    Only the environment is set: it reaches child processes, but no library that has loaded OpenMP.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
@@ -28,10 +28,10 @@ def bound_spinning() -> None:
 
 
 def use_threads(count: int = 0) -> None:
-    """Let so many threads compute, in this process and its children, and bound their spinning.
+    """Set the number of computing threads of this process and its children, and limit spinning.
 
     Args:
-        count: 0 for as many as the process may use, or as OMP_NUM_THREADS says.
+        count: 0 for OMP_NUM_THREADS, or as many as the process may use.
     """
     bound_spinning()
     if not count:
@@ -39,7 +39,7 @@ def use_threads(count: int = 0) -> None:
             return
         count = available_threads()
         if count >= _affine():
-            return  # libraries count the cores of the affinity themselves
+            return  # libraries find this number themselves
     for name in COUNTS:
         os.environ[name] = str(count)
     if "torch" in sys.modules:
@@ -53,11 +53,11 @@ def use_threads(count: int = 0) -> None:
 
 
 def available_threads(process: Path = PROCESS, cgroups: Path = CGROUPS) -> int:
-    """Return how many threads this process may run at once: by affinity and its container's quota.
+    """Return how many threads this process may run at once, by affinity and container quota.
 
     Args:
-        process: names the process's groups.
-        cgroups: where the groups of version 2, or the controllers of version 1, are mounted.
+        process: file that names the process's control groups.
+        cgroups: mount point of the groups (version 2) or of the controllers (version 1).
     """
     quotas = _quotas(process, cgroups)
     return max(1, min([_affine(), *(int(quota) for quota in quotas)]))
@@ -70,7 +70,7 @@ def _affine() -> int:
 
 
 def _quotas(process: Path, cgroups: Path) -> list[float]:
-    """Return the CPUs that the process's group and each group above it allow."""
+    """Return the CPU quotas of the process's control group and of each group above it."""
     try:
         lines = process.read_text().splitlines()
     except OSError:
@@ -83,7 +83,8 @@ def _quotas(process: Path, cgroups: Path) -> list[float]:
         roots = [cgroups / controllers, cgroups / "cpu"] if controllers else [cgroups]
         for root in roots:
             place = root / path.lstrip("/")
-            # In a container's own namespace the path is / or, of older ones, that of the host.
+            # A container with its own namespace has the path /; with older ones it is the host's
+            # path.
             for folder in (place, *place.parents):
                 found.append(_quota(folder))
                 if folder == root:

@@ -1,1 +1,1 @@
-"""Texts → vectors: encoders whose vectors do not depend on the rest of the batch."""
+"""Encoders of texts; a text's vector does not depend on the rest of its batch."""

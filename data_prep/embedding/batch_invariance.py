@@ -1,4 +1,4 @@
-"""Matrix products whose rows have the same bits in any batch: they run in blocks of a few sizes.
+"""Matrix products in blocks of a few sizes, so that a row has the same bits in any batch.
 
 A library may sum the terms of a product in another order when the number of rows or the processor
 changes. Products therefore use only a few block sizes. Each size was compared with the largest one
@@ -74,7 +74,7 @@ def identical_block_sizes(
 
 
 def differs_on_one_thread(function: Function, rows: Tensor, size: int) -> bool:
-    """Return whether several threads of torch give other bits than one, in blocks of `size`."""
+    """Return whether one thread and several threads give different bits in blocks of `size`."""
     if torch.get_num_threads() == 1:
         return False
     with one_thread():
@@ -103,7 +103,7 @@ class BlockSizes:
         self._identical: dict[int, bool] = {}
 
     def of(self, rows: int) -> tuple[int, ...]:
-        """Return the sizes for `blockwise` on so many rows: the largest, and one for the rest."""
+        """Return the block sizes for `rows` rows: the largest, and one for the remaining rows."""
         left = rows % self.largest
         for size in range(-(-left // self._step) * self._step, self.largest, self._step):
             if left and self._is_identical(size):

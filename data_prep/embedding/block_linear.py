@@ -1,4 +1,4 @@
-"""Linear layers of a text encoder, computed in blocks so that a row has the same bits always."""
+"""Linear layers of a text encoder, computed in blocks so that a row always has the same bits."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from data_prep.embedding.batch_invariance import BlockSizes, blockwise
 
 __all__ = ["BlockLinear", "use_blocks"]
 
-LARGEST = 256  # rows a product; more are not faster
-STEP = 8  # a text is padded to a multiple of so many tokens, which are its rows
+LARGEST = 256  # rows of one product; more rows are not faster
+STEP = 8  # the rows of a text are its tokens, padded to a multiple of STEP
 
 
 class BlockLinear(nn.Module):

@@ -129,7 +129,7 @@ class EmbeddingCache:
         """Open or create `folder`/embeddings.sqlite.
 
         Raises:
-            InputError: the folder cannot be written, or the file is no cache; also in later use.
+            InputError: the folder cannot be written, or the file is no cache; later calls too.
         """
         self.path = folder / "embeddings.sqlite"
         with self._used():
@@ -185,6 +185,6 @@ class EmbeddingCache:
 
 
 def _key(encoder: Encoder, text: str) -> bytes:
-    """Return a digest of all that decides a vector's bits; several machines may share a cache."""
+    """Return a digest of all that determines a vector's bits, since machines may share a cache."""
     parts = (encoder.name, encoder.revision, encoder.arithmetic, text)
     return hashlib.sha256("\0".join(parts).encode()).digest()

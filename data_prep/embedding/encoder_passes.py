@@ -13,7 +13,7 @@ from data_prep.embedding.block_linear import use_blocks
 
 __all__ = ["EncoderPasses"]
 
-GPU_TEXTS = 32  # in every pass on a GPU: the batch size of `embed`
+GPU_TEXTS = 32  # texts in every pass on a GPU: the batch size of `embed`
 
 
 class EncoderPasses:
@@ -26,7 +26,7 @@ class EncoderPasses:
     one from then on.
 
     Attributes:
-        arithmetic: device and library version, which decide the last bits of vectors.
+        arithmetic: device and library version, which determine the last bits of vectors.
     """
 
     def __init__(self, model: Any, device: torch.device) -> None:
@@ -46,8 +46,8 @@ class EncoderPasses:
         """Return vectors (n, D) float32 on the CPU.
 
         Args:
-            tokens: the model's input; its tensors have one row a text, all of one length.
-            length: of the texts.
+            tokens: the model's input; each tensor has one row a text, all of one length.
+            length: length of the texts.
         """
         texts = len(tokens["input_ids"])
         with self._computing():

@@ -27,10 +27,10 @@ from data_prep.errors import InputError
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
 
 DEFAULT_ENCODER = "minilm"
-NO_LIMIT = 2**20  # tokens of a text, for models without a limit
-PADDED_TO = 8  # tokens; few lengths, so that many texts share one, with little padding
-LETTERS = 32  # characters a token; the text beyond is cut before it is tokenized, to save time
-PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # tells tokenizers apart
+NO_LIMIT = 2**20  # tokens in a text, for models without a limit
+PADDED_TO = 8  # tokens; few distinct lengths let many texts share one, with little padding
+LETTERS = 32  # characters for each token of the limit; longer texts are cut first, to save time
+PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # shows how a tokenizer differs
 MINILM_SHA256 = "2c705a5e3279febcd4b210fc95a6231ced10be71e400e863ab41b623d5799508"
 
 
@@ -39,8 +39,8 @@ class Encoder(Protocol):
 
     Attributes:
         name: as given to `load_encoder`.
-        revision: changes with the weights, and with any step that changes more than last bits.
-        arithmetic: device and library version, which decide the last bits of vectors.
+        revision: changes with the weights, and with any step that changes more than the last bits.
+        arithmetic: device and library version, which determine the last bits of vectors.
         dimension: of the vectors.
     """
 
@@ -73,7 +73,7 @@ class SentenceEncoder:
             raise InputError(_not_loaded(name, "there is no such folder"))
         try:
             self._model = SentenceTransformer(path, device=device)
-        except Exception as error:  # the library raises what its backends raise
+        except Exception as error:  # the library passes on any error of its backends
             raise InputError(_not_loaded(name, error)) from error
         self._model = self._model.float().eval()
         self.name = name
@@ -89,8 +89,8 @@ class SentenceEncoder:
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return lengths in tokens, including 1 to `PADDED_TO` of padding.
 
-        In a batch either all texts have padding, so that attention is masked, or none has: texts
-        that fill the model's limit get the limit + 1.
+        In a batch either all texts have padding, so that attention is masked, or none has. Texts
+        that fill the model's limit therefore get the length limit + 1.
         """
         limit = self._longest
         with self._lock:

@@ -1,1 +1,1 @@
-"""Files of others, one reader a source, turned into checked tables."""
+"""Readers of users' and public files, which return checked tables."""

@@ -1,7 +1,7 @@
 """Amazon product data of 2014 (McAuley et al. 2015; He & McAuley 2016): reviews and metadata.
 
-The original files hold one python literal a line, later copies strict JSON; both are read. HTML
-entities in texts are unescaped. Of an item's category paths the first is kept.
+The original files have one Python literal a line, later copies strict JSON; both are read. HTML
+entities in texts are unescaped. Only the first of an item's category paths is kept.
 """
 
 import ast
@@ -26,10 +26,10 @@ __all__ = ["read_category", "read_metadata", "read_reviews"]
 def read_category(
     reviews: Path, metadata: Path, least: int = 5
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read a category: interactions in time order, and the items that they speak of.
+    """Read a category: interactions in time order, and the items in them.
 
     Args:
-        least: interactions of every user and item that stays.
+        least: users and items with fewer interactions are dropped, until none is left.
 
     Raises:
         InputError: as `read_reviews` and `read_metadata`.
@@ -42,8 +42,8 @@ def read_reviews(path: Path) -> pl.DataFrame:
     """Read reviews as interactions, in file order.
 
     Raises:
-        InputError: a line that is neither JSON nor a python literal, or lacks a field; a time that
-            is none.
+        InputError: a line is neither JSON nor a Python literal, or lacks a field; or a time is
+            invalid.
     """
     rows, lines = [], []
     for number, record in _records(path):
@@ -68,15 +68,15 @@ def read_reviews(path: Path) -> pl.DataFrame:
 
 
 def read_metadata(path: Path, keep: set[str] | None = None) -> pl.DataFrame:
-    """Read item metadata into the Items schema, in file order; fields beyond it are kept as text.
+    """Read item metadata into the Items schema, in file order; other fields are kept as text.
 
     Args:
-        keep: the item ids wanted; all where None. The full metadata files hold far more items than
-            a 5-core file of reviews speaks of.
+        keep: ids of the items to read; None for all. The full metadata files have far more items
+            than a 5-core file of reviews.
 
     Raises:
-        InputError: a line that is neither JSON nor a python literal, or has no `asin`; an item
-            that comes twice; a price that is no number.
+        InputError: a line is neither JSON nor a Python literal, or has no `asin`; an item occurs
+            twice; or a price is not a number.
     """
     rows: list[dict[str, Any]] = []
     lines: list[int] = []

@@ -23,8 +23,8 @@ def read_items(
 
     Args:
         path: a file in one of `FORMATS`.
-        columns: our column name → the file's, for columns that are named otherwise there.
-        category_separator: splits `categories` where a row holds them as one text.
+        columns: column name in the schema → name in the file, where the two differ.
+        category_separator: splits `categories` if a row has them as one text.
 
     Raises:
         InputError: the file cannot be read, or `check_items` refuses it.
@@ -48,17 +48,18 @@ def read_vectors(path: Path) -> pl.DataFrame:
 def read_table(path: Path) -> pl.DataFrame:
     """Read any file of `FORMATS`; CSV columns stay text, so that ids keep their leading zeros.
 
-    A column of JSON lines whose values are of several types is one of Python objects, which
-    `data_prep.tables` reads.
+    If a column of JSON lines has values of several types, it is a column of Python objects, which
+    `data_prep.tables` can read.
 
     Raises:
-        InputError: the file is missing, of an unknown format, or broken (JSON lines name the line).
+        InputError: the file is missing, has an unknown format, or is broken; for JSON lines the
+        message names the line.
     """
     return _read(path)[0]
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, list[int] | None]:
-    """Return the table and, of texts, the line of each row."""
+    """Return the table and each row's line in the file; None for files without lines."""
     existing_file(path)
     name = path.name.lower()
     if name.endswith(".parquet"):

@@ -1,4 +1,4 @@
-"""Tables and vectors as a program has them → polars and NumPy."""
+"""Tables and vectors in a program's memory → polars and NumPy."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ __all__ = ["Table", "as_matrix", "as_polars"]
 
 
 class PandasFrame(Protocol):
-    """A pandas DataFrame, as far as it is read; pandas need not be installed."""
+    """The part of a pandas DataFrame that is read here; pandas need not be installed."""
 
     def astype(self, dtype: Any, /) -> Any: ...
     def notna(self) -> Any: ...
@@ -24,15 +24,15 @@ Table = pl.DataFrame | pl.LazyFrame | PandasFrame | Iterable[Mapping[str, Any]]
 
 
 def as_polars(table: Table, name: str) -> pl.DataFrame:
-    """Return a table as a polars DataFrame; what pandas calls missing becomes null.
+    """Return a table as a polars DataFrame; missing values of pandas become null.
 
     Args:
-        table: a polars DataFrame, which is returned as it is; a pandas DataFrame, whose index is
-            left out; or rows, each a mapping of column names to values.
-        name: what to call the table in an error.
+        table: a polars DataFrame, which is returned unchanged; a pandas DataFrame, whose index is
+            ignored; or rows, each a mapping of column names to values.
+        name: name of the table in error messages.
 
     Raises:
-        InputError: it is none of them, or its rows do not share one shape.
+        InputError: the table is none of these, or its values do not make columns.
     """
     if isinstance(table, pl.DataFrame):
         return table
@@ -56,7 +56,7 @@ def as_polars(table: Table, name: str) -> pl.DataFrame:
 
 
 def _plain(column: str, value: Any) -> Any:
-    """Return a value without NumPy; a vector as floats, whole numbers too."""
+    """Return a value without NumPy types; all numbers of a vector become floats."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if column == "vector" and isinstance(value, list | tuple):
@@ -68,10 +68,10 @@ def as_matrix(vectors: ArrayLike, name: str) -> NDArray[np.float32]:
     """Return vectors (N, D) as float32.
 
     Args:
-        name: what to call them in an error.
+        name: name of the vectors in error messages.
 
     Raises:
-        InputError: they are not numbers, or not rows of one length.
+        InputError: they are not numbers, or the rows differ in length.
     """
     try:
         matrix = np.asarray(vectors, dtype=np.float32)

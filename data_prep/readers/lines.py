@@ -1,4 +1,4 @@
-"""Files of lines, plain or gzipped: CSV and JSON lines → tables, each row with its line."""
+"""CSV and JSON lines, plain or gzipped → tables, with the line number of each row."""
 
 import csv
 import gzip
@@ -22,13 +22,13 @@ from data_prep.text import as_text
 __all__ = ["json_lines", "json_value", "read_csv", "read_json_lines", "table_of"]
 
 BOM = b"\xef\xbb\xbf"
-# orjson rounds whole numbers of more digits than 64 bits hold.
+# orjson rounds whole numbers that do not fit into 64 bits.
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 PLAIN = (str, int, float, bool)
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield each line of a plain or gzipped text file that is not blank, with its number from 1.
+    """Yield each non-blank line of a plain or gzipped text file, with its number from 1.
 
     Raises:
         InputError: the file is missing, or its gzip stream is broken.
@@ -44,20 +44,20 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def json_value(line: bytes) -> Any:
-    """Return what a line of JSON holds, whole numbers of any size exactly.
+    """Return the value of a line of JSON; whole numbers of any size are exact.
 
     Raises:
-        orjson.JSONDecodeError: it is not JSON.
+        orjson.JSONDecodeError: the line is not JSON.
     """
     value = orjson.loads(line)
     return json.loads(line) if _LONG_NUMBER.search(line) else value
 
 
 def read_json_lines(path: Path) -> tuple[pl.DataFrame, list[int]]:
-    """Return a table of objects, one a line, and the line of each row.
+    """Return a table with one row for each line's JSON object, and the line of each row.
 
     Raises:
-        InputError: no line; a line that is no object.
+        InputError: the file has no line, or a line is not a JSON object.
     """
     rows: list[dict[str, Any]] = []
     numbers = []
@@ -76,17 +76,17 @@ def read_json_lines(path: Path) -> tuple[pl.DataFrame, list[int]]:
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return a table of rows; a column of several types is one of Python objects."""
+    """Return a table of rows; a column with several types has Python objects."""
     names = dict.fromkeys(chain.from_iterable(rows))
     return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
 def read_csv(path: Path) -> tuple[pl.DataFrame, list[int]]:
-    """Return a table of texts, empty ones null, and the line that each row begins on.
+    """Return a table of texts, with empty ones null, and the first line of each row.
 
     Raises:
-        InputError: an empty file; a row with more or fewer fields than the header; quotes that do
-            not close; a file that is not UTF-8.
+        InputError: the file is empty or not UTF-8; a row has more or fewer fields than the header;
+            or quotes do not close.
     """
     with _opened(path) as file:
         first = 1
@@ -152,7 +152,7 @@ def _not_gzip(path: Path, error: Exception) -> InputError:
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:
-    """Return a column of one type, or of Python objects where polars would change a value."""
+    """Return a column of one type, or of Python objects if polars would change a value."""
     try:
         column = pl.Series(name, values, strict=True)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):
@@ -163,7 +163,7 @@ def _column(name: str, values: list[Any]) -> pl.Series:
 
 
 def _flat(values: list[Any]) -> bool:
-    """Say whether values are plain ones of one type, or lists of such, which polars keeps."""
+    """Return whether all values are plain and of one type, or lists of such, which polars keeps."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds == {list}:
         kinds = set(map(type, chain.from_iterable(filter(None, values)))) - {type(None)}
@@ -171,7 +171,7 @@ def _flat(values: list[Any]) -> bool:
 
 
 def _same_texts(values: list[Any], column: pl.Series) -> bool:
-    """Say whether structs and nested lists came through whole; polars drops unknown fields."""
+    """Return whether a column kept all structs and nested lists; polars drops unknown fields."""
     return all(
         value is None if kept is None else as_text(kept) == as_text(value)
         for value, kept in zip(values, column.to_list(), strict=True)

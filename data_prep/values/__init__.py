@@ -1,1 +1,1 @@
-"""Values of a user's table, read by one rule in every way in."""
+"""Rules that read the values of a user's table, the same for files, requests and imports."""

@@ -1,6 +1,6 @@
-"""Columns of a user's table → columns of one type; a value that does not fit names its row.
+"""Columns of a user's table → columns of one type; an invalid value gives an error with its row.
 
-Nothing that was there becomes null. Values of several types come as a column of Python objects.
+No value is lost as null. A column with values of several types comes as Python objects.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,18 +38,18 @@ T = TypeVar("T")
 
 
 class Source:
-    """What a table is called in an error, and where its rows stand in the file.
+    """The name of a table in error messages, and the place of its rows in the file.
 
     Attributes:
-        name: usually the file's.
-        lines: of the file, from 1, a row of the table; None where it has no lines.
+        name: usually the file's name.
+        lines: line in the file, from 1, of each row; None for files without lines.
     """
 
     def __init__(self, name: str, lines: Sequence[int] | None = None) -> None:
         self.name, self.lines = name, lines
 
     def rows(self, mask: pl.Series) -> str:
-        """Name the rows where `mask` holds, by their lines where they are known."""
+        """Name the rows where `mask` is true, by their lines if these are known."""
         if self.lines is None:
             return named_rows(mask)
         return _listed([self.lines[row] for row in mask.arg_true()], "line")
@@ -64,7 +64,7 @@ class Source:
 
 
 def named_rows(mask: pl.Series) -> str:
-    """Name the rows where `mask` holds, counted from 1: `"rows 4, 90, 91"`."""
+    """Name the rows where `mask` is true, counted from 1: `"rows 4, 90, 91"`."""
     return _listed((mask.arg_true() + 1).to_list(), "row")
 
 
@@ -72,7 +72,7 @@ def id_column(column: pl.Series, source: Source) -> pl.Series:
     """Return ids as text; nulls stay.
 
     Raises:
-        InputError: a value that is no id (`data_prep.values.item_rules`).
+        InputError: a value is not a valid id (`data_prep.values.item_rules`).
     """
     column = _plain(column)
     if column.dtype.is_integer():
@@ -88,7 +88,7 @@ def id_list_column(column: pl.Series, source: Source) -> pl.Series:
     """Return lists of ids as lists of texts; nulls stay.
 
     Raises:
-        InputError: a value that is no list of ids.
+        InputError: a value is not a list of ids.
     """
     column = _plain(column)
     if isinstance(column.dtype, pl.List) and (
@@ -108,7 +108,7 @@ def title_column(column: pl.Series, source: Source) -> pl.Series:
     """Return titles; nulls stay.
 
     Raises:
-        InputError: a value that is no title (`data_prep.values.item_rules`).
+        InputError: a value is not a valid title (`data_prep.values.item_rules`).
     """
     column = text_column(column, source)
     suspect = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
@@ -120,7 +120,7 @@ def text_column(column: pl.Series, source: Source) -> pl.Series:
     """Return texts; lists and structs are joined as `as_text` does; nulls stay.
 
     Raises:
-        InputError: a text with a NUL.
+        InputError: a text contains NUL.
     """
     column = _plain(column)
     if column.dtype.is_integer():
@@ -135,7 +135,7 @@ def category_column(column: pl.Series, separator: str, source: Source) -> pl.Ser
     """Return one path of categories a row (`data_prep.values.item_rules.category_path`).
 
     Raises:
-        InputError: a value that is no path.
+        InputError: a value is not a path.
     """
     column = _plain(column)
     if column.dtype == pl.List(pl.String):
@@ -151,7 +151,7 @@ def price_column(column: pl.Series, source: Source) -> pl.Series:
     """Return prices as float64; empty texts become null.
 
     Raises:
-        InputError: a value that is no finite number.
+        InputError: a value is not a finite number.
     """
     if column.dtype == pl.Float64 and column.is_finite().fill_null(value=True).all():
         return column
@@ -159,7 +159,7 @@ def price_column(column: pl.Series, source: Source) -> pl.Series:
 
 
 def further_column(column: pl.Series) -> pl.Series:
-    """Return a column that no schema names; values of several types become their texts."""
+    """Return a column outside the schema; values of several types become texts."""
     if column.dtype != pl.Object:
         return column
     texts = [None if value is None else as_text(value) for value in column.to_list()]
@@ -167,7 +167,7 @@ def further_column(column: pl.Series) -> pl.Series:
 
 
 def _plain(column: pl.Series) -> pl.Series:
-    """Read dictionary-encoded texts, and texts kept as bytes, as texts."""
+    """Return a column as texts if it has dictionary-encoded texts or texts stored as bytes."""
     dtype = column.dtype
     if isinstance(dtype, pl.Categorical | pl.Enum | pl.Null):
         return column.cast(pl.String)
@@ -208,7 +208,7 @@ def _check_texts(
     suspect: str,
     source: Source,
 ) -> None:
-    """Refuse the first text with a fault; only suspects are looked at one by one."""
+    """Raise an error for the first text with a fault; only suspect texts are checked one by one."""
     looked_at = column.str.contains(suspect)
     if longest is not None:
         looked_at |= column.str.len_bytes() > longest

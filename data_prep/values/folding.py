@@ -1,4 +1,4 @@
-"""Texts folded, so that a search finds a word however it is written."""
+"""Folded texts: a search in them finds a word in any spelling of case, accents or Unicode."""
 
 import re
 import unicodedata
@@ -9,15 +9,15 @@ _ACCENTS = re.compile("[\u0300-\u036f]")
 
 
 def folded(text: str) -> str:
-    """Return a text without case, accents and Unicode's several forms of one character.
+    """Return a text without case, accents and different Unicode forms of one character.
 
-    Compatibility decomposition, case folding (Unicode, D145 to D146), no combining diacritical
-    marks; marks of other scripts, which make other letters, stay.
+    The steps are compatibility decomposition, case folding (Unicode, D145 to D146), and removal of
+    combining diacritical marks. Marks of other scripts stay, since they make other letters.
     """
     parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return unicodedata.normalize("NFC", _ACCENTS.sub("", parts))
 
 
 def folded_title(title: str | None) -> str | None:
-    """Return a title folded, None for none."""
+    """Return a folded title; None stays None."""
     return None if title is None else folded(title)

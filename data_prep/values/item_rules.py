@@ -1,7 +1,7 @@
-"""What an item's id and texts may be, and how each field of an item is read: one rule everywhere.
+"""The rules for an item's id, texts and other fields.
 
-Files, requests and imports read an item through these functions, so that it is the same item in
-each of them. They raise ValueError with a reason; who calls them adds the place.
+Files, requests and imports read items through these functions, so that an item is the same in each
+of them. A ValueError gives the reason; the caller adds the place.
 """
 
 import ast
@@ -31,20 +31,20 @@ __all__ = [
 LONGEST_ID = 512  # bytes in UTF-8; an index of PostgreSQL holds no key beyond 2,704
 LONGEST_TITLE = 65_536  # bytes in UTF-8
 MOST_CATEGORIES = 1000  # names in one path
-EXACT = 2**53  # from here on neighbouring whole numbers are one float
+EXACT = 2**53  # from here on several whole numbers share one float
 CONTROLS = r"\x00-\x1f\x7f-\x9f"
-# No control character, and one that can be seen: for schemas, in Python's dialect and in Rust's.
+# No control character, and at least one visible character. Python and Rust both read this pattern.
 ID_PATTERN = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
 _CONTROL = re.compile(f"[{CONTROLS}]")
-_TITLE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # not tab and line breaks
+_TITLE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # allows tab, line breaks
 
 
 def id_text(value: object) -> str:
-    """Return an id as text: text as it is written, a whole number without a fraction.
+    """Return an id as text: a text unchanged, a whole number without a fraction.
 
     Raises:
-        ValueError: a number that is not whole, or that a float may have rounded; no text, no
-            number.
+        ValueError: the value is neither text nor number, or is a number that is not whole or that a
+            float may have rounded.
     """
     if isinstance(value, str):
         return value
@@ -62,7 +62,7 @@ def id_text(value: object) -> str:
 
 
 def id_fault(item_id: str) -> str | None:
-    """Return what is wrong with the id of an item or user, or None."""
+    """Return the fault of an item's or a user's id; None if it is valid."""
     if fault := text_fault(item_id):
         return fault
     if not item_id.strip():
@@ -75,7 +75,7 @@ def id_fault(item_id: str) -> str | None:
 
 
 def title_fault(title: str) -> str | None:
-    """Return what is wrong with a title, or None; tabs and line breaks are right."""
+    """Return the fault of a title, None if it is valid; tabs and line breaks are valid."""
     if fault := text_fault(title):
         return fault
     if len(title) > LONGEST_TITLE // 4 and (size := len(title.encode())) > LONGEST_TITLE:
@@ -86,7 +86,7 @@ def title_fault(title: str) -> str | None:
 
 
 def text_of(value: object) -> str | None:
-    """Return a field that is text: as it is written, or as `as_text` joins a list or a struct."""
+    """Return a text field: a text unchanged, a list or a struct joined as by `as_text`."""
     if value is None or isinstance(value, str):
         return value
     return as_text(value) or None
@@ -96,11 +96,11 @@ def category_path(value: object, separator: str = ">") -> list[str | None] | Non
     """Return one path of categories, from the widest to the narrowest.
 
     Args:
-        value: names; several paths, of which the first is kept; a text of names between
-            separators, or one that writes a list, as `"['Food', 'Tea']"`.
+        value: a list of names; several paths, of which the first is kept; or a text: names between
+            separators, or a written list, as `"['Food', 'Tea']"`.
 
     Raises:
-        ValueError: something else; more than `MOST_CATEGORIES` names.
+        ValueError: the value is none of these, or has more than `MOST_CATEGORIES` names.
     """
     if isinstance(value, str):
         listed = _written_list(value)
@@ -121,10 +121,10 @@ def category_path(value: object, separator: str = ">") -> list[str | None] | Non
 
 
 def price_of(value: object) -> float | None:
-    """Return a price; None where it is left empty.
+    """Return a price; None for an empty value.
 
     Raises:
-        ValueError: no finite number.
+        ValueError: the value is not a finite number.
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
@@ -149,7 +149,7 @@ def _split(text: str, separator: str) -> list[str] | None:
 
 
 def _written_list(text: str) -> list[object] | None:
-    """Return the list that a text writes in JSON or Python, or None where it writes none."""
+    """Return the list that a text contains in JSON or Python syntax; None if there is none."""
     text = text.strip()
     if not (text.startswith("[") and text.endswith("]")):
         return None

@@ -1,4 +1,4 @@
-"""Times of events → whole seconds and nanoseconds, in UTC, nothing cut off."""
+"""Times of events → whole seconds and nanoseconds, in UTC, without loss of precision."""
 
 import math
 import re
@@ -15,9 +15,9 @@ from data_prep.values.columns import Source
 __all__ = ["NANOSECOND", "TIMESTAMP", "time_columns"]
 
 TIMESTAMP, NANOSECOND = "timestamp", "nanosecond"
-SECOND = 10**9  # nanoseconds
-# Numbers below each bound are in its unit: times from 1678 to 2261 in seconds, and in the smaller
-# units those that are too large for the unit before (from April 1970 on).
+SECOND = 10**9  # in nanoseconds
+# The size of a number tells its unit: below BOUND it is in seconds (years 1678 to 2261). Larger
+# numbers are in the first smaller unit in which they are below BOUND (from April 1970 on).
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 BOUND = 9_200_000_000
 TEXT = "ISO 8601 texts"
@@ -28,11 +28,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def time_columns(frame: pl.DataFrame, source: Source) -> list[pl.Series]:
     """Return the columns `timestamp`, int64 seconds, and `nanosecond`, int32, of a table.
 
-    Zero goes with any unit, and null stays null. A table that has both columns is returned as it
-    stands, so that a table that was written is read as the same.
+    Zero fits any unit, and null stays null. A table that already has both columns keeps them as
+    they are, so that a written table reads back the same.
 
     Raises:
-        InputError: a value that is no time; numbers of several units, or numbers and texts.
+        InputError: a value is not a time; or units differ, or numbers and texts are mixed.
     """
     column = frame[TIMESTAMP]
     if column.dtype == pl.Int64 and frame.schema.get(NANOSECOND) == pl.Int32:
@@ -51,7 +51,7 @@ def time_columns(frame: pl.DataFrame, source: Source) -> list[pl.Series]:
 
 
 def _of_values(column: pl.Series, source: Source) -> list[int | None]:
-    """Read floats, texts, times and mixtures of them."""
+    """Return the nanoseconds of numbers, texts, times and mixtures of them."""
     numbers: list[float | Decimal | None] = []
     stamps: list[int | None] = []
     for row, value in enumerate(column.to_list()):
@@ -84,11 +84,11 @@ def _in_nanoseconds(
     column: pl.Series,
     source: Source,
 ) -> list[int | None]:
-    """Bring numbers of one unit, or texts, to nanoseconds.
+    """Convert numbers of one unit, or texts, to nanoseconds.
 
     Args:
-        numbers: a row, None where it has a text.
-        stamps: the nanoseconds of texts.
+        numbers: the number of each row; None for a row with a text.
+        stamps: the nanoseconds of each row with a text; None for a row with a number.
     """
     units = _units(numbers, stamps)
     found = [unit for unit in (*UNITS, TEXT) if (units == unit).any()]
@@ -110,7 +110,7 @@ def _in_nanoseconds(
 
 
 def _units(numbers: list[float | Decimal | None], stamps: list[int | None]) -> NDArray[np.object_]:
-    """Return the unit of each row: `TEXT`, one of `UNITS`, "-" for none, "" beyond all."""
+    """Return each row's unit: `TEXT`, one of `UNITS`, "-" for none, "" if it is out of range."""
     sizes = np.array([math.nan if n is None else abs(float(n)) for n in numbers])
     bounds = [BOUND * unit for unit in UNITS.values()]
     names = np.array([*UNITS, ""], dtype=object)
@@ -124,7 +124,7 @@ def _units(numbers: list[float | Decimal | None], stamps: list[int | None]) -> N
 def _scaled(number: float | Decimal, factor: int) -> int:
     if isinstance(number, int):
         return number * factor
-    # The shortest decimal of a float is what was written: 1e9 + 0.1 has 0.1 of a second.
+    # A float's shortest decimal is the number as written: 1e9 + 0.1 has 0.1 of a second.
     return int((Decimal(repr(number)) if isinstance(number, float) else number) * factor)
 
 
@@ -137,7 +137,7 @@ def _number(text: str) -> int | Decimal | None:
 
 
 def _of_text(text: str) -> int | None:
-    """Return the nanoseconds of a text in ISO 8601; without an offset it is in UTC."""
+    """Return the nanoseconds of an ISO 8601 text, in UTC if it has no offset; None if invalid."""
     found = _FRACTION.search(text)
     fraction = int(found[1].ljust(9, "0")[:9]) if found else 0
     try:
