@@ -9,13 +9,13 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command; Ctrl-C ends in one line also while its modules are still imported."""
-    use_threads()  # before NumPy, torch and faiss load, which read it then
+    """Run the command; Ctrl-C ends it with one line, even during the imports."""
+    use_threads()  # NumPy, torch and faiss read the setting when they load
     try:
         from service.cli.commands import run
 
         run()
-    except ModuleNotFoundError as error:  # semid without extras is the client alone
+    except ModuleNotFoundError as error:  # without extras only the client is installed
         sys.stderr.write(f"semid: {missing_library(error)}\n")
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`semid` with all its commands."""
+"""The `semid` command with all its subcommands."""
 
 import os
 import sys
@@ -94,7 +94,7 @@ def _semid(
 
 
 def run() -> None:
-    """Run the command; what the user can mend ends in one line and exit code 2."""
+    """Run the command; an error that the user can mend ends with one line and exit code 2."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")
     tolerate_any_encoding()

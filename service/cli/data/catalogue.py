@@ -1,4 +1,4 @@
-"""What several commands do with a catalogue: read it, make its vectors."""
+"""Functions that several commands share: read a catalogue, make its vectors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ __all__ = ["open_cache", "template_of", "vectors_of_items", "vectors_of_texts"]
 
 
 def open_cache(folder: Path | None) -> EmbeddingCache:
-    """Open the cache of vectors in `folder`, or in its usual place."""
+    """Open the cache of vectors in `folder`, by default in the user's cache folder."""
     return EmbeddingCache(folder or default_cache_folder())
 
 
@@ -41,11 +41,11 @@ def vectors_of_texts(
 
 
 def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:
-    """Return the vectors (n, D) that the file at `path` has for the items.
+    """Return the items' vectors (n, D) from the file at `path`.
 
     Raises:
-        InputError: the file cannot be used; an item has no vector in it, or one that is not finite
-            or all zero.
+        InputError: the file cannot be used, or an item has no vector in it, or a vector that is not
+            finite or is all zero.
     """
     joined = join_vectors(items, read_vectors(path))
     vectors: NDArray[np.float32] = joined["vector"].to_numpy()

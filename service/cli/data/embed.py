@@ -19,7 +19,7 @@ __all__ = ["EmbedSettings", "TextOptions", "embed"]
 
 
 class TextOptions(EncoderOption, CacheOption):
-    """Which texts become vectors, and how."""
+    """Options that choose the items' texts and their encoder."""
 
     text_fields: Commas = option(
         "Fields that make the text, in order, joined by commas.",
@@ -30,7 +30,7 @@ class TextOptions(EncoderOption, CacheOption):
 
 
 class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
-    """What `semid embed` can be told."""
+    """The options of `semid embed`."""
 
     command = "embed"
     after_stop = "the same command goes on from the vectors in the cache"
@@ -40,9 +40,9 @@ class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
 
 
 def embed(settings: EmbedSettings) -> None:
-    """Write the vectors of a catalogue's texts, to look at or to use elsewhere.
+    """Write the vectors of a catalogue's texts to a file.
 
-    `fit` and `tokenize` embed by themselves; this command is for those who want the vectors.
+    `fit` and `tokenize` embed texts themselves; use this command if you need the vectors.
     """
     import polars as pl
 

@@ -1,4 +1,4 @@
-"""`semid prepare`: public data sets and a user's catalogue → tidy tables."""
+"""`semid prepare`: public data sets or a user's catalogue → checked tables."""
 
 import json
 import time
@@ -20,7 +20,7 @@ TABLES = ("items.parquet", "interactions.parquet", "sequences.parquet", "prepare
 
 
 class AmazonSettings(QuietOption):
-    """What `semid prepare amazon` can be told."""
+    """The options of `semid prepare amazon`."""
 
     command = "prepare amazon"
 
@@ -33,8 +33,8 @@ class AmazonSettings(QuietOption):
 def amazon(settings: AmazonSettings) -> None:
     """Read a category of the Amazon product data of 2014.
 
-    Writes items.parquet, interactions.parquet (each user's events in time order, file order
-    breaking ties), sequences.parquet (leave-one-out: history, validation, test) and prepare.json.
+    Writes items.parquet, interactions.parquet (each user's events in time order; file order breaks
+    ties), sequences.parquet (leave-one-out: history, validation, test) and prepare.json.
 
     Example: semid prepare amazon --reviews reviews_Beauty_5.json.gz --metadata
     meta_Beauty.json.gz --out data/beauty
@@ -79,7 +79,7 @@ def amazon(settings: AmazonSettings) -> None:
 
 
 class TrainingSettings(QuietOption):
-    """What `semid prepare training` can be told."""
+    """The options of `semid prepare training`."""
 
     command = "prepare training"
 
@@ -95,10 +95,11 @@ class TrainingSettings(QuietOption):
 
 
 def training(settings: TrainingSettings) -> None:
-    """Bring histories and IDs into the one file that recommenders train on.
+    """Write histories and IDs to one file that recommenders train on.
 
-    Each user's last item tests, the one before validates, the others train. An event whose item is
-    not in the catalogue is an error, or is left out where --most-unknown allows it.
+    Each user's last item is for the test, the one before for validation, and the others for
+    training. An event whose item is not in the catalogue is an error; --most-unknown lets some be
+    left out.
 
     Example: semid prepare training data/beauty/sequences.parquet --items data/beauty/items.parquet
     --ids beauty-ids.parquet --tokenizer tokenizers/beauty --out data/beauty/training.safetensors
@@ -140,7 +141,7 @@ def training(settings: TrainingSettings) -> None:
 
 
 class CatalogueSettings(CatalogueOptions, QuietOption):
-    """What `semid prepare catalogue` can be told."""
+    """The options of `semid prepare catalogue`."""
 
     command = "prepare catalogue"
 
@@ -165,4 +166,4 @@ def catalogue(settings: CatalogueSettings) -> None:
 add_command(app, amazon)
 add_command(app, training)
 add_command(app, catalogue)
-add_command(app, catalogue, "catalog", hidden=True)  # as it was spelled before
+add_command(app, catalogue, "catalog", hidden=True)  # the earlier spelling

@@ -1,1 +1,1 @@
-"""Commands that train and judge recommenders."""
+"""Commands that train, evaluate and use recommenders."""

@@ -1,4 +1,4 @@
-"""`semid benchmark`: recommenders on public data, beside the published figures."""
+"""`semid benchmark`: recommenders on public data, compared with published figures."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 
 class AmazonSettings(DeviceOption, EncoderOption, CacheOption, ConfigurationOption, QuietOption):
-    """What `semid benchmark amazon` can be told."""
+    """The options of `semid benchmark amazon`."""
 
     command = "benchmark amazon"
     after_stop = "the same command goes on from the records in {out}"
@@ -46,7 +46,7 @@ class AmazonSettings(DeviceOption, EncoderOption, CacheOption, ConfigurationOpti
 
 
 class TablesSettings(QuietOption):
-    """What `semid benchmark tables` can be told."""
+    """The options of `semid benchmark tables`."""
 
     command = "benchmark tables"
 
@@ -54,11 +54,12 @@ class TablesSettings(QuietOption):
 
 
 def amazon(settings: AmazonSettings) -> None:
-    """Prepare, fit tokenizers, train, rank all items, and test: Amazon reviews of 2014.
+    """Benchmark recommenders on Amazon reviews of 2014, from raw files to significance tests.
 
-    Every cell (category, model, tokenizer, seed) has a record that a later run takes as it is; a
-    training that was stopped goes on. Popularity and co-occurrence are always measured. --set
-    changes the tokenizers. Writes summary.json, summary.md and recall@10.png, ndcg@10.png.
+    The benchmark prepares the data, fits tokenizers, trains, and ranks all items. Every cell
+    (category, model, tokenizer, seed) has a record. A later run reuses the records and resumes a
+    stopped training. Popularity and co-occurrence are always measured. --set changes the
+    tokenizers. Writes summary.json, summary.md and recall@10.png, ndcg@10.png.
 
     Example: semid benchmark amazon data/amazon --categories Beauty --quantizers grit,rqvae
     --seeds 3 --out bench/beauty
@@ -121,7 +122,7 @@ def amazon(settings: AmazonSettings) -> None:
 
 
 def tables(settings: TablesSettings) -> None:
-    """Write tables and pictures of all records that a folder holds, and train nothing.
+    """Write tables and pictures of all records in a folder, without training.
 
     Example: semid benchmark tables bench/beauty
     """
@@ -135,7 +136,7 @@ add_command(app, tables)
 
 
 class _Telling:
-    """What a run does: a bar of its cells, and a line for each figure."""
+    """Shows a benchmark's progress: a bar over its cells, and a line for each figure."""
 
     def __init__(self, cells: Bar) -> None:
         self._cells = cells

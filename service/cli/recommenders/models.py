@@ -1,4 +1,4 @@
-"""`semid models`: which recommenders there are."""
+"""`semid models`: a list of the recommenders."""
 
 from service.cli.terminal.console import print_json, print_table
 from service.cli.terminal.options import JsonOption
@@ -7,7 +7,7 @@ __all__ = ["ABOUT", "ModelsSettings", "models"]
 
 SASREC = "Kang & McAuley, ICDM 2018"
 DUAL = "GRIT-VQ, arXiv 2602.01140, G.4"
-# Of each model: what it is, and where it comes from.
+# A description and the source of each model.
 ABOUT = {
     "sasrec": ("dense IDs under a causal Transformer, softmax over all items", SASREC),
     "dual-encoder": ("an item is the sum of its codes' embeddings", DUAL),
@@ -22,7 +22,7 @@ REPEATS = "-repeats"
 
 
 class ModelsSettings(JsonOption):
-    """What `semid models` can be told."""
+    """The options of `semid models`."""
 
     command = "models"
 

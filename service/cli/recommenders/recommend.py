@@ -1,4 +1,4 @@
-"""`semid recommend`: what comes after a history, without a service."""
+"""`semid recommend`: the items that may come after a history, without a service."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ History = tuple[str, list[str]]
 
 
 class RecommendSettings(CatalogueOptions, QuietOption, JsonOption):
-    """What `semid recommend` can be told."""
+    """The options of `semid recommend`."""
 
     command = "recommend"
 
@@ -36,7 +36,7 @@ class RecommendSettings(CatalogueOptions, QuietOption, JsonOption):
 def recommend(settings: RecommendSettings) -> None:
     """Recommend the items that come after each history, best first.
 
-    Of a history the last items that the model knows are read.
+    The model reads the last items of each history; items that it does not know are ignored.
 
     Example: semid recommend recommenders/beauty --history B00K1,B00L7 --items
     data/beauty/items.parquet
@@ -76,7 +76,7 @@ def recommend(settings: RecommendSettings) -> None:
 
 
 def _histories(settings: RecommendSettings) -> list[History]:
-    """Return each history with its user; those of the command line are numbered from 1."""
+    """Return each history with its user; histories on the command line are numbered from 1."""
     from data_prep.readers.catalogue import read_table
 
     if bool(settings.history) == (settings.histories is not None):

@@ -24,7 +24,7 @@ DATA = "File that semid prepare training wrote (.safetensors)."
 
 
 class TrainSettings(DeviceOption, ConfigurationOption, QuietOption):
-    """What `semid train` can be told."""
+    """The options of `semid train`."""
 
     command = "train"
     after_stop = "the same command goes on from what {out}.training keeps"
@@ -40,7 +40,7 @@ class TrainSettings(DeviceOption, ConfigurationOption, QuietOption):
 
 
 class EvaluateSettings(DeviceOption, QuietOption, JsonOption):
-    """What `semid evaluate` can be told."""
+    """The options of `semid evaluate`."""
 
     command = "evaluate"
 
@@ -52,12 +52,12 @@ class EvaluateSettings(DeviceOption, QuietOption, JsonOption):
 def train(settings: TrainSettings) -> None:
     """Train a recommender, keep its best state by validation, and test it.
 
-    sasrec knows items by dense IDs; dual-encoder by their codes; dual-encoder-prefixes also by rows
-    for their first codes; dual-encoder-residual by a vector of their own; with -repeats they learn
-    whether people come back to an item; tiger writes the next item's ID. --set changes the
-    training: epochs, batch_size, learning_rate, patience, precision… A training that was stopped
-    goes on where it was, from --out.training. Several processes train together under torchrun or
-    accelerate launch.
+    sasrec learns a row for each item. dual-encoder sums rows of an item's codes;
+    dual-encoder-prefixes adds rows of its code prefixes; dual-encoder-residual adds a row for each
+    item. Models with -repeats also learn whether users come back to an item. tiger generates the
+    next item's ID. --set changes the training: epochs, batch_size, learning_rate, patience,
+    precision… A stopped training resumes from --out.training. Under torchrun or accelerate launch
+    several processes train together.
 
     Example: semid train data/beauty/training.safetensors --model tiger --out recommenders/beauty
     """
@@ -88,7 +88,7 @@ def train(settings: TrainSettings) -> None:
         kept = out.with_name(f"{out.name}.training")
         done = fit(model, chosen, dataset, device, kept, report)
     if done is None:
-        return  # torchrun's first process alone tests and writes
+        return  # only torchrun's first process tests and writes
     recommender, found = done
     recommender.write(out)
     shutil.rmtree(kept, ignore_errors=True)
@@ -99,7 +99,7 @@ def train(settings: TrainSettings) -> None:
 def evaluate(settings: EvaluateSettings) -> None:
     """Rank every user's test item among all items, and among those outside the history.
 
-    The file's items are those that the recommender was trained on.
+    The file must have the same items as the recommender's training.
 
     Example: semid evaluate recommenders/beauty data/beauty/training.safetensors
     """

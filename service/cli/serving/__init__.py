@@ -1,1 +1,1 @@
-"""Commands around the running service and its registry."""
+"""Commands that run the service, its registry and its keys."""

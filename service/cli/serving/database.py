@@ -1,4 +1,4 @@
-"""`semid db` and `semid promote`: the registry's schema, and which tokenizer is the default."""
+"""`semid db` and `semid promote`: the registry's schema, and its default tokenizer."""
 
 import typer
 
@@ -13,19 +13,19 @@ app = typer.Typer(help="Look after the registry's database.", no_args_is_help=Tr
 
 
 class UpgradeSettings(RegistrySettings):
-    """What `semid db upgrade` can be told."""
+    """The options of `semid db upgrade`."""
 
     command = "db upgrade"
 
 
 class StatusSettings(RegistrySettings):
-    """What `semid db status` can be told."""
+    """The options of `semid db status`."""
 
     command = "db status"
 
 
 class PromoteSettings(RegistrySettings):
-    """What `semid promote` can be told."""
+    """The options of `semid promote`."""
 
     command = "promote"
 
@@ -34,9 +34,9 @@ class PromoteSettings(RegistrySettings):
 
 
 def upgrade(settings: UpgradeSettings) -> None:
-    """Bring the registry's schema to this semid's version, in one transaction; nothing is lost.
+    """Upgrade the registry's schema to this semid's version, in one transaction; nothing is lost.
 
-    An empty database becomes a registry. Stop the services of an older semid before.
+    An empty database becomes a registry. Stop the services of an older semid first.
 
     Example: semid db upgrade --database postgresql+psycopg://semid@db/semid
     """
@@ -49,7 +49,7 @@ def upgrade(settings: UpgradeSettings) -> None:
 
 
 def status(settings: StatusSettings) -> None:
-    """Tell the schema's version, the tokenizers and their items.
+    """Print the schema's version, the tokenizers and the number of their items.
 
     Example: semid db status --database sqlite:///semid.db
     """
@@ -77,7 +77,7 @@ def status(settings: StatusSettings) -> None:
 def promote(settings: PromoteSettings) -> None:
     """Make a tokenizer the default of every service on the database, without a restart.
 
-    Requests that name no tokenizer mean the default. Promote the one before to switch back.
+    Requests that name no tokenizer use the default. To switch back, promote the earlier tokenizer.
 
     Example: semid promote 3f9a --database postgresql+psycopg://semid@db/semid
     """

@@ -1,4 +1,4 @@
-"""`semid demo`: everything at once, on a generated catalogue."""
+"""`semid demo`: all steps from a generated catalogue to a running service."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ HOST, PORT = (ServeSettings.model_fields[name].default for name in ("host", "por
 
 
 class DemoSettings(EncoderOption, DeviceOption, QuietOption):
-    """What `semid demo` can be told."""
+    """The options of `semid demo`."""
 
     command = "demo"
     after_stop = "the same command uses again what stands in {out}"
@@ -39,9 +39,9 @@ class DemoSettings(EncoderOption, DeviceOption, QuietOption):
 
 
 def demo(settings: DemoSettings) -> None:
-    """Generate a catalogue, embed it, fit a tokenizer, give IDs, train a recommender, serve.
+    """Generate a catalogue, fit a tokenizer, make IDs, train a recommender, and serve them.
 
-    What stands in --out from an earlier run is used again.
+    Files in --out from an earlier run are used again.
     """
     from data_prep.demo import demo_interactions, demo_items
     from data_prep.storage.files import check_writable, written_aside
@@ -90,7 +90,7 @@ def _fit(
     encoder = load_encoder(encoder_name, device)
     digest = file_digest(out / "items.parquet")
     found = None
-    with suppress(InputError):  # one of another version is made anew, as everything here
+    with suppress(InputError):  # a tokenizer of another version is fitted again
         found = load(folder)
     if found is not None:
         made_of = (
@@ -129,7 +129,7 @@ def _tokenize(items: "pl.DataFrame", out: Path, device: str) -> str:
 
 
 def _train(out: Path, device: str) -> Path | None:
-    """Train a small recommender, unless it is there or the shoppers are too few."""
+    """Train a small recommender and return its folder; None if there are too few shoppers."""
     import polars as pl
     import torch
 

@@ -17,13 +17,13 @@ app = typer.Typer(
 
 
 class _KeysSettings(CommandSettings):
-    """What all commands on keys can be told."""
+    """The options of all commands on keys."""
 
     file: Path = option("The file of keys; it holds digests, never a key.", Path("keys.json"))
 
 
 class AddSettings(_KeysSettings):
-    """What `semid keys add` can be told."""
+    """The options of `semid keys add`."""
 
     command = "keys add"
 
@@ -37,13 +37,13 @@ class AddSettings(_KeysSettings):
 
 
 class ListSettings(_KeysSettings):
-    """What `semid keys list` can be told."""
+    """The options of `semid keys list`."""
 
     command = "keys list"
 
 
 class RevokeSettings(_KeysSettings):
-    """What `semid keys revoke` can be told."""
+    """The options of `semid keys revoke`."""
 
     command = "keys revoke"
 
@@ -51,7 +51,7 @@ class RevokeSettings(_KeysSettings):
 
 
 def add(settings: AddSettings) -> None:
-    """Make a key and print it, once: only its digest is kept.
+    """Make a key and print it once; the file keeps only its digest.
 
     Example: semid keys add nightly-import --scope read --scope write --file keys.json
     """
@@ -69,7 +69,7 @@ def add(settings: AddSettings) -> None:
 
 
 def list_keys(settings: ListSettings) -> None:
-    """Print each key's id, scopes, day of making and name."""
+    """Print each key's id, scopes, creation day and name."""
     from service.http.security.keys import SCOPES, read_keys
 
     for key in read_keys(settings.file):
@@ -78,7 +78,7 @@ def list_keys(settings: ListSettings) -> None:
 
 
 def revoke(settings: RevokeSettings) -> None:
-    """Take a key out of the file: from the next request on it opens nothing."""
+    """Remove a key from the file; the next request with it is refused."""
     from service.http.security.keys import revoke_key
 
     revoked = revoke_key(settings.file, settings.key_id)

@@ -1,4 +1,4 @@
-"""What `semid serve` can be told."""
+"""The options of `semid serve`."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ ADDRESS, LIMITS, PACE = "Address and access", "Limits of a request", "Capacity"
 
 
 class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
-    """What `semid serve` can be told."""
+    """The options of `semid serve`."""
 
     command = "serve"
     after_stop = "IDs that were given are in the database"
@@ -138,16 +138,17 @@ class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
         return self
 
     def hosts(self) -> tuple[str, ...] | None:
-        """Return the hosts that requests may name beside this machine's; None for any.
+        """Return the hosts that a request may name in addition to this machine's; None for any.
 
-        Without keys any page that a browser on this machine shows could otherwise ask.
+        Without keys the check is needed: any web page in a browser on this machine could send
+        requests.
         """
         return self.allowed_hosts if self.allowed_hosts or self.keys is None else None
 
     def limits(self) -> RequestLimits:
-        """Return how much a request may hold."""
+        """Return the size limits of a request."""
         return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
 
     def pace(self) -> Capacity:
-        """Return how much is taken in at once, and how long it may take."""
+        """Return the limits of the service's load: queue, time limit, batches and threads."""
         return Capacity(self.queue, self.timeout, self.batch_texts, self.batch_wait, self.threads)

@@ -26,9 +26,9 @@ CHUNK = 5000
 
 
 def serve(settings: ServeSettings) -> None:
-    """Tokenize over HTTP, with a page at / and the interface's description at /docs.
+    """Serve the HTTP API, with a web page at / and the API's description at /docs.
 
-    New items get their IDs on arrival, and the database keeps them for ever.
+    New items get their IDs on arrival, and the database keeps these IDs for ever.
 
     Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalogue
     data/beauty/items.parquet
@@ -51,7 +51,7 @@ def run(
         opened: called with the service's address once requests are queued for it.
 
     Raises:
-        InputError: one of them cannot be used; the database is then as it was.
+        InputError: one of them cannot be used; the database is then unchanged.
     """
     from recsys.recommender import Recommender
     from service.http.app import create_app, create_health_app
@@ -71,7 +71,7 @@ def run(
             stack.callback(settings.uds.unlink, missing_ok=True)
         side = None
         if settings.metrics_port is not None:
-            # No key opens it, and none is needed: it tells nothing of items.
+            # No key is needed here: metrics say nothing about items.
             side = _listening(settings.host, settings.metrics_port, "--metrics-port", guarded=True)
             stack.enter_context(side)
         keys = None if settings.keys is None else KeyRing(settings.keys)
@@ -116,10 +116,11 @@ def run(
 
 
 def listening(settings: ServeSettings) -> socket.socket:
-    """Take the port before anything is read or written, so that one in use costs nothing.
+    """Open the port first, so that a used port ends the command before any work.
 
     Raises:
-        InputError: the address cannot be listened on, or is open to others and needs keys.
+        InputError: the address cannot be used, or other machines can reach it and no keys are
+            given.
     """
     if settings.uds is not None:
         from service.http.unix_socket import unix_listener
@@ -156,7 +157,7 @@ def _listening(host: str, port: int, option: str, *, guarded: bool) -> socket.so
 
 
 def _owner(path: Path, pipelines: "Sequence[Pipeline]") -> "Pipeline":
-    """Return the tokenizer that a table of IDs is of; the first where that is none of them."""
+    """Return the tokenizer of a table of IDs; the first tokenizer if no one fits."""
     import polars as pl
 
     from data_prep.readers.catalogue import read_table
@@ -174,7 +175,7 @@ def _opened(
     index_cache: Path | None,
     index_device: str,
 ) -> "list[Catalogue]":
-    """Return a catalogue a tokenizer, the default first, with IDs and titles taken over."""
+    """Return one catalogue for each tokenizer, the default first, with IDs and titles imported."""
     from service.engine.catalogue import Catalogue
     from service.registry import Registry
     from service.registry.tokenizers import default_tokenizer

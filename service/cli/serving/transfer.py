@@ -1,4 +1,4 @@
-"""`semid map-ids`, `semid export`, `semid import`: the registry as files."""
+"""`semid map-ids`, `semid export`, `semid import`: the registry in files."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PAGE = 50_000
 
 
 class MapIdsSettings(RegistrySettings):
-    """What `semid map-ids` can be told."""
+    """The options of `semid map-ids`."""
 
     command = "map-ids"
 
@@ -21,7 +21,7 @@ class MapIdsSettings(RegistrySettings):
 
 
 class ExportSettings(RegistrySettings):
-    """What `semid export` can be told."""
+    """The options of `semid export`."""
 
     command = "export"
 
@@ -29,7 +29,7 @@ class ExportSettings(RegistrySettings):
 
 
 class ImportSettings(RegistrySettings):
-    """What `semid import` can be told."""
+    """The options of `semid import`."""
 
     command = "import"
     after_stop = "nothing is imported; the same command starts anew"
@@ -38,7 +38,7 @@ class ImportSettings(RegistrySettings):
 
 
 def map_ids(settings: MapIdsSettings) -> None:
-    """Write, of each item, its ID by one tokenizer and by another.
+    """Write each item's ID by one tokenizer and its ID by another.
 
     `new` is empty where the item has no ID by the other tokenizer; removed items are left out.
 
@@ -91,9 +91,9 @@ def export(settings: ExportSettings) -> None:
 
 
 def import_(settings: ImportSettings) -> None:
-    """Add a registry's file to a database that is empty or agrees with it.
+    """Add an exported registry to a database that is empty or agrees with it.
 
-    What the database has must be the same in the file; else nothing is imported.
+    If an item of the database differs in the file, nothing is imported.
 
     Example: semid import registry.parquet --database postgresql+psycopg://semid@db/semid
     """

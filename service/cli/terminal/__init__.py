@@ -1,1 +1,1 @@
-"""What all commands share: the console, and options of one form."""
+"""Parts that all commands share: the console, the endings, and common options."""

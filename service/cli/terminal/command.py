@@ -1,4 +1,4 @@
-"""A typer command from a pydantic model: its fields are the options, and the help."""
+"""Make a typer command from a pydantic model: its fields give the options and the help."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -31,11 +31,11 @@ def add_command(
     hidden: bool = False,
     panel: str | None = None,
 ) -> None:
-    """Make a command of a function that takes one model of settings.
+    """Add a command that calls a function with one settings model.
 
     Args:
-        name: of the command, where it is not the function's.
-        panel: heading of the commands that it stands among in the help.
+        name: name of the command; by default the function's.
+        panel: heading in the help under which the command is listed.
     """
     (parameter,) = inspect.signature(function).parameters.values()
     settings: type[S] = parameter.annotation
@@ -51,7 +51,7 @@ def add_command(
 
 
 def in_order(settings: type[CommandSettings]) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield a model's fields as the help shows them: its own before those that it shares."""
+    """Yield a model's fields in the help's order: its own before shared ones."""
     own = inspect.get_annotations(settings)
     fields = settings.model_fields
     yield from ((name, fields[name]) for name in own if name in fields)
@@ -72,7 +72,7 @@ def _run(function: Callable[[S], None], settings: type[S], given: Mapping[str, A
 
 
 def _read(name: str, field: FieldInfo, value: Any) -> Any:
-    """Return a value of the command line as the model takes it; None where none was given."""
+    """Convert a value of the command line for the model; None if none was given."""
     if value is None or value == []:
         return None
     return _pairs(name, field, value) if _kind(field) is dict else value
@@ -90,7 +90,7 @@ def _pairs(name: str, field: FieldInfo, given: list[str]) -> dict[str, str]:
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """Return one parameter of a typer command: texts alone, which the model reads."""
+    """Return a field as a typer parameter; typer passes texts, and the model parses them."""
     kind, told = _kind(field), shown(field)
     plain: Any = {bool: bool, Path: Path}.get(kind, str)
     given = list[plain] if _often(field) else plain
@@ -119,7 +119,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _kind(field: FieldInfo) -> type:
-    """Return the type of a field's value, or of each of its values."""
+    """Return the type of a field's value; for a tuple, of its elements."""
     annotation: Any = field.annotation
     kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
     if NoneType in get_args(annotation):
@@ -144,7 +144,7 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _help(field: FieldInfo) -> str:
-    """Return a field's description with what it can be and what it is where it is not given."""
+    """Return a field's description with its bounds, and its default or "required"."""
     marks = [] if (bounds := _bounds(field)) is None else [bounds]
     if field.is_required():
         marks.append("required")
@@ -155,14 +155,14 @@ def _help(field: FieldInfo) -> str:
 
 
 def _bounds(field: FieldInfo) -> str | None:
-    """Return a number's bounds in words; None where it has none."""
+    """Return a number's bounds in words; None if it has none."""
     limits: Mapping[type, Any] = {type(each): each for each in _limits(field)}
     least, above = limits.get(Ge), limits.get(Gt)
     most, below = limits.get(Le), limits.get(Lt)
     parts = [
         "" if least is None else f"from {_number(least.ge)}",
         "" if above is None else f"above {_number(above.gt)}",
-        # A bound that nobody meets is not worth the room.
+        # An upper bound that nobody reaches is left out.
         "" if most is None or most.le >= UNMET else f"to {_number(most.le)}",
         "" if below is None else f"below {_number(below.lt)}",
     ]
@@ -171,7 +171,7 @@ def _bounds(field: FieldInfo) -> str | None:
 
 def _limits(field: FieldInfo) -> Iterator[Any]:
     yield from field.metadata
-    for kind in get_args(field.annotation):  # those of `Annotated[int, …] | None`
+    for kind in get_args(field.annotation):  # the bounds in `Annotated[int, …] | None`
         if get_origin(kind) is Annotated:
             for each in get_args(kind)[1:]:
                 yield from getattr(each, "metadata", [each])

@@ -1,4 +1,4 @@
-"""What commands print: progress, tables, JSON."""
+"""The commands' output: progress, tables, JSON."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -20,13 +20,13 @@ from rich.table import Table
 
 __all__ = ["Bar", "bar", "be_quiet", "errors", "output", "print_json", "print_table", "working"]
 
-FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0  # seconds between two lines of progress in a log
+FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0  # seconds between two progress lines in a log
 
 WIDEST = 1000  # columns of a table in a file
 
 
 class _Console(Console):
-    """A console that leaves a closed pipe to the one who ends the command."""
+    """A console that raises BrokenPipeError on a closed pipe, so that `endings` handles it."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -41,7 +41,7 @@ _in_file = _console(width=WIDEST)
 
 
 def be_quiet(*, quiet: bool = True) -> None:
-    """Print neither progress nor results from now on; warnings and errors still come."""
+    """Suppress progress and results from now on; warnings and errors are still printed."""
     output.quiet = _in_file.quiet = progress.quiet = quiet
 
 
@@ -52,14 +52,14 @@ class Bar(Protocol):
         """Advance by `done`."""
 
     def goes_to(self, done: int, total: int) -> None:
-        """Stand at `done` of `total`, which may not have been known before."""
+        """Set the progress to `done` of `total`; the total may change."""
 
     def note(self, text: str) -> None:
         """Show a figure beside the title."""
 
 
 class _TerminalBar:
-    """A bar that moves."""
+    """A moving bar in a terminal."""
 
     def __init__(self, shown: Progress, title: str, total: int) -> None:
         self._shown, self._title = shown, title
@@ -76,7 +76,7 @@ class _TerminalBar:
 
 
 class LogBar:
-    """A line every so often, for standard error that is a file; the waits grow with the time."""
+    """Progress lines at growing intervals, if standard error is not a terminal."""
 
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total, self._done, self._note = title, total, 0, ""
@@ -95,7 +95,7 @@ class LogBar:
         self._line_if_due()
 
     def ends(self) -> None:
-        """Say how long it took."""
+        """Print the time that the task took."""
         self._line(f"{self._done:,}/{self._total:,} in {_clock(time.monotonic() - self._began)}")
 
     def _line_if_due(self) -> None:
@@ -143,7 +143,7 @@ def bar(title: str, total: int) -> Iterator[Bar]:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Say on standard error what goes on while the block runs and no end is known."""
+    """Show on standard error what is done while the block runs, for work of unknown length."""
     with progress.status(what):
         yield
 
@@ -156,9 +156,9 @@ def print_json(body: object) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
-    """Print a table, a row a line; cells that are numbers stand to the right.
+    """Print a table, one line a row; columns of numbers are right-aligned.
 
-    Cells are broken where the terminal is too narrow, and never in a file or a pipe.
+    Cells are wrapped if the terminal is too narrow, never in a file or a pipe.
     """
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column, heading in enumerate(headings):

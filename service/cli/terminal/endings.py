@@ -1,4 +1,4 @@
-"""How a command ends when it cannot go on: an exit code and one line."""
+"""How a command ends after an error: with an exit code and one line."""
 
 import errno
 import io
@@ -19,7 +19,7 @@ USAGE: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[as
 
 
 class EndedError(Exception):
-    """The command is over; `line` says why, or is empty where that is plain."""
+    """The command ends; `line` says why, and is empty if no reason is needed."""
 
     def __init__(self, code: int, line: str) -> None:
         super().__init__(line)
@@ -27,10 +27,10 @@ class EndedError(Exception):
 
 
 def ending(error: BaseException) -> EndedError:
-    """Return the ending that belongs to an error, or raise the error where it is a fault of ours.
+    """Return the ending for an error; raise the error again if it is a bug in semid.
 
-    Codes are 2 for what the user can mend, 130 after Ctrl-C, 141 where nobody reads the output
-    (128 + SIGPIPE), 1 for the rest.
+    Codes are 2 for errors that the user can mend, 130 after Ctrl-C, 141 if nobody reads the output
+    (128 + SIGPIPE), and 1 for other errors.
     """
     if isinstance(error, EndedError):
         return error
@@ -43,7 +43,7 @@ def ending(error: BaseException) -> EndedError:
 def _usage(error: Any) -> str:
     place = error.ctx.command_path if error.ctx else "semid"
     message = error.format_message().rstrip(".").replace("\n", " ")
-    if not message:  # the help was shown, since nothing else was asked for
+    if not message:  # no command was given: the help was printed instead
         return ""
     return f"{message[:1].lower()}{message[1:]}; see {place} --help"
 
@@ -57,7 +57,7 @@ def _system_error(error: OSError) -> str:
     return reason
 
 
-# The first kind that fits tells the code and the line.
+# The first type that matches the error gives the exit code and the line.
 ENDINGS: tuple[tuple[type[BaseException], int, Callable[[Any], str]], ...] = (
     (InputError, 2, str),
     (USAGE, 2, _usage),
@@ -69,10 +69,10 @@ ENDINGS: tuple[tuple[type[BaseException], int, Callable[[Any], str]], ...] = (
 
 
 def check_arguments(arguments: list[str]) -> None:
-    """See that the arguments are text that files and messages can carry.
+    """Check that the arguments are valid UTF-8, so that files and messages can contain them.
 
     Raises:
-        InputError: one is not UTF-8.
+        InputError: an argument is not UTF-8.
     """
     for each in arguments:
         try:
@@ -83,14 +83,14 @@ def check_arguments(arguments: list[str]) -> None:
 
 
 def tolerate_any_encoding() -> None:
-    """Write characters that the terminal's encoding lacks as escapes, and never fail for them."""
+    """Print characters that the terminal's encoding lacks as escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def flush() -> None:
-    """Write out what standard output still holds.
+    """Write the buffered standard output.
 
     Raises:
         OSError: it cannot be written.
@@ -99,13 +99,13 @@ def flush() -> None:
 
 
 def say(end: EndedError) -> None:
-    """Print why the command ended, where standard error takes it."""
+    """Print why the command ended; do nothing if standard error cannot be written."""
     with suppress(OSError):
         if end.line:
             errors.print(f"semid: {end.line}")
     with suppress(OSError, ValueError):
         sys.stdout.flush()
         return
-    # What could not be written would be tried again at the interpreter's end.
+    # The interpreter would try again at its end to write the buffered output: send it to nowhere.
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

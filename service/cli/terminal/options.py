@@ -26,7 +26,7 @@ READING, TEXTS, PRINTING = "Reading the catalogue", "Texts and vectors", "What i
 
 
 class CatalogueOptions(CommandSettings):
-    """How a catalogue's columns are read."""
+    """Options for reading a catalogue's columns."""
 
     column: dict[str, str] = option(
         "Read our column OURS from the file's THEIRS, as item_id=sku. May be given often.",
@@ -50,7 +50,7 @@ class CatalogueOptions(CommandSettings):
 
 
 class CacheOption(CommandSettings):
-    """Where vectors of texts are kept."""
+    """The option for the cache of text vectors."""
 
     cache: Path | None = option(
         "Folder that keeps vectors of texts, so that none is made twice.",
@@ -61,7 +61,7 @@ class CacheOption(CommandSettings):
 
 
 class EncoderOption(CommandSettings):
-    """What makes vectors of texts."""
+    """The option for the text encoder."""
 
     encoder: str = option(
         "minilm, hashing, or a sentence-transformers model.", DEFAULT_ENCODER, panel=TEXTS
@@ -69,7 +69,7 @@ class EncoderOption(CommandSettings):
 
 
 class DeviceOption(CommandSettings):
-    """Where numbers are computed."""
+    """Options for the device and the threads that compute."""
 
     device: str = option("cpu, cuda, cuda:1, or auto: a GPU where there is one.", "cpu")
     threads: int = option(
@@ -81,10 +81,10 @@ class DeviceOption(CommandSettings):
     )
 
     def torch_device(self) -> str:
-        """Take the threads, and return the device by torch's name.
+        """Set the number of threads, and return the device by torch's name.
 
         Raises:
-            InputError: torch does not see it.
+            InputError: torch does not see the device.
         """
         use_threads(self.threads)
 
@@ -94,7 +94,7 @@ class DeviceOption(CommandSettings):
 
 
 class ConfigurationOption(CommandSettings):
-    """Fields of a configuration that have no option of their own."""
+    """The option that sets any further field of a configuration."""
 
     options: dict[str, Any] = option(
         "Any field of the configuration, as radius=huber, network=identity, search_beam=5. "
@@ -106,12 +106,12 @@ class ConfigurationOption(CommandSettings):
 
 
 class QuietOption(CommandSettings):
-    """Whether progress and results are printed."""
+    """The option that suppresses progress and results."""
 
     quiet: bool = option("Print warnings and errors alone.", False, panel=PRINTING)
 
 
 class JsonOption(CommandSettings):
-    """How results are printed."""
+    """The option that prints results as JSON."""
 
     as_json: bool = option("Print JSON, for scripts.", False, name="--json", panel=PRINTING)

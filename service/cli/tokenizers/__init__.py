@@ -1,1 +1,1 @@
-"""Commands that fit, judge and use tokenizers."""
+"""Commands that fit, measure and use tokenizers."""

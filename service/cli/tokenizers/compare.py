@@ -23,7 +23,7 @@ __all__ = ["AblateSettings", "CompareSettings", "ablate", "compare"]
 class _ComparisonSettings(
     EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
 ):
-    """What both commands can be told."""
+    """The options of both commands."""
 
     after_stop = "the same command goes on from the runs in {out}/runs"
 
@@ -40,7 +40,7 @@ class _ComparisonSettings(
 
 
 class CompareSettings(_ComparisonSettings):
-    """What `semid compare` can be told."""
+    """The options of `semid compare`."""
 
     command = "compare"
 
@@ -50,7 +50,7 @@ class CompareSettings(_ComparisonSettings):
 
 
 class AblateSettings(_ComparisonSettings):
-    """What `semid ablate` can be told."""
+    """The options of `semid ablate`."""
 
     command = "ablate"
 
@@ -58,14 +58,14 @@ class AblateSettings(_ComparisonSettings):
 
 
 def compare(settings: CompareSettings) -> None:
-    """Train every quantizer on the same vectors with the same budget, and tell them apart.
+    """Train every quantizer on the same vectors with the same budget, and compare the results.
 
-    Each run is kept as --out/runs/NAME-seedS.json when it ends: a run that has its record is not
-    made again, so that a stopped comparison goes on; so do the trials of --tune. Rows are sorted by
-    the error on validation items, of which the best is bold; the held-out error stands beside. An
-    option of --set reaches the variants that have it. A search beam is not for variants that do not
-    choose codes by distance (fsq, lfq, hypervq, lsh); they keep their own way. The table is printed
-    and written as summary.json and summary.md, with pictures beside.
+    Each run's record is kept as --out/runs/NAME-seedS.json. A run with a record is not made again,
+    so that a stopped comparison can resume; the same holds for the trials of --tune. The validation
+    error sorts the rows, and its best figure is bold; the held-out error is only reported. An
+    option of --set applies to the variants that have it. A search beam does not apply to variants
+    that do not choose codes by distance (fsq, lfq, hypervq, lsh). The table is printed and written
+    as summary.json and summary.md, with pictures.
 
     Example: semid compare data/beauty/items.parquet --quantizers grit,ste,simvq --seeds 1 --set
     network=identity --out compare/beauty
@@ -74,22 +74,22 @@ def compare(settings: CompareSettings) -> None:
 
     names: Sequence[str] = settings.quantizers
     if settings.quantizers == ("all",):
-        names = sorted(set(QUANTIZERS) - {"rqvae"})  # rqvae is ste under TIGER's name
+        names = sorted(set(QUANTIZERS) - {"rqvae"})  # rqvae equals ste; the name is TIGER's
     sizes = {"levels": settings.levels, "codebook_size": settings.codebook_size}
     rows: dict[str, dict[str, object]] = {name: {"quantizer": name} for name in names}
     for name in names:
         if name in QUANTIZERS and not QUANTIZERS[name].by_distance:
-            rows[name]["search_beam"] = 1  # they choose codes in a way of their own
+            rows[name]["search_beam"] = 1  # these do not choose codes by distance
     _run(settings, rows, sizes)
 
 
 def ablate(settings: AblateSettings) -> None:
-    """Ask one of the paper's ablations of a catalogue: GRIT-VQ with one thing changed at a time.
+    """Run one of the paper's ablations on a catalogue: GRIT-VQ with one change in each row.
 
-    radius, transform, rank, refresh, protocol, components, codebook-size and levels vary what
-    their names say; encoder varies the network around the stack and the search beam, beside FAISS.
-    What --set says holds for every row that does not say otherwise. Records, table and pictures as
-    semid compare; a stopped study goes on.
+    radius, transform, rank, refresh, protocol, components, codebook-size and levels vary what their
+    names say. encoder varies the network around the stack and the search beam, and compares them
+    with FAISS. An option of --set applies to every row that does not set it itself. Records, table
+    and pictures are as in semid compare; a stopped study resumes.
 
     Example: semid ablate data/beauty/items.parquet --study radius --seeds 1 --steps 1000 --out
     ablate/radius
@@ -106,7 +106,7 @@ def _run(
     rows: Mapping[str, Mapping[str, object]],
     sizes: Mapping[str, object],
 ) -> None:
-    """Make and print one comparison: its rows, each with the options that all share."""
+    """Make and print one comparison; `sizes` are options that all rows share."""
     import json
     from dataclasses import replace
 
@@ -163,8 +163,8 @@ def _run(
 def markdown(rows: "Sequence[dict[str, Any]]") -> str:
     """Return the table of a comparison; the best figure of a column is bold.
 
-    Of the errors, only the validation error has a bold figure: it chooses and sorts the rows. p is
-    the p-value of equal held-out errors.
+    Among the errors only the validation error has a bold figure: it selects and sorts the rows. p
+    is the p-value of the hypothesis that the held-out errors are equal.
     """
     from data_prep.markdown import markdown_table
     from tokenizer.study.comparison import COLUMNS

@@ -22,7 +22,7 @@ QUANTIZER, TRAINING = "Quantizer and network", "Training"
 
 
 class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption):
-    """What `semid fit` can be told."""
+    """The options of `semid fit`."""
 
     command = "fit"
     after_stop = "the same command goes on from what {out}.training keeps"
@@ -67,10 +67,10 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
     seed: int = from_core("seed", "Of every random choice.", panel=TRAINING)
 
     def training(self) -> FitConfig:
-        """Return the configuration of the training.
+        """Return the configuration of the fit.
 
         Raises:
-            InputError: `options` names an unknown field, or a value that it cannot have.
+            InputError: `options` has an unknown field, or a value that the field cannot have.
         """
         from tokenizer.options import OPTIONS, fitted_to_size, with_options
 
@@ -81,8 +81,8 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
 def fit(settings: FitSettings) -> None:
     """Train a tokenizer on a catalogue and freeze it.
 
-    Texts are embedded once and kept in a cache. A tenth of the items is held out to measure the
-    reconstruction error. A fit that was stopped goes on where it was, from --out.training.
+    Texts are embedded once, and a cache keeps their vectors. A tenth of the items is held out to
+    measure the reconstruction error. A stopped fit resumes from --out.training.
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """

@@ -1,4 +1,4 @@
-"""`semid inspect`: the health of a tokenizer."""
+"""`semid inspect`: how well a tokenizer's codes are used."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ __all__ = ["InspectSettings", "inspect", "print_health"]
 
 
 class InspectSettings(JsonOption):
-    """What `semid inspect` can be told."""
+    """The options of `semid inspect`."""
 
     command = "inspect"
 
@@ -26,8 +26,9 @@ class InspectSettings(JsonOption):
 def inspect(settings: InspectSettings) -> None:
     """Check a tokenizer's files and show how well its codes are used and how much they lose.
 
-    Utilization: share of a level's codewords that some item has. Perplexity: how many codewords
-    are in even use. Error: share of the vectors' variance that the codes lose.
+    Utilization: share of a level's codewords that at least one item uses. Perplexity: the number of
+    codewords that would give the same entropy if used evenly. Error: share of the vectors' variance
+    that the codes lose.
     """
     from tokenizer.artifact import load
 

@@ -1,4 +1,4 @@
-"""`semid quantizers`: which quantizers there are."""
+"""`semid quantizers`: a list of the quantizers."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from service.cli.terminal.options import JsonOption
 __all__ = ["ListedQuantizer", "QuantizersSettings", "listed_quantizers", "quantizers"]
 
 SOURCE = re.compile(r" ?\(([^()]*(?:arXiv|[12][0-9]{3})[^()]*)\)")
-# Modules whose first line names no paper.
+# Sources of quantizers whose module's first line names no paper.
 SOURCES = {
     "ema": "VQ-VAE-2, arXiv 1906.00446",
     "kmeans": "QARM, arXiv 2411.11739",
@@ -20,7 +20,7 @@ SOURCES = {
 
 
 class QuantizersSettings(JsonOption):
-    """What `semid quantizers` can be told."""
+    """The options of `semid quantizers`."""
 
     command = "quantizers"
 
@@ -40,7 +40,7 @@ class ListedQuantizer:
 
 
 def listed_quantizers() -> list[ListedQuantizer]:
-    """Return each quantizer with the first line of its module, and the source named there."""
+    """Return each quantizer with its module's first line and the source in that line."""
     from tokenizer.quantizers import QUANTIZERS
 
     listed = []

@@ -1,4 +1,4 @@
-"""`semid report`: one page on a tokenizer."""
+"""`semid report`: one page about a tokenizer."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,7 +18,7 @@ __all__ = ["ReportSettings", "report"]
 
 
 class ReportSettings(CacheOption, CatalogueOptions, QuietOption):
-    """What `semid report` can be told."""
+    """The options of `semid report`."""
 
     command = "report"
 
@@ -34,10 +34,10 @@ class ReportSettings(CacheOption, CatalogueOptions, QuietOption):
 def report(settings: ReportSettings) -> None:
     """Write one page that shows a tokenizer's figures, training, codebooks and items.
 
-    The page is a single file that needs no network and no script. Without --items and --ids it
-    shows what the tokenizer's folder tells; items add the use of each code, a map, the largest
-    collisions, and examples of items under shared prefixes. With --ids alone items go by their
-    ids instead of titles.
+    The page is a single file without scripts and without links to the network. Without --items and
+    --ids it shows what is in the tokenizer's folder. With items it also shows the use of each code,
+    a map, the largest collisions, and examples of items under shared prefixes. With --ids alone it
+    names items by their ids instead of titles.
 
     Example: semid report tokenizers/beauty --items data/beauty/items.parquet --ids
     beauty-ids.parquet --out beauty.html

@@ -17,7 +17,7 @@ __all__ = ["SimilarSettings", "similar"]
 
 
 class SimilarSettings(CatalogueOptions, JsonOption):
-    """What `semid similar` can be told."""
+    """The options of `semid similar`."""
 
     command = "similar"
 
@@ -33,8 +33,8 @@ class SimilarSettings(CatalogueOptions, JsonOption):
 def similar(settings: SimilarSettings) -> None:
     """Find the items nearest to an item, a text or a vector of your own, among those of --ids.
 
-    Distances are squared, between what the tokenizer's network makes of the query and what the
-    items' codes stand for: those that semid serve answers with.
+    A distance is the squared distance between the latent of the query and the decoded latent of an
+    item, the same as in answers of semid serve.
 
     Example: semid similar tokenizers/beauty --ids beauty-ids.parquet --text "rose hand cream"
     """

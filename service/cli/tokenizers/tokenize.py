@@ -20,7 +20,7 @@ __all__ = ["TokenizeSettings", "tokenize"]
 
 
 class TokenizeSettings(DeviceOption, CacheOption, CatalogueOptions, QuietOption, JsonOption):
-    """What `semid tokenize` can be told."""
+    """The options of `semid tokenize`."""
 
     command = "tokenize"
     after_stop = "{out} is as it was; the same command starts anew, with the vectors in the cache"
@@ -39,9 +39,9 @@ class TokenizeSettings(DeviceOption, CacheOption, CatalogueOptions, QuietOption,
 def tokenize(settings: TokenizeSettings) -> None:
     """Give every item of a catalogue its semantic ID.
 
-    Of items whose codes are equal the later ones get a suffix, or other codes where the tokenizer
-    was fitted with --policy reassign, so that each ID is one item's and never changes: hand the
-    last table to --known when the catalogue grows.
+    If several items have the same codes, the later ones get a suffix, or other codes if the
+    tokenizer was fitted with --policy reassign. Each ID belongs to one item and never changes: when
+    the catalogue grows, give the last table to --known.
 
     Example: semid tokenize data/beauty/items.parquet --tokenizer tokenizers/beauty --out
     beauty-ids.parquet

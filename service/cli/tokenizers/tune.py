@@ -1,4 +1,4 @@
-"""`semid tune`: the learning rates and the own parameter of a variant, by validation items."""
+"""`semid tune`: learning rates and the variant's own parameter, chosen on validation items."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ __all__ = ["TuneSettings", "tune", "tuned_rows"]
 class TuneSettings(
     EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
 ):
-    """What `semid tune` can be told."""
+    """The options of `semid tune`."""
 
     command = "tune"
     after_stop = "the same command goes on from the trials in {out}/trials"
@@ -40,12 +40,12 @@ class TuneSettings(
 
 
 def tune(settings: TuneSettings) -> None:
-    """Find learning rates and the variant's own parameter that serve a catalogue.
+    """Find the best learning rates and own parameter of a variant for a catalogue.
 
-    All trials train for a part of --steps, the best third for three times as many, and so on. They
-    are judged by the error on validation items; held-out items stay unseen. Each trial is kept in
-    --out/trials, so that a stopped search goes on. The options found are printed as semid fit takes
-    them.
+    All trials train for a part of --steps, the best third of them for three times as many steps,
+    and so on. The error on validation items decides; held-out items are not used. Each trial is
+    kept in --out/trials, so that a stopped search can resume. The best options are printed in the
+    form that semid fit takes.
 
     Example: semid tune data/beauty/items.parquet --quantizer diveq --trials 9 --out tune/beauty
     """
@@ -76,7 +76,7 @@ def tuned_rows(
     data_fingerprint: str,
     device: str,
 ) -> dict[str, FitConfig]:
-    """Tune each row alike, write what was chosen to out/tuning.json, and return it by name."""
+    """Tune each row in the same way, write the choices to out/tuning.json, and return them."""
     import json
 
     from data_prep.storage.files import written_aside
