@@ -3,11 +3,11 @@
     tokenizer = semid.Tokenizer(levels=4).fit(semid.read_items("products.csv"))
 
 Tables go in as polars or pandas DataFrames or as lists of dicts, and come out as polars DataFrames.
-Estimators have scikit-learn's habits: parameters are keywords and stay as they were given, `fit`
-returns the estimator, results end in an underscore, and what needs a fit raises
+Estimators follow scikit-learn's conventions: parameters are keywords and stay as given, `fit`
+returns the estimator, attributes of a fit end in an underscore, and methods that need a fit raise
 `sklearn.exceptions.NotFittedError` before one.
 
-Importing this loads NumPy alone. The client needs the base installation, the rest an extra.
+Importing semid loads only NumPy. The client needs the base installation, all else an extra.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _FIT = FitConfig()
-_NAMED = ("quantizer", "levels", "codebook_size", "steps", "seed")  # further ones are options
+_NAMED = ("quantizer", "levels", "codebook_size", "steps", "seed")  # other fields are options
 
 
 def __getattr__(name: str) -> Any:
@@ -62,11 +62,12 @@ def read_items(
     """Read and check a catalogue: parquet, CSV or JSON lines, the last two also gzipped.
 
     Args:
-        columns: our column name → the file's, for columns that are named otherwise there.
-        category_separator: splits `categories` where a row holds them as one text.
+        columns: column name in the Items schema → name in the file, where the two differ.
+        category_separator: splits `categories` if a row has them as one text.
 
     Raises:
-        InputError: the file cannot be read; no `item_id`; an `item_id` empty or twice.
+        InputError: the file cannot be read or has no `item_id`, or an `item_id` is empty or occurs
+            twice.
     """
     from data_prep.readers.catalogue import read_items
 
@@ -78,21 +79,22 @@ class Tokenizer:
     """Item content → frozen semantic IDs.
 
     Attributes:
-        quantizer: the variant, such as `grit` or `kmeans`; a wrong name lists them all.
-        levels: L, the codes of an item.
-        codebook_size: K, the codewords of a level.
-        steps: gradient steps at most.
-        seed: of every random choice.
-        policy: for items with the same codes: `suffix` counts them, `reassign` gives the later ones
-            the next-nearest free codes.
-        encoder: of texts: `minilm`, `hashing` or a sentence-transformers model; None for minilm.
-        text_fields: that make an item's text, in order; None for title, brand, categories,
-            description.
+        quantizer: the variant, such as `grit` or `kmeans`; the error on a wrong name lists all.
+        levels: L, the number of codes an item has.
+        codebook_size: K, the number of codewords a level has.
+        steps: largest number of gradient steps.
+        seed: seed of every random choice.
+        policy: how items with the same codes are told apart: `suffix` numbers them, `reassign`
+            gives the later ones the nearest free codes.
+        encoder: the text encoder: `minilm`, `hashing` or a sentence-transformers model; None for
+            minilm.
+        text_fields: the fields that make an item's text, in order; None for title, brand,
+            categories, description.
         options: any further field of the configuration, as `semid fit --set` takes it.
         cache: folder that keeps the vectors of texts; None for $SEMID_CACHE or ~/.cache/semid.
-        device: that computes: `cpu`, `cuda`, `cuda:1`, or `auto`.
-        fingerprint_: of the fitted tokenizer, SHA-256.
-        metrics_: as measured when it was fitted.
+        device: the device that computes: `cpu`, `cuda`, `cuda:1`, or `auto`.
+        fingerprint_: SHA-256 of the fitted tokenizer.
+        metrics_: figures measured at the end of the fit.
         codebooks_: (L, K, d) float32.
     """
 
@@ -113,8 +115,8 @@ class Tokenizer:
         """Train on a catalogue, or on vectors of your own.
 
         Args:
-            items: the Items table, `item_id` and the fields of the text; or with a column `vector`,
-                which goes before the text; or an array of vectors (N, D).
+            items: a table with `item_id` and the fields of the text, or with a column `vector`,
+                which takes precedence over the text; or an array of vectors (N, D).
 
         Raises:
             InputError: a parameter or an item cannot be used.
@@ -159,7 +161,7 @@ class Tokenizer:
         """Write the tokenizer as `semid fit` does; the folder appears whole or not at all.
 
         Raises:
-            InputError: the folder cannot be written, or is there and `overwrite` is not given.
+            InputError: the folder cannot be written, or exists and `overwrite` is False.
         """
         from data_prep.storage.files import check_new
         from tokenizer.artifact import write
@@ -167,17 +169,17 @@ class Tokenizer:
         write(check_new(Path(folder), overwrite=overwrite), _fitted(self, "_frozen"))
 
     def tokenize(self, items: "Table", known: "Table | None" = None) -> "pl.DataFrame":
-        """Give every item its semantic ID, the same as `semid tokenize` and the service.
+        """Give every item its semantic ID, as `semid tokenize` and the service do.
 
         Args:
-            items: the Items table; a column `vector` goes before the text.
-            known: IDs given before by this tokenizer: they stay, and come first.
+            items: the Items table; a column `vector` takes precedence over the text.
+            known: IDs that this tokenizer gave before; they do not change, and come first.
 
         Returns:
             `item_id`, `codes`, `suffix`, `semantic_id`, `distortion`, `tokenizer`.
 
         Raises:
-            InputError: an item without text or vector; IDs of another tokenizer.
+            InputError: an item has no text or vector, or `known` is from another tokenizer.
         """
         from data_prep.embedding.embed import EmbeddingCache, default_cache_folder
         from tokenizer.offline.catalogue import tokenize_catalogue
@@ -187,13 +189,13 @@ class Tokenizer:
             return tokenize_catalogue(_items(items), pipeline, given, cache=cache)
 
     def encode(self, vectors: ArrayLike) -> NDArray[np.uint16]:
-        """Return the codes (N, L) of vectors (N, D); an InputError names a vector that has none."""
+        """Return the codes (N, L) of vectors (N, D); raise InputError if one cannot be coded."""
         from data_prep.readers.frames import as_matrix
 
         return self._pipeline.tokenize(as_matrix(vectors, "vectors")).codes
 
     def decode(self, codes: ArrayLike) -> NDArray[np.float32]:
-        """Return the vectors (N, D) that codes (N, L) stand for; else raise InputError."""
+        """Return the decoded vectors (N, D) of codes (N, L); raise InputError for invalid codes."""
         return self._pipeline.decode(np.asarray(codes))
 
     def similar(
@@ -208,15 +210,15 @@ class Tokenizer:
         """Find the items of a table of IDs nearest to an item, a text or a vector (D,).
 
         Args:
-            ids: what `tokenize` returned.
-            item_id: of the table; it is not among its own neighbours.
+            ids: a table that `tokenize` returned.
+            item_id: an item of the table; it is left out of the result.
 
         Returns:
-            Up to k rows, the nearest first: `item_id`, `semantic_id`, and `distance`, squared,
-            between latents.
+            Up to k rows, nearest first: `item_id`, `semantic_id`, and `distance`, the squared
+                distance between latents.
 
         Raises:
-            InputError: not exactly one of item_id, text and vector is given; or it cannot be used.
+            InputError: not exactly one of item_id, text and vector is given, or it cannot be used.
         """
         from data_prep.readers.frames import as_matrix
         from tokenizer.offline.nearest import similar_items
@@ -257,13 +259,13 @@ class Recommender:
     """Histories of item ids → the items that may come next.
 
     Attributes:
-        model: `sasrec`, `tiger` or a dual encoder; a wrong name lists them all.
+        model: `sasrec`, `tiger` or a dual encoder; the error on a wrong name lists all.
         preset: size of model and training: `smoke`, `quick` or `paper`.
-        seed: of every random choice.
-        device: that trains, as of `Tokenizer`.
+        seed: seed of every random choice.
+        device: the device that trains, as in `Tokenizer`.
         options: fields of the training, as `semid train --set` takes them.
-        fingerprint_: of the trained recommender, SHA-256.
-        metrics_: as measured when it was trained.
+        fingerprint_: SHA-256 of the trained recommender.
+        metrics_: figures measured at the end of the training.
     """
 
     model: str = "dual-encoder-prefixes"
@@ -282,15 +284,16 @@ class Recommender:
         items: "Table | None" = None,
         vectors: "Table | None" = None,
     ) -> Self:
-        """Train on users' histories; each user's last item tests, the one before validates.
+        """Train on users' histories; a user's last item is for the test, the one before validates.
 
         Args:
             interactions: `user_id`, `item_id`, `timestamp`; or sequences: `user_id`, `history`,
                 `validation`, `test`.
-            ids: of the items, by `Tokenizer.tokenize`, for models that read them.
-            tokenizer: the IDs' own: codes then begin as what they stand for.
-            items: with `item_id`, the catalogue; None for that of `ids` or the interactions.
-            vectors: `item_id` and `vector`, for models that read content.
+            ids: the items' IDs, from `Tokenizer.tokenize`, for models that read IDs.
+            tokenizer: the tokenizer of the IDs; rows of codes then start from its codewords.
+            items: the catalogue, a table with `item_id`; None for the items of `ids` or of the
+                interactions.
+            vectors: a table of `item_id` and `vector`, for models that read content.
 
         Raises:
             InputError: a parameter or a table cannot be used.
@@ -332,7 +335,7 @@ class Recommender:
         """Write the recommender as `semid train` does; the folder appears whole or not at all.
 
         Raises:
-            InputError: the folder cannot be written, or is there and `overwrite` is not given.
+            InputError: the folder cannot be written, or exists and `overwrite` is False.
         """
         from data_prep.storage.files import check_new
 
@@ -344,14 +347,14 @@ class Recommender:
         """Rank the items that may come next.
 
         Args:
-            histories: item ids, oldest first; items that the model does not know are passed over.
+            histories: item ids, oldest first; items that the model does not know are ignored.
             exclude_seen: whether an item of the history is left out.
 
         Returns:
             `history`, its number from 0; `rank`, from 1; `item_id`; `score`.
 
         Raises:
-            InputError: a history with no item that is known, or k beyond the catalogue.
+            InputError: a history has no item that the model knows, or k exceeds the catalogue.
         """
         from recsys.tables import recommended
 
@@ -362,13 +365,13 @@ class Recommender:
         """Rank every user's test item among all items, and among those outside the history.
 
         Args:
-            interactions: as of `fit`.
+            interactions: as in `fit`.
 
         Returns:
-            `metric`, `all` and `without_history`, a row a metric.
+            One row a metric: `metric`, `all` and `without_history`.
 
         Raises:
-            InputError: an item that the recommender was not trained on.
+            InputError: the recommender was not trained on an item.
         """
         from data_prep.readers.frames import as_polars
         from recsys.tables import evaluated
