@@ -1,4 +1,4 @@
-"""A dataset → a trained and tested recommender, by the name of a model and a preset."""
+"""A dataset → a trained and tested recommender, chosen by the names of a model and a preset."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -22,13 +22,14 @@ __all__ = ["configured", "figures", "fit"]
 
 
 def configured(model: str, preset: str, seed: int, options: Mapping[str, object]) -> Model:
-    """Return a model's shape and training by their names.
+    """Return the shape and the training of a model in a preset.
 
     Args:
-        options: fields of `recsys.training.config.TrainingConfig`; texts are read as their types.
+        options: fields of `recsys.training.config.TrainingConfig`; a text is read as the field's
+            type.
 
     Raises:
-        InputError: there is no such model, preset or field, or the field cannot have the value.
+        InputError: a model, preset or field is unknown, or the field cannot have the value.
     """
     chosen = preset_named(preset).model(model)
     return replace(chosen, training=replace(_changed(chosen.training, options), seed=seed))
@@ -45,15 +46,15 @@ def fit(
     """Train a model, keep its best state by validation, and test it.
 
     Args:
-        name: of the model, for its metrics.
-        folder: keeps the state of a training that was stopped, from which the next one goes on.
+        name: name of the model, for its metrics.
+        folder: keeps the state of a stopped training; the next one resumes from it.
 
     Returns:
-        The recommender and its ranks of the test items; None in all but the first of torchrun's
-        processes.
+        The recommender and its ranking quality on the test items; None in all but the first of
+            torchrun's processes.
 
     Raises:
-        InputError: the data lacks codes or vectors that the model reads.
+        InputError: the dataset lacks the codes or vectors that the model reads.
     """
     result = train(
         lambda: build_model(chosen.shape, dataset).to(torch.device(device)),
@@ -79,7 +80,7 @@ def fit(
 
 
 def figures(found: RankingQuality) -> dict[str, dict[str, float]]:
-    """Return the metrics by candidate set, as plain values."""
+    """Return the metrics as plain values, by candidate set."""
     return {name: found.metrics(name) for name in found.ranks}
 
 

@@ -1,4 +1,4 @@
-"""The models that have names: their shapes, and how large and long each preset trains them."""
+"""Named models: their shapes, and the size and length of training in each preset."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,23 +15,23 @@ __all__ = ["MODELS", "PRESETS", "Model", "Preset", "preset_named"]
 
 @dataclass(frozen=True)
 class Model:
-    """The shape of a model, and how it is trained."""
+    """A model's shape and the configuration of its training."""
 
     shape: Shape
     training: TrainingConfig
 
     @property
     def quantized(self) -> bool:
-        """Whether it reads semantic IDs, so that each quantizer makes another one."""
+        """Whether the model reads semantic IDs; a benchmark trains it once for each quantizer."""
         return reads_codes(self.shape)
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The models by name, and what differs from the tokenizers' defaults.
+    """A named set of models, and the tokenizer options that differ from the defaults.
 
     Attributes:
-        default: the models of a benchmark that names none.
+        default: the models of a benchmark for which none are named.
         tokenizer: fields of the tokenizer's configuration, as `semid fit --set` takes them.
     """
 
@@ -44,18 +44,20 @@ class Preset:
         """Return a model by its name.
 
         Raises:
-            InputError: none is called so.
+            InputError: there is no model of this name.
         """
         check_name("model", name, self.models)
         return self.models[name]
 
 
 def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
-    """Return all models by name; those that end in -repeats learn whether people come back.
+    """Return all models by name; those with -repeats learn whether users come back to an item.
 
     Args:
-        usual: of those with rows for items or prefixes.
-        coded: of those that sum the codes' rows alone, and have far fewer weights.
+        usual: shape and training of models with rows for items or prefixes.
+        coded: shape and training of models that only sum rows of codes; they have far fewer
+            weights.
+        tiger: shape and training of tiger.
     """
     again = _scoring(_with_repeats(usual), _with_repeats(coded))
     return {
@@ -138,7 +140,7 @@ def preset_named(name: str) -> Preset:
     """Return a preset by its name.
 
     Raises:
-        InputError: none is called so.
+        InputError: there is no preset of this name.
     """
     check_name("preset", name, PRESETS)
     return PRESETS[name]

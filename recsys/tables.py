@@ -1,4 +1,4 @@
-"""What a recommender answers, as tables. Needs polars, unlike the models."""
+"""Recommendations and metrics as tables. This module needs polars; the models do not."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ __all__ = ["evaluated", "recommended"]
 def recommended(
     recommender: Recommender, histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
 ) -> pl.DataFrame:
-    """Rank up to k items for each history, as `Recommender.recommend`.
+    """Rank up to k items for each history, as `Recommender.recommend` does.
 
     Returns:
         `history`, its number from 0; `rank`, from 1; `item_id`; `score`.
 
     Raises:
-        InputError: a history with no item that is known, or k beyond the catalogue.
+        InputError: a history has no item that the model knows, or k exceeds the catalogue.
     """
     found = recommender.recommend(histories, k, exclude_seen=exclude_seen)
     rows = [
@@ -35,13 +35,13 @@ def evaluated(frozen: FrozenRecommender, interactions: pl.DataFrame) -> pl.DataF
     """Rank every user's test item among all items, and among those outside the history.
 
     Args:
-        interactions: as of `prepare_dataset`.
+        interactions: the `events` of `prepare_dataset`.
 
     Returns:
-        `metric`, `all` and `without_history`, a row a metric.
+        One row a metric: `metric`, `all` and `without_history`.
 
     Raises:
-        InputError: an item that the recommender was not trained on.
+        InputError: the recommender was not trained on an item.
     """
     items = pl.DataFrame({"item_id": frozen.catalogue.item_ids})
     found = frozen.model().evaluate(prepare_dataset(interactions, items), "test")

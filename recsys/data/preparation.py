@@ -1,4 +1,4 @@
-"""Tidy tables → the arrays that recommenders train on. Needs polars, unlike the models."""
+"""Checked tables → the arrays that recommenders train on. Needs polars; the models do not."""
 
 from dataclasses import dataclass
 
@@ -14,18 +14,18 @@ from recsys.data.dataset import SequenceDataset
 
 __all__ = ["Dropped", "prepare_dataset", "prepare_reported"]
 
-LEAST = 3  # events of a user: one trains, one validates, one tests
+LEAST = 3  # events of a user: one to train, one to validate, one to test
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """What a data set leaves out, and why.
+    """Counts of the users and events that a data set leaves out, by reason.
 
     Attributes:
         short_users, short_events: users with fewer than three events, and their events.
         unknown_events: events whose item is not in the catalogue.
-        left_users, left_events: users that keep fewer than three events without those, and the
-            events that they keep.
+        left_users, left_events: users with fewer than three events once unknown events are left
+            out, and their remaining events.
     """
 
     short_users: int
@@ -35,7 +35,7 @@ class Dropped:
     left_events: int
 
     def told(self) -> list[str]:
-        """Return a line for each reason there is."""
+        """Return a line for each reason that applies."""
         lines = []
         if self.short_users:
             lines.append(
@@ -64,10 +64,10 @@ def prepare_dataset(
     most_unknown: float = 0.0,
     source: str = "",
 ) -> SequenceDataset:
-    """Return the data set of `prepare_reported` alone.
+    """Prepare a data set like `prepare_reported`, but return no counts.
 
     Raises:
-        InputError: as there.
+        InputError: as `prepare_reported`.
     """
     return prepare_reported(
         events, items, ids, vectors, codebooks, codebook_size, most_unknown, source
@@ -87,21 +87,22 @@ def prepare_reported(
     """Give users and items numbers, and join each item's codes and content vector.
 
     Args:
-        events: sequences (`user_id`, `history`, `validation`, `test`) as `leave_one_out` gives
-            them, or interactions (`user_id`, `item_id`, `timestamp`), which are ordered and split
-            by the same rules.
-        items: any table with the catalogue's `item_id`; its order numbers the items. None for the
-            items of `ids`, or else those of the events.
+        events: sequences (`user_id`, `history`, `validation`, `test`) from `leave_one_out`, or
+            interactions (`user_id`, `item_id`, `timestamp`), which are then ordered and split in
+            the same way.
+        items: a table with the catalogue's `item_id`; its order gives the items' numbers. None for
+            the items of `ids`, or else those of the events.
         ids: `item_id`, `codes`, `suffix` and `tokenizer`, as semid tokenize writes them.
         vectors: `item_id` and `vector`.
-        codebooks: (L, K, d), what the codes stand for, as `tokenizer.pipeline.Pipeline` has them.
-        codebook_size: K; the highest code and 1 where 0.
-        most_unknown: the share of events whose item may be missing from the catalogue; these
-            events are left out, and users that keep fewer than three with them.
+        codebooks: (L, K, d), the codewords, from `tokenizer.pipeline.Pipeline`.
+        codebook_size: K; 0 for the highest code plus 1.
+        most_unknown: largest allowed share of events with an item outside the catalogue. These
+            events are left out, and so are users that then have fewer than three.
 
     Raises:
-        InputError: more unknown items; no user left; an item of the catalogue without codes or
-            vector; codes of several tokenizers or lengths; a column or value missing.
+        InputError: more events have unknown items; no user is left; an item of the catalogue has no
+            codes or vector; the codes have several tokenizers or lengths; or a column or value is
+            missing.
     """
     sequences = _sequences(events)
     if items is None:
@@ -153,7 +154,7 @@ def prepare_reported(
 
 
 def _sequences(events: pl.DataFrame) -> pl.DataFrame:
-    """Return `user_id` and `items`, all items of the user in order."""
+    """Return `user_id` and `items`, all items of each user in order."""
     if "history" not in events.columns:
         log = in_time_order(check_interactions(events, "interactions"))
         return log.group_by("user_id", maintain_order=True).agg(pl.col("item_id").alias("items"))
