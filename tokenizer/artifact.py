@@ -73,9 +73,9 @@ class TokenizerConfig(pydantic.BaseModel):
 
     Attributes:
         format: the version of this layout.
-        dimension: D of the vectors.
-        encoder: None where the tokenizer was fitted on the user's own vectors.
-        policy: tells items with the same codes apart.
+        dimension: D, the length of the vectors.
+        encoder: the text encoder; None if the tokenizer was fitted on the user's own vectors.
+        policy: how items with the same codes are told apart.
         versions: library versions at the time of fitting, by name.
     """
 

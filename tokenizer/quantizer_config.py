@@ -62,8 +62,8 @@ class SummedConfig(QuantizerConfig):
     """Variants whose codewords learn by gradient; a loss pulls their sum to the latent.
 
     Attributes:
-        sum_weight: weight of ‖sg z − Σ q‖², what all levels together leave over. All variants have
-            the same default, so that comparisons are fair.
+        sum_weight: weight of ‖sg z − Σ q‖², the residual after all levels. All variants have the
+            same default, so that comparisons are fair.
     """
 
     sum_weight: float = 1.0

@@ -141,8 +141,8 @@ def computing_threads(
     called. The calling thread does not change.
 
     Args:
-        threads: how many.
-        name: of the threads.
+        threads: number of threads.
+        name: name of the threads.
         start: called first in each thread.
     """
     all_started = threading.Barrier(threads)

@@ -129,7 +129,7 @@ class EmbeddingCache:
         """Open or create `folder`/embeddings.sqlite.
 
         Raises:
-            InputError: the folder cannot be written, or the file is no cache; later calls too.
+            InputError: the folder cannot be written, or the file is no cache; also on later use.
         """
         self.path = folder / "embeddings.sqlite"
         with self._used():

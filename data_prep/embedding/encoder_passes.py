@@ -33,7 +33,7 @@ class EncoderPasses:
         self._model = model
         self._device = device
         self._on_cpu = device.type == "cpu"
-        self._texts = 0 if self._on_cpu else GPU_TEXTS  # in every pass; 0 for any number
+        self._texts = 0 if self._on_cpu else GPU_TEXTS  # texts of every pass; 0 for any number
         self._seen: dict[int, int] = {}  # the largest checked batch, by length
         self._one_by_one: set[int] = set()
         self._turn = threading.Lock()

@@ -41,7 +41,7 @@ class Encoder(Protocol):
         name: as given to `load_encoder`.
         revision: changes with the weights, and with any step that changes more than the last bits.
         arithmetic: device and library version, which determine the last bits of vectors.
-        dimension: of the vectors.
+        dimension: length of the vectors.
     """
 
     name: str

@@ -53,7 +53,7 @@ def read_table(path: Path) -> pl.DataFrame:
 
     Raises:
         InputError: the file is missing, has an unknown format, or is broken; for JSON lines the
-        message names the line.
+            message names the line.
     """
     return _read(path)[0]
 

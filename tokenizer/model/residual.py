@@ -36,10 +36,10 @@ class ResidualQuantizer(nn.Module):
 
         In training, levels are chained hard: r₁ = z and r_{l+1} = r_l − sg[q_l]. Each level's
         auxiliary loss of r_l therefore reaches the encoder, as in RQ-VAE. The last level then
-        applies its gradient estimator once to the sum, e = Σ q_l − z. The encoder's gradient so
-        counts once, and the codewords of all levels get the same gradient. The loss is the sum of
-        the levels' auxiliary losses and of the sum's. Parallel levels have one auxiliary loss, that
-        of the sum.
+        applies its gradient estimator once to the sum, e = Σ q_l − z. Thus the encoder gets the
+        gradient once, and the codewords of all levels get the same gradient. The loss is the sum of
+        the levels' auxiliary losses plus the sum's auxiliary loss. Parallel levels only have the
+        sum's.
         """
         if not self.training:
             codes = self.encode(z)

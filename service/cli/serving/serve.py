@@ -157,7 +157,7 @@ def _listening(host: str, port: int, option: str, *, guarded: bool) -> socket.so
 
 
 def _owner(path: Path, pipelines: "Sequence[Pipeline]") -> "Pipeline":
-    """Return the tokenizer of a table of IDs; the first tokenizer if no one fits."""
+    """Return the tokenizer of a table of IDs; the first tokenizer if none fits."""
     import polars as pl
 
     from data_prep.readers.catalogue import read_table

@@ -31,7 +31,7 @@ class SimilarSettings(CatalogueOptions, JsonOption):
 
 
 def similar(settings: SimilarSettings) -> None:
-    """Find the items nearest to an item, a text or a vector of your own, among those of --ids.
+    """Find the items of --ids that are nearest to an item, a text or a vector of your own.
 
     A distance is the squared distance between the latent of the query and the decoded latent of an
     item, the same as in answers of semid serve.

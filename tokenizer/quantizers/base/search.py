@@ -60,7 +60,7 @@ def search_paths(z: Tensor, codebooks: Sequence[Tensor], beam: int) -> Tensor:
     After each level the search keeps the `beam` sums nearest to the vector; 1 is the greedy search.
 
     Args:
-        codebooks: of each level, (K, d).
+        codebooks: the codebook (K, d) of each level.
     """
     residuals, distances = z.unsqueeze(1), z.new_zeros(len(z), 1)
     codes = torch.zeros(len(z), 1, 0, dtype=torch.long, device=z.device)
