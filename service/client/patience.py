@@ -1,4 +1,4 @@
-"""When a request is sent again, and after how long."""
+"""The retry policy: when a request is sent again, and after how long."""
 
 import random
 
@@ -7,7 +7,7 @@ from httpx_retries import Retry
 
 __all__ = ["AGAIN", "Outcome", "is_passing", "may_be_done", "patience"]
 
-# What becomes of a request: an answer, or none.
+# The result of a request: a response, or the error that there is none.
 Outcome = httpx.Response | httpx.TransportError
 
 AGAIN = frozenset({429, 502, 503})
@@ -17,9 +17,9 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class _Patience(Retry):
-    """Waits as long as Retry-After asks and up to a quarter longer, by chance.
+    """Waits the time in Retry-After plus a random jitter of up to a quarter.
 
-    So clients that were refused together do not all come back together.
+    So clients that were refused at the same time do not all return at the same time.
     """
 
     def parse_retry_after(self, retry_after: str) -> float:
@@ -27,14 +27,14 @@ class _Patience(Retry):
 
 
 def patience(retries: int) -> Retry:
-    """Return how often a request is sent again, and after how long."""
+    """Return the retry policy with `retries` retries."""
     return _Patience(total=retries, backoff_factor=FIRST_WAIT, max_backoff_wait=LONGEST_WAIT)
 
 
 def is_passing(outcome: Outcome) -> bool:
-    """Say whether a failure may pass: a time-out, a lost connection, or a status of `AGAIN`.
+    """Return whether a failure is temporary: a time-out, a lost connection, or a status in `AGAIN`.
 
-    Any request may be sent again then: an item that is registered keeps its ID.
+    Any request may be sent again then: a registered item keeps its ID.
     """
     if isinstance(outcome, httpx.Response):
         return outcome.status_code in AGAIN
@@ -42,7 +42,7 @@ def is_passing(outcome: Outcome) -> bool:
 
 
 def may_be_done(outcome: Outcome) -> bool:
-    """Say whether the service may have done what a failed request asked."""
+    """Return whether the service may have carried out a failed request."""
     if isinstance(outcome, httpx.Response):
         return outcome.status_code != 429
     return not isinstance(outcome, NOT_SENT)
