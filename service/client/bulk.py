@@ -85,7 +85,7 @@ class BulkPart:
         answer = orjson.loads(line)
         position = answer.pop("line") - 1
         if position >= len(self._asked):
-            return  # the problem of a service that stops after the last line has no item
+            return  # the service stopped after the last line, so this problem has no item
         row = self._asked[position]
         self._answers[row] = (
             ItemProblem(self._start + row, Problem.model_validate(answer["problem"]))
