@@ -7,7 +7,7 @@ import httpx
 import orjson
 
 from service.client.calls import SemidError, SendableItem, batches, encoded
-from service.client.patience import AGAIN, Outcome, is_passing
+from service.client.retries import RETRIED_STATUSES, Outcome, is_transient
 from service.http.messages.schemas import Problem, TokenizedItem
 
 __all__ = ["BulkPart", "ItemProblem", "bulk_parts"]
@@ -50,7 +50,7 @@ class BulkPart:
     def again(self, outcome: Outcome) -> bool:
         """Return whether the lines without an answer should be sent again."""
         answered = isinstance(outcome, httpx.Response) and outcome.is_success
-        return not self.answered and (answered or is_passing(outcome))
+        return not self.answered and (answered or is_transient(outcome))
 
     def body(self) -> bytes:
         """Return the lines without an answer, and get ready to read the answer to them."""
@@ -96,7 +96,7 @@ class BulkPart:
     def _open(self, row: int) -> bool:
         answer = self._answers.get(row)
         return answer is None or (
-            isinstance(answer, ItemProblem) and answer.problem.status in AGAIN
+            isinstance(answer, ItemProblem) and answer.problem.status in RETRIED_STATUSES
         )
 
 

@@ -13,7 +13,7 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from service.client.patience import Outcome, is_passing
+from service.client.retries import Outcome, is_transient
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     IdMapPage,
@@ -88,7 +88,7 @@ class Call(Generic[M]):
 
     def again(self, outcome: Outcome) -> bool:
         """Return whether the request should be sent again."""
-        return is_passing(outcome)
+        return is_transient(outcome)
 
     def read(self, response: httpx.Response) -> M:
         """Return the answer in a response.

@@ -11,7 +11,7 @@ import httpx
 from service.client.bulk import BulkPart
 from service.client.calls import address_of, headers_of
 from service.client.conversation import Conversation, Found, Pages, Pause, Step, Steps
-from service.client.patience import Outcome
+from service.client.retries import Outcome
 
 __all__ = ["AsyncSemid", "Semid"]
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from service.client import calls
 from service.client.bulk import BulkPart, ItemProblem, bulk_parts
 from service.client.calls import Call, SemidError, SendableItem
-from service.client.patience import Outcome, may_be_done, patience
+from service.client.retries import Outcome, may_be_done, retry_policy
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     Item,
@@ -63,7 +63,7 @@ class Conversation:
     """The methods of a client; between calls it keeps only the service's limits."""
 
     def __init__(self, retries: int) -> None:
-        self._patience = patience(retries)
+        self._retry_policy = retry_policy(retries)
         self._limits: RequestLimits | None = None
 
     def tokenizer(self) -> Steps[TokenizerDescription]:
@@ -238,7 +238,7 @@ class Conversation:
         Returns:
             The last outcome, and whether the service may have carried out an earlier try.
         """
-        retry, maybe_done = self._patience, False
+        retry, maybe_done = self._retry_policy, False
         outcome: Outcome = yield request
         while request.again(outcome) and not retry.is_exhausted():
             maybe_done = maybe_done or may_be_done(outcome)

@@ -5,18 +5,18 @@ import random
 import httpx
 from httpx_retries import Retry
 
-__all__ = ["AGAIN", "Outcome", "is_passing", "may_be_done", "patience"]
+__all__ = ["RETRIED_STATUSES", "Outcome", "is_transient", "may_be_done", "retry_policy"]
 
 # The result of a request: a response, or the error that there is none.
 Outcome = httpx.Response | httpx.TransportError
 
-AGAIN = frozenset({429, 502, 503})
+RETRIED_STATUSES = frozenset({429, 502, 503})
 FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0  # seconds
-PASSING = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
+TRANSIENT_ERRORS = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError)
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-class _Patience(Retry):
+class _JitteredRetry(Retry):
     """Waits the time in Retry-After plus a random jitter of up to a quarter.
 
     So clients that were refused at the same time do not all return at the same time.
@@ -26,19 +26,19 @@ class _Patience(Retry):
         return super().parse_retry_after(retry_after) * random.uniform(1, 1.25)  # noqa: S311
 
 
-def patience(retries: int) -> Retry:
+def retry_policy(retries: int) -> Retry:
     """Return the retry policy with `retries` retries."""
-    return _Patience(total=retries, backoff_factor=FIRST_WAIT, max_backoff_wait=LONGEST_WAIT)
+    return _JitteredRetry(total=retries, backoff_factor=FIRST_WAIT, max_backoff_wait=LONGEST_WAIT)
 
 
-def is_passing(outcome: Outcome) -> bool:
-    """Return whether a failure is temporary: a time-out, a lost connection, or a status in `AGAIN`.
+def is_transient(outcome: Outcome) -> bool:
+    """Return whether a failure is temporary: a time-out, a lost connection, a retried status.
 
     Any request may be sent again then: a registered item keeps its ID.
     """
     if isinstance(outcome, httpx.Response):
-        return outcome.status_code in AGAIN
-    return isinstance(outcome, PASSING)
+        return outcome.status_code in RETRIED_STATUSES
+    return isinstance(outcome, TRANSIENT_ERRORS)
 
 
 def may_be_done(outcome: Outcome) -> bool:
