@@ -1,4 +1,7 @@
-"""The settings of a command: command line, then environment, then semid.toml, then defaults."""
+"""A command's settings, from the command line, environment, semid.toml and defaults, in that order.
+
+The first source that has a value wins.
+"""
 
 import os
 import tomllib
@@ -37,9 +40,9 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound="CommandSettings")
-OFTEN = "often"  # marks fields whose option may be given often
+OFTEN = "often"  # marks fields whose option may be repeated
 TOML = Path("semid.toml")
-MOST_SHOWN = 80  # characters of a wrong value in a message
+MOST_SHOWN = 80  # characters of a wrong value that a message shows
 
 
 def _split(separator: str) -> Callable[[object], object]:
@@ -51,8 +54,8 @@ def _split(separator: str) -> Callable[[object], object]:
     return split
 
 
-# One option with names joined by commas; one that is given often; paths that are given often.
-# In the environment all are one text.
+# Commas: one option whose names are joined by commas. Several: a repeated option. Paths: a repeated
+# option with paths. An environment variable holds all values in one text.
 Commas = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(","))]
 Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(",")), OFTEN]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split(os.pathsep)), OFTEN]
@@ -73,12 +76,13 @@ def option(
 
     Args:
         description: the help text.
-        name: on the command line, where it is not the field's.
-        metavar: what stands for the value in the help, where the type does not say it.
-        default_text: the default in the help, where it is not the value.
-        panel: heading of the options that it stands among in the help.
-        hidden: whether the help passes over it.
-        bounds: as `pydantic.Field` takes them.
+        default: the default value; without one the option is required.
+        name: the option's name, if it differs from the field's.
+        metavar: the placeholder for the value in the help, if the type's is not clear.
+        default_text: the default that the help shows, if it is not the value.
+        panel: the heading in the help under which the option stands.
+        hidden: whether the help leaves the option out.
+        bounds: bounds of the value, as `pydantic.Field` takes them.
     """
     extra: dict[str, Any] = {
         "name": name,
@@ -91,17 +95,17 @@ def option(
 
 
 def argument(description: str, default: Any = ..., **more: Any) -> Any:
-    """Return a field that stands on the command line without a name; `more` as for `option`."""
+    """Return a field that is a positional argument; `more` as for `option`."""
     field = option(description, default, **more)
     shown(field)["argument"] = True
     return field
 
 
 def from_core(name: str, description: str, *, panel: str = "") -> Any:
-    """Return an option whose default and bounds are those of the tokenizer's configuration.
+    """Return an option with the default and bounds of a field of the tokenizer's configuration.
 
     Args:
-        name: of the configuration's field, a key of `tokenizer.options.OPTIONS`.
+        name: the field's name, a key of `tokenizer.options.OPTIONS`.
     """
     from tokenizer.options import BOUNDS, OPTIONS
 
@@ -112,7 +116,7 @@ def from_core(name: str, description: str, *, panel: str = "") -> Any:
 
 
 def shown(field: FieldInfo) -> dict[str, Any]:
-    """Return how the command line shows a field: what `option` and `argument` were told."""
+    """Return how the command line shows a field, as `option` or `argument` stored it."""
     extra = field.json_schema_extra
     told = extra.get("shown", {}) if isinstance(extra, dict) else {}
     assert isinstance(told, dict)
@@ -120,11 +124,13 @@ def shown(field: FieldInfo) -> dict[str, Any]:
 
 
 class CommandSettings(BaseSettings):
-    """What a command can be told; each has a table in semid.toml and a prefix in the environment.
+    """The settings of one command; it has a table in semid.toml and a prefix in the environment.
 
     Attributes:
-        command: its words: `prepare amazon` reads [prepare.amazon] and SEMID_PREPARE_AMAZON_….
-        after_stop: how to go on after Ctrl-C; names of fields stand in braces.
+        command: the command's words: `prepare amazon` reads the table [prepare.amazon] and the
+            variables SEMID_PREPARE_AMAZON_….
+        after_stop: the message after Ctrl-C, which says how to go on; it may hold field names in
+            braces.
     """
 
     model_config = SettingsConfigDict(extra="forbid", allow_inf_nan=False)
@@ -140,24 +146,24 @@ class CommandSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources, the strongest first."""
+        """Return the sources, the strongest first."""
         variables = EnvSettingsSource(settings_cls, env_prefix=cls.prefix(), env_ignore_empty=True)
         tables = [InitSettingsSource(settings_cls, read) for _, read in cls.weaker()]
         return init_settings, variables, *tables
 
     @classmethod
     def table(cls) -> tuple[str, ...]:
-        """Return the name of the command's table in semid.toml, a part a word."""
+        """Return the path of the command's table in semid.toml, one part for each word."""
         return tuple(cls.command.replace("-", "_").split())
 
     @classmethod
     def prefix(cls) -> str:
-        """Return how the command's variables of the environment start."""
+        """Return the prefix of the command's environment variables."""
         return "_".join(("SEMID", *cls.table(), "")).upper()
 
     @classmethod
     def weaker(cls) -> list[tuple[str, dict[str, Any]]]:
-        """Return the sources below command line and environment: a name, and what it says.
+        """Return the sources below command line and environment: each one's name and values.
 
         Raises:
             InputError: semid.toml cannot be read.
@@ -181,7 +187,7 @@ def _toml(path: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 
 class RegistrySettings(CommandSettings):
-    """A command on the registry: it reads the database's URL also as `semid serve` does."""
+    """The settings of a command on the registry; they include the database URL of `semid serve`."""
 
     database: str = option(
         "URL of the registry, SQLite or PostgreSQL; also as SEMID_SERVE_DATABASE or in the table "
@@ -204,14 +210,14 @@ class RegistrySettings(CommandSettings):
 
 
 def option_name(name: str, field: FieldInfo) -> str:
-    """Return what a field is called on the command line."""
+    """Return a field's name on the command line."""
     if shown(field).get("argument"):
         return str(shown(field).get("metavar") or name.upper())
     return str(shown(field).get("name") or f"--{name.replace('_', '-')}")
 
 
 def resolve(settings: type[S], given: Mapping[str, object]) -> S:
-    """Return settings from the options that were given (not None) and the weaker sources.
+    """Return settings from the given options (those not None) and the weaker sources.
 
     Raises:
         InputError: a value is out of bounds or unknown; the message names it and its source.
@@ -220,7 +226,7 @@ def resolve(settings: type[S], given: Mapping[str, object]) -> S:
     try:
         return settings(**told)
     except ValidationError as error:
-        # What is missing may be missing for a name that is misspelled, which is told first.
+        # A missing option may come from a misspelled name, so report the unknown name first.
         first = min(error.errors(), key=lambda each: each["type"] == "missing")
         raise InputError(_fault(settings, told, dict(first))) from error
     except SettingsError as error:
@@ -230,13 +236,13 @@ def resolve(settings: type[S], given: Mapping[str, object]) -> S:
 
 
 def _fault(settings: type[S], given: Mapping[str, object], error: Mapping[str, Any]) -> str:
-    """Return what is wrong with one option, where it comes from, and what would be right."""
+    """Return a message: what is wrong with an option, where its value is from, and the remedy."""
     first = str(error["loc"][0]) if error["loc"] else ""
     field = settings.model_fields.get(first)
     message = str(error["msg"]).removeprefix("Value error, ")
     source = _source(settings, given, first)
     if field is None and first:
-        # The value is not shown: what stands under an unknown name may be a secret.
+        # Do not show the value: under an unknown name it may be a secret.
         near = get_close_matches(first, settings.model_fields, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{source}: there is no option {first!r}{hint}"

@@ -1,4 +1,4 @@
-"""The typed client of the service, for programs with and without an event loop."""
+"""The typed client of the service, sync and async."""
 
 from service.client.bulk import ItemProblem
 from service.client.calls import SemidError

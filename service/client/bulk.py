@@ -1,4 +1,4 @@
-"""Bulks: items as lines, and their answers as they come; no connection is made here."""
+"""Bulk requests: encodes items as lines and reads their answers; it opens no connection."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import httpx
 import orjson
 
 from service.client.calls import SemidError, SendableItem, batches, encoded
-from service.client.patience import AGAIN, Outcome, is_passing
+from service.client.retries import RETRIED_STATUSES, Outcome, is_transient
 from service.http.messages.schemas import Problem, TokenizedItem
 
 __all__ = ["BulkPart", "ItemProblem", "bulk_parts"]
@@ -18,16 +18,16 @@ PART_ITEMS, PART_BYTES = 10_000, 8 * 2**20
 
 @dataclass(frozen=True)
 class ItemProblem:
-    """An item of a bulk that got no ID: its place among the items, from 0, and why."""
+    """An item of a bulk request that got no ID; `index` is its place among the items, from 0."""
 
     index: int
     problem: Problem
 
 
 class BulkPart:
-    """Some items of a bulk as lines, and their answers as they come.
+    """A part of a bulk request: some items as lines, and their answers as they arrive.
 
-    Lines that the service had no room for, or that it stopped before, are asked again.
+    A line is sent again if the service had no room for it or stopped before it.
     """
 
     def __init__(self, start: int, lines: Sequence[bytes]) -> None:
@@ -39,27 +39,27 @@ class BulkPart:
 
     @property
     def answered(self) -> bool:
-        """Whether no line is to be asked again."""
+        """Whether no line must be sent again."""
         return not any(self._open(row) for row in range(len(self._lines)))
 
     def request(self, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        """Return the request, as `client` sends it, for the lines that have no answer yet."""
+        """Build the request that `client` sends for the lines without an answer."""
         headers = {"Content-Type": "application/x-ndjson"}
         return client.build_request("POST", PATH, content=self.body(), headers=headers)
 
     def again(self, outcome: Outcome) -> bool:
-        """Say whether the lines that have no answer yet are to be sent again."""
+        """Return whether the lines without an answer should be sent again."""
         answered = isinstance(outcome, httpx.Response) and outcome.is_success
-        return not self.answered and (answered or is_passing(outcome))
+        return not self.answered and (answered or is_transient(outcome))
 
     def body(self) -> bytes:
-        """Return the lines that have no answer yet; an answer to come is read from its start."""
+        """Return the lines without an answer, and get ready to read the answer to them."""
         self._rest = b""
         self._asked = [row for row in range(len(self._lines)) if self._open(row)]
         return b"".join(self._lines[row] + b"\n" for row in self._asked)
 
     def take(self, piece: bytes) -> None:
-        """Take in the next bytes of the answer; lines end with a line feed and nothing else."""
+        """Read the next bytes of the answer; only a line feed ends a line."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             self._take_line(line)
@@ -68,7 +68,7 @@ class BulkPart:
         """Return each item's answer, in order.
 
         Raises:
-            SemidError: the service stopped before some of them.
+            SemidError: an item has no answer, because the service stopped before it.
         """
         for row in range(len(self._lines)):
             if row not in self._answers:
@@ -85,7 +85,7 @@ class BulkPart:
         answer = orjson.loads(line)
         position = answer.pop("line") - 1
         if position >= len(self._asked):
-            return  # what is told of the end of a service that stops
+            return  # the service stopped after the last line, so this problem has no item
         row = self._asked[position]
         self._answers[row] = (
             ItemProblem(self._start + row, Problem.model_validate(answer["problem"]))
@@ -96,12 +96,12 @@ class BulkPart:
     def _open(self, row: int) -> bool:
         answer = self._answers.get(row)
         return answer is None or (
-            isinstance(answer, ItemProblem) and answer.problem.status in AGAIN
+            isinstance(answer, ItemProblem) and answer.problem.status in RETRIED_STATUSES
         )
 
 
 def bulk_parts(items: Iterable[SendableItem]) -> Iterator[BulkPart]:
-    """Yield `items` as parts of a bulk, small enough to be kept until they are answered."""
+    """Yield `items` in parts that are small enough to be kept until they are answered."""
     start = 0
     for lines in batches(map(encoded, items), PART_ITEMS, PART_BYTES):
         yield BulkPart(start, lines)

@@ -1,4 +1,4 @@
-"""The requests of the client, and how their answers are read: no connection is made here."""
+"""The client's calls: builds requests and reads their answers; it opens no connection."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from service.client.patience import Outcome, is_passing
+from service.client.retries import Outcome, is_transient
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     IdMapPage,
@@ -52,11 +52,11 @@ __all__ = [
 
 M = TypeVar("M", bound=BaseModel)
 SendableItem = ItemToTokenize | Mapping[str, Any]
-FRAME = 1024  # bytes of a body beside its items, and more
+FRAME = 1024  # bytes reserved for the part of a body that is not items
 
 
 class SemidError(Exception):
-    """The service refused a request; `problem` says why, and which fields are wrong."""
+    """The service refused a request; `problem` says why and which fields are wrong."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(f"{problem.status} {problem.title}: {problem.detail}")
@@ -70,7 +70,7 @@ class Nothing(BaseModel):
 
 @dataclass(frozen=True)
 class Call(Generic[M]):
-    """A request, and what its answer is."""
+    """A request and the type of its answer."""
 
     answer: type[M]
     method: str
@@ -80,37 +80,37 @@ class Call(Generic[M]):
     media: str = "application/json"
 
     def request(self, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        """Return the request as `client` sends it."""
+        """Build the request that `client` sends."""
         headers = {} if self.body is None else {"Content-Type": self.media}
         return client.build_request(
             self.method, self.path, params=self.params, content=self.body, headers=headers
         )
 
     def again(self, outcome: Outcome) -> bool:
-        """Say whether the request is to be sent again."""
-        return is_passing(outcome)
+        """Return whether the request should be sent again."""
+        return is_transient(outcome)
 
     def read(self, response: httpx.Response) -> M:
-        """Return the answer.
+        """Return the answer in a response.
 
         Raises:
-            SemidError: it is a problem.
+            SemidError: the response is a refusal.
         """
         check(response)
         return self.answer.model_validate_json(response.content or b"{}")
 
 
 def check(response: httpx.Response) -> None:
-    """See that a response, whose body has been read, is no refusal.
+    """Check that a response is a success; its body must have been read.
 
     Raises:
-        SemidError: it is one.
+        SemidError: the response is a refusal.
     """
     if response.is_success:
         return
     try:
         problem = Problem.model_validate_json(response.content)
-    except ValidationError:  # of something between here and the service
+    except ValidationError:  # the answer came from a proxy, not from the service
         problem = Problem(
             type="about:blank",
             title=response.reason_phrase or "Error",
@@ -122,12 +122,12 @@ def check(response: httpx.Response) -> None:
 
 
 def address_of(given: str | None) -> str:
-    """Return where the service is: as given, by $SEMID_URL, or on this machine."""
+    """Return the service's address: the given one, else $SEMID_URL, else this machine's."""
     return given or os.environ.get("SEMID_URL") or "http://127.0.0.1:8000"
 
 
 def headers_of(key: str | None) -> dict[str, str]:
-    """Return the headers of every request, with the key that is given or $SEMID_KEY."""
+    """Return the headers of every request; the key is the given one or $SEMID_KEY."""
     key = (key or os.environ.get("SEMID_KEY") or "").strip()
     if not (key.isascii() and key.isprintable()):
         raise ValueError("the API key has characters that no key has; give what semid keys printed")
@@ -135,19 +135,22 @@ def headers_of(key: str | None) -> dict[str, str]:
 
 
 def describe() -> Call[TokenizerDescription]:
-    """Ask what the service tokenizes with."""
+    """Ask for the tokenizer's description."""
     return Call(TokenizerDescription, "GET", "/v1/tokenizer")
 
 
 def is_unknown_item(error: SemidError) -> bool:
-    """Say whether a request failed since its item is not registered, not for a wrong address."""
+    """Return whether a request failed because its item is not registered.
+
+    A wrong address gives 404 too, but without the field `item_id`.
+    """
     return error.status == 404 and "item_id" in [
         wrong.get("path") for wrong in error.problem.errors
     ]
 
 
 def _quoted(item_id: str) -> str:
-    """Return an item_id as a part of a path; dots alone would be taken for folders."""
+    """Return an item_id quoted for a path, also "." and "..", which would mean folders."""
     quoted = quote(item_id, safe="")
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
@@ -158,14 +161,14 @@ def get_item(item_id: str) -> Call[Item]:
 
 
 def remove_item(item_id: str) -> Call[Nothing]:
-    """Ask that an item be removed."""
+    """Remove an item."""
     return Call(Nothing, "DELETE", f"/v1/items/{_quoted(item_id)}")
 
 
 def recommended(
     histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
 ) -> Call[RecommendAnswer]:
-    """Ask what comes next."""
+    """Ask for the items that come next after each history."""
     query = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
     return Call(RecommendAnswer, "POST", "/v1/recommend", body=_json(query))
 
@@ -178,7 +181,7 @@ def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage
 
 
 def prefix_page(prefix: str) -> Call[PrefixPage]:
-    """Ask for the prefixes below a prefix."""
+    """Ask for the prefixes that extend a prefix by one code."""
     return Call(PrefixPage, "GET", "/v1/prefixes", {"prefix": prefix})
 
 
@@ -191,7 +194,7 @@ def id_map_page(old: str, new: str, after: int, limit: int) -> Call[IdMapPage]:
 def similar_items(
     item_id: str | None, text: str | None, vector: NDArray[np.float32] | None, k: int
 ) -> Call[SimilarAnswer]:
-    """Ask for neighbours."""
+    """Ask for the nearest items."""
     query: dict[str, Any] = {"k": k}
     given = {"item_id": item_id, "text": text, "vector": vector}
     query |= {name: value for name, value in given.items() if value is not None}
@@ -201,7 +204,7 @@ def similar_items(
 def tokenize_items(
     items: Iterable[SendableItem], limits: RequestLimits
 ) -> Iterator[Call[TokenizeAnswer]]:
-    """Yield requests that tokenize `items`, each as large as the service takes."""
+    """Yield requests that tokenize `items`, each as large as the service accepts."""
     room = limits.most_body - FRAME
     for batch in batches(map(encoded, items), limits.most_items, room):
         body = b'{"items":[' + b",".join(batch) + b"]}"
@@ -214,10 +217,10 @@ def tokenize_vectors(
     titles: Sequence[str | None] | None,
     limits: RequestLimits,
 ) -> Iterator[Call[TokenizeAnswer]]:
-    """Yield requests that tokenize vectors (N, D), each as large as the service takes.
+    """Yield requests that tokenize vectors (N, D), each as large as the service accepts.
 
     Raises:
-        ValueError: there are not as many ids or titles as vectors.
+        ValueError: the numbers of ids, vectors and titles differ.
     """
     if not len(item_ids) == len(vectors) == len(titles if titles is not None else item_ids):
         raise ValueError(f"{len(item_ids)} item_ids and {len(vectors)} vectors are not as many")
@@ -247,7 +250,7 @@ def _json(value: Any) -> bytes:
 
 
 def batches(parts: Iterable[bytes], most: int, room: int) -> Iterator[list[bytes]]:
-    """Yield batches of at most `most` parts and, unless one alone has more, `room` bytes."""
+    """Yield batches of at most `most` parts and `room` bytes; a larger part is a batch alone."""
     batch: list[bytes] = []
     size = 0
     for part in parts:

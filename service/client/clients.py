@@ -1,4 +1,4 @@
-"""The client's two faces: the steps of a conversation done without and with an event loop."""
+"""The sync and the async client; both run the steps of the same `Conversation`."""
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -11,7 +11,7 @@ import httpx
 from service.client.bulk import BulkPart
 from service.client.calls import address_of, headers_of
 from service.client.conversation import Conversation, Found, Pages, Pause, Step, Steps
-from service.client.patience import Outcome
+from service.client.retries import Outcome
 
 __all__ = ["AsyncSemid", "Semid"]
 
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _documented(method: Callable[..., Any]) -> Callable[[F], F]:
-    """Give a face's method the name, text and arguments of the conversation's method."""
+    """Copy the name, docstring and arguments of a conversation's method to a client's method."""
 
     def like(face: F) -> F:
         wraps(method)(face)
@@ -76,13 +76,13 @@ def _streamed(
 
 
 def _one(steps: Steps[T]) -> Pages[T]:
-    """Return the steps of a method that yields its one answer."""
+    """Convert a method that returns an answer to one that yields it."""
     answer = yield from steps
     yield Found([answer])
 
 
 def _next(steps: Pages[T], outcome: Outcome | None) -> Step | Found[T] | None:
-    """Give back the outcome of a step, and return the next; None at the end."""
+    """Send the outcome of a step to the method and return the next step, or None at the end."""
     try:
         return steps.send(outcome)
     except StopIteration:
@@ -92,7 +92,7 @@ def _next(steps: Pages[T], outcome: Outcome | None) -> Step | Found[T] | None:
 def _settings(
     address: str | None, key: str | None, tokenizer: str | None, timeout: float
 ) -> dict[str, Any]:
-    """Return what an HTTP client of either kind is made with."""
+    """Return the arguments that httpx's sync and async clients share."""
     return {
         "base_url": address_of(address),
         "headers": headers_of(key),
@@ -104,9 +104,9 @@ def _settings(
 class Semid:
     """A connection to a service, closed at the end of a `with` block.
 
-    Requests that are answered 429, 502 or 503, or not at all, are sent again, after as long as the
-    service asks or else after longer and longer waits. Every other refusal is a `SemidError`, and
-    a service that cannot be reached an `httpx.TransportError`.
+    A request that gets 429, 502, 503 or no answer is sent again: after the time in Retry-After, or
+    else after waits that grow. Every other refusal raises `SemidError`. A service that cannot be
+    reached raises `httpx.TransportError`.
 
     >>> kettles = [{"item_id": "kettle-1", "title": "Copper kettle"},
     ...            {"item_id": "kettle-2", "title": "Copper kettle, large"}]
@@ -126,12 +126,12 @@ class Semid:
         retries: int = 6,
         timeout: float = 60,
     ) -> None:
-        """Connect with the first request.
+        """Prepare a client; the first request connects.
 
         Args:
-            address: of the service; None for $SEMID_URL or else http://127.0.0.1:8000.
-            key: API key; None for $SEMID_KEY or else none.
-            tokenizer: fingerprint of the tokenizer that every request means, or how it starts;
+            address: the service's URL; None for $SEMID_URL or else http://127.0.0.1:8000.
+            key: API key; None for $SEMID_KEY or else no key.
+            tokenizer: fingerprint, or its first characters, of the tokenizer for all requests;
                 None for the service's default.
             retries: how often a request is sent again.
             timeout: seconds to wait for an answer.
@@ -190,7 +190,7 @@ class Semid:
 
 
 class AsyncSemid:
-    """`Semid` for programs with an event loop: the same methods, awaited.
+    """The async form of `Semid`: the same methods, awaited.
 
     >>> async def title() -> str | None:
     ...     async with AsyncSemid() as semid:
@@ -209,7 +209,7 @@ class AsyncSemid:
         retries: int = 6,
         timeout: float = 60,
     ) -> None:
-        """Connect with the first request; arguments as of `Semid`."""
+        """Prepare a client; the first request connects. Arguments as for `Semid`."""
         self._conversation = Conversation(retries)
         self._client = httpx.AsyncClient(
             **_settings(address, key, tokenizer, timeout), transport=httpx.AsyncHTTPTransport()

@@ -1,7 +1,7 @@
-"""What the client says and hears, method by method, for both of its faces.
+"""The client's methods, written once for `Semid` and `AsyncSemid`.
 
-Each method is a generator of steps. A face does every step, with or without an event loop, and
-gives its outcome back: so `Semid` and `AsyncSemid` have one source.
+Each method is a generator of steps. A client runs each step, sync or async, and sends its outcome
+back to the generator.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from service.client import calls
 from service.client.bulk import BulkPart, ItemProblem, bulk_parts
 from service.client.calls import Call, SemidError, SendableItem
-from service.client.patience import Outcome, may_be_done, patience
+from service.client.retries import Outcome, may_be_done, retry_policy
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     Item,
@@ -47,27 +47,27 @@ class Pause:
 
 @dataclass(frozen=True)
 class Found(Generic[T]):
-    """Some of what a method yields, for the caller."""
+    """Some of the values that a method yields to its caller."""
 
     values: Sequence[T]
 
 
 Step = Call[Any] | BulkPart | Pause
-# A method that returns: its steps. The outcome of a request is given back, of a pause nothing.
+# The steps of a method that returns a value. A request's outcome is sent back, None for a pause.
 Steps = Generator[Step, Any, T]
-# A method that yields: the same, and what it found in between.
+# The steps of a method that yields values: the same, with `Found` in between.
 Pages = Generator[Step | Found[T], Any, None]
 
 
 class Conversation:
-    """The methods of a client; between them it keeps the service's limits alone."""
+    """The methods of a client; between calls it keeps only the service's limits."""
 
     def __init__(self, retries: int) -> None:
-        self._patience = patience(retries)
+        self._retry_policy = retry_policy(retries)
         self._limits: RequestLimits | None = None
 
     def tokenizer(self) -> Steps[TokenizerDescription]:
-        """Return what the service tokenizes with, and its limits.
+        """Return the tokenizer's description and the service's limits.
 
         >>> with Semid() as semid:
         ...     semid.tokenizer().limits.most_items
@@ -76,13 +76,12 @@ class Conversation:
         return (yield from self._ask(calls.describe()))
 
     def tokenize(self, items: Iterable[SendableItem]) -> Steps[list[TokenizedItem]]:
-        """Give items their semantic IDs, in order, in as many requests as it takes.
+        """Give items their semantic IDs, in order, in as many requests as needed.
 
-        A request that is refused ends in an error, and those before it stay done: the same call
-        may be made again.
+        If a request is refused, the earlier requests stay done; the same call may be made again.
 
         Args:
-            items: each `item_id` and fields, `text` or `vector`; a NumPy array is a vector.
+            items: each has `item_id` and fields, `text` or `vector`; a vector may be a NumPy array.
 
         Raises:
             SemidError: an item cannot be tokenized; `problem.errors` has its path in its request.
@@ -95,19 +94,19 @@ class Conversation:
         vectors: NDArray[np.float32],
         titles: Sequence[str | None] | None = None,
     ) -> Steps[list[TokenizedItem]]:
-        """Give items with vectors (N, D) their semantic IDs: the quickest way, in binary.
+        """Give items with vectors (N, D) their semantic IDs; binary, so the fastest way.
 
         Raises:
             SemidError: as `tokenize`.
-            ValueError: there are not as many ids or titles as vectors.
+            ValueError: the numbers of ids, vectors and titles differ.
         """
         most = yield from self._most()
         return (yield from self._tokenized(calls.tokenize_vectors(item_ids, vectors, titles, most)))
 
     def bulk(self, items: Iterable[SendableItem]) -> Pages[TokenizedItem | ItemProblem]:
-        """Give items of any number their semantic IDs; an item that cannot have one stops no other.
+        """Give any number of items their semantic IDs; an item with a fault does not stop the rest.
 
-        Items are read as they are sent, and a part's answers come before the next part is read.
+        Items are read in parts; a part's answers are yielded before the next part is read.
 
         >>> with Semid() as semid:
         ...     good, bad = semid.bulk([{"item_id": "k-3", "text": "Kettle"}, {"item_id": "k-4"}])
@@ -138,7 +137,7 @@ class Conversation:
         """Yield the items under a prefix, such as 12-240, in the order of their IDs.
 
         Args:
-            search: yields instead the first 1,000 items whose title has this text.
+            search: a text; yields instead the first 1,000 items whose title contains it.
 
         Raises:
             SemidError: no item has the prefix.
@@ -150,7 +149,7 @@ class Conversation:
             after = page.next
 
     def prefixes(self, prefix: str = "") -> Steps[list[PrefixEntry]]:
-        """Return the prefixes one code longer that have items.
+        """Return the prefixes that extend `prefix` by one code and have items.
 
         Raises:
             SemidError: no item has the prefix.
@@ -158,14 +157,14 @@ class Conversation:
         return (yield from self._ask(calls.prefix_page(prefix))).prefixes
 
     def id_map(self, old: str, new: str) -> Pages[MappedId]:
-        """Yield each item's ID by one tokenizer and by another, None where it has none there yet.
+        """Yield each item's ID by an old tokenizer and by a new one; None if it has no new ID yet.
 
         Args:
-            old: fingerprint of a tokenizer that the registry knows, or how it starts.
-            new: of another.
+            old: fingerprint, or its first characters, of a tokenizer in the registry.
+            new: the same for another tokenizer.
 
         Raises:
-            SemidError: there is no such tokenizer.
+            SemidError: the registry has no such tokenizer.
         """
         after: int | None = 0
         while after is not None:
@@ -181,17 +180,18 @@ class Conversation:
         vector: NDArray[np.float32] | None = None,
         k: int = 10,
     ) -> Steps[list[SimilarItem]]:
-        """Return the k items nearest to an item, a text or a vector (D,), the nearest first.
+        """Return the k items nearest to an item, a text or a vector (D,), nearest first.
 
         Raises:
-            SemidError: not exactly one of them is given, or the item is not registered.
+            SemidError: not exactly one of the three is given, or the item is not registered.
         """
         return (yield from self._ask(calls.similar_items(item_id, text, vector, k))).items
 
     def remove(self, item_id: str) -> Steps[bool]:
-        """Remove an item, and return whether it was registered; the key needs the scope admin.
+        """Remove an item and return whether it was registered; the key needs the scope admin.
 
-        An item that is gone when a request without an answer is sent again was removed by it.
+        A request without an answer is sent again. If the item is gone then, the first request
+        removed it, and the result is True.
         """
         call = calls.remove_item(item_id)
         outcome, maybe_done = yield from self._tried(call)
@@ -206,10 +206,13 @@ class Conversation:
     def recommend(
         self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
     ) -> Steps[list[list[RecommendedItem]]]:
-        """Return for each history, item ids with the oldest first, up to k items that come next.
+        """Return up to k items that come next after each history.
+
+        Args:
+            histories: item ids, the oldest first.
 
         Raises:
-            SemidError: a history has no item that the recommender knows, or there is none.
+            SemidError: the recommender knows no item of a history, or there is no recommender.
         """
         call = calls.recommended(histories, k, exclude_seen=exclude_seen)
         return (yield from self._ask(call)).lists
@@ -230,12 +233,12 @@ class Conversation:
         return call.read(_response(outcome))
 
     def _tried(self, request: Call[Any] | BulkPart) -> Steps[tuple[Outcome, bool]]:
-        """Send a request as often as it takes and patience allows.
+        """Send a request until it succeeds, fails for good, or the retries are used up.
 
         Returns:
-            The last outcome, and whether an earlier try may have been done all the same.
+            The last outcome, and whether the service may have carried out an earlier try.
         """
-        retry, maybe_done = self._patience, False
+        retry, maybe_done = self._retry_policy, False
         outcome: Outcome = yield request
         while request.again(outcome) and not retry.is_exhausted():
             maybe_done = maybe_done or may_be_done(outcome)
@@ -246,10 +249,10 @@ class Conversation:
 
 
 def _response(outcome: Outcome) -> httpx.Response:
-    """Return the response, whatever it says; without one the request failed.
+    """Return the response in an outcome, whatever its status.
 
     Raises:
-        httpx.TransportError: the failure.
+        httpx.TransportError: the request got no response.
     """
     if isinstance(outcome, httpx.TransportError):
         raise outcome

@@ -1,1 +1,1 @@
-"""What answers requests, without HTTP."""
+"""Answers requests: queues, batches, the catalogue and the index, without HTTP."""

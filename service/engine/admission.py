@@ -1,4 +1,4 @@
-"""Few enough requests are let in to wait, and each is answered in time."""
+"""Limits how many items wait for an answer, and how long."""
 
 import asyncio
 import math
@@ -10,23 +10,23 @@ from service.engine.time_limit import Timed, TimeLimit
 
 __all__ = ["Admission"]
 
-LONGEST_RETRY = 60
+LONGEST_RETRY = 60  # seconds
 
 
 class Admission:
-    """Lets in as many items as may wait, and sends others away at once.
+    """Admits items up to a limit and refuses the rest at once.
 
     Attributes:
-        items: let in and not answered.
-        in_time: gives a block the seconds of the timeout.
+        items: number of admitted items that have no answer yet.
+        in_time: applies the timeout to a block.
     """
 
     def __init__(self, most: int, timeout: float) -> None:
-        """Open.
+        """Start empty.
 
         Args:
-            most: items; a request with more is let in where nothing else waits.
-            timeout: seconds that `wait_for` waits, and that `answering` and `in_time` give.
+            most: largest number of admitted items; a larger request is admitted if nothing waits.
+            timeout: seconds after which `wait_for`, `answering` and `in_time` end.
         """
         self.most = most
         self.items = 0
@@ -35,11 +35,11 @@ class Admission:
         self._left = asyncio.Event()
 
     def check(self, items: int = 1) -> None:
-        """See that there is room.
+        """Check that there is room.
 
         Raises:
-            ProblemError: 429; Retry-After is how long the last answer took, which is how long a
-                queue of this length lasts.
+            ProblemError: 429; its Retry-After is the time that the last answer took, because a
+                full queue needs about as long.
         """
         if not self._has_room(items):
             seconds = min(max(math.ceil(self._took), 1), LONGEST_RETRY)
@@ -51,19 +51,19 @@ class Admission:
             )
 
     def admitted(self, items: int) -> "_Admitted":
-        """Return a context in which items are counted in; to enter it raises as `check`."""
+        """Return a context that counts items as admitted; entering it raises as `check`."""
         return _Admitted(self, items)
 
     def answering(self, items: int) -> "_Answering":
-        """Return a context in which items are counted in, and that has the seconds of the timeout.
+        """Return a context that counts items as admitted and applies the timeout.
 
-        Raises, where it is entered or ends:
-            ProblemError: 429 as `check`; 503, where the seconds do not suffice.
+        Raises, on entry or exit:
+            ProblemError: 429 as `check`; 503, the block takes longer than the timeout.
         """
         return _Answering(self.admitted(items), self.in_time())
 
     def enter(self, items: int) -> None:
-        """Count items in.
+        """Count items as admitted.
 
         Raises:
             ProblemError: as `check`.
@@ -72,13 +72,13 @@ class Admission:
         self.items += items
 
     def leave(self, items: int, seconds: float) -> None:
-        """Count items out that were there for some seconds."""
+        """Count items as answered; `seconds` is how long their answer took."""
         self.items -= items
         self._took = seconds
         self._left.set()
 
     async def wait_for(self, items: int) -> None:
-        """Wait until there is room, as long as the timeout; `admitted` then decides."""
+        """Wait for room, at most the timeout; `admitted` then admits or refuses the items."""
         end = time.perf_counter() + self.in_time.seconds
         while not self._has_room(items) and (left := end - time.perf_counter()) > 0:
             self._left.clear()

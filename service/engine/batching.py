@@ -1,4 +1,4 @@
-"""Micro-batches: a thread does the work of many requests."""
+"""Micro-batches: a thread does the work of several requests together."""
 
 import asyncio
 import time
@@ -25,11 +25,11 @@ class _Waiting(Generic[J, R]):
 
 
 class Batcher(Generic[J, R]):
-    """Does jobs in threads of its own, those that wait at one time together.
+    """Runs jobs in its own threads and puts the waiting ones into one batch.
 
-    While all threads do a batch the next one gathers. Jobs are answered in the order in which they
-    came, so that items of one bulk that share codes have suffixes in the order of its lines,
-    however many threads encode them. All come from one event loop.
+    While all threads are busy, the next batch gathers. Jobs are answered in the order in which they
+    arrived: so items of one bulk with the same codes get suffixes in the order of their lines,
+    however many threads encode them. All jobs must come from one event loop.
     """
 
     def __init__(
@@ -46,15 +46,16 @@ class Batcher(Generic[J, R]):
         """Start idle.
 
         Args:
-            name: of the threads.
-            work: returns one result a job. Where it raises, each job is done again alone, so that
-                an error is that of one job.
-            most: size of a batch; a job that is larger makes one alone.
-            wait: seconds that a batch which is not full waits for more jobs.
-            start: called first in each thread, of which each is one of torch's.
-            for_all: errors of `work` that concern every job, which are not tried alone.
-            began: hears, at a batch's start, each job's seconds of waiting, and the batch's size.
-            threads: how many batches are done at a time.
+            name: the threads' name.
+            work: returns one result for each job. If it raises, each job is run again alone, so
+                that only the job with the fault fails.
+            most: largest size of a batch; a larger job is a batch of its own.
+            wait: seconds that a batch waits for more jobs if it is not full.
+            start: called first in each thread; torch computes with one thread there.
+            for_all: errors of `work` that concern every job; the jobs are not run again alone.
+            began: called when a batch starts, with each job's seconds of waiting and the batch's
+                size.
+            threads: number of batches that run at a time.
         """
         self._work = work
         self._most = most
@@ -70,14 +71,14 @@ class Batcher(Generic[J, R]):
 
     @property
     def waiting(self) -> int:
-        """The size of all jobs that no batch has taken."""
+        """The total size of the jobs that are in no batch yet."""
         return self._size
 
     async def do(self, job: J, size: int = 1) -> R:
-        """Return the job's result; a job that is cancelled before its batch began is not done.
+        """Return the job's result; a job that is cancelled before its batch starts is not run.
 
         Raises:
-            Exception: what `work` raises for this job.
+            Exception: the error that `work` raises for this job.
         """
         loop = asyncio.get_running_loop()
         waiting: _Waiting[J, R] = _Waiting(job, size, loop.create_future(), time.perf_counter())
@@ -87,11 +88,11 @@ class Batcher(Generic[J, R]):
         return await waiting.future
 
     def close(self) -> None:
-        """Finish the batches that are being done, and end the threads."""
+        """Finish the running batches and end the threads."""
         self._threads.shutdown()
 
     def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start a batch where a thread is free: a full one now, another after the wait."""
+        """Start a batch if a thread is free: a full one now, any other after the wait."""
         if not self._free or not self._jobs:
             return
         if self._size >= self._most:
@@ -129,13 +130,13 @@ class Batcher(Generic[J, R]):
     def _done(self, jobs: Sequence[J]) -> Sequence[R | Exception]:
         try:
             return self._work(jobs)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a job's answer
+        except Exception as error:  # noqa: BLE001 - any error is a job's answer
             if len(jobs) == 1 or isinstance(error, self._for_all):
                 return [error] * len(jobs)
         return [self._done([job])[0] for job in jobs]
 
     def _finish(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer the batches that are done, in the order in which they began."""
+        """Answer finished batches, but only in the order in which they started."""
         self._free += 1
         while self._begun and self._begun[0][1].done():
             batch, done = self._begun.popleft()

@@ -1,4 +1,4 @@
-"""How much a service takes in at once, and how long it may take."""
+"""A service's limits on queue length, time and batch size."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ __all__ = ["Capacity"]
 
 @dataclass(frozen=True)
 class Capacity:
-    """How much is taken in, and how long it may take.
+    """A tokenizer's limits on queue length, time and batch size.
 
     Attributes:
-        queue: items of all requests that may wait; more are answered 429.
-        timeout: seconds until a request is answered 503.
-        texts: that are encoded at a time, shared by the encoder's threads.
-        wait: seconds that a batch which is not full waits for more.
-        threads: that encode texts, each on one core; 0 for as many as the process may use.
+        queue: number of items, over all requests, that may wait; further requests get 429.
+        timeout: seconds until a request without an answer gets 503.
+        texts: number of texts that the encoder's threads together encode at a time.
+        wait: seconds that a batch waits for more items if it is not full.
+        threads: number of threads that encode texts, each on one core; 0 for all usable cores.
     """
 
     queue: int = 4096

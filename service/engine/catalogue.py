@@ -1,4 +1,4 @@
-"""One tokenizer, its registry and its index: what every face of the service asks."""
+"""The catalogue of one tokenizer: its pipeline, its registry and its index."""
 
 import logging
 import threading
@@ -22,14 +22,14 @@ from tokenizer.pipeline import Pipeline, Tokenized
 
 __all__ = ["Catalogue", "ItemToRegister", "Neighbour"]
 
-CHANGES, SECONDS = 10_000, 60  # after so many, or so long after one, the index is set aside
+CHANGES, SECONDS = 10_000, 60  # the index is saved after so many changes, or so long after one
 logger = logging.getLogger("semid")
 Neighbour = tuple[RegisteredItem, float]
 
 
 @dataclass(slots=True)
 class ItemToRegister:
-    """An item by a vector that can be tokenized, or by its content text until that is encoded.
+    """An item with a vector that can be tokenized, or with content text that must be encoded first.
 
     Attributes:
         vector: (D,); None until the text is encoded.
@@ -42,13 +42,13 @@ class ItemToRegister:
 
 
 class Catalogue:
-    """Items with frozen semantic IDs, and the items that are near them.
+    """Registers items, and finds items and their neighbours.
 
-    The index follows the registry: before each search it takes in what has been registered since,
-    by this process or another.
+    The index follows the registry: before each search it takes in the registry's changes since the
+    last search, whichever process made them.
 
     Attributes:
-        known: items that were looked up, which the same following keeps true.
+        known: cache of items that were looked up; following the registry keeps it correct.
     """
 
     def __init__(
@@ -58,35 +58,35 @@ class Catalogue:
         index_file: Path | None = None,
         index_device: str = "cpu",
     ) -> None:
-        """Start from the index that was set aside, where there is one of this registry.
+        """Start from the saved index if it belongs to this registry, else from an empty one.
 
         Args:
-            index_file: where the index is set aside.
-            index_device: where it is searched, as `resolve_index_device` returns it.
+            index_file: file in which the index is saved; None to save none.
+            index_device: device that searches the index, as `resolve_index_device` returns it.
         """
         self.pipeline = pipeline
         self.registry = registry
         self.known = ItemCache()
         self._index = SemanticIndex(pipeline.codebooks, index_device)
-        self._newest = 0  # change that the index holds
-        self._last = 0  # largest item number among its changes
+        self._newest = 0  # number of the last change that the index has taken in
+        self._last = 0  # largest item number in those changes
         self._following = threading.Lock()
         self._index_file = index_file
-        self._saved = (0, time.monotonic())  # change that the file holds, and since when
+        self._saved = (0, time.monotonic())  # last change in the file, and when it was saved
         if index_file is not None and index_file.exists():
             self._restore(index_file)
 
     def register(
         self, items: Sequence[ItemToRegister], tokenized: Tokenized
     ) -> list[tuple[RegisteredItem, bool]]:
-        """Give items their IDs, in one transaction; return each one's entry and whether it is new.
+        """Register items in one transaction; return each item's entry and whether it is new.
 
         Args:
             items: each item_id once.
-            tokenized: a row an item.
+            tokenized: one row for each item.
 
         Raises:
-            InputError: no codes are free (policy reassign); then nothing is registered.
+            InputError: no codes are free (policy reassign); nothing is registered then.
         """
         codes, distortions = tokenized.codes.tolist(), tokenized.distortion.tolist()
         new = [
@@ -105,7 +105,7 @@ class Catalogue:
         """Return up to k registered items nearest to a latent (d,), with squared distances.
 
         Args:
-            leave_out: an item_id that is not to be among them.
+            leave_out: an item_id that is left out of the result.
         """
         self.follow()
         keys, distances = self._index.search(query[None, :], k + (leave_out is not None))
@@ -118,11 +118,11 @@ class Catalogue:
         return neighbours[:k]
 
     def item(self, item_id: str) -> RegisteredItem | None:
-        """Return a registered item; its removal by another process is seen within seconds."""
+        """Return a registered item, or None; another process's removal shows within 2 seconds."""
         return self.known.get(item_id) or self.registry.get([item_id]).get(item_id)
 
     def latent_of_item(self, item: RegisteredItem) -> NDArray[np.float32]:
-        """Return the latent (d,) that an item's codes stand for."""
+        """Return the latent (d,) that an item's codes decode to."""
         codes = np.asarray([item.codes], dtype=np.uint16)
         latent: NDArray[np.float32] = self.pipeline.latents_of_codes(codes)[0]
         return latent
@@ -144,7 +144,7 @@ class Catalogue:
         return self._latent(vector[None, :])
 
     def check(self) -> None:
-        """Embed, tokenize, and ask the registry.
+        """Check that the encoder, the tokenizer and the registry work.
 
         Raises:
             Exception: one of them fails.
@@ -156,7 +156,7 @@ class Catalogue:
         self.pipeline.tokenize(vectors)
 
     def follow(self) -> int:
-        """Take in what has changed in the registry and return how many items the index holds."""
+        """Take in the registry's changes and return how many items the index holds."""
         with self._following:
             began = time.monotonic()
             for changes in self.registry.changes(self._newest):
@@ -170,11 +170,11 @@ class Catalogue:
             return len(self._index)
 
     def indexed(self) -> int:
-        """Return how many items the index holds, without taking in more."""
+        """Return how many items the index holds; do not follow the registry."""
         return len(self._index)
 
     def save(self) -> None:
-        """Set the index aside as of now, where it has changed since; a failure is logged."""
+        """Save the index if it has changed since the last time; log a failure."""
         if self._index_file is None:
             return
         try:
@@ -183,7 +183,7 @@ class Catalogue:
                 newest = self._newest
                 keys, packed = self._index.contents()
             anchor = self.registry.anchor(newest)
-            # An item that changed just now has no anchor: the next time will do.
+            # No anchor: the item has just changed again. The next save will do.
             if anchor is not None and newest != self._saved[0]:
                 known = self.pipeline.fingerprint, self.registry.tokenizer.origin
                 write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
@@ -193,7 +193,7 @@ class Catalogue:
             self._saved = (self._saved[0], time.monotonic())
 
     def save_sometimes(self) -> None:
-        """Save after many changes, or a while after one."""
+        """Save the index if there were `CHANGES` changes, or one and `SECONDS` have passed."""
         change, since = self._saved
         changes = self._newest - change
         if changes >= CHANGES or (changes and time.monotonic() - since >= SECONDS):

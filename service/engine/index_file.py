@@ -1,4 +1,4 @@
-"""An index of a catalogue set aside in a file, so that a start need not read the whole registry."""
+"""The index of a catalogue in a file, so that a start need not read the whole registry."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ FORMAT = "1"
 
 @dataclass(frozen=True)
 class IndexContents:
-    """What an index held after a change.
+    """The contents of an index after a change.
 
     Attributes:
         keys: (n,) int64, numbers of the items.
-        packed: (n, bytes of a code) uint8.
-        anchor: the change.
+        packed: (n, bytes of an item's codes) uint8.
+        anchor: the last change that the index took in.
     """
 
     keys: NDArray[np.int64]
@@ -34,11 +34,11 @@ class IndexContents:
 
 
 def write_index(path: Path, contents: IndexContents, tokenizer: str, origin: str) -> None:
-    """Write an index beside `path` and rename it.
+    """Write an index to `path`: first to a file beside it, which is then renamed.
 
     Args:
-        tokenizer: its fingerprint.
-        origin: of the tokenizer in its database (`service.registry.tokenizers`).
+        tokenizer: the tokenizer's fingerprint.
+        origin: the tokenizer's origin in its database (`service.registry.tokenizers`).
 
     Raises:
         InputError: the file cannot be written.
@@ -53,8 +53,8 @@ def read_index(path: Path, tokenizer: str, origin: str) -> IndexContents:
     """Read what `write_index` wrote.
 
     Raises:
-        ValueError: the file is damaged, or of another tokenizer, database or format.
-        OSError: it cannot be read.
+        ValueError: the file is damaged, or belongs to another tokenizer, database or format.
+        OSError: the file cannot be read.
     """
     try:
         with safe_open(path, "numpy") as file:

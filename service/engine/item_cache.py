@@ -1,4 +1,4 @@
-"""Items that were looked up, kept in memory for as long as they stay what they are."""
+"""A cache of the items that were looked up last."""
 
 import threading
 import time
@@ -13,16 +13,17 @@ from service.registry import RegisteredItem
 
 __all__ = ["ItemCache"]
 
-MOST = 50_000  # of a tokenizer: some 40 MB, at most 90
-LARGEST = 1000  # bytes of item_id and title; a larger item is read each time
-LONGEST = 2.0  # seconds since other processes' changes were last taken in
+MOST = 50_000  # items of one tokenizer: about 40 MB, at most 90
+LARGEST = 1000  # bytes of item_id and title; a larger item is not cached
+LONGEST = 2.0  # seconds since the registry was last followed; after that the cache is not used
 
 
 class ItemCache:
-    """The items of one tokenizer that were looked up last.
+    """A cache of the items of one tokenizer that were looked up last.
 
-    An ID never changes, but a title can, and an item can be removed: who follows the registry says
-    which items changed. Nothing is known where that was more than `LONGEST` seconds ago.
+    An ID never changes, but a title can, and an item can be removed. The catalogue follows the
+    registry and reports the changed items. If its last report is more than `LONGEST` seconds old,
+    the cache returns nothing.
     """
 
     def __init__(self) -> None:
@@ -30,10 +31,10 @@ class ItemCache:
         self._names: dict[int, str] = {}
         self._lock = threading.Lock()
         self._followed = -LONGEST
-        self.newest = 0  # change up to which the registry was followed
+        self.newest = 0  # number of the last change that was reported
 
     def get(self, item_id: str) -> RegisteredItem | None:
-        """Return an item, or None where only the registry can tell."""
+        """Return an item, or None if it is not cached or may be out of date."""
         if time.monotonic() - self._followed > LONGEST:
             return None
         with self._lock:
@@ -46,8 +47,8 @@ class ItemCache:
         """Keep items that were read from the registry.
 
         Args:
-            newest: `newest` before they were read; if it is another one by now, they may have
-                changed since, and are not kept.
+            newest: the value of `newest` before the items were read. If it is different now, the
+                items may have changed since, and they are not kept.
         """
         with self._lock:
             if newest != self.newest:
@@ -62,7 +63,7 @@ class ItemCache:
                 del self._names[item.number]
 
     def changed(self, numbers: NDArray[np.int64], newest: int) -> None:
-        """Forget items by number: they changed, the last of them by the change `newest`."""
+        """Drop changed items by number; `newest` is the number of the last of the changes."""
         with self._lock:
             self.newest = newest
             known = self._names.keys() & numbers.tolist() if self._names else ()
@@ -70,5 +71,5 @@ class ItemCache:
                 del self._items[self._names.pop(number)]
 
     def followed(self, at: float) -> None:
-        """Say that all changes until a moment of `time.monotonic` have been told of."""
+        """Note that all changes before `at` (of `time.monotonic`) have been reported."""
         self._followed = at

@@ -1,4 +1,4 @@
-"""The tokenizers that a process holds, and the one that is meant where a request names none."""
+"""The tokenizers that a process has loaded, and which of them is the default."""
 
 import logging
 import threading
@@ -18,26 +18,26 @@ from service.registry.tokenizers import default_tokenizer
 
 __all__ = ["LoadedTokenizers"]
 
-SECONDS = 0.5  # between two looks at the database
+SECONDS = 0.5  # between two refreshes from the database
 logger = logging.getLogger("semid")
 
 
 class LoadedTokenizers:
-    """What requests tokenize with: held tokenizers by fingerprint, one of them the default.
+    """The loaded tokenizers, by fingerprint.
 
-    The registry's database says which one is the default, for all processes.
+    The registry's database says which tokenizer is the default, for all processes.
 
     Attributes:
-        telemetry: the metrics of them all.
-        threads: counts the requests that are answered in a thread of the pool.
+        telemetry: the metrics of all loaded tokenizers.
+        threads: admits the requests that a thread of the pool answers.
         stopping: whether the process has been told to end.
     """
 
     def __init__(self, catalogues: Sequence[Catalogue], pace: Capacity) -> None:
-        """Hold tokenizers of one database; the first is the default until the database is asked.
+        """Load tokenizers of one database; the first is the default until the first refresh.
 
         Args:
-            pace: of each tokenizer.
+            pace: the limits of each tokenizer.
         """
         self.telemetry = Telemetry()
         self.stopping = False
@@ -59,11 +59,11 @@ class LoadedTokenizers:
         return iter(self._held.values())
 
     def named(self, fingerprint: str | None) -> Tokenizing:
-        """Return the tokenizer with a fingerprint, or one that starts so; the default for None.
+        """Return the tokenizer whose fingerprint starts with `fingerprint`; None is the default.
 
         Raises:
-            ProblemError: 404, none that is held has it; 422, several have; 503, the default is not
-                held here.
+            ProblemError: 404, no loaded tokenizer matches; 422, several match; 503, the default is
+                not loaded here.
         """
         if fingerprint is None:
             if self._default not in self._held:
@@ -82,14 +82,14 @@ class LoadedTokenizers:
         raise ProblemError(404, f"no tokenizer {fingerprint!r} is held here; those held: {known}")
 
     def is_default(self, one: Tokenizing) -> bool:
-        """Say whether requests that name no tokenizer mean this one."""
+        """Return whether a tokenizer is the default."""
         return one.catalogue.pipeline.fingerprint == self._default
 
     def refresh(self) -> None:
-        """Learn from the database which tokenizer is the default, and what items have changed.
+        """Read from the database which tokenizer is the default and which items have changed.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: it does not answer.
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
         default = default_tokenizer(self._database)
         if default is not None and default.fingerprint != self._default:
@@ -98,7 +98,7 @@ class LoadedTokenizers:
         self._follow()
 
     def remove(self, item_id: str) -> bool:
-        """Remove an item, from every tokenizer, and say whether it was there.
+        """Remove an item from all tokenizers and return whether it was there.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer; nothing is removed.
@@ -106,23 +106,25 @@ class LoadedTokenizers:
         removed = next(iter(self)).catalogue.registry.remove(item_id)
         try:
             self._follow()
-        except SQLAlchemyError as error:  # those who follow twice a second will see it
+        except SQLAlchemyError as error:  # the next refresh, twice a second, will follow it
             logger.warning("a removal is not followed yet: %s", error)
         return removed
 
     def stop(self) -> None:
-        """Say that the process ends: it is not ready from now on, and takes no further lines."""
+        """Note that the process ends: from now on it is not ready and takes no more bulk lines."""
         self.stopping = True
         for one in self:
             one.stopping = True
 
     def close(self) -> None:
-        """Finish what is being done."""
+        """Finish the running batches and end the threads."""
         for one in self:
             one.close()
 
     def _follow(self) -> None:
-        """Have every catalogue follow; one that cannot is told of once, and keeps none back.
+        """Let every catalogue follow the registry.
+
+        If one fails, the log says so once, and the others still follow.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
@@ -141,7 +143,7 @@ class LoadedTokenizers:
 
     @contextmanager
     def refreshed(self) -> Iterator[None]:
-        """Refresh twice a second, in a thread, while the block runs; the indexes are then saved."""
+        """Refresh twice a second in a thread while the block runs; save the indexes at its end."""
         stop = threading.Event()
         thread = threading.Thread(target=self._refresh_until, args=(stop,), daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""A recommender over the registry: items that came a second ago are known, removed ones hidden."""
+"""A recommender that follows the registry: it adds new items and hides removed ones."""
 
 import threading
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ Recommended = tuple[Recommendation, RegisteredItem | None]
 
 
 class Recommending:
-    """Answers what comes after a history, from the items of the model and of the registry."""
+    """Recommends the next items after a history, from the model's and the registry's items."""
 
     def __init__(self, recommender: Recommender, catalogues: Sequence[Catalogue]) -> None:
-        """Follow the catalogue of the recommender's tokenizer, or the first for dense IDs.
+        """Follow the catalogue of the recommender's tokenizer; a model without one takes the first.
 
         Raises:
-            InputError: the IDs that the model reads are none of these tokenizers'.
+            InputError: the model reads the IDs of a tokenizer that has no catalogue here.
         """
         own = [
             catalogue
@@ -48,7 +48,7 @@ class Recommending:
         return [[(each, entries.get(each.item_id)) for each in row] for row in found]
 
     def follow(self) -> None:
-        """Take in what the registry has learnt since."""
+        """Take in the registry's changes since the last call."""
         with self._following:
             for changes in self.registry.changes(self._newest):
                 here = changes.numbers[~changes.removed].tolist()

@@ -1,4 +1,4 @@
-"""Time-outs of requests that all have as long: one timer for them all."""
+"""A time-out that is the same for all requests, so that one timer serves them all."""
 
 import asyncio
 from collections import OrderedDict
@@ -20,25 +20,25 @@ def late(seconds: float) -> ProblemError:
 
 
 def stalled(seconds: float) -> ProblemError:
-    """Return the problem of a request whose body does not come."""
+    """Return the problem of a request whose body has stalled."""
     return ProblemError(
         408, f"nothing of the body came for {seconds:g} s; send the request again, whole"
     )
 
 
 class TimeLimit:
-    """Gives blocks some seconds each; where they do not suffice, a block is ended by a problem.
+    """Ends a block with a problem if it takes longer than a number of seconds.
 
-    As all have as long, they run out in the order in which they began, and only the first one needs
-    a timer: to set one a request, as `asyncio.timeout` does, takes longer than many an answer. All
-    come from one event loop at a time.
+    All blocks have the same time-out, so they run out in the order in which they began, and one
+    timer for the oldest block is enough. A timer for each request, as `asyncio.timeout` sets it,
+    takes longer than many answers. All blocks must run in one event loop at a time.
     """
 
     def __init__(self, seconds: float, problem: Callable[[float], ProblemError] = late) -> None:
-        """Give each block so many seconds.
+        """Give each block `seconds` seconds.
 
         Args:
-            problem: makes, of the seconds, what ends a block that takes longer.
+            problem: takes the seconds and returns the error that ends a block which is late.
         """
         self.seconds = seconds
         self.problem = problem
@@ -48,20 +48,20 @@ class TimeLimit:
     def __call__(self) -> "Timed":
         """Return the context of one block.
 
-        Raises, where the block takes longer:
-            ProblemError: `problem`, a 503 without.
+        Raises, if the block takes longer:
+            ProblemError: the result of `problem`; 503 by default.
         """
         return Timed(self)
 
     def begin(self, timed: "Timed") -> None:
-        """Count the seconds of a block from now on."""
+        """Start the time-out of a block."""
         loop = asyncio.get_running_loop()
         self._ends[timed] = end = loop.time() + self.seconds
         if self._timer is None:
             self._timer = loop.call_at(end, self._run_out, loop)
 
     def end(self, timed: "Timed") -> None:
-        """Forget a block."""
+        """Stop the time-out of a block."""
         del self._ends[timed]
         if not self._ends and self._timer is not None:
             self._timer.cancel()
@@ -79,7 +79,7 @@ class TimeLimit:
 
 
 class Timed:
-    """One block, in one task."""
+    """The context of one block, in one task."""
 
     __slots__ = ("_cancelling", "_limit", "_ran_out", "_task")
 
@@ -106,6 +106,6 @@ class Timed:
             raise self._limit.problem(self._limit.seconds) from error
 
     def run_out(self) -> None:
-        """End the block."""
+        """Cancel the block's task; on exit the block raises the problem."""
         self._ran_out = True
         self._task.cancel()

@@ -1,4 +1,4 @@
-"""Items → IDs for many requests at once: look up, embed, quantize, register, in micro-batches."""
+"""Tokenizes the items of many requests in micro-batches: look up, embed, quantize, register."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,21 +26,24 @@ MOST_REGISTERED = 512
 
 
 class Prepared(NamedTuple):
-    """Items of one call, all with vectors but those that are registered, which are in `known`."""
+    """The items of one call: each is in `known` (the registered items) or has a vector."""
 
     items: Sequence[ItemToRegister]
     known: dict[str, RegisteredItem]
 
 
 class Tokenizing:
-    """What requests await: each stage is one thread, the encoder one a core, that serves them all.
+    """Looks up and tokenizes items for all requests.
 
-    An item's answer is the same whatever is tokenized beside it: vectors do not depend on the batch
-    (`data_prep.embedding.embed`), nor do codes (`tokenizer.pipeline`), and the registry decides.
+    All requests share its stages. Each stage has one thread, the encoder one for each core.
+
+    An item's answer does not depend on the other items of its batch: neither vectors
+    (`data_prep.embedding.embed`) nor codes (`tokenizer.pipeline`) do, and the registry keeps the
+    first ID.
 
     Attributes:
-        admission: counts the items of requests that tokenize.
-        reads: counts the items of requests that only look up.
+        admission: admits the items of requests that tokenize.
+        reads: admits the items of requests that only look up.
         stopping: whether the process has been told to end.
     """
 
@@ -60,8 +63,8 @@ class Tokenizing:
             "registry", self._read, MOST_LOOKED_UP, pace.wait,
             for_all=down, began=began("registry"),
         )  # fmt: skip
-        # Blocks of the tokenizer are small, and texts are encoded quicker side by side than by
-        # threads that wait for each other.
+        # Each stage computes with one torch thread: the tokenizer's blocks are small, and several
+        # texts side by side are encoded faster than one text by several threads.
         self._writer = Batcher(
             "tokenizer", self._write, MOST_REGISTERED, pace.wait,
             start=self._begin_to_write, for_all=down, began=began("quantize"),
@@ -76,7 +79,7 @@ class Tokenizing:
         telemetry.depth("admitted", lambda: self.admission.items)
 
     async def look_up(self, item_ids: Sequence[str]) -> dict[str, RegisteredItem]:
-        """Return the items that are registered, by item_id."""
+        """Return those of the items that are registered, by item_id."""
         known = self.catalogue.known
         newest = known.newest
         found = await self._reader.do(item_ids, len(item_ids))
@@ -84,9 +87,9 @@ class Tokenizing:
         return found
 
     async def tokenize(self, items: Sequence[ItemToRegister]) -> list[Entry]:
-        """Return each item's entry and whether it is new; registered items are not encoded again.
+        """Return each item's entry and whether it is new; do not encode registered items again.
 
-        All items are registered or, after an error, none.
+        Either all items are registered or, after an error, none.
 
         Args:
             items: each item_id once.
@@ -112,7 +115,7 @@ class Tokenizing:
         return Prepared(items, known)
 
     async def register(self, prepared: Prepared) -> list[Entry]:
-        """Register prepared items; calls that begin one after the other register in that order.
+        """Register prepared items; calls register in the order in which they begin.
 
         Raises:
             InputError: no codes are free (policy reassign).
@@ -128,12 +131,12 @@ class Tokenizing:
         return entries
 
     def close(self) -> None:
-        """Finish what is being done."""
+        """Finish the running batches and end the threads."""
         for stage in (self._reader, self._encoder, self._writer):
             stage.close()
 
     def _begin_to_write(self) -> None:
-        # What a first call prepares is not for a request to wait for.
+        # The first call is slow, because it prepares the pipeline; no request should wait for it.
         self.catalogue.pipeline.tokenize(self.catalogue.pipeline.any_vector()[None, :])
 
     def _read(self, jobs: Sequence[Sequence[str]]) -> list[dict[str, RegisteredItem]]:
@@ -142,8 +145,8 @@ class Tokenizing:
         return [{key: found[key] for key in job if key in found} for job in jobs]
 
     async def _encode(self, items: Sequence[ItemToRegister]) -> None:
-        """Give each item the vector of its text."""
-        # So many at a time, that requests with many texts and with few take turns.
+        """Set each item's vector to the embedding of its text."""
+        # Only `texts` at a time, so that a request with many texts takes turns with the others.
         for first in range(0, len(items), self.pace.texts):
             some = items[first : first + self.pace.texts]
             parts = [some[at : at + self._part] for at in range(0, len(some), self._part)]
@@ -161,8 +164,12 @@ class Tokenizing:
         return np.split(vectors, ends[:-1])
 
     def _write(self, jobs: Sequence[Sequence[ItemToRegister]]) -> list[list[Entry]]:
-        """Register the items of many requests in one transaction, each item for its first one."""
-        # Those with text have been looked up; whoever came first meanwhile, `register` sees.
+        """Register the items of many requests in one transaction.
+
+        An item that several requests hold is new for the first of them only.
+        """
+        # Items with text have been looked up already. If another request has registered one since,
+        # the registry returns the entry that exists.
         asked = {item.item_id for job in jobs for item in job if not item.text}
         entries = {item_id: (entry, False) for item_id, entry in self._known(asked).items()}
         fresh: dict[str, ItemToRegister] = {}

@@ -1,4 +1,4 @@
-"""Each request is timed, counted and logged, under the template of its route."""
+"""Times, counts and logs each request under the template of its route."""
 
 import time
 
@@ -14,7 +14,7 @@ log = structlog.get_logger("semid")
 
 
 class AccessLog:
-    """Tells telemetry and log of every answer; of the path, the log keeps no query."""
+    """Reports every answer to the metrics and the log; the log leaves out the query string."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
@@ -48,5 +48,5 @@ class AccessLog:
 
 
 def _key(scope: Scope) -> dict[str, str]:
-    """Return the public id of the key that the request came with, as `semid keys list` has it."""
+    """Return the public id of the request's key, as `semid keys list` shows it."""
     return {"key": scope["key"]} if "key" in scope else {}

@@ -28,7 +28,7 @@ __all__ = ["create_app", "create_health_app"]
 
 ANYBODY = Access()
 DEFAULT_PACE = Capacity()
-# FastAPI's own looks for a collector at each request; ours is `service.observability.telemetry`.
+# FastAPI's telemetry looks for a collector in every request; ours is `service.observability`.
 NO_TRACES = TelemetryConfig(tracing=False, metrics=False, logs=False)
 
 
@@ -40,15 +40,15 @@ def create_app(
     health_elsewhere: bool = False,
     recommender: Recommender | None = None,
 ) -> FastAPI:
-    """Return the application over an open catalogue; nothing in it asks the network.
+    """Return the application that serves an open catalogue; it loads nothing from the network.
 
     Args:
         others: catalogues of further tokenizers, in the same database.
-        health_elsewhere: leave health and metrics to `create_health_app`.
-        recommender: what answers /v1/recommend.
+        health_elsewhere: whether to leave health and metrics to `create_health_app`.
+        recommender: the model that answers /v1/recommend.
 
     Raises:
-        InputError: the recommender reads the IDs of none of these tokenizers.
+        InputError: the recommender reads the IDs of another tokenizer than these.
     """
     held = LoadedTokenizers((catalogue, *others), pace)
 
@@ -73,14 +73,14 @@ def create_app(
     )
     install_problems(app)
     for router in ROUTERS:
-        # Not include_router, which has each of its routes matched twice a request.
+        # include_router would match each route twice in every request.
         app.router.routes.extend(router.routes)
     if not health_elsewhere:
         app.router.routes.extend(health.router.routes)
     install_pages(app)
     check_rules([*app.routes, *(health.router.routes if health_elsewhere else ())])
     describe(app)
-    # The last one is asked first: whatever is answered below has a request's ID, and is counted.
+    # The middleware added last runs first: so every answer has a request ID and is counted.
     app.add_middleware(Guard, access=access, timeout=pace.timeout)
     if access.cors_origins:
         app.add_middleware(
@@ -99,12 +99,12 @@ def create_app(
 
 
 def _request_id() -> str:
-    """Return an ID that tells requests apart; it is no secret, and costs no call of the system."""
+    """Return a request's ID; it need not be secret, so `random` does and saves a system call."""
     return f"{getrandbits(128):032x}"
 
 
 def create_health_app(app: FastAPI, hosts: tuple[str, ...] | None = None) -> FastAPI:
-    """Return an application that answers for the health and metrics of `app`, and nothing else.
+    """Return an application that serves only the health and metrics of `app`.
 
     Args:
         hosts: as in `Access`.

@@ -1,4 +1,4 @@
-"""Connections whose request header does not come: each has some seconds, and few may wait."""
+"""Limits how long, and how many, connections may wait for a request header."""
 
 import asyncio
 import json
@@ -15,21 +15,22 @@ from service.http.messages.problems import MEDIA_TYPE, problem_document
 __all__ = ["WaitingConnections", "connection_class"]
 
 LONGEST = 2**16  # bytes of a header
-LEAST, MOST = 16, 2**15  # connections that may wait
+LEAST, MOST = 16, 2**15  # bounds of the number of connections that may wait
 
 
 class WaitingConnections:
-    """The connections of one server on which no request is answered: new, begun, or kept ones.
+    """The connections of one server that wait for a whole header: new, begun and kept-alive ones.
 
-    A client that opens connections and sends nothing, or sends a header without an end, would
-    otherwise take all file descriptors before any key is asked.
+    Without this limit a client could use up all file descriptors before any key is checked: it
+    opens connections and sends nothing, or a header that never ends.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Begin with none.
+        """Start with none.
 
         Args:
-            seconds: in which the header of a new connection, or one that has begun, has to come.
+            seconds: time until a new connection, or one with a begun header, must have sent the
+                whole header.
         """
         self.seconds = seconds
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -38,17 +39,17 @@ class WaitingConnections:
         self._timers: OrderedDict[Connection, asyncio.TimerHandle | None] = OrderedDict()
 
     def add(self, connection: "Connection") -> None:
-        """Count the seconds of a connection from now on, unless they are being counted."""
+        """Start a connection's timer, unless it is running already."""
         if self._timers.get(connection) is None:
             loop = asyncio.get_running_loop()
             self._add(connection, loop.call_later(self.seconds, connection.header_is_late))
 
     def add_kept(self, connection: "Connection") -> None:
-        """Note a connection that is kept for a next request; the server ends it when it is old."""
+        """Add a connection that is kept alive, without a timer: the server ends it when idle."""
         self._add(connection, None)
 
     def discard(self, connection: "Connection") -> None:
-        """Forget a connection."""
+        """Remove a connection and stop its timer."""
         timer = self._timers.pop(connection, None)
         if timer is not None:
             timer.cancel()
@@ -61,24 +62,24 @@ class WaitingConnections:
 
 
 class Connection(HttpToolsProtocol):
-    """Refuses a request header that is late with 408, and one that is too long with 431."""
+    """Refuses a late request header with 408 and a too long one with 431."""
 
     waiting: WaitingConnections
-    _begun = False  # whether a header is coming
-    _came = 0  # bytes of it
+    _begun = False  # whether a header has begun and is not whole
+    _came = 0  # bytes received of that header
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the first header its seconds."""
+        """Start the timer of the first header."""
         super().connection_made(transport)
         self.waiting.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Stop waiting for the connection's header."""
         self.waiting.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Give a header that has begun and is not whole its seconds."""
+        """Start the timer of a header that has begun, and refuse one that is too long."""
         super().data_received(data)
         if not self._begun:
             return
@@ -89,7 +90,7 @@ class Connection(HttpToolsProtocol):
             self.waiting.add(self)
 
     def on_message_begin(self) -> None:
-        """Note that a header comes."""
+        """Note that a header has begun."""
         super().on_message_begin()
         self._begun, self._came = True, 0
 
@@ -100,13 +101,13 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Note that the connection is kept, unless a further request has come on it."""
+        """Wait for the next header, if the connection is kept alive and none has begun."""
         super().on_response_complete()
         if self.timeout_keep_alive_task is not None:
             self.waiting.add_kept(self)
 
     def header_is_late(self) -> None:
-        """Close the connection; a client that has begun a request is told why."""
+        """Close the connection; answer 408 if the client has begun a request."""
         detail = f"the request header did not come within {self.waiting.seconds:g} s"
         self._refuse(ProblemError(408, f"{detail}; send the request again"))
 
@@ -115,7 +116,7 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
-            # An answer to the request before is on its way: the connection ends after it.
+            # The previous request is still being answered: close the connection after it.
             self.cycle.keep_alive = False
             return
         if self._begun:
@@ -124,7 +125,7 @@ class Connection(HttpToolsProtocol):
 
 
 def connection_class(seconds: float) -> type[Connection]:
-    """Return the class of one server's connections, whose headers have so many seconds."""
+    """Return the connection class of one server; headers must be whole within `seconds`."""
     waiting = WaitingConnections(seconds)
     return type("ServerConnection", (Connection,), {"waiting": waiting})
 

@@ -20,7 +20,7 @@ BODIES = (TokenizeRequest, ItemToTokenize, SimilarQuery, RecommendQuery)
 
 
 def describe(app: FastAPI) -> None:
-    """Add the schemas that the descriptions of bodies refer to, and each route's scope."""
+    """Add to the app's OpenAPI document the schemas of the bodies and each route's scope."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What people read in a browser: the page, the interface's description, the kinds of problems."""
+"""Pages for a browser: the explorer, the API's description, and the kinds of problems."""
 
 from html import escape
 from pathlib import Path
@@ -29,14 +29,14 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def page(request: Request) -> HTMLResponse:
-    """Return the page to look around."""
+    """Return the explorer's page."""
     root = escape(request.scope.get("root_path", ""))
     return HTMLResponse(PAGE.replace('="/', f'="{root}/'))
 
 
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
-    """Return the description of the interface, whose own script alone may run."""
+    """Return the API's description; its security policy allows only the page's own script."""
     root = request.scope.get("root_path", "")
     answer = get_swagger_ui_html(
         openapi_url=f"{root}/openapi.json",
@@ -57,7 +57,7 @@ async def problems(request: Request) -> HTMLResponse:
 
 @router.get("/problems/{name}")
 async def problem_type(name: str, request: Request) -> HTMLResponse:
-    """Return the kind of problem that a problem document's `type` leads to."""
+    """Return the description of one kind of problem; a problem document's `type` links to it."""
     found = {status: kind for status, kind in PROBLEMS.items() if kind.name == name}
     if not found:
         raise ProblemError(404, f"no kind of problem is called {name!r}; /problems lists them")
@@ -65,7 +65,7 @@ async def problem_type(name: str, request: Request) -> HTMLResponse:
 
 
 def install_pages(app: FastAPI) -> None:
-    """Serve the pages, with all that they load."""
+    """Add the pages and all files that they load."""
     app.include_router(router)
     assets = Path(fastapi_offline.__file__).parent / "static"
     app.mount("/explorer", StaticFiles(directory=EXPLORER), name="explorer")

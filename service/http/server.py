@@ -1,4 +1,4 @@
-"""The HTTP servers of a process: the interface's and, where one is wanted, that of the metrics."""
+"""A process's HTTP servers: one for the API and, if wanted, one for health and metrics."""
 
 import asyncio
 import gc
@@ -18,11 +18,11 @@ from service.http.connections import connection_class
 
 __all__ = ["answer_until_stopped", "server_config"]
 
-GRACE = 5  # seconds beyond the time-out in which an answer may be taken
-SIDE = 5.0  # seconds of a request for metrics
-LINGER = 0.5  # seconds in which a client that has sent a request on a kept connection is answered
-# Seconds that an idle connection is kept: longer than proxies keep theirs (Caddy 120), so that none
-# sends a request into a connection that is being closed here.
+GRACE = 5  # seconds after the time-out in which clients may still read their answers
+SIDE = 5.0  # time-out of a request for health or metrics, in seconds
+LINGER = 0.5  # seconds for requests that are already on their way on kept-alive connections
+# Seconds until an idle connection is closed. Proxies close theirs earlier (Caddy after 120), so
+# none sends a request while this server closes the connection.
 KEPT = 130
 OPEN_FILES = 2**16
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -37,19 +37,20 @@ def answer_until_stopped(
     side: tuple[FastAPI, socket.socket] | None = None,
     root_path: str = "",
 ) -> None:
-    """Answer requests until SIGTERM or SIGINT; then finish those that were accepted.
+    """Answer requests until SIGTERM or SIGINT; then finish the accepted requests.
 
-    From the signal on no connection is accepted. Requests that come on kept
-    connections are answered and their connections closed; then the others are closed.
+    After the signal the server accepts no new connection. It answers requests that arrive on
+    kept-alive connections and closes these after the answer. Then it closes the idle ones.
 
     Args:
         stopping: called at the signal.
-        timeout: seconds in which a request is answered; who has not taken an answer some seconds
-            after as many is cut off.
-        side: another application and its listener, which go on until the first has stopped.
+        timeout: seconds until a request must be answered; at the stop, clients that have not read
+            their answer within timeout + 5 s are disconnected.
+        side: a second application and its listener; they run until the first has stopped.
         root_path: as in `server_config`.
     """
-    # What is loaded by now stays: the collector of garbage need not look at it, for 0.1 s, again.
+    # Everything loaded so far stays loaded. Without the freeze each full collection would scan it
+    # again, which takes about 0.1 s.
     gc.collect()
     gc.freeze()
     _raise_open_files()
@@ -74,11 +75,11 @@ async def _serve(
 
 
 def server_config(app: ASGIApp, timeout: float, root_path: str = "") -> uvicorn.Config:
-    """Return how a server answers.
+    """Return the configuration of a server.
 
     Args:
-        timeout: seconds in which a request's header has to come, and a request is answered.
-        root_path: path that a proxy before the server takes off.
+        timeout: seconds until a request's header must be whole, and until it must be answered.
+        root_path: path prefix that a proxy in front of the server removes.
     """
     return uvicorn.Config(
         app,
@@ -95,7 +96,7 @@ def server_config(app: ASGIApp, timeout: float, root_path: str = "") -> uvicorn.
 
 
 def _raise_open_files() -> None:
-    """Let the process have as many open files, so connections, as the system grants it."""
+    """Raise the process's limit of open files, and so of connections, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -120,7 +121,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop at a signal, and end the process as one that did what it was told."""
+        """Stop at a signal; unlike uvicorn, do not raise it again, so that the exit status is 0."""
         before = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
         try:
             yield

@@ -13,9 +13,9 @@ MOST_WAITING = 2048
 
 
 def unix_listener(path: Path) -> socket.socket:
-    """Listen at a Unix socket; one that a process has left behind is replaced.
+    """Listen on a Unix socket; replace one that an ended process left behind.
 
-    Who may connect is a matter of the folder's permissions and the umask.
+    The folder's permissions and the umask decide who may connect.
 
     Raises:
         InputError: the path cannot be used, or a process listens there.
@@ -36,10 +36,10 @@ def unix_listener(path: Path) -> socket.socket:
 
 
 def _clear(path: Path) -> None:
-    """Take a socket away at which nobody listens.
+    """Delete a socket on which no process listens.
 
     Raises:
-        InputError: the path is something else.
+        InputError: the path is in use, or is not a socket.
     """
     if not path.exists():
         return
@@ -49,7 +49,7 @@ def _clear(path: Path) -> None:
 
 
 def _is_left(path: Path) -> bool:
-    """Say whether a file is a socket at which nobody listens."""
+    """Return whether a file is a socket on which no process listens."""
     if not stat.S_ISSOCK(path.stat().st_mode):
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -14,7 +14,7 @@ from structlog.typing import EventDict, Processor
 __all__ = ["LogFormat", "set_up_logs"]
 
 LogFormat = Literal["text", "json"]
-# Libraries that log each request that they make, or each unusual header.
+# These libraries log each request that they make, or each unusual header.
 QUIET = {
     "alembic": logging.WARNING,
     "asgi_correlation_id": logging.ERROR,

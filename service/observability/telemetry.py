@@ -29,9 +29,9 @@ RECENT = 1000
 class Telemetry:
     """The metrics of one application.
 
-    Labels are route templates, stages, statuses and loaded tokenizers, so that requests cannot
-    add labels without bound. The stages are `registry`, `encode`, `quantize`, and `queue` for the
-    time that jobs wait for one of them. All tokenizers share the stages.
+    Labels are route templates, stages, statuses and loaded tokenizers, so requests cannot add
+    labels without bound. The stages are `registry`, `encode` and `quantize`, and `queue` for the
+    time that jobs wait for one of these. All tokenizers share the stages.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Telemetry:
         return generate_latest(self._metrics)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request."""
+        """Count an answered request and its seconds."""
         key = (method if method in METHODS else "other", route, status)
         found = self._answers.get(key)
         if found is None:
@@ -109,7 +109,7 @@ class Telemetry:
         found[1].observe(seconds)
 
     def tokenized(self, items: int, created: int) -> None:
-        """Count the items of a request, and how many of them were new."""
+        """Count the items of a request; `created` of them were new."""
         self._created.inc(created)
         self._known.inc(items - created)
 
@@ -126,7 +126,7 @@ class Telemetry:
         self._default.labels(tokenizer).set_function(default)
 
     def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
-        """Return a callback for a stage's batches: seconds in the queue by job, and size."""
+        """Return a callback for a stage's batches: it takes each job's wait in s and the size."""
         batches = self._batches.labels(stage)
         queue = self._stages.labels("queue")
 
@@ -153,10 +153,10 @@ class Telemetry:
             self._stages.labels(stage).observe(time.perf_counter() - started)
 
     def of_new_items(self, pipeline: Pipeline) -> Callable[[Sequence[float]], None]:
-        """Return a callback for the distortions of items to which a tokenizer gave an ID."""
+        """Return a callback that takes the distortions of items to which a tokenizer gave an ID."""
         tokenizer = pipeline.fingerprint[:16]
         trained = float(pipeline.metrics["train_error"])
-        held_out = pipeline.metrics["held_out_error"]  # None where no item was held out
+        held_out = pipeline.metrics["held_out_error"]  # None if no item was held out
         usual = trained if held_out is None else float(held_out)
         self._training.labels("train", tokenizer).set(trained)
         if held_out is not None:

@@ -1,4 +1,4 @@
-"""The item registry: which item has which semantic ID, by which tokenizer, for ever."""
+"""The item registry: the permanent semantic IDs of items, by item and tokenizer."""
 
 from service.registry.database import Database, open_database
 from service.registry.entries import Changes, NewItem, PrefixCount, RegisteredItem

@@ -29,7 +29,7 @@ _newest = sql.select(sql.func.max(ids.c.change)).where(
 
 @dataclass(frozen=True)
 class Change:
-    """What an item's title and removal are from now on."""
+    """An item's new title and whether the item is removed now."""
 
     number: int
     title: str | None
@@ -38,7 +38,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A change and its item: who finds it again is in the same history of the same database."""
+    """A change with its item, to recognise the database by.
+
+    If this row still exists, the database was not replaced or rolled back.
+    """
 
     change: int
     number: int
@@ -46,7 +49,7 @@ class Anchor:
 
 
 def anchor_of(connection: Connection, tokenizer: int, change: int) -> Anchor | None:
-    """Return a tokenizer's change by its number; None where its item changed again, or never."""
+    """Return the change with a number; None if its item has changed again or no change has it."""
     query = sql.select(ids.c.change, ids.c.number, ids.c.item_id).where(
         ids.c.tokenizer == tokenizer, ids.c.change == change
     )
@@ -55,12 +58,12 @@ def anchor_of(connection: Connection, tokenizer: int, change: int) -> Anchor | N
 
 
 def newest_change(connection: Connection, tokenizer: int) -> int:
-    """Return the number of a tokenizer's last change, 0 before the first."""
+    """Return the number of a tokenizer's last change, or 0 if it has none."""
     return connection.scalar(_newest, {"tokenizer": tokenizer}) or 0
 
 
 def change_items(connection: Connection, tokenizer: int, changes: Sequence[Change]) -> None:
-    """Change items of a tokenizer, in the transaction of a write."""
+    """Change items of a tokenizer; `connection` must be in a write transaction."""
     if not changes:
         return
     numbered = enumerate(changes, newest_change(connection, tokenizer) + 1)
@@ -80,7 +83,7 @@ def change_items(connection: Connection, tokenizer: int, changes: Sequence[Chang
 
 
 def remove_item(database: Database, item_id: str) -> bool:
-    """Remove an item, from all tokenizers, and say whether it was there; its IDs stay its own."""
+    """Remove an item from all tokenizers and return whether it was there; it keeps its IDs."""
     query = sql.select(ids).where(ids.c.item_id == item_id, sql.not_(ids.c.removed))
     with database.writing() as connection:
         rows = connection.execute(query).all()

@@ -1,4 +1,4 @@
-"""The database of the registry: SQLite or PostgreSQL by URL, its transactions, its version."""
+"""The registry's database, SQLite or PostgreSQL: its transactions and its schema version."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ ENGINES = {"sqlite": sqlite_engine, "postgresql": postgres_engine}
 
 
 class Database:
-    """Transactions on the registry's tables; nothing is asked of the database before the first."""
+    """Transactions on the registry's tables; the first one opens the connection."""
 
     def __init__(self, url: str) -> None:
-        """Name the database at `url`.
+        """Prepare access to the database at `url`.
 
         Raises:
-            InputError: the URL is none, or names a SQLite file of another program.
+            InputError: the URL is not valid, or names another program's SQLite file.
         """
         try:
             parsed = sql.make_url(url)
@@ -37,7 +37,7 @@ class Database:
                 "the database cannot be used: its URL is not like sqlite:///semid.db or "
                 "postgresql+psycopg://user@host/name"
             ) from error
-        # Without the secrets that a URL may hold.
+        # The name goes into messages, so it must not hold the URL's secrets.
         self.name = parsed.set(query={}).render_as_string(hide_password=True)
         with self.refusing():
             self._engine = _engine(parsed, self.name)
@@ -58,9 +58,9 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield the connection of the one transaction that writes now; others wait.
+        """Yield a connection in a write transaction; other writers wait until it ends.
 
-        It is committed at the end of the block, and undone after an exception.
+        The end of the block commits it; an exception rolls it back.
         """
         with (
             self._engine.connect().execution_options(writing=True) as connection,
@@ -70,7 +70,7 @@ class Database:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Turn errors of the database, in a command, into an InputError that names it."""
+        """Convert the block's database errors to an InputError that names the database."""
         try:
             yield
         except (sql.exc.SQLAlchemyError, sqlite3.Error) as error:
@@ -81,22 +81,24 @@ class Database:
             ) from error
 
     def state(self) -> State:
-        """Compare the database's schema with this program's; a file that lacks is not made."""
+        """Compare the database's schema with this program's; a missing file is not created."""
         if not self.is_there():
             return "empty"
         with self.reading() as connection:
             return _state(connection)
 
     def is_there(self) -> bool:
-        """Say whether there is a file, where the database is one."""
+        """Return whether the SQLite file exists; always True for PostgreSQL."""
         file = self._engine.url.database
         return self._engine.dialect.name != "sqlite" or Path(str(file)).exists()
 
     def upgrade(self) -> bool:
-        """Bring the schema to this program's version in one transaction; say whether it was not.
+        """Upgrade the schema to this program's version in one transaction.
+
+        Returns False if the schema had this version already.
 
         Raises:
-            InputError: the schema is a newer semid's.
+            InputError: a newer semid made the schema.
         """
         with self.writing() as connection:
             state = _state(connection)
@@ -110,14 +112,13 @@ class Database:
             return True
 
     def check(self, *, new: bool) -> None:
-        """See that the database is this program's.
+        """Check that the database's schema has this program's version.
 
         Args:
-            new: make the tables in an empty one.
+            new: whether to create the tables in an empty database.
 
         Raises:
-            InputError: its schema is older or newer, or it is empty and not to be new; names the
-                remedy.
+            InputError: the schema is older or newer, or the database is empty and `new` is False.
         """
         state = self.state()
         if state == "older":
@@ -136,9 +137,10 @@ class Database:
             self.upgrade()
 
     def beside(self, name: str, folder: Path | None) -> Path | None:
-        """Return where a file that belongs to the database stands: in `folder`, or beside SQLite's.
+        """Return the path of a file that belongs to the database.
 
-        None without a folder for a database that is no file.
+        The file is in `folder` if that is given, else beside the SQLite file. PostgreSQL without a
+        folder gives None.
         """
         if folder is not None:
             return folder / f"semid.{name}"
@@ -161,10 +163,11 @@ def open_database(url: str, *, new: bool = True) -> Database:
     """Open a registry.
 
     Args:
-        new: whether an empty database becomes a registry.
+        new: whether to create the tables in an empty database.
 
     Raises:
-        InputError: the database cannot be used, its schema is another version's, or it is empty.
+        InputError: the database cannot be used, its schema has another version, or the database
+            is empty and `new` is False.
     """
     database = Database(url)
     try:

@@ -1,4 +1,4 @@
-"""What the registry takes and gives: items, their codes as keys, counts of prefixes."""
+"""The registry's inputs and outputs: items, codes packed into keys, prefix counts, changes."""
 
 import struct
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ __all__ = ["Changes", "NewItem", "PrefixCount", "RegisteredItem", "codes_of", "k
 
 @dataclass(frozen=True)
 class NewItem:
-    """An item with its codes; `suffix` is None where the registry is to choose it."""
+    """An item with its codes; the registry chooses the suffix if `suffix` is None."""
 
     item_id: str
     codes: tuple[int, ...]
@@ -27,7 +27,7 @@ class NewItem:
 
 @dataclass(frozen=True)
 class RegisteredItem:
-    """An item as the registry holds it; `number` grows in order of arrival."""
+    """An item as the registry holds it; a later item has a larger `number`."""
 
     number: int
     item_id: str
@@ -38,7 +38,7 @@ class RegisteredItem:
 
     @classmethod
     def of(cls, row: Row[Any]) -> Self:
-        """Make the entry of a row of the table of IDs."""
+        """Make an item from a row of the table `ids`."""
         return cls(
             row.number, row.item_id, codes_of(row.codes), row.suffix, row.distortion, row.title
         )
@@ -51,7 +51,7 @@ class RegisteredItem:
 
 @dataclass(frozen=True)
 class PrefixCount:
-    """How many items share `codes` as their first codes, and the title of one of them."""
+    """How many items have codes that start with `codes`, and the title of one of them."""
 
     codes: tuple[int, ...]
     items: int
@@ -60,11 +60,11 @@ class PrefixCount:
 
 @dataclass(frozen=True)
 class Changes:
-    """Items that came, were removed or changed, in the order of their last change.
+    """Items that were added, removed or changed, in the order of their last change.
 
     Attributes:
-        numbers: (n,) of the items.
-        codes: (n, L).
+        numbers: (n,) numbers of the items.
+        codes: (n, L) codes of the items.
         removed: (n,) whether the item is removed now.
         newest: number of the last of these changes.
     """
@@ -76,7 +76,7 @@ class Changes:
 
 
 def key_of(codes: Sequence[int]) -> bytes:
-    """Pack codes into bytes whose order is theirs, as `tokenizer.ids.semantic_id.codes_key`."""
+    """Pack codes into bytes that sort as the codes do, as `tokenizer.ids.semantic_id.codes_key`."""
     return struct.pack(f">{len(codes)}H", *codes)
 
 

@@ -28,13 +28,14 @@ COLUMNS: dict[str, pl.DataType] = SEMANTIC_IDS | {
     "title": pl.String(),
     "removed": pl.Boolean(),
 }
-KEY = "semid_registry"  # of the file's metadata: the tokenizers, the default first
+KEY = "semid_registry"  # metadata key of the list of tokenizers, the default first
 
 
 def export_registry(database: Database, path: Path) -> int:
-    """Write the registry to a parquet file, each tokenizer's items in their order; return its rows.
+    """Write the registry to a parquet file and return the number of rows.
 
-    The table is also one of IDs as `semid tokenize` writes it.
+    Each tokenizer's items keep the order in which they were added. The file is also a valid ID
+    table, as `semid tokenize` writes it.
     """
     with database.reading() as connection:
         everyone = sorted(enrolled_tokenizers(connection), key=lambda one: not one.default)
@@ -50,10 +51,11 @@ def export_registry(database: Database, path: Path) -> int:
 
 
 def import_registry(database: Database, path: Path) -> int:
-    """Add what a file of `export_registry` holds and the database lacks; return the new rows.
+    """Add the rows of an `export_registry` file that the database lacks; return their number.
 
     Raises:
-        InputError: the file is none, or contradicts itself or the database; then nothing is added.
+        InputError: the file is not such a file, or contradicts itself or the database. Nothing is
+            added then.
     """
     table, levels = _read(path)
     added = 0
@@ -98,7 +100,7 @@ def _table(rows: Any, fingerprint: str) -> pl.DataFrame:
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return the table and the levels of its tokenizers, the default first."""
+    """Return the table, and the number of levels by tokenizer, the default tokenizer first."""
     table = read_table(path)
     try:
         known = json.loads(pl.read_parquet_metadata(path)[KEY])
@@ -151,7 +153,7 @@ def _add(connection: Connection, tokenizer: int, rows: list[dict[str, Any]], pat
 def _numbered(
     rows: list[dict[str, Any]], known: dict[str, Any], change: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield rows, the new ones of them with the numbers of their changes."""
+    """Yield each row with a change number; only a new row advances the number."""
     for row in rows:
         change += row["item_id"] not in known
         yield change, row

@@ -1,4 +1,4 @@
-"""From the IDs of one tokenizer to those that another gave the same items."""
+"""Maps an item's ID by one tokenizer to its ID by another."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _new = ids.alias("new")
 
 @dataclass(frozen=True)
 class MappedItem:
-    """An item, its ID by one tokenizer, and its ID by another, None where it has none."""
+    """An item with its ID by an old tokenizer and by a new one (None if it has none)."""
 
     number: int
     item_id: str
@@ -28,10 +28,10 @@ class MappedItem:
 def mapped_ids(
     connection: Connection, old: EnrolledTokenizer, new: EnrolledTokenizer, after: int, limit: int
 ) -> list[MappedItem]:
-    """Return up to `limit` items of a tokenizer, in the order of their arrival, with both IDs.
+    """Return up to `limit` items of the tokenizer `old` with both IDs, in order of arrival.
 
     Args:
-        after: number of the last item that was seen, 0 for the first page.
+        after: number of the previous page's last item, 0 for the first page.
     """
     same = sql.and_(
         _new.c.item_id == ids.c.item_id,

@@ -1,20 +1,20 @@
-"""A PostgreSQL database that many processes read and write at once."""
+"""A PostgreSQL database that several processes read and write at once."""
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection, Engine
 
 __all__ = ["postgres_engine"]
 
-LOCK = 0x73656D6964  # "semid": the advisory lock that every write takes
+LOCK = 0x73656D6964  # "semid"; every write takes this advisory lock
 WAITING = {
     "connect_timeout": 5,  # seconds
-    "tcp_user_timeout": 10_000,  # ms without an answer, after which a connection is lost
+    "tcp_user_timeout": 10_000,  # ms without an answer until a connection counts as lost
     "options": "-c lock_timeout=60s",
 }
 
 
 def postgres_engine(url: sql.URL) -> Engine:
-    """Return an engine of few connections for psycopg 3; lost ones are made anew."""
+    """Return a psycopg 3 engine with at most 8 connections; it replaces lost ones."""
     engine = sql.create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
@@ -27,10 +27,10 @@ def postgres_engine(url: sql.URL) -> Engine:
 
 
 def _begun(connection: Connection) -> None:
-    """Let one write follow the other, as SQLite does: what a write reads stays true.
+    """Run write transactions one at a time, as SQLite does, so that what a write reads stays true.
 
-    The lock is held until the write is committed, so that changes are seen in the order of their
-    numbers. A write is a connection with the execution option `writing`.
+    A write keeps the lock until it commits, so readers see changes in the order of their numbers.
+    A connection with the execution option `writing` is a write.
     """
     if connection.get_execution_options().get("writing"):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")

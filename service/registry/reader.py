@@ -1,4 +1,4 @@
-"""The items of one tokenizer, read: by name, by prefix, by title, by what has changed."""
+"""Reads one tokenizer's items: by item_id, number, prefix, title or change."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -17,8 +17,8 @@ from tokenizer.ids.semantic_id import codes_of_key
 
 __all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
 
-CHUNK = 500  # values of a query
-NUL = "\x00"  # PostgreSQL's text has none
+CHUNK = 500  # values in one query
+NUL = "\x00"  # PostgreSQL's text cannot hold it
 _live = sql.not_(ids.c.removed)
 _having = {
     column: sql.select(ids).where(
@@ -30,9 +30,9 @@ _having = {
 
 
 class RegistryReader:
-    """The items of one tokenizer; those that were removed are not among them.
+    """Reads one tokenizer's items; removed items are left out unless a method says otherwise.
 
-    Every method raises `sqlalchemy.exc.SQLAlchemyError` where the database does not answer.
+    Every method raises `sqlalchemy.exc.SQLAlchemyError` if the database does not answer.
     """
 
     def __init__(self, database: Database, tokenizer: EnrolledTokenizer) -> None:
@@ -41,7 +41,7 @@ class RegistryReader:
         self._own = ids.c.tokenizer == tokenizer.number
 
     def check(self) -> None:
-        """Ask the database for a row."""
+        """Check that the database answers a query."""
         with self.database.reading() as connection:
             connection.execute(sql.select(ids.c.number).where(self._own).limit(1))
 
@@ -50,7 +50,7 @@ class RegistryReader:
         return self.count_with_prefix(())
 
     def get(self, item_ids: Iterable[str]) -> dict[str, RegisteredItem]:
-        """Return the items that are registered, by item_id."""
+        """Return those of the items that are registered, by item_id."""
         with self.database.reading() as connection:
             rows = self._rows(connection, ids.c.item_id, [i for i in item_ids if NUL not in i])
             return {row.item_id: RegisteredItem.of(row) for row in rows if not row.removed}
@@ -62,16 +62,16 @@ class RegistryReader:
             return {row.number: RegisteredItem.of(row) for row in rows if not row.removed}
 
     def item_ids(self, numbers: Sequence[int]) -> dict[int, str]:
-        """Return item_ids by number, those of removed items too."""
+        """Return item_ids by number, also of removed items."""
         with self.database.reading() as connection:
             return {
                 row.number: row.item_id for row in self._rows(connection, ids.c.number, numbers)
             }
 
     def changes(self, after: int) -> Iterator[Changes]:
-        """Yield, in parts, the items that changed after change number `after`.
+        """Yield, in parts, the items that changed after change number `after`, also removed ones.
 
-        Changes are seen in the order of their numbers: none comes later with a smaller number.
+        Changes become visible in the order of their numbers: no later change has a smaller one.
         """
         size = 100 * CHUNK
         query = (
@@ -95,7 +95,7 @@ class RegistryReader:
                 return
 
     def anchor(self, change: int) -> Anchor | None:
-        """Return a change by its number; None where its item changed again, or there is none."""
+        """Return the change with a number; None if its item has changed again or none has it."""
         with self.database.reading() as connection:
             return anchor_of(connection, self.tokenizer.number, change)
 
@@ -105,7 +105,7 @@ class RegistryReader:
         """Return up to `limit` items whose codes start with `prefix`, in the order of their IDs.
 
         Args:
-            after: codes and suffix of the last item that was seen.
+            after: codes and suffix of the previous page's last item.
         """
         query = sql.select(ids).where(self._own, _live, starts_with(prefix))
         if after is not None:
@@ -127,7 +127,7 @@ class RegistryReader:
             return connection.scalar(query) or 0
 
     def next_codes(self, prefix: tuple[int, ...]) -> list[PrefixCount]:
-        """Return the prefixes one code longer that have items, in the order of their codes."""
+        """Return the prefixes that extend `prefix` by one code and have items, in code order."""
         part = first_codes(len(prefix) + 1)
         query = (
             sql.select(part, sql.func.count(), sql.func.min(ids.c.title))
@@ -140,9 +140,9 @@ class RegistryReader:
         return [PrefixCount(codes_of(key), items, title) for key, items, title in rows]
 
     def search_titles(self, words: str, limit: int) -> tuple[list[RegisteredItem], int]:
-        """Return the first `limit` items whose title contains the text `words`, and their number.
+        """Return the first `limit` items whose title contains `words`, and the number of all such.
 
-        Case, accents and Unicode's forms of a character do not count, on every database alike.
+        Case, accents and Unicode forms do not matter; every database gives the same result.
         """
         part = folded(words)
         if not part or NUL in part:
@@ -158,23 +158,26 @@ class RegistryReader:
     def _rows(
         self, connection: Connection, column: sql.Column[Any], values: Sequence[Any]
     ) -> Iterator[sql.Row[Any]]:
-        """Yield the rows, those of removed items too, whose `column` has one of the values."""
+        """Yield the rows whose `column` has one of the values, also rows of removed items."""
         for start in range(0, len(values), CHUNK):
             asked = {"tokenizer": self.tokenizer.number, "values": values[start : start + CHUNK]}
             yield from connection.execute(_having[column], asked)
 
 
 def first_codes(number: int) -> sql.ColumnElement[bytes]:
-    """Return the key of the first codes; its length stands in the query, to be grouped by."""
+    """Return the SQL expression for the key of an item's first `number` codes.
+
+    The length is a literal: PostgreSQL groups by the expression only if it holds no parameter.
+    """
     return sql.func.substr(ids.c.codes, 1, sql.literal_column(str(2 * number))).label("part")
 
 
 def starts_with(prefix: tuple[int, ...]) -> sql.ColumnElement[bool]:
-    """Return the condition that an item's codes start with a prefix."""
+    """Return the SQL condition that an item's codes start with `prefix`."""
     if not prefix:
         return sql.true()
     low = key_of(prefix)
     beyond = (int.from_bytes(low, "big") + 1).to_bytes(len(low) + 1, "big")
-    if beyond[0]:  # every code of the prefix is 65,535: nothing lies beyond
+    if beyond[0]:  # every code of the prefix is 65,535, so no key is above the range
         return ids.c.codes >= low
     return sql.and_(ids.c.codes >= low, ids.c.codes < beyond[1:])

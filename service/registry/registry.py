@@ -1,4 +1,4 @@
-"""The items of one tokenizer and their IDs: given once, each write one transaction."""
+"""Registers one tokenizer's items and gives them permanent IDs; each write is one transaction."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -24,9 +24,9 @@ from tokenizer.ids.semantic_id import Codes, format_semantic_id
 
 __all__ = ["Reassign", "Registry"]
 
-# Given the rows of a call that are new, and what is taken: free codes (n, L) and their distortion.
+# Takes the new rows of a call and the taken codes; returns free codes (n, L) and distortions (n,).
 Reassign = Callable[[Sequence[int], TakenCodes], tuple[Codes, NDArray[np.float32]]]
-MOST = 2**63 - 1  # of a database's integers
+MOST = 2**63 - 1  # largest integer of a database
 _insert = ids.insert().returning(ids.c.item_id, ids.c.number)
 _following = (
     sql.select(ids.c.codes, sql.func.max(ids.c.suffix) + 1)
@@ -41,40 +41,40 @@ _following = (
 class Registry(RegistryReader):
     """Items and IDs of one tokenizer in a database.
 
-    The database, not this process, keeps two writers from giving one ID twice: writers wait for
-    each other, and (codes, suffix) and item_id are unique. A removed item keeps its ID, which no
-    other item gets; posted again, the item has it again.
+    The database prevents two writers from giving the same ID twice: writers wait for each other,
+    and (codes, suffix) and item_id are unique. A removed item keeps its ID: no other item gets it,
+    and the item has it again when it is added again.
     """
 
     def __init__(self, database: Database, fingerprint: str, levels: int) -> None:
-        """Enrol the tokenizer, if the database does not know it; the first one is the default.
+        """Enrol the tokenizer if it is new; a database's first tokenizer becomes the default.
 
         Raises:
-            InputError: the database has it with another number of levels.
+            InputError: the database has the tokenizer with another number of levels.
         """
         super().__init__(database, enrol(database, fingerprint, levels))
 
     def add(
         self, items: Sequence[NewItem], reassign: Reassign | None = None
     ) -> list[tuple[RegisteredItem, bool]]:
-        """Register new items; return every item's entry, in order, and whether it is new.
+        """Register new items; return each item's entry, in order, and whether it is new.
 
-        An item that is registered keeps its entry; one that was removed has it again, with its
-        title of now. A new item gets the next suffix of its codes; where several of the call share
-        codes, in order.
+        A registered item keeps its entry. A removed item gets its entry back; a given title
+        replaces the old one. A new item gets the next suffix of its codes; new items with the same
+        codes get suffixes in their order.
 
         Args:
-            reassign: gives the new items codes that are free, instead of suffixes; it is called
-                while other writers wait.
+            reassign: gives the new items free codes instead of suffixes; other writers wait while
+                it runs.
 
         Raises:
-            InputError: no codes are free; then nothing is registered.
+            InputError: no codes are free; nothing is registered then.
         """
         with self.database.writing() as connection:
             return self._add(connection, items, reassign)
 
     def take_over(self, chunks: Iterable[Sequence[NewItem]], progress: Progress) -> None:
-        """Register items with the suffixes that they have, all or none; removed ones stay so.
+        """Register all items or none, with their own suffixes; removed items stay removed.
 
         Raises:
             InputError: an item is registered with another ID, or another item has its ID.
@@ -93,7 +93,7 @@ class Registry(RegistryReader):
             ) from error
 
     def set_titles(self, chunks: Iterable[Sequence[tuple[str, str]]], progress: Progress) -> None:
-        """Set the titles of items, pairs of item_id and title; unknown items are passed over."""
+        """Set titles, given as pairs (item_id, title); unknown items are ignored."""
         with self.database.writing() as connection:
             for chunk in chunks:
                 titles = dict(chunk)
@@ -106,7 +106,7 @@ class Registry(RegistryReader):
                 progress(len(chunk))
 
     def remove(self, item_id: str) -> bool:
-        """Remove an item, from every tokenizer, and say whether it was there."""
+        """Remove an item from all tokenizers and return whether it was there."""
         return NUL not in item_id and remove_item(self.database, item_id)
 
     def _add(
@@ -172,7 +172,7 @@ class Registry(RegistryReader):
     def _restore(
         self, connection: Connection, items: Sequence[tuple[NewItem, sql.Row[Any]]]
     ) -> dict[str, RegisteredItem]:
-        """Let removed items, with their rows, be there again; a title that is given is theirs."""
+        """Restore removed items, given with their rows; a given title replaces the old one."""
         back = [(r, item.title or r.title) for item, r in items]
         changes = [Change(r.number, title, removed=False) for r, title in back]
         change_items(connection, self.tokenizer.number, changes)
@@ -190,7 +190,10 @@ class Registry(RegistryReader):
     def _full_below(
         self, connection: Connection, prefix: tuple[int, ...], room: int
     ) -> list[bytes]:
-        """Return the keys one code longer than `prefix` that `room` items, also removed, share."""
+        """Return the keys one code longer than `prefix` that at least `room` items start with.
+
+        Removed items count: they keep their IDs.
+        """
         longer = first_codes(len(prefix) + 1)
         query = (
             sql.select(longer)

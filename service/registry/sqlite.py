@@ -17,7 +17,7 @@ __all__ = ["check_file", "sqlite_engine"]
 
 
 def sqlite_engine(url: sql.URL) -> Engine:
-    """Return an engine for the file that a URL names.
+    """Return an engine for the SQLite file at `url`.
 
     Raises:
         InputError: as `check_file`.
@@ -30,11 +30,11 @@ def sqlite_engine(url: sql.URL) -> Engine:
 
 
 def check_file(url: sql.URL) -> None:
-    """See, changing nothing, that a URL names a file that processes can share, ours or a new one.
+    """Check that `url` names a registry's SQLite file or a new file; change nothing.
 
     Raises:
-        InputError: a database in memory, or one with tables of another program.
-        sqlite3.Error: the file is no SQLite database.
+        InputError: the database is in memory, or the file holds another program's tables.
+        sqlite3.Error: the file is not a SQLite database.
     """
     if url.database in (None, "", ":memory:"):
         raise InputError(
@@ -54,12 +54,12 @@ def check_file(url: sql.URL) -> None:
 
 
 def _connected(connection: DBAPIConnection, _: object) -> None:
-    """Set a new connection up: write-ahead log, each commit on disk, waiting for other writers."""
-    connection.isolation_level = None  # transactions begin where `_begun` says
+    """Set up a new connection: write-ahead log, every commit synced, a wait for other writers."""
+    connection.isolation_level = None  # the driver begins no transactions; `_begun` does
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=60000")
     cursor.execute("PRAGMA synchronous=FULL")
-    # The switch to WAL does not wait for another process that switches: try again for ten seconds.
+    # busy_timeout does not cover two processes that switch to WAL at once, so retry for 10 s.
     for attempt in range(100):
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
@@ -72,9 +72,9 @@ def _connected(connection: DBAPIConnection, _: object) -> None:
 
 
 def _begun(connection: Connection) -> None:
-    """Take the write lock before the first read of a write, so that what it reads stays true.
+    """Begin a transaction; a write takes the write lock first, so that what it reads stays true.
 
-    A write is a connection with the execution option `writing`.
+    A connection with the execution option `writing` is a write.
     """
     writing = connection.get_execution_options().get("writing")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

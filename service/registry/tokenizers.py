@@ -1,4 +1,4 @@
-"""The tokenizers whose IDs a database holds, and which of them is the default."""
+"""The tokenizers of a database, and which of them is the default."""
 
 import secrets
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class EnrolledTokenizer:
     """A tokenizer as a database knows it.
 
     Attributes:
-        number: of its IDs in the database.
-        origin: drawn when it was enrolled; two databases have two.
-        default: whether requests that name no tokenizer mean it.
+        number: its key in the database; rows of IDs refer to it.
+        origin: a random text, drawn at enrolment; it differs between databases.
+        default: whether requests that name no tokenizer use this one.
     """
 
     number: int
@@ -39,7 +39,7 @@ class EnrolledTokenizer:
 
 
 def enrolled_tokenizers(connection: Connection) -> list[EnrolledTokenizer]:
-    """Return all tokenizers of a database, in the order of their arrival."""
+    """Return all tokenizers of a database, in order of enrolment."""
     default = _default(connection)
     return [
         EnrolledTokenizer(
@@ -50,16 +50,16 @@ def enrolled_tokenizers(connection: Connection) -> list[EnrolledTokenizer]:
 
 
 def default_tokenizer(database: Database) -> EnrolledTokenizer | None:
-    """Return the tokenizer that is meant where none is named; None in a new database."""
+    """Return the default tokenizer; None in a new database."""
     with database.reading() as connection:
         return next((one for one in enrolled_tokenizers(connection) if one.default), None)
 
 
 def named_tokenizer(connection: Connection, fingerprint: str) -> EnrolledTokenizer:
-    """Return the tokenizer with a fingerprint, or with one that starts so.
+    """Return the tokenizer whose fingerprint is or starts with `fingerprint`.
 
     Raises:
-        InputError: no tokenizer of the database has it, or several do.
+        InputError: none or several of the database's tokenizers match.
     """
     everyone = enrolled_tokenizers(connection)
     found = [one for one in everyone if fingerprint and one.fingerprint.startswith(fingerprint)]
@@ -71,10 +71,12 @@ def named_tokenizer(connection: Connection, fingerprint: str) -> EnrolledTokeniz
 
 
 def enrol(database: Database, fingerprint: str, levels: int) -> EnrolledTokenizer:
-    """Return the tokenizer with a fingerprint, written where it is new; the first is the default.
+    """Return the tokenizer with a fingerprint; enrol it if it is new.
+
+    A database's first tokenizer becomes the default.
 
     Raises:
-        InputError: the database has it with another number of levels.
+        InputError: the database has the tokenizer with another number of levels.
     """
     with database.reading() as connection:
         found = _with_fingerprint(connection, fingerprint)
@@ -90,7 +92,7 @@ def enrol(database: Database, fingerprint: str, levels: int) -> EnrolledTokenize
 
 
 def enrol_in(connection: Connection, fingerprint: str, levels: int) -> EnrolledTokenizer:
-    """Do as `enrol` in the transaction of a write, without a look at the levels."""
+    """Do the same as `enrol` inside a write transaction, but do not check the levels."""
     found = _with_fingerprint(connection, fingerprint)
     if found is None:
         row = {"fingerprint": fingerprint, "levels": levels, "origin": secrets.token_hex(16)}
@@ -103,13 +105,13 @@ def enrol_in(connection: Connection, fingerprint: str, levels: int) -> EnrolledT
 
 
 def promote(database: Database, fingerprint: str, *, incomplete: bool = False) -> EnrolledTokenizer:
-    """Make a tokenizer the default, for every process that serves the database.
+    """Make a tokenizer the default for every process that serves the database.
 
     Args:
-        incomplete: also where items of the default have no ID by it.
+        incomplete: promote it even if some items of the present default have no ID by it.
 
     Raises:
-        InputError: the tokenizer is not known, or `incomplete` is not given and items lack.
+        InputError: the tokenizer is unknown, or such items exist and `incomplete` is False.
     """
     with database.writing() as connection:
         chosen = named_tokenizer(connection, fingerprint)
@@ -136,7 +138,7 @@ def _with_fingerprint(connection: Connection, fingerprint: str) -> EnrolledToken
 
 
 def _lacking(connection: Connection, tokenizer: int, other: int) -> int:
-    """Count the items that have an ID by one tokenizer and none by another."""
+    """Count the items that have an ID by `tokenizer` but none by `other`."""
     theirs = ids.alias()
     has = sql.exists().where(
         theirs.c.item_id == ids.c.item_id, theirs.c.tokenizer == other, sql.not_(theirs.c.removed)

@@ -1,4 +1,4 @@
-"""Items in the bodies of requests: JSON, checked by the schemas, or their vectors as msgpack."""
+"""Reads items from request bodies: JSON, which the schemas check, or vectors as msgpack."""
 
 import asyncio
 import json
@@ -38,8 +38,8 @@ MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 NDJSON = "application/x-ndjson"
 NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
-LARGEST = 3e38  # of a component
-READ_AT_ONCE = 2**16  # bytes that the event loop reads itself; others would wait for longer ones
+LARGEST = 3e38  # magnitude of a component
+READ_AT_ONCE = 2**16  # bytes; a thread reads a longer body, to keep the event loop free
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _request = TypeAdapter(TokenizeRequest)
@@ -47,7 +47,7 @@ _item = TypeAdapter(ItemToTokenize)
 
 
 class _VectorItem(msgspec.Struct, forbid_unknown_fields=True):
-    """The items of `ItemToTokenize` that have nothing but a vector and a title."""
+    """An `ItemToTokenize` with only a vector and a title; msgspec decodes it fast."""
 
     item_id: _ItemId
     vector: list[float]
@@ -59,7 +59,7 @@ class _VectorItems(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _PackedVectors(msgspec.Struct, forbid_unknown_fields=True):
-    """Vectors as bytes: item after item, each component little-endian float32."""
+    """Vectors as bytes, one item after the other; each component is a little-endian float32."""
 
     item_ids: Annotated[list[_ItemId], msgspec.Meta(min_length=1)]
     vectors: bytes
@@ -80,8 +80,8 @@ async def read_items(request: Request, pipeline: Pipeline) -> list[ItemToRegiste
     """Return the items of a body, each with text or a vector (D,).
 
     Raises:
-        ProblemError: 400, the body cannot be read; 422, items cannot be tokenized: all of
-            them by their paths.
+        ProblemError: 400, the body cannot be read; 422, items cannot be tokenized; its `errors`
+            list their paths.
         RequestValidationError: the body is not a `TokenizeRequest`.
     """
     read = _of_msgpack if media_type(request) in MSGPACKS else _of_json
@@ -120,9 +120,9 @@ def _of_json(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
 
 
 def _quickly(body: bytes) -> list[ItemToRegister] | None:
-    """Return items that have vectors, or None where the schemas must see to the body.
+    """Decode items with vectors fast; return None if the schemas must check the body.
 
-    What is taken here the schemas would take too, as the same items.
+    The schemas would accept the same bodies and give the same items.
     """
     try:
         decoded = _vector_items.decode(body)
@@ -147,7 +147,7 @@ def _quick_item(item: _VectorItem) -> ItemToRegister | None:
 
 
 def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
-    """Return the vector, or None where a component is out of bounds."""
+    """Return the vector, or None if its length or a component is out of bounds."""
     vector = np.asarray(components, dtype=np.float64)
     if not len(vector) or len(vector) > 65_536 or not np.abs(vector).max() <= LARGEST:
         return None
@@ -155,11 +155,11 @@ def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
 
 
 def read_model(adapter: TypeAdapter[T], body: bytes) -> T:
-    """Return the model that a body of JSON describes.
+    """Return the model in a JSON body.
 
     Raises:
         ProblemError: 400, the body is not JSON.
-        RequestValidationError: it is not such a model, as FastAPI tells it.
+        RequestValidationError: the body does not fit the model; the error is as FastAPI's own.
     """
     try:
         decoded = json.loads(body)
@@ -177,7 +177,7 @@ def read_model(adapter: TypeAdapter[T], body: bytes) -> T:
 
 
 def _item_to_register(item: ItemToTokenize, pipeline: Pipeline) -> tuple[ItemToRegister, list[str]]:
-    """Return an item by its vector or its text, and what keeps the text from being used."""
+    """Return an item with its vector or its text, and what is wrong with the text."""
     if item.vector is not None:
         vector = np.asarray(item.vector, dtype=np.float32)
         return ItemToRegister(item.item_id, item.title, vector=vector), []
@@ -223,7 +223,7 @@ def _of_msgpack(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
 
 
 def _check_columns(packed: _PackedVectors, dimension: int) -> None:
-    """Refuse columns of different lengths, or beyond the limits."""
+    """Refuse columns that differ in length or exceed a limit."""
     rows, titles = len(packed.item_ids), packed.titles or ()
     errors = []
     if (fault := items_fault(rows)) is not None:
@@ -259,10 +259,10 @@ def _check(
     pipeline: Pipeline,
     path: Callable[[int, str], str],
 ) -> None:
-    """Refuse, all at once and by their paths, items that cannot be tokenized.
+    """Refuse items that cannot be tokenized, with one problem that lists all their paths.
 
     Args:
-        text_faults: of each item; empty where all have vectors.
+        text_faults: what is wrong with each item's text; empty if all items have vectors.
     """
     errors = []
     times = Counter(item.item_id for item in items)
@@ -283,7 +283,7 @@ def _check(
 
 
 def _wrong_vectors(items: Sequence[ItemToRegister], pipeline: Pipeline) -> dict[int, str]:
-    """Return what is wrong with the items' vectors, by row; the one check that they pass."""
+    """Return what is wrong with the items' vectors, by row; no later step checks them again."""
     dimension = pipeline.config.dimension
     wrong, rows, vectors = {}, [], []
     for row, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""The description, for OpenAPI, of bodies that routes read themselves."""
+"""OpenAPI descriptions of the bodies that routes read themselves."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ TOKENIZE_BODY: dict[str, Any] = {
 
 
 def json_body(model: str) -> dict[str, Any]:
-    """Describe a body of JSON by the name of its schema."""
+    """Return the description of a JSON body; `model` is the name of its schema."""
     content = {"application/json": {"schema": {"$ref": REFERENCE.format(model=model)}}}
     return {"requestBody": {"required": True, "content": content}}
 

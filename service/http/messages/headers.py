@@ -1,4 +1,4 @@
-"""Headers that keep a browser from doing more with an answer than the page needs."""
+"""Security headers: they let a browser do with an answer only what the page needs."""
 
 import base64
 import hashlib
@@ -12,11 +12,11 @@ _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def policy(inline: str = "") -> str:
-    """Return a content security policy: what is ours, and the inline scripts of one page.
+    """Return a content security policy that allows the service's own files.
 
     Args:
-        inline: the page's HTML; its inline scripts are allowed by digest, and inline styles with
-            pictures in the page, which only the description of the interface has.
+        inline: a page's HTML. The policy then also allows the page's inline scripts, by digest, and
+            inline styles and data: pictures. Only the API's description needs them.
     """
     scripts = ["'self'"]
     for script in _SCRIPT.findall(inline):
@@ -44,7 +44,7 @@ _RAW = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class SecurityHeaders:
-    """Adds to every answer those of `HEADERS` that it does not set itself."""
+    """Adds `HEADERS` to every answer, except those that the answer sets itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

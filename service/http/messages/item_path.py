@@ -1,4 +1,4 @@
-"""The path of an item: any item_id, with slashes and line breaks."""
+"""The path of an item; it takes any item_id, also with slashes and line breaks."""
 
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -8,7 +8,7 @@ ITEM = "/items/{item_id:any}"
 
 
 class _Any(Convertor[str]):
-    """All that follows; Starlette's `path` ends before a line break."""
+    """Matches the rest of the path; Starlette's `path` would stop at a line break."""
 
     regex = "(?s:.*)"
 

@@ -1,4 +1,4 @@
-"""How much one request may hold."""
+"""The limits on the size of one request."""
 
 from contextvars import ContextVar
 from typing import Annotated
@@ -30,7 +30,7 @@ MostBody = Annotated[int, Field(ge=1024, le=2**40, description="bytes of a body"
 
 
 class RequestLimits(BaseModel):
-    """The limits of a service; a request beyond one is refused whole."""
+    """The limits of a service; a request that exceeds one is refused as a whole."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class RequestLimits(BaseModel):
 
 
 DEFAULT = RequestLimits()
-# The limits of the service that the request in hand came to: validators are told of nothing else.
+# The limits that hold for the current request; pydantic's validators take no further arguments.
 LIMITS: ContextVar[RequestLimits] = ContextVar("LIMITS", default=DEFAULT)
 
 

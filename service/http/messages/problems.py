@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem document."""
+"""Converts errors to RFC 9457 problem documents."""
 
 import logging
 from http import HTTPStatus
@@ -31,7 +31,7 @@ MOST_ERRORS = 100
 
 
 class ProblemType(NamedTuple):
-    """A kind of problem: the last part of its `type`, its title, and what to do about it."""
+    """A kind of problem: `name` is the last part of its `type`; `remedy` says what to do."""
 
     name: str
     title: str
@@ -130,7 +130,7 @@ def install_problems(app: FastAPI) -> None:
 
 
 def as_problem(error: Exception) -> ProblemError:
-    """Return the problem that an error is to whom it is answered; one of ours goes to the log."""
+    """Convert an exception to the client's problem; log a database's error."""
     problem = ProblemError(500, "the service failed to answer; its log has the cause")
     match error:
         case ProblemError():
@@ -150,10 +150,10 @@ def as_problem(error: Exception) -> ProblemError:
 
 
 def problem_document(problem: ProblemError, instance: str, root: str = "") -> dict[str, Any]:
-    """Return the document (RFC 9457) of a problem with the request for path `instance`.
+    """Return the problem document (RFC 9457) for a request to the path `instance`.
 
     Args:
-        root: path of the service behind a proxy.
+        root: path prefix of the service behind a proxy.
     """
     known = PROBLEMS.get(problem.status)
     document: dict[str, Any] = {
@@ -173,10 +173,10 @@ def problem_document(problem: ProblemError, instance: str, root: str = "") -> di
 
 def problem_response(problem: ProblemError, request: Request) -> JSONResponse:
     """Return the answer to a request that ends in a problem."""
-    # A mounted application has its own path for root.
+    # In a mounted application `root_path` includes the mount's own path.
     root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
     document = problem_document(problem, request.url.path, root)
-    # A failure inside is answered outside of what else adds these headers.
+    # Starlette answers an unhandled exception outside the middleware that adds these headers.
     return JSONResponse(document, problem.status, HEADERS | problem.headers, MEDIA_TYPE)
 
 
@@ -201,7 +201,7 @@ def _of_validation(error: RequestValidationError) -> ProblemError:
 def _of_database(error: SQLAlchemyError) -> ProblemError:
     cause = getattr(error, "orig", None)
     logger.error("database: %s", cause or error)
-    # As SQLite and PostgreSQL name a full disk.
+    # The error codes of SQLite and PostgreSQL for a full disk.
     sqlite, postgres = getattr(cause, "sqlite_errorname", ""), getattr(cause, "sqlstate", "")
     if sqlite == "SQLITE_FULL" or postgres == "53100":
         return ProblemError(507, "the registry's disk is full; nothing was registered")
@@ -209,5 +209,5 @@ def _of_database(error: SQLAlchemyError) -> ProblemError:
 
 
 def _encodable(text: str) -> str:
-    """Return a text without the half characters that JSON can name and UTF-8 cannot."""
+    """Replace lone surrogates, which JSON can express and UTF-8 cannot."""
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""The bodies of requests and answers; the client reads them too, so this loads no database."""
+"""The bodies of requests and answers; the client imports them too, so they need no database."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -86,10 +86,10 @@ Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
 
 
 class ItemToTokenize(BaseModel):
-    """An item by its fields, by one text, or by its vector, which goes before both.
+    """An item with its fields, one text, or a vector; a vector takes precedence over both.
 
-    Fields that the tokenizer's text template does not name are passed over, so that a row of a
-    catalogue can be sent as it is.
+    Fields that the tokenizer's text template does not name are ignored, so a catalogue's row can be
+    sent as it is.
     """
 
     model_config = ConfigDict(
@@ -119,7 +119,7 @@ class ItemToTokenize(BaseModel):
 
 
 class TokenizeRequest(BaseModel):
-    """Items, each item_id once; /v1/tokenizer tells how many."""
+    """Items, each item_id once; /v1/tokenizer states how many a request may hold."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -138,7 +138,7 @@ class Item(BaseModel):
 
     @classmethod
     def fields_of(cls, item: "RegisteredItem") -> dict[str, Any]:
-        """Return the fields of an entry of the registry."""
+        """Return the fields of a registered item."""
         return {
             "item_id": item.item_id,
             "title": item.title,
@@ -150,7 +150,7 @@ class Item(BaseModel):
 
     @classmethod
     def of(cls, item: "RegisteredItem") -> Self:
-        """Make the answer for an entry of the registry."""
+        """Make the answer for a registered item."""
         return cls.model_validate(cls.fields_of(item))
 
 
@@ -161,19 +161,19 @@ class TokenizedItem(Item):
 
     @classmethod
     def answer(cls, item: "RegisteredItem", new: bool) -> dict[str, Any]:
-        """Return the answer for an entry of the registry."""
+        """Return the answer for a registered item; `new` says whether this request created it."""
         return cls.fields_of(item) | {"status": "created" if new else "known"}
 
 
 class TokenizeAnswer(BaseModel):
-    """One answer an item, in the request's order."""
+    """The items with their IDs, in the request's order."""
 
     items: list[TokenizedItem]
     tokenizer: str = Field(description="fingerprint of the tokenizer")
 
 
 class ItemPage(BaseModel):
-    """Items in the order of their IDs; `next` continues as `after`."""
+    """Items in the order of their IDs; give `next` as `after` for the next page."""
 
     items: list[Item]
     total: int
@@ -181,7 +181,7 @@ class ItemPage(BaseModel):
 
 
 class PrefixEntry(BaseModel):
-    """A prefix one code longer, and how many items have it."""
+    """A prefix that is one code longer, and how many items have it."""
 
     prefix: str
     items: int
@@ -189,7 +189,7 @@ class PrefixEntry(BaseModel):
 
 
 class PrefixPage(BaseModel):
-    """The prefixes below a prefix."""
+    """The prefixes that extend a prefix by one code."""
 
     prefix: str
     prefixes: list[PrefixEntry]
@@ -204,7 +204,7 @@ class MappedId(BaseModel):
 
 
 class IdMapPage(BaseModel):
-    """Items in the order of their arrival; `next` continues as `after`."""
+    """Items in the order of registration; give `next` as `after` for the next page."""
 
     items: list[MappedId]
     next: int | None
@@ -230,7 +230,7 @@ class RecommendQuery(BaseModel):
 
 
 class RecommendedItem(BaseModel):
-    """An item that may come next; its ID and title are null where it is not registered here."""
+    """A recommended item; its ID and title are null if it is not registered here."""
 
     item_id: str
     score: float = Field(
@@ -243,7 +243,7 @@ class RecommendedItem(BaseModel):
 
 
 class RecommendAnswer(BaseModel):
-    """For each history its items, best first, and the recommender's fingerprint."""
+    """One list of items for each history, best first, and the recommender's fingerprint."""
 
     lists: list[list[RecommendedItem]]
     recommender: str
@@ -270,13 +270,13 @@ class SimilarQuery(BaseModel):
 
 
 class SimilarItem(Item):
-    """A neighbour; `distance` is squared, from the query's latent to the item's decoded one."""
+    """A neighbour; `distance` is the squared distance from its decoded latent to the query's."""
 
     distance: float
 
 
 class SimilarAnswer(BaseModel):
-    """Neighbours, the nearest first."""
+    """Neighbours, nearest first."""
 
     items: list[SimilarItem]
 
@@ -295,7 +295,7 @@ class Problem(BaseModel):
 
 
 class TokenizerDescription(BaseModel):
-    """What the service tokenizes with."""
+    """The tokenizer, its limits and its measured quality."""
 
     fingerprint: str
     default: bool = Field(description="whether requests that name no tokenizer mean this one")

@@ -1,4 +1,4 @@
-"""One router a noun; that of health may answer elsewhere."""
+"""The API's routers, one for each resource; the health router may run in another application."""
 
 from service.http.routes import bulk, health, id_map, items, recommend, similar, tokenize, tokenizer
 

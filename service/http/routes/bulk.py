@@ -1,4 +1,4 @@
-"""`POST /v1/tokenize:bulk`: items as lines of JSON, answered line by line while they come."""
+"""`POST /v1/tokenize:bulk`: items as lines of JSON, answered line by line while they arrive."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -28,11 +28,11 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/v1", tags=["tokenize"], route_class=Direct, dependencies=NAMES_TOKENIZER
 )
-AT_ONCE = 256
+AT_ONCE = 256  # lines that are tokenized together
 AHEAD = 64  # pieces of the body that are read before they are needed
-LOOK = 0.5  # seconds between two looks whether the process is to end
-LONGEST_LINE = 4 * 2**20
-MOST_SPOOLED = 2**30
+LOOK = 0.5  # seconds between two checks whether the process is stopping
+LONGEST_LINE = 4 * 2**20  # bytes
+MOST_SPOOLED = 2**30  # bytes of answers that wait for the client to read them
 log = structlog.get_logger("semid")
 Line = tuple[int, bytes | None]
 
@@ -44,12 +44,12 @@ Line = tuple[int, bytes | None]
     openapi_extra=BULK_BODY,
 )
 async def tokenize_bulk(request: Request) -> Response:
-    """Give each line's item its semantic ID; answers come in the lines' order while lines come.
+    """Give each line's item its semantic ID; answers come in the lines' order while lines arrive.
 
-    Each line stands alone: one that cannot be tokenized is answered by its problem, and the rest
-    goes on. A line is registered once its answer is sent; sending it again changes nothing. An
-    item that comes twice is `known` the second time. A bulk takes turns with other requests, and
-    waits where they are refused.
+    Lines are independent: a line that cannot be tokenized is answered with its problem, and the
+    others go on. A line whose answer has been sent is registered; sending it again changes nothing.
+    An item that occurs twice is `known` the second time. A bulk request takes turns with other
+    requests; when the queue is full it waits instead of being refused.
     """
     tokenizing = tokenizing_of(request)
     tokenizing.admission.check()
@@ -85,7 +85,10 @@ class _Answers(Response):
         await send({"type": "http.response.body", "body": b""})
 
     async def _first_part(self, parts: AsyncIterator[list[Line]]) -> list[Line]:
-        """Wait for the first lines, so that a body without one is refused; return [] at its end."""
+        """Wait for the first lines before the answer starts, so that a stalled body gets 408.
+
+        An empty body gives [].
+        """
         try:
             return await anext(parts, [])
         except _StoppingError as error:
@@ -122,8 +125,8 @@ class _Answers(Response):
             with admission.admitted(len(lines)):
                 items = await self._items(lines)
                 prepared = await asyncio.gather(*(self._prepared(item) for item in items))
-                # Only when all are encoded: a line with a vector would overtake those with text,
-                # and take the suffix that is theirs.
+                # Register only when all are encoded: otherwise a line with a vector would overtake
+                # earlier lines with text and take their suffix.
                 return list(
                     await asyncio.gather(
                         *(
@@ -136,7 +139,7 @@ class _Answers(Response):
             return [self._problem(number, full) for number, _ in lines]
 
     async def _items(self, lines: Sequence[Line]) -> list[ItemToRegister | Exception]:
-        """Read lines, in a thread where they are long."""
+        """Read lines; a thread reads long ones."""
         if sum(len(line or b"") for _, line in lines) <= READ_AT_ONCE:
             return [self._item(line) for _, line in lines]
         return await asyncio.to_thread(lambda: [self._item(line) for _, line in lines])
@@ -146,7 +149,7 @@ class _Answers(Response):
             return ProblemError(422, f"the line is longer than {self._longest:,} bytes")
         try:
             return item_of_line(line, self._tokenizing.catalogue.pipeline)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
+        except Exception as error:  # noqa: BLE001 - any error is this line's answer
             return error
 
     async def _prepared(self, item: ItemToRegister | Exception) -> Prepared | Exception:
@@ -155,7 +158,7 @@ class _Answers(Response):
         try:
             async with self._tokenizing.admission.in_time():
                 return await self._tokenizing.prepare([item])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
+        except Exception as error:  # noqa: BLE001 - any error is this line's answer
             return error
 
     async def _registered(self, number: int, prepared: Prepared | Exception) -> dict[str, Any]:
@@ -164,7 +167,7 @@ class _Answers(Response):
         try:
             async with self._tokenizing.admission.in_time():
                 [(entry, new)] = await self._tokenizing.register(prepared)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this line's answer
+        except Exception as error:  # noqa: BLE001 - any error is this line's answer
             return self._problem(number, error)
         self._count(200)
         return {"line": number} | TokenizedItem.answer(entry, new)
@@ -189,11 +192,15 @@ class _StoppingError(Exception):
 
 
 async def _ahead(chunks: AsyncIterator[bytes], go_on: Callable[[], None]) -> AsyncIterator[bytes]:
-    """Yield what has come, while more comes.
+    """Yield the bytes that have arrived; a task reads on meanwhile.
+
+    Args:
+        chunks: the body.
+        go_on: called while nothing arrives; it may raise an error to end the wait.
 
     Raises:
-        ClientDisconnect: the body ends before its end.
-        Exception: what `go_on`, which is called while nothing comes, raises.
+        ClientDisconnect: the client disconnects before the end of the body.
+        Exception: the error that `go_on` raises.
     """
     came: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
 
@@ -233,7 +240,7 @@ async def _first(came: asyncio.Queue[bytes | None], go_on: Callable[[], None]) -
 
 
 async def _parts(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[list[Line]]:
-    """Yield lines with their numbers from 1, some at once; None is one longer than `longest`."""
+    """Yield lists of lines with their numbers, from 1; a line over `longest` bytes is None."""
     number, rest, too_long = 0, b"", False
     async for chunk in chunks:
         *ended, rest = (rest + chunk).split(b"\n")

@@ -1,4 +1,4 @@
-"""What routes are given."""
+"""Dependencies that FastAPI passes to routes: tokenizers, catalogue, recommender."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ Fingerprint = Annotated[
 
 
 async def held_of(request: Request) -> LoadedTokenizers:
-    """Return the tokenizers that the application holds."""
+    """Return the loaded tokenizers of the application."""
     held: LoadedTokenizers = request.app.state.held
     return held
 
@@ -38,7 +38,7 @@ async def _tokenizing(held: HeldDependency, tokenizer: Fingerprint = None) -> To
 
 
 TokenizingDependency = Annotated[Tokenizing, Depends(_tokenizing)]
-NAMES_TOKENIZER = [Depends(_tokenizing)]  # tells of it where `tokenizing_of` does it
+NAMES_TOKENIZER = [Depends(_tokenizing)]  # documents ?tokenizer= in OpenAPI; the route parses it
 
 
 async def _catalogue(tokenizing: TokenizingDependency) -> Catalogue:
@@ -49,9 +49,9 @@ CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
 
 
 def tokenizing_of(request: Request) -> Tokenizing:
-    """Return the tokenizer that a request names, for routes that read the request themselves."""
+    """Return the tokenizer that a request names; for routes that parse the request themselves."""
     held: LoadedTokenizers = request.app.state.held
-    asked = request.scope["query_string"]  # most often nothing
+    asked = request.scope["query_string"]  # mostly empty, and then the parsing is skipped
     return held.named(request.query_params.get("tokenizer") if asked else None)
 
 

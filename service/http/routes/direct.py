@@ -1,4 +1,4 @@
-"""Routes that are asked most: their endpoints read the request themselves."""
+"""A class for the busiest routes: their endpoints parse the request themselves."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,8 +14,8 @@ __all__ = ["Direct"]
 class Direct(APIRoute):
     """Calls its endpoint with the request and the path's parameters, and sends the response.
 
-    FastAPI describes such a route, with what its dependencies take, and does nothing else for it:
-    its dependencies, checks and serialization take longer than the work of one item.
+    FastAPI only documents such a route, with the parameters of its dependencies. It does not run
+    dependencies, checks or serialization, because they take longer than the work on one item.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Awaitable[Response]], **how: Any) -> None:

@@ -1,4 +1,4 @@
-"""`GET /health/live`, `/health/ready` and `/metrics`: what watches the service asks."""
+"""`GET /health/live`, `/health/ready` and `/metrics`, for probes and monitoring."""
 
 import asyncio
 
@@ -13,21 +13,21 @@ from service.http.routes.dependencies import HeldDependency
 __all__ = ["router"]
 
 router = APIRouter(tags=["health"])
-TIMEOUT = 10.0
+TIMEOUT = 10.0  # seconds
 
 
 @router.get("/health/live")
 async def live() -> dict[str, str]:
-    """Say that the process answers; nothing else is asked."""
+    """Answer that the process is alive; nothing else is checked."""
     return {"status": "live"}
 
 
 @router.get("/health/ready", responses=RESPONSES)
 async def ready(held: HeldDependency) -> dict[str, str]:
-    """Tokenize a text by the default tokenizer and ask the registry, then say that all is ready.
+    """Check the default tokenizer, on a text if it has an encoder, and the registry.
 
-    It does not stand in the queue of items, so that a busy service stays ready; one that is
-    stopping is not.
+    The check does not wait in the queue of items, so a busy service stays ready. A service that is
+    stopping is not ready.
     """
     if held.stopping:
         raise ProblemError(503, "the service is stopping; ask another one")

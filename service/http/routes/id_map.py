@@ -1,4 +1,4 @@
-"""`GET /v1/id-map`: from the IDs of one tokenizer to those of another."""
+"""`GET /v1/id-map`: maps the IDs of one tokenizer to those of another."""
 
 from typing import Annotated
 
@@ -25,9 +25,9 @@ def id_map(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
 ) -> IdMapPage:
-    """Return each item's ID by one tokenizer and by another, null where it has none there yet.
+    """Return each item's ID by the tokenizer `from` and by `to`; null if it has none by `to` yet.
 
-    `from` and `to` are fingerprints, or how they start, of tokenizers that the registry knows.
+    `from` and `to` are fingerprints, or their first characters, of tokenizers in the registry.
     """
     with catalogue.registry.database.reading() as connection:
         pair = named_tokenizer(connection, old), named_tokenizer(connection, new)

@@ -1,4 +1,4 @@
-"""`GET /v1/items`, `/v1/items/{item_id}`, `/v1/prefixes`: the registry, read."""
+"""`GET /v1/items` and `/v1/prefixes`; `GET` and `DELETE /v1/items/{item_id}`."""
 
 from typing import Annotated
 
@@ -36,9 +36,9 @@ def list_items(
     limit: Limit = 50,
     after: Annotated[str, Query(description="`next` of the page before")] = "",
 ) -> ItemPage:
-    """Return items under a prefix, in the order of their IDs, or the first whose title has a text.
+    """Return items under a prefix, in the order of their IDs, or items whose title has a text.
 
-    A prefix that no item has is a 404.
+    A prefix that no item has gives 404.
     """
     registry = catalogue.registry
     if search.strip():
@@ -67,7 +67,7 @@ def list_items(
     responses=RESPONSES | {404: {"description": "Not found"}},
 )
 async def get_item(request: Request, item_id: str) -> Response:
-    """Return one item's ID."""
+    """Return one item with its ID."""
     tokenizing = tokenizing_of(request)
     item = tokenizing.catalogue.known.get(item_id)
     if item is None:
@@ -84,9 +84,9 @@ async def get_item(request: Request, item_id: str) -> Response:
     responses=RESPONSES | {404: {"description": "Not found"}},
 )
 def remove_item(item_id: str, held: HeldDependency) -> None:
-    """Remove an item; its IDs, by every tokenizer, never become another item's.
+    """Remove an item from all tokenizers; no other item ever gets its IDs.
 
-    Posted again, it has its old ID again.
+    An item that is posted again gets its old ID back.
     """
     if not held.remove(item_id):
         raise _unknown(item_id, "")
@@ -97,7 +97,7 @@ def list_prefixes(
     catalogue: CatalogueDependency,
     prefix: Annotated[str, Query(description="first codes of an ID; empty for the roots")] = "",
 ) -> PrefixPage:
-    """Return the prefixes one code longer that have items, with their numbers of items."""
+    """Return the prefixes that extend `prefix` by one code and have items, with the item counts."""
     codes = _prefix(prefix, catalogue.pipeline)
     if len(codes) == catalogue.pipeline.levels:
         return PrefixPage(prefix=prefix, prefixes=[])
@@ -111,7 +111,7 @@ def list_prefixes(
 
 
 def _unknown(item_id: str, remedy: str) -> ProblemError:
-    """Return the problem by which a client tells an unknown item from a wrong address."""
+    """Return a 404 problem; its field `item_id` tells an unknown item from a wrong address."""
     unknown = FieldError("item_id", "is not registered")
     return ProblemError(404, f"no item {item_id!r} is registered{remedy}", [unknown])
 
@@ -121,7 +121,7 @@ def _prefix(text: str, pipeline: Pipeline) -> tuple[int, ...]:
 
 
 def _position(after: str, pipeline: Pipeline) -> tuple[tuple[int, ...], int]:
-    """Read a whole ID, with or without suffix, as codes and suffix."""
+    """Parse a whole ID, with or without a suffix, to codes and suffix."""
     parts = after.split("-")
     codes = _prefix("-".join(parts[: pipeline.levels]), pipeline)
     suffix = parts[pipeline.levels :]

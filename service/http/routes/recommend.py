@@ -1,4 +1,4 @@
-"""`POST /v1/recommend`: what comes after a history."""
+"""`POST /v1/recommend`: the items that may come next after a history."""
 
 from fastapi import APIRouter, Request
 from pydantic import TypeAdapter
@@ -23,11 +23,10 @@ _query = TypeAdapter(RecommendQuery)
     openapi_extra=json_body("RecommendQuery"),
 )
 def recommend(request: Request, recommending: RecommendingDependency) -> RecommendAnswer:
-    """Rank the items of the catalogue as the next one after each history.
+    """Rank the catalogue's items as the next item after each history.
 
-    Of a history the last items that the recommender knows are read; it knows the items that it was
-    trained with and, by their IDs, those that were registered since. Scores are comparable within
-    one list.
+    The recommender reads the last items of a history that it knows: the items of its training and,
+    by their IDs, those registered since. Scores are comparable only within one list.
     """
     query = read_model(_query, body_of(request))
     if recommending is None:

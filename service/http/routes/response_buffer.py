@@ -1,4 +1,4 @@
-"""Bytes between a writer and a slower reader: in memory while they are few, then in a file."""
+"""A buffer between a writer and a slower reader: in memory while small, then in a file."""
 
 import asyncio
 import tempfile
@@ -7,22 +7,22 @@ from typing import Self
 
 __all__ = ["ResponseBuffer"]
 
-IN_MEMORY = 2**20
-PIECE = 2**16
+IN_MEMORY = 2**20  # bytes; more go to a file
+PIECE = 2**16  # bytes of one read
 
 
 class ResponseBuffer:
-    """A queue of bytes whose memory is bounded, and whose writer does not wait for its reader.
+    """A queue of bytes with bounded memory, whose writer does not wait for its reader.
 
-    A client may so send all of a body before it reads the answer, as most libraries do: a server
-    that waited for it to read would wait for ever.
+    Most HTTP libraries send the whole body before they read the answer. If the server waited for
+    such a client to read, both would wait for ever.
     """
 
     def __init__(self, most: int) -> None:
         """Open; use it as a context manager.
 
         Args:
-            most: bytes that wait to be read; from there on the writer does wait.
+            most: bytes that may wait to be read; beyond them the writer waits until all are read.
         """
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed on exit
         self._most = most
@@ -44,7 +44,7 @@ class ResponseBuffer:
 
     async def write(self, data: bytes) -> None:
         """Append bytes."""
-        while self._written > self._most:  # until all is read, and the file is empty again
+        while self._written > self._most:  # falls to 0 when all is read and the file is emptied
             await self._change()
         self._file.seek(self._written)
         self._file.write(data)
@@ -52,12 +52,12 @@ class ResponseBuffer:
         self._changed.set()
 
     def end(self) -> None:
-        """Say that no more is written."""
+        """Note that nothing more will be written."""
         self._closed = True
         self._changed.set()
 
     async def read(self) -> bytes:
-        """Return the next bytes, empty after the last."""
+        """Return the next bytes, or b"" after the last."""
         while self._read == self._written:
             if self._closed:
                 return b""

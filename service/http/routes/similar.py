@@ -27,7 +27,7 @@ _query = TypeAdapter(SimilarQuery)
     openapi_extra=json_body("SimilarQuery"),
 )
 def similar(request: Request, catalogue: CatalogueDependency) -> SimilarAnswer:
-    """Return registered items by distance between latents; an item is not its own neighbour."""
+    """Return the registered items with the nearest latents; an item is not its own neighbour."""
     query = read_model(_query, body_of(request))
     neighbours = catalogue.similar(_latent(query, catalogue), query.k, leave_out=query.item_id)
     return SimilarAnswer(

@@ -1,4 +1,4 @@
-"""Routes whose endpoints are done in a thread of the pool."""
+"""Routes whose endpoints run in a thread of the pool."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,11 +12,11 @@ __all__ = ["Threaded", "body_of"]
 
 
 class Threaded(APIRoute):
-    """Lets as many requests wait for a thread as may wait for a batch, each for as long.
+    """Limits how many requests wait for a thread, and how long; the limits are those of batches.
 
-    More are answered 429. One that takes too long is answered 503; it counts until its thread has
-    ended what it does. A body is read before the seconds begin, so that one that stalls is a 408;
-    the endpoint finds it by `body_of` and reads it in its thread, where a long one stops nobody.
+    Requests beyond the limit get 429. A late request gets 503, but it counts until its thread has
+    finished. The body is read before the time-out starts, so a stalled body gets 408. The endpoint
+    takes the body from `body_of` and parses it in its thread, so a long body blocks nobody.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -47,6 +47,6 @@ def body_of(request: Request) -> bytes:
 
 
 def _hear(done: asyncio.Task[Response]) -> None:
-    """Take note of an error that nobody waits for any more."""
+    """Retrieve the error of an abandoned request, so that asyncio does not log it."""
     if not done.cancelled():
         done.exception()

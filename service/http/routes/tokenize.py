@@ -23,10 +23,10 @@ router = APIRouter(
     "/tokenize", response_model=TokenizeAnswer, responses=RESPONSES, openapi_extra=TOKENIZE_BODY
 )
 async def tokenize(request: Request) -> Response:
-    """Give each item its semantic ID, by its vector, its text, or its fields.
+    """Give each item its semantic ID from its vector, its text or its fields.
 
-    A registered item keeps the ID that it has, whatever its content is now. Either all items of the
-    request are registered or, after an error, none. Many vectors are sent quickest as msgpack.
+    A registered item keeps its ID, even if its content has changed. Either all items of the request
+    are registered or, after an error, none. msgpack is the fastest way to send many vectors.
     """
     tokenizing = tokenizing_of(request)
     tokenizing.admission.check()  # before the body is read

@@ -1,4 +1,4 @@
-"""`GET /v1/tokenizer`: what the service tokenizes with."""
+"""`GET /v1/tokenizer`: the tokenizer, its limits and its measured quality."""
 
 from fastapi import APIRouter
 
@@ -22,7 +22,7 @@ def describe(
     held: HeldDependency,
     recommending: RecommendingDependency,
 ) -> TokenizerDescription:
-    """Return fingerprint, sizes, limits, versions, and the figures measured when it was fitted."""
+    """Return the tokenizer's fingerprint, sizes, limits, versions, and metrics from training."""
     catalogue = tokenizing.catalogue
     pipeline = catalogue.pipeline
     config = pipeline.config

@@ -1,1 +1,1 @@
-"""Keys, scopes, and headers that protect browsers."""
+"""Protects the service: API keys and scopes, host names, and limits on request bodies."""

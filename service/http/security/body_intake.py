@@ -1,4 +1,4 @@
-"""Bodies of requests, bounded while they come: in bytes, each and all together, and in time."""
+"""Limits request bodies while they arrive: the bytes of each, the bytes of all, and the time."""
 
 import asyncio
 from types import TracebackType
@@ -11,24 +11,24 @@ from service.engine.time_limit import TimeLimit, stalled
 
 __all__ = ["BodyIntake", "IncomingBody", "too_large"]
 
-LONGEST_BODIES = 4  # so many of the longest bodies are held at a time
-SMALL = 2**16  # bytes: a shorter body is always let in; each connection's buffer holds as many
-LEAST_RATE = 2**15  # bytes a second of a body, beyond the time-out's seconds
+LONGEST_BODIES = 4  # all bodies together may hold as many bytes as four of the largest size
+SMALL = 2**16  # bytes; a smaller body is always admitted, as each connection buffers that much
+LEAST_RATE = 2**15  # bytes a second that a body must reach once the time-out has passed
 
 
 class BodyIntake:
-    """Lets bodies in before they are read, so that many slow uploads do not fill the memory.
+    """Admits or refuses bodies before they are read, so that slow uploads cannot fill the memory.
 
     Attributes:
-        held: bytes of all bodies that were let in and whose requests are not answered.
+        held: bytes of all admitted bodies whose requests have no answer yet.
     """
 
     def __init__(self, most_body: int, timeout: float) -> None:
-        """Hold none.
+        """Start with no bodies.
 
         Args:
-            most_body: bytes of one body.
-            timeout: seconds in which the next part of a body has to come.
+            most_body: largest size of one body in bytes.
+            timeout: seconds until the next part of a body must have arrived.
         """
         self.most_body = most_body
         self.timeout = timeout
@@ -37,19 +37,19 @@ class BodyIntake:
         self._most = LONGEST_BODIES * most_body
 
     def body(self, receive: Receive, length: int) -> "IncomingBody":
-        """Return the body that `receive` brings, to be held in a `with` block.
+        """Return the body that `receive` reads; it is a context manager.
 
         Args:
-            length: in bytes, 0 where the request does not name it.
+            length: the body's bytes; 0 if the request does not state them.
         """
         return IncomingBody(self, receive, length)
 
     def refusal(self, length: int) -> ProblemError | None:
-        """Return the problem, 429, of a body for which there is no room; a small one has some."""
+        """Return a 429 problem if there is no room for a body; a small one always has room."""
         return self.full(length) if length > SMALL else None
 
     def full(self, more: int) -> ProblemError | None:
-        """Return the problem, 429, where there is no room for so many bytes more."""
+        """Return a 429 problem if there is no room for `more` bytes."""
         if not self.held or self.held + more <= self._most:
             return None
         return ProblemError(
@@ -61,7 +61,7 @@ class BodyIntake:
 
 
 class IncomingBody:
-    """One body; its bytes are counted from before it is read until its request is answered."""
+    """One body; its bytes count as held from before the first read until the request's answer."""
 
     __slots__ = ("_came", "_counted", "_end", "_intake", "_length", "_receive", "_whole")
 
@@ -91,10 +91,10 @@ class IncomingBody:
         """Return the next part.
 
         Raises:
-            ProblemError: 408, it does not come in time; 413, the body is longer than one may be;
-                429, it comes without a length and too many bytes are held.
+            ProblemError: 408, the part is late or the body is too slow; 413, the body is too large;
+                429, the body states no length and too many bytes are held.
         """
-        if self._whole:  # what comes now is that the client has gone
+        if self._whole:  # the next message can only be that the client has disconnected
             return await self._receive()
         async with self._intake.in_time():
             message = await self._receive()
@@ -102,7 +102,7 @@ class IncomingBody:
         self._came += len(message.get("body", b""))
         if self._came > self._intake.most_body:
             raise ProblemError(413, too_large(self._intake.most_body))
-        if self._came > max(self._counted, SMALL):  # it has no length
+        if self._came > max(self._counted, SMALL):  # the request stated no length
             full = self._intake.full(self._came - self._counted)
             if full is not None:
                 raise full
@@ -122,5 +122,5 @@ class IncomingBody:
 
 
 def too_large(most: int) -> str:
-    """Say that a body is longer than one may be."""
+    """Return the message for a body that is too large."""
     return f"the body is longer than the {most:,} bytes that are taken; send it in parts"

@@ -1,4 +1,4 @@
-"""Who may ask what: every route's scope, checked before a byte of the body is read."""
+"""Access rules: each route's scope and media types, checked before the body is read."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ SCHEME = "key"
 
 @dataclass(frozen=True)
 class Access:
-    """Whom a service answers, and how much at once; without `keys` everybody who reaches it.
+    """Who may use a service, and how large a request may be; without `keys` everybody may use it.
 
     Attributes:
-        hosts: names that it answers to, beside those of this machine; None for any.
+        hosts: host names that it answers to, beside this machine's; None for any name.
     """
 
     keys: KeyRing | None = None
@@ -41,12 +41,12 @@ class Access:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a route asks of a request.
+    """What a route requires of a request.
 
     Attributes:
-        scope: what the key must allow; None lets everybody in.
-        media: the media types of a body, where there is one.
-        streamed: the body is read piece by piece, and has no limit as a whole.
+        scope: scope that the key must have; None admits everybody.
+        media: accepted media types of the body; empty for a route without a body.
+        streamed: whether the body is read piece by piece, without a limit on the whole.
     """
 
     scope: keys.Scope | None
@@ -82,17 +82,17 @@ _PATTERNS = [(method, compile_path(path)[0], path) for method, path in RULES]
 
 
 class Guard:
-    """Lets a request in whose key has the scope of its route.
+    """Admits a request if its key has the scope of its route.
 
-    A path that no rule names has nothing behind it; with keys in force it still takes one to
-    learn so. The route's template is in the scope as `template` from here on, for `Observed`.
+    A path without a rule has no route; if the service has keys, a request needs one even to learn
+    that. The guard stores the route's template in the ASGI scope as `template`, for `AccessLog`.
     """
 
     def __init__(self, app: ASGIApp, access: Access, timeout: float) -> None:
         """Guard an application.
 
         Args:
-            timeout: seconds in which the next part of a body has to come.
+            timeout: seconds until the next part of a body must have arrived.
         """
         self._app = app
         self._keys = access.keys
@@ -120,7 +120,7 @@ class Guard:
             await problem_response(refusal, request)(scope, receive, send)
             return
         LIMITS.set(self._limits)
-        if method != scope["method"]:  # the server sends no body
+        if method != scope["method"]:  # HEAD: the server drops the answer's body
             scope = {**scope, "method": method}
         if rule is None or not rule.media or rule.streamed:
             await self._app(scope, receive, send)
@@ -158,10 +158,10 @@ class Guard:
 
 
 def check_rules(routes: Sequence[BaseRoute]) -> None:
-    """See that every route has a rule and every rule a route.
+    """Check that every route has a rule and every rule has a route.
 
     Raises:
-        RuntimeError: one has none.
+        RuntimeError: a route has no rule, or a rule has no route.
     """
     found = set(_addresses(routes))
     if found != RULES.keys():
@@ -172,7 +172,7 @@ def check_rules(routes: Sequence[BaseRoute]) -> None:
 
 
 def describe_rules(document: dict[str, Any]) -> None:
-    """Write each route's scope, and its problem documents, into an OpenAPI document."""
+    """Add each route's scope and problem documents to an OpenAPI document."""
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     document["components"].setdefault("securitySchemes", {})[SCHEME] = {
         "type": "http",
@@ -200,7 +200,7 @@ def _template(method: str, path: str) -> str | None:
 
 
 def _methods(path: str) -> list[str]:
-    """Return what may be done at an address."""
+    """Return the methods that a path accepts."""
     found = {method for method, pattern, _ in _PATTERNS if pattern.match(path)}
     return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
@@ -232,6 +232,6 @@ def _body_refusal(request: Request, rule: Rule, length: int, most: int) -> Probl
 
 
 def _length(request: Request) -> int:
-    """Return the length of a body, 0 where the request does not name it."""
+    """Return the length of the body, or 0 if the request does not state it."""
     length = request.headers.get("content-length", "")
     return int(length) if length.isdigit() else 0

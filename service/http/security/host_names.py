@@ -16,13 +16,13 @@ def host_fault(host: str) -> str | None:
 
 
 def host_name(host: str) -> str:
-    """Return the name in a header Host, without its port and brackets; empty for what is none."""
+    """Return the name in a Host header, without port and brackets; empty if it is not valid."""
     found = _HOST.fullmatch(host.strip().lower())
     return "" if found is None else found[1].strip("[]").removesuffix(".")
 
 
 def is_loopback(name: str) -> bool:
-    """Say whether a name means this machine, whoever resolves it."""
+    """Return whether a name always means this machine, whatever DNS says."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Names that a service answers to, so that a web page cannot reach it under a name of its own."""
+"""Checks the Host header, so that a web page cannot reach the service under its own domain name."""
 
 from collections.abc import Collection
 
@@ -13,17 +13,17 @@ __all__ = ["Hosts"]
 
 
 class Hosts:
-    """Answers requests for this machine or an allowed host, and no others.
+    """Answers only requests whose Host header names this machine or an allowed host.
 
-    A page of evil.example can have its name mean 127.0.0.1 from one moment to the next (DNS
-    rebinding): the browser then lets it ask and read the service, but names evil.example as host.
+    The owner of evil.example can point that name at 127.0.0.1 after a page has loaded (DNS
+    rebinding). The browser then lets the page read the service, but it sends Host: evil.example.
     """
 
     def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
         """Guard an application.
 
         Args:
-            allowed: names beside those of this machine.
+            allowed: host names that are accepted besides this machine's.
         """
         self._app = app
         self._allowed = frozenset(allowed)

@@ -22,12 +22,12 @@ __all__ = ["SCOPES", "ApiKey", "KeyRing", "Scope", "add_key", "read_keys", "revo
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-MARK = "semid"  # what a scanner for secrets can look for
+MARK = "semid"  # prefix of every key, by which secret scanners find it
 logger = logging.getLogger("semid")
 
 
 class ApiKey(BaseModel):
-    """A key as the file holds it; the key itself is shown once, when it is made."""
+    """A key's entry in the file; the file holds only a digest, and the key itself is shown once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,10 +45,9 @@ class _KeyFile(BaseModel):
 
 
 class KeyRing:
-    """The keys of a file, read again whenever it changes.
+    """The keys of a file; it is read again whenever it changes.
 
-    A file that cannot be read any more leaves the keys that were read last in force, and is told of
-    in the log.
+    If the file can no longer be read, the log says so and the keys read last stay in force.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,9 +61,9 @@ class KeyRing:
         self._keys = _by_id(read_keys(path))
 
     def holder(self, presented: str) -> ApiKey | None:
-        """Return the key that `presented` is, or None where it is none of the file's.
+        """Return the entry of the key `presented`, or None if the file does not hold it.
 
-        The time that it takes does not tell how much of a wrong key is right.
+        The comparison takes constant time, so it does not reveal which part of a key is right.
         """
         self._follow()
         parts = presented.split("_", 2)
@@ -105,10 +104,10 @@ def read_keys(path: Path) -> list[ApiKey]:
 
 
 def add_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
-    """Make a key, add its digest to a file that is made where there is none, and return the key.
+    """Make a key, add its digest to a file, and return the key; a missing file is created.
 
     Raises:
-        InputError: the file cannot be used; it is then as it was.
+        InputError: the file cannot be used; it stays unchanged.
     """
     with _changing(path) as keys:
         taken = _by_id(keys)
@@ -143,7 +142,7 @@ def revoke_key(path: Path, key_id: str) -> ApiKey:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[list[ApiKey]]:
-    """Yield the keys of a file to change, while no other process changes it."""
+    """Yield the keys of a file and write them back; meanwhile other processes cannot change it."""
     place = path.resolve()
     try:
         folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -158,7 +157,7 @@ def _changing(path: Path) -> Iterator[list[ApiKey]]:
             content = _KeyFile(keys=keys).model_dump_json(indent=2)
             with os.fdopen(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
                 file.write(content + "\n")
-                if before is not None:  # who could read the keys still can
+                if before is not None:  # keep the old file's owner and permissions
                     with suppress(PermissionError):
                         os.fchown(file.fileno(), before.st_uid, before.st_gid)
                     os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
@@ -167,7 +166,7 @@ def _changing(path: Path) -> Iterator[list[ApiKey]]:
 
 
 def _digest(key: str) -> str:
-    """Return the SHA-256 of a key; its 256 random bits need no slower one."""
+    """Return the SHA-256 of a key; a slow hash is not needed for 256 random bits."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The registry's schema, version by version: alembic migrations that travel in the package."""
+"""The registry's schema versions: alembic migrations, shipped in the package."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def migrate(connection: Connection, version: str = "head") -> None:
     """Run the migrations that a database lacks, in the connection's transaction.
 
     Args:
-        version: the last one to run; the newest without.
+        version: the last migration to run; "head" is the newest.
     """
     config = _config()
     config.attributes["connection"] = connection
@@ -22,7 +22,7 @@ def migrate(connection: Connection, version: str = "head") -> None:
 
 
 def versions() -> list[str]:
-    """Return all versions, the newest first."""
+    """Return all versions, newest first."""
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 

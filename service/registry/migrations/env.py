@@ -1,4 +1,4 @@
-"""How alembic runs the migrations: on the connection that it is given, in its transaction."""
+"""Alembic's environment: it runs migrations on the given connection, in its transaction."""
 
 from alembic import context
 

@@ -1,10 +1,10 @@
-"""The tables of the registry, as the newest migration leaves them."""
+"""The registry's tables after the newest migration."""
 
 import sqlalchemy as sql
 
 __all__ = ["VERSION", "VERSION_TABLE", "ids", "promotions", "schema", "tokenizers"]
 
-VERSION = "0002"  # the newest of service/registry/migrations/versions
+VERSION = "0002"  # the newest in service/registry/migrations/versions
 VERSION_TABLE = "semid_version"
 _Long = sql.BigInteger().with_variant(sql.Integer, "sqlite")
 schema = sql.MetaData(
@@ -20,7 +20,7 @@ tokenizers = sql.Table(
     sql.Column("number", sql.Integer, primary_key=True),
     sql.Column("fingerprint", sql.String, nullable=False, unique=True),
     sql.Column("levels", sql.Integer, nullable=False),
-    sql.Column("origin", sql.String, nullable=False),  # drawn: tells this database from others
+    sql.Column("origin", sql.String, nullable=False),  # random; it differs between databases
 )
 promotions = sql.Table(  # the newest row names the default tokenizer
     "semid_promotions",
@@ -34,13 +34,13 @@ ids = sql.Table(
     sql.Column("number", _Long, primary_key=True),
     sql.Column("tokenizer", sql.ForeignKey(tokenizers.c.number), nullable=False),
     sql.Column("item_id", sql.String, nullable=False),
-    sql.Column("codes", sql.LargeBinary, nullable=False),  # big-endian: its order is theirs
+    sql.Column("codes", sql.LargeBinary, nullable=False),  # big-endian, so it sorts as codes do
     sql.Column("suffix", sql.Integer, nullable=False),
     sql.Column("distortion", sql.Float, nullable=False),
     sql.Column("title", sql.String),
-    sql.Column("folded", sql.String),  # the title, as data_prep/values/folding.py folds it
+    sql.Column("folded", sql.String),  # the title, folded by data_prep/values/folding.py
     sql.Column("removed", sql.Boolean, nullable=False),
-    sql.Column("change", _Long, nullable=False),  # counts a tokenizer's changes: new, removed, …
+    sql.Column("change", _Long, nullable=False),  # number of the item's last change
     sql.UniqueConstraint("item_id", "tokenizer"),
     sql.UniqueConstraint("tokenizer", "codes", "suffix"),
     sql.UniqueConstraint("tokenizer", "change"),

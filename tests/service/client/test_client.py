@@ -1,4 +1,4 @@
-"""The client against a service that listens: its examples, its batches, its patience."""
+"""The client against a service that listens: its examples, its batches, its retries."""
 
 import asyncio
 import doctest
@@ -177,7 +177,7 @@ def test_refusals_for_now_are_waited_out(semid: Semid, counted: Counted) -> None
     assert len([path for path, _ in counted.sizes if path == "/v1/tokenize"]) == 3
 
 
-def test_patience_ends_and_other_refusals_are_told_at_once(address: str, counted: Counted) -> None:
+def test_retries_end_and_other_refusals_are_told_at_once(address: str, counted: Counted) -> None:
     item = {"item_id": "late", "title": "Copper kettle"}
     with Semid(address, retries=1) as hasty:
         hasty.tokenizer()

@@ -8,7 +8,7 @@ import pytest
 from service.client import SemidError
 from service.client.calls import Call
 from service.client.conversation import Conversation, Pause, Steps
-from service.client.patience import Outcome, patience
+from service.client.retries import Outcome, retry_policy
 
 UNKNOWN = httpx.Response(
     404,
@@ -60,7 +60,7 @@ def test_what_may_pass_is_tried_again(failure: Outcome, maybe_done: bool) -> Non
     assert _end(conversation.item("a"), failure, UNKNOWN) is None
 
 
-def test_patience_ends() -> None:
+def test_retries_end() -> None:
     late = httpx.ReadTimeout("")
     with pytest.raises(httpx.ReadTimeout):
         _end(Conversation(retries=2).remove("a"), late, late, late)
@@ -75,5 +75,5 @@ def test_patience_ends() -> None:
 
 
 def test_a_wait_is_as_long_as_the_service_asks_or_a_little_longer() -> None:
-    waits = {patience(3).parse_retry_after("4") for _ in range(50)}
+    waits = {retry_policy(3).parse_retry_after("4") for _ in range(50)}
     assert 4 <= min(waits) < max(waits) <= 5

@@ -1,1 +1,1 @@
-"""One file a version."""
+"""The migrations, one file for each schema version."""

@@ -54,5 +54,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: what is removed would come back."""
+    """Refuse: without tombstones, removed items would come back."""
     raise NotImplementedError("the registry's schema is not taken back; restore a backup")

@@ -1,4 +1,4 @@
-"""Titles folded, so that a search is the same on every database."""
+"""Folded titles, so that a title search finds the same items on every database."""
 
 import sqlalchemy as sql
 from alembic import op
@@ -19,7 +19,7 @@ _ids = sql.table(
 
 
 def upgrade() -> None:
-    """Add the column, and fold the titles that are there."""
+    """Add the column and fill it from the existing titles."""
     op.add_column("semid_ids", sql.Column("folded", sql.String))
     connection = op.get_bind()
     update = (
@@ -44,5 +44,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse, as every version does."""
+    """Refuse: no version of the schema is taken back."""
     raise NotImplementedError("the registry's schema is not taken back; restore a backup")
