@@ -58,7 +58,7 @@ def train(
     losses in the same unit, plus the separation term. The model with the lowest validation error is
     kept; the model right after k-means is a candidate too. Training stops early after `patience`
     measurements without a lower error. If nothing can be learnt (fixed codebooks without a network
-    around them), k-means is the whole training.
+    around them), the start of the codebooks is the whole training.
 
     Args:
         progress: called after each step with its number and its measurement; None if the step has
