@@ -66,8 +66,7 @@ def read_items(
         category_separator: splits `categories` if a row has them as one text.
 
     Raises:
-        InputError: the file cannot be read or has no `item_id`, or an `item_id` is empty or occurs
-            twice.
+        InputError: the file cannot be read; an `item_id` is missing, empty or occurs twice.
     """
     from data_prep.readers.catalogue import read_items
 
@@ -86,8 +85,7 @@ class Tokenizer:
         seed: seed of every random choice.
         policy: how items with the same codes are told apart: `suffix` numbers them, `reassign`
             gives the later ones the nearest free codes.
-        encoder: the text encoder: `minilm`, `hashing` or a sentence-transformers model; None for
-            minilm.
+        encoder: `minilm`, `hashing` or a sentence-transformers model; None for minilm.
         text_fields: the fields that make an item's text, in order; None for title, brand,
             categories, description.
         options: any further field of the configuration, as `semid fit --set` takes it.
@@ -291,8 +289,7 @@ class Recommender:
                 `validation`, `test`.
             ids: the items' IDs, from `Tokenizer.tokenize`, for models that read IDs.
             tokenizer: the tokenizer of the IDs; rows of codes then start from its codewords.
-            items: the catalogue, a table with `item_id`; None for the items of `ids` or of the
-                interactions.
+            items: the catalogue, with `item_id`; None for the items of `ids` or `interactions`.
             vectors: a table of `item_id` and `vector`, for models that read content.
 
         Raises:
