@@ -24,7 +24,7 @@ __all__ = ["Pipeline", "Tokenized"]
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Codes (n, L) uint16, distortion (n,) float32 and latents (n, d) float32 of n vectors.
+    """Codes (n, L) uint16, and in float32 distortion (n,), latents (n, d) and vectors (n, D).
 
     An item's distortion is ‖x − x̂‖² divided by the mean of ‖x − mean‖² over the training items.
     Its mean over items is the relative reconstruction error.
@@ -143,7 +143,7 @@ class Pipeline:
         return Tokenized(codes, self._distortion(vectors, codes), latents.cpu().numpy(), vectors)
 
     def reassign(self, tokenized: Tokenized, taken: TakenCodes) -> Tokenized:
-        """Give each row free codes (`tokenizer.ids.policy.assign_free`) and their distortion.
+        """Give each row unique codes (`tokenizer.ids.policy.assign_free`) and their distortion.
 
         Raises:
             InputError: no codes are free.
