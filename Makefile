@@ -29,7 +29,7 @@ endif
 	touch $@
 
 test: install  ## the tests, under 10 minutes on two cores, two files side by side
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 test-slow: install  ## longer proofs on real data; SEMID_DATA names its folder
 	$(BIN)/pytest -m slow

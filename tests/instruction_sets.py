@@ -48,7 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for cap in CAPS:
         for threads in (1, 2):
             print(f"== {cap}, OMP_NUM_THREADS={threads}", flush=True)
-            command = [sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", *chosen]
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-n2",
+                "--dist=loadfile",
+                "--no-loadscope-reorder",
+                *chosen,
+            ]
             if subprocess.run(command, env=capped(cap, threads), check=False).returncode:
                 failed.append(f"{cap} with {threads}")
     print(f"failed under: {', '.join(failed)}" if failed else "green under every cap")
