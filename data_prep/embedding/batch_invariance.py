@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import joblib
 import torch
 from torch import Tensor
+
+from data_prep.threads import available_threads
 
 __all__ = [
     "BlockSizes",
@@ -163,4 +164,4 @@ def usable_threads() -> int:
     This is the number of cores that affinity and the control group allow the process, or torch's
     number of threads on the calling thread (`OMP_NUM_THREADS`) if that is lower.
     """
-    return max(1, min(int(joblib.cpu_count()), torch.get_num_threads()))
+    return max(1, min(available_threads(), torch.get_num_threads()))
