@@ -25,13 +25,16 @@ def main() -> None:
     )
     parser.add_argument("plan", type=Path, help="a TOML file; see tokenizer/study/plan.py")
     parser.add_argument("--out", required=True, type=Path, help="folder of the comparisons")
+    parser.add_argument(
+        "--items", type=Path, help="folder of the catalogues; the plan's if left out"
+    )
     parser.add_argument("--device", default="cpu", help="cuda, cuda:1, cpu or auto")
     parser.add_argument("--jobs", type=int, default=1, help="cells made at once, of one core each")
     parser.add_argument("--minutes", type=float, help="no cell starts after so many minutes")
     parser.add_argument("--only", nargs="+", help="the comparisons to make, by name")
     given = parser.parse_args()
     device = resolve_device(given.device)
-    planned = read_plan(given.plan)
+    planned = read_plan(given.plan, given.items)
     if given.only is not None:
         unknown = set(given.only) - {each.name for each in planned}
         if unknown:

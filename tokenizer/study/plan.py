@@ -56,8 +56,11 @@ class PlannedComparison:
     best: int = 1000
 
 
-def read_plan(path: Path) -> list[PlannedComparison]:
-    """Read a plan; its files stand beside it unless their paths are absolute.
+def read_plan(path: Path, items: Path | None = None) -> list[PlannedComparison]:
+    """Read a plan.
+
+    Args:
+        items: the folder of the catalogues' files; None for the plan's own.
 
     Raises:
         InputError: the file cannot be read, a key or name is unknown, or a configuration cannot be
@@ -68,7 +71,7 @@ def read_plan(path: Path) -> list[PlannedComparison]:
         tables = read["comparison"]
     except (ValueError, KeyError) as error:
         raise InputError(f"{path} is no plan with tables [[comparison]]: {error}") from error
-    planned = [_planned(table, path.parent) for table in tables]
+    planned = [_planned(table, items or path.parent) for table in tables]
     names = [each.name for each in planned]
     if len(set(names)) < len(names):
         raise InputError(f"{path}: two comparisons have one name")
