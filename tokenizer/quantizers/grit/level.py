@@ -20,7 +20,7 @@ DRIFT_SAMPLE = 64  # codewords compared to detect drift
 # Smallest scale of a level, in standardised units: shorter residuals are rounding errors. Gaps are
 # divided by the scale, and would overflow at a far smaller one.
 LEAST_SCALE = 1e-6
-PUTS = 4  # repeated, since each brings C̃ nearer to its targets
+PUTS = 6  # repeated, since each brings C̃ nearer to its targets
 MOST_DRIFT = 0.1  # largest drift of the live codebook from the cached one, relative to its length
 
 
