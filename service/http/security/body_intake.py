@@ -109,7 +109,7 @@ class IncomingBody:
             self._count(self._received - self._counted)
         if not self._whole and self._is_slow():
             raise ProblemError(
-                408, f"the body comes at less than {MIN_RATE:,} bytes a second; send it faster"
+                408, f"the body arrives at less than {MIN_RATE:,} bytes a second; send it faster"
             )
         return message
 
@@ -123,4 +123,4 @@ class IncomingBody:
 
 def too_large(most: int) -> str:
     """Return the message for a body that is too large."""
-    return f"the body is longer than the {most:,} bytes that are taken; send it in parts"
+    return f"the body is longer than the limit of {most:,} bytes; send it in parts"
