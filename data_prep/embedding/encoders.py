@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.embedding.latent_semantic import FILES, LatentSemanticEncoder, is_fitted_encoder
 from data_prep.errors import InputError
 
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
@@ -155,14 +156,29 @@ def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
     """Load an encoder; an encoder loaded before is returned again.
 
     Args:
-        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, or the
-            name or folder of any sentence-transformers model.
-        device: as `resolve_device` returns it; `hashing` computes on the CPU.
+        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, a folder of
+            `data_prep.embedding.latent_semantic`, or the name or folder of any
+            sentence-transformers model.
+        device: as `resolve_device` returns it; `hashing` and fitted encoders compute on the CPU.
 
     Raises:
         InputError: the model cannot be loaded, or MiniLM's weights are not the published ones.
     """
+    if is_fitted_encoder(Path(name)):
+        return _fitted(name)
     return _loaded(name, "cpu" if name == HashingEncoder.name else device)
+
+
+def _fitted(name: str) -> Encoder:
+    """Load a fitted encoder; one that was loaded before is returned again unless it has changed."""
+    stamps = [(Path(name) / file).stat().st_mtime_ns for file in FILES]
+    return _fitted_once(name, tuple(stamps))
+
+
+@lru_cache(maxsize=2)
+def _fitted_once(name: str, stamps: tuple[int, ...]) -> Encoder:
+    del stamps
+    return LatentSemanticEncoder.load(Path(name))
 
 
 @lru_cache(maxsize=2)
