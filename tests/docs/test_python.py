@@ -39,8 +39,10 @@ def test_what_is_called_exists(block: Block) -> None:
             continue
         called = getattr(kind, attribute.attr)
         if call is not None:
-            is_method = inspect.isfunction(inspect.getattr_static(kind, attribute.attr))
-            given = [None] * (len(call.args) + (is_method and inspect.isclass(kind)))
+            is_method = inspect.isclass(kind) and inspect.isfunction(
+                inspect.getattr_static(kind, attribute.attr)
+            )
+            given = [None] * (len(call.args) + is_method)
             inspect.signature(called).bind(
                 *given, **{str(word.arg): None for word in call.keywords}
             )
