@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
 from service.cli.terminal.console import print_json, print_table
-from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption
+from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption, ThreadsOption
 from service.settings import argument, option
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SimilarSettings", "similar"]
 
 
-class SimilarSettings(CatalogueOptions, JsonOption):
+class SimilarSettings(ThreadsOption, CatalogueOptions, JsonOption):
     """The options of `semid similar`."""
 
     command = "similar"
@@ -42,6 +42,7 @@ def similar(settings: SimilarSettings) -> None:
     from tokenizer.offline.nearest import similar_items
     from tokenizer.pipeline import Pipeline
 
+    settings.use_threads()
     asked = [settings.item, settings.text, settings.vector]
     if sum(each is not None for each in asked) != 1:
         raise InputError("give one of --item, --text and --vector")
