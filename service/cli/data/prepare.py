@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from service.cli.data.public_data import esci, jdsearch, movielens
 from service.cli.terminal.command import add_command
 from service.cli.terminal.console import output, working
 from service.cli.terminal.options import CatalogueOptions, QuietOption
@@ -166,6 +167,9 @@ def catalogue(settings: CatalogueSettings) -> None:
 
 
 add_command(app, amazon)
+add_command(app, esci)
+add_command(app, jdsearch)
+add_command(app, movielens)
 add_command(app, training)
 add_command(app, catalogue)
 add_command(app, catalogue, "catalog", hidden=True)  # the earlier spelling
