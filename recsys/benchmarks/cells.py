@@ -19,15 +19,14 @@ from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import CANDIDATES, RankingQuality, evaluate
-from recsys.models.baselines import CoOccurrence, Popularity
-from recsys.models.shapes import build_model, plain_shape, shape_of
+from recsys.models.baselines import BASELINES, baseline
 from recsys.presets import Model, Preset
+from recsys.shapes import build_model, plain_shape, shape_of
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, train
 
 __all__ = ["BASELINES", "Cell", "run_cell"]
 
-BASELINES = ("popularity", "co-occurrence")
 Progress = Callable[[int, int, Measurement | None], None]
 
 
@@ -163,8 +162,7 @@ def _measure(
     progress: Progress | None,
 ) -> tuple[RankingQuality, dict[str, Any]]:
     if model is None:
-        known = Popularity(data) if cell.model == "popularity" else CoOccurrence(data)
-        return evaluate(known.scores, data, "test"), {}
+        return evaluate(baseline(cell.model, data).scores, data, "test"), {}
     result = train(
         lambda: build_model(model.shape, data).to(torch.device(device)),
         data,

@@ -14,10 +14,10 @@ from recsys.evaluation.full_ranking import RankingQuality
 from recsys.evaluation.metrics import CUTOFFS
 from recsys.evaluation.top_lists import evaluate_lists
 from recsys.generation.decoding import FoundItems, beam_search
+from recsys.generation.encoder_decoder import Tiger, TigerConfig
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import PADDING, Vocabulary
 from recsys.models.base import Codes, NextItemModel, Suffixes, check_histories
-from recsys.models.encoder_decoder import Tiger, TigerConfig
 
 __all__ = ["TigerRecommender", "TigerRecommenderConfig"]
 
