@@ -1,7 +1,7 @@
 """Models from their shapes, and shapes as JSON."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from data_prep.errors import InputError
@@ -13,7 +13,15 @@ from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoder, DualEncoderConfig
 from recsys.models.sasrec import Esasrec, EsasrecConfig, Sasrec
 
-__all__ = ["Shape", "build_model", "plain_shape", "reads_codes", "reads_content", "shape_of"]
+__all__ = [
+    "Shape",
+    "build_model",
+    "plain_shape",
+    "reads_codes",
+    "reads_content",
+    "shape_of",
+    "with_dropout",
+]
 
 Shape = TowerConfig | DualEncoderConfig | GeneratorConfig | TigerRecommenderConfig
 KINDS: dict[str, type[Shape]] = {
@@ -54,6 +62,13 @@ def reads_content(shape: Shape) -> bool:
     if isinstance(shape, DualEncoderConfig):
         return "content" in {*shape.parts, shape.nearness}
     return isinstance(shape, GeneratorConfig) and shape.nearness == "content"
+
+
+def with_dropout(shape: Shape, rate: float) -> Shape:
+    """Return a shape whose history-reading network has another dropout."""
+    if isinstance(shape, DualEncoderConfig | GeneratorConfig):
+        return replace(shape, tower=replace(shape.tower, dropout=rate))
+    return replace(shape, dropout=rate)
 
 
 def plain_shape(shape: Shape) -> dict[str, Any]:

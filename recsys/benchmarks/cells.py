@@ -25,7 +25,7 @@ from recsys.shapes import build_model, plain_shape, shape_of
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, train
 
-__all__ = ["BASELINES", "Cell", "run_cell"]
+__all__ = ["Cell", "run_cell"]
 
 Progress = Callable[[int, int, Measurement | None], None]
 

@@ -9,9 +9,18 @@ from torch.nn import functional
 from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 
-__all__ = ["BASELINES", "Baseline", "CoOccurrence", "NearestContent", "Popularity", "baseline"]
+__all__ = [
+    "BASELINES",
+    "CODED_BASELINES",
+    "Baseline",
+    "CoOccurrence",
+    "NearestContent",
+    "Popularity",
+    "baseline",
+]
 
-BASELINES = ("popularity", "co-occurrence", "nearest-content", "nearest-decoded")
+CODED_BASELINES = ("nearest-decoded",)  # those that read codes
+BASELINES = ("popularity", "co-occurrence", "nearest-content", *CODED_BASELINES)
 WEIGHTS = (1.0, 0.6, 0.4, 0.3, 0.2)  # of the last items, the newest first
 
 
