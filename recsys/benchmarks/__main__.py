@@ -43,6 +43,11 @@ def main() -> None:
         action="store_true",
         help="choose learning rate and dropout by validation, with seed 0, into choices.json",
     )
+    parser.add_argument(
+        "--no-checkpoints",
+        action="store_true",
+        help="a stopped training begins again; kept records still count",
+    )
     parser.add_argument("--choices", type=Path, help="choices.json of a search")
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
     given = parser.parse_args()
@@ -91,7 +96,16 @@ def _jobs(given: argparse.Namespace, preset: Preset, device: str) -> Iterator[Jo
                 if _reads(preset, model, path):
                     category, _, tokenizer = path.stem.partition("-")
                     cell = Cell(category, model, tokenizer, seed, given.cold)
-                    yield Job(cell, path, preset.name, given.out, device, options, given.choices)
+                    yield Job(
+                        cell,
+                        path,
+                        preset.name,
+                        given.out,
+                        device,
+                        options,
+                        given.choices,
+                        not given.no_checkpoints,
+                    )
 
 
 def _reads(preset: Preset, model: str, path: Path) -> bool:

@@ -33,6 +33,7 @@ class Job:
         dataset: the prepared file.
         options: of a trial, what differs from the preset; None for a cell.
         choices: of a cell, the file with the options that searches chose; None for the preset's.
+        checkpoints: whether a cell's training keeps checkpoints.
     """
 
     cell: Cell
@@ -42,6 +43,7 @@ class Job:
     device: str
     options: dict[str, float] | None = None
     choices: Path | None = None
+    checkpoints: bool = True
 
     @property
     def name(self) -> str:
@@ -102,7 +104,15 @@ def _run(job: Job) -> dict[str, Any] | None:
             return run_trial(job.out, job.cell, preset, job.options, dataset, job.device)
         if job.choices is not None and job.cell.model not in BASELINES:
             preset = Choices.read(job.choices).applied(preset, job.cell.model)
-        return run_cell(job.out, job.cell, preset, dataset, notes, job.device)
+        return run_cell(
+            job.out,
+            job.cell,
+            preset,
+            dataset,
+            notes,
+            job.device,
+            checkpoints=job.checkpoints,
+        )
     except (InputError, FloatingPointError, RuntimeError) as error:
         print(f"semid: {job.name} failed: {error}", file=sys.stderr)  # noqa: T201
         return None

@@ -23,10 +23,11 @@ from recsys.evaluation.metrics import CUTOFFS
 from recsys.evaluation.top_lists import evaluate_lists
 from recsys.generation.code_tables import CodeTables, NodeTables
 from recsys.generation.decoding import FoundItems
+from recsys.generation.generative_model import GenerativeModel
 from recsys.generation.item_tree import ItemTree
 from recsys.generation.siblings import sibling_log_probabilities, sibling_logits
 from recsys.generation.tree_search import tree_search
-from recsys.models.base import Codes, NextItemModel, Suffixes, check_histories, last_of_each
+from recsys.models.base import Codes, Suffixes, check_histories, last_of_each
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
 from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
@@ -67,7 +68,7 @@ class GeneratorConfig:
     validation_beams: int = 20
 
 
-class Generator(NextItemModel):
+class Generator(GenerativeModel):
     """Writes the next item's ID, code by code; trains on all positions of a window at once.
 
     Items without a training event are siblings of nobody in training, so that they do not push
@@ -197,19 +198,6 @@ class Generator(NextItemModel):
         candidates: Tensor | None = None,
         beams: int | None = None,
     ) -> FoundItems:
-        """Return each user's most probable items.
-
-        Args:
-            histories: (B, T) int64 item numbers, oldest first, padded with -1 at the end; T is at
-                most `history`.
-            excluded: (B, n) int64, items to leave out, padded with -1.
-            candidates: (n,) int64, the items that may be found; all where None. Probabilities stay
-                those among all items.
-            beams: at least `top`; as configured where None.
-
-        Raises:
-            ValueError: a history is empty or longer than the model reads.
-        """
         states, near = self._read(histories)
         users = torch.arange(len(states), device=states.device)
 

@@ -91,9 +91,7 @@ def test_ranks_equal_those_of_scoring_every_item() -> None:
     users = np.array([149, 3, 88])
     found = model.evaluate(data, "test", users)
     histories = torch.from_numpy(data.histories("test", model.history, users))
-    every = [
-        model.log_probabilities(histories, torch.full((3,), item)) for item in range(ITEMS)
-    ]
+    every = [model.log_probabilities(histories, torch.full((3,), item)) for item in range(ITEMS)]
     targets = torch.from_numpy(data.targets("test")[users])
     before = torch.from_numpy(data.histories("test", None, users))
     expected = target_ranks(torch.stack(every, 1), targets, before)
@@ -141,9 +139,7 @@ def test_new_items_join_without_training(config: GeneratorConfig) -> None:
 
 def test_dropped_items_have_no_rows_of_their_own() -> None:
     """Only prefixes whose every item is dropped lose their row."""
-    data = dataset_of(
-        [[0, 1, 2, 3, 0, 0], [1, 2, 3, 0, 1, 1]], 4, [[0, 0], [0, 1], [1, 0], [2, 2]]
-    )
+    data = dataset_of([[0, 1, 2, 3, 0, 0], [1, 2, 3, 0, 1, 1]], 4, [[0, 0], [0, 1], [1, 0], [2, 2]])
     data = replace(data, suffixes=np.zeros(4, np.uint32))
     model = _model(replace(TINY, headroom=2), data)
     whole = model.nodes(model.tree)
