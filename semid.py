@@ -8,6 +8,7 @@ returns the estimator, attributes of a fit end in an underscore, and methods tha
 `sklearn.exceptions.NotFittedError` before one.
 
 Importing semid loads only NumPy. The client needs the base installation, all else an extra.
+Before torch and faiss load, it bounds how long their idle threads spin; your own settings stay.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError, naming_extras
+from data_prep.threads import bound_spinning
 from tokenizer.config import FitConfig
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ __all__ = [
     "Tokenizer",
     "read_items",
 ]
+
+bound_spinning()  # OpenMP reads the environment when torch and faiss load
 
 _FIT = FitConfig()
 _NAMED = ("quantizer", "levels", "codebook_size", "steps", "seed")  # other fields are options

@@ -91,7 +91,7 @@ class FrozenRecommender:
             weights = (folder / WEIGHTS).read_bytes()
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
+                f"{folder} is not a recommender: {error}; give the folder that semid train wrote"
             ) from error
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")

@@ -129,7 +129,8 @@ class EmbeddingCache:
         """Open or create `folder`/embeddings.sqlite.
 
         Raises:
-            InputError: the folder cannot be written, or the file is no cache; also on later use.
+            InputError: the folder cannot be written, or the file is not a cache; other methods
+                raise it too.
         """
         self.path = folder / "embeddings.sqlite"
         with self._used():

@@ -156,7 +156,7 @@ def test_unusable_input_is_refused(suffixed: SequenceDataset, tmp_path: Path) ->
             recommender.recommend([some], k)
     with pytest.raises(InputError, match=f"tokenizer {suffixed.tokenizer}, not of beef"):
         recommender.check_tokenizer("beef")
-    with pytest.raises(InputError, match="is no recommender"):
+    with pytest.raises(InputError, match="is not a recommender"):
         Recommender.load(tmp_path)
     with pytest.raises(InputError, match="kind 'oracle'"):
         shape_of({"kind": "oracle"})

@@ -3,12 +3,12 @@
 from service.cli.terminal.console import print_json, print_table
 from service.cli.terminal.options import JsonOption
 
-__all__ = ["ABOUT", "ModelsSettings", "models"]
+__all__ = ["DESCRIPTIONS", "ModelsSettings", "models"]
 
 SASREC = "Kang & McAuley, ICDM 2018"
 DUAL = "GRIT-VQ, arXiv 2602.01140, G.4"
 # A description and the source of each model.
-ABOUT = {
+DESCRIPTIONS = {
     "sasrec": ("dense IDs under a causal Transformer, softmax over all items", SASREC),
     "esasrec": ("SASRec with gated layers and drawn negatives", "eSASRec, RecSys 2025"),
     "dual-encoder": ("an item is the sum of its codes' embeddings", DUAL),
@@ -65,5 +65,5 @@ def _about(name: str) -> tuple[str, str]:
     for end, adds in ENDS.items():
         if plain.endswith(end):
             plain, added = plain.removesuffix(end), adds + added
-    what, source = ABOUT[plain]
+    what, source = DESCRIPTIONS[plain]
     return what + added, source
