@@ -60,7 +60,16 @@ def test_saved_items_are_the_vectors_to_eight_bits(
 def test_cells_side_by_side_are_those_made_in_turn(plan: Path, tmp_path: Path) -> None:
     """Two processes, each a thread; the same records as one, and none is made twice."""
     both, alone = tmp_path / "both", tmp_path / "alone"
-    command = [sys.executable, "-m", "tokenizer.study", str(plan), "--out", str(both), "--jobs", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "tokenizer.study",
+        str(plan),
+        "--out",
+        str(both),
+        "--jobs",
+        "2",
+    ]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert told == "two: made\nlevels: made\n"
     rows = json.loads((both / "two/summary.json").read_text())
