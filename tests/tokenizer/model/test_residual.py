@@ -7,6 +7,7 @@ from torch import Tensor
 from tokenizer.model.residual import ResidualQuantizer
 from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers import GritQuantizer
+from tokenizer.quantizers.grit.transform import LinearTransform
 
 
 def _stack(levels: int = 2, **changes: object) -> tuple[ResidualQuantizer, Tensor]:
@@ -17,8 +18,11 @@ def _stack(levels: int = 2, **changes: object) -> tuple[ResidualQuantizer, Tenso
     stack.start_from(z, generator)
     with torch.no_grad():
         for level in stack.stages:
-            level.raw.rows[:6] += 10.0  # type: ignore[operator]
-            level.transform.w += 0.05 * torch.randn(8, 8, generator=generator)  # type: ignore[operator]
+            assert isinstance(level, GritQuantizer)
+            assert isinstance(level.transform, LinearTransform)
+            level.raw.rows[:6] += 100.0
+            level.transform.w -= 1.5 * torch.eye(8)  # far from the identity
+            level.transform.u += 0.1 * torch.randn(16, 2, generator=generator)
     return stack.eval(), z
 
 
