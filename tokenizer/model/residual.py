@@ -11,7 +11,7 @@ from tokenizer.quantizers.base.search import search_paths
 
 __all__ = ["ResidualQuantizer"]
 
-GRAIN = 0.05  # of the latents' standard deviation: near items have different hashes
+GRAIN = 0.02  # of the latents' standard deviation: near items have different hashes
 MULTIPLIER = 6364136223846793005  # Knuth's, odd and large: digests of different codes differ
 
 
@@ -120,7 +120,7 @@ class ResidualQuantizer(nn.Module):
         Args:
             codes: as `encode` gives them while none is marked.
         """
-        digests, counts = _digests(codes).unique(return_counts=True)
+        digests, counts = torch.unique(_digests(codes), return_counts=True)
         self.crowded = digests[counts > 1]
         direction = torch.randn(z.shape[1], generator=torch.Generator().manual_seed(0)).to(z)
         spread = (z @ direction).std().clamp(min=torch.finfo(z.dtype).tiny)

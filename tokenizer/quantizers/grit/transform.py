@@ -74,7 +74,8 @@ class WeightedTransform(Transform):
     @torch.no_grad()
     def undone(self, shifts: Tensor) -> Tensor:
         inverse = torch.linalg.pinv(self.w.detach().double().cpu(), rtol=LEAST_KEPT)
-        return shifts @ inverse.to(shifts)
+        undone: Tensor = shifts @ inverse.to(shifts)
+        return undone
 
     def largest_singular_value(self) -> float:
         # A GPU takes longer than the CPU for so small a matrix.
