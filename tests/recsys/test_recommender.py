@@ -9,13 +9,13 @@ import torch
 from data_prep.errors import InputError
 from recsys import item_index
 from recsys.data.dataset import SequenceDataset
+from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.item_index import ItemIndex
 from recsys.models.base import NextItemModel, ScoringModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
-from recsys.models.shapes import Shape, build_model, plain_shape, shape_of
-from recsys.models.tiger import TigerRecommenderConfig
 from recsys.recommender import Recommender, save_recommender
+from recsys.shapes import Shape, build_model, plain_shape, shape_of
 
 TOWER = TowerConfig(width=16, layers=1, heads=2, feedforward=32, history=8)
 DUAL = DualEncoderConfig(tower=TOWER)

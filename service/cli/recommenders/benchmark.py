@@ -62,7 +62,7 @@ def amazon(settings: AmazonSettings) -> None:
 
     The benchmark prepares the data, fits tokenizers, trains, and ranks all items. Every cell
     (category, model, tokenizer, seed) has a record. A later run reuses the records and resumes a
-    stopped training. Popularity and co-occurrence are always measured. --set changes the
+    stopped training. The baselines without training are always measured. --set changes the
     tokenizers. Writes summary.json, summary.md and recall@10.png, ndcg@10.png.
 
     Example: semid benchmark amazon data/amazon --categories Beauty --quantizers grit,rqvae

@@ -135,9 +135,9 @@ def _train(out: Path, device: str) -> Path | None:
 
     from data_prep.errors import InputError
     from recsys.data.preparation import prepare_dataset
-    from recsys.models.shapes import build_model
     from recsys.presets import preset_named
     from recsys.recommender import Recommender, save_recommender
+    from recsys.shapes import build_model
     from recsys.training.loop import train
     from tokenizer.pipeline import Pipeline
 
