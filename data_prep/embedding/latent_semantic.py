@@ -77,7 +77,7 @@ class LatentSemanticConfig:
 class LatentSemanticEncoder:
     """Texts → vectors of length 1, by a projection that `fit` found; an `Encoder`.
 
-    A text's bits do not depend on its company: each row of the sparse product is computed alone.
+    A text's vector does not depend on its batch: each row of the sparse product is computed alone.
 
     Attributes:
         name: the folder that it was loaded from.
@@ -137,7 +137,7 @@ class LatentSemanticEncoder:
         rows = sparse.vstack(drawn.rows, format="csr") if drawn.rows else np.empty((0, 0))
         width = min(config.dimension, rows.shape[0], int((frequency > 0).sum()))
         if width < 2:
-            raise InputError("an encoder is fitted to two texts with words at least; give more")
+            raise InputError("an encoder needs at least two texts with words; give more")
         _, _, directions = randomized_svd(
             _weighed(rows, idf), n_components=width, n_iter=4, random_state=config.seed
         )
@@ -164,7 +164,7 @@ class LatentSemanticEncoder:
             encoder = cls(config, weights["idf"], weights["projection"], body["texts"], str(folder))
         except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(
-                f"{folder} is no fitted encoder: {error}; give the folder that semid fit-encoder "
+                f"{folder} is not a fitted encoder: {error}; give the folder that semid fit-encoder "
                 f"wrote"
             ) from error
         if encoder.revision != body.get("revision"):

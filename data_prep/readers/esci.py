@@ -131,7 +131,7 @@ def prepare_esci(
 
     Raises:
         InputError: a file is not as published; a label, locale or split is unknown; a product or
-            judgement stands twice; or nothing is left.
+            judgement occurs twice; or nothing is left.
     """
     for what, given, names in (
         ("locale", locale, LOCALES),
@@ -186,7 +186,7 @@ def _judgements(
     for column in EXAMPLES:
         if empty[column][0]:
             row = frame[column].is_null().arg_true()[0] + 1
-            raise InputError(f"{name}, row {row}: no {column}; mend the file")
+            raise InputError(f"{name}, row {row}: no {column}; correct the file")
     for column, known in (
         ("esci_label", tuple(LABELS)),
         ("product_locale", LOCALES),
@@ -248,7 +248,9 @@ def _write_items(paths: Sequence[Path], folder: Path, locale: str, *, joined: bo
         raise InputError(f"{paths[0]} cannot be read to its end: {reason}") from error
     name = ", ".join(path.name for path in paths)
     if found["item_id"].null_count():
-        raise InputError(f"{name}: a product of locale {locale} has no product_id; mend the file")
+        raise InputError(
+            f"{name}: a product of locale {locale} has no product_id; correct the file"
+        )
     repeated = found["item_id"].is_duplicated()
     if repeated.any() and not joined:
         raise InputError(

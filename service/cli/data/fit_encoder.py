@@ -1,4 +1,4 @@
-"""`semid fit-encoder`: a catalogue's texts → an encoder of its own, without a download."""
+"""`semid fit-encoder`: a catalogue's texts → an encoder, without a download."""
 
 from pathlib import Path
 
