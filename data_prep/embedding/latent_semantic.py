@@ -164,8 +164,7 @@ class LatentSemanticEncoder:
             encoder = cls(config, weights["idf"], weights["projection"], body["texts"], str(folder))
         except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(
-                f"{folder} is not a fitted encoder: {error}; give the folder that semid fit-encoder "
-                f"wrote"
+                f"{folder} is not a fitted encoder: {error}; give the folder of semid fit-encoder"
             ) from error
         if encoder.revision != body.get("revision"):
             raise InputError(

@@ -254,7 +254,7 @@ def _write_items(paths: Sequence[Path], folder: Path, locale: str, *, joined: bo
     repeated = found["item_id"].is_duplicated()
     if repeated.any() and not joined:
         raise InputError(
-            f"{name}: product {found['item_id'].filter(repeated)[0]!r} of locale {locale} stands "
+            f"{name}: product {found['item_id'].filter(repeated)[0]!r} of locale {locale} occurs "
             f"twice; {repeated.sum():,} rows share their (locale, id); keep one row a product"
         )
     if found.is_empty():
