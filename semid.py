@@ -3,9 +3,8 @@
     tokenizer = semid.Tokenizer(levels=4).fit(semid.read_items("products.csv"))
 
 Tables go in as polars or pandas DataFrames or as lists of dicts, and come out as polars DataFrames.
-Estimators follow scikit-learn's conventions: parameters are keywords and stay as given, `fit`
-returns the estimator, attributes of a fit end in an underscore, and methods that need a fit raise
-`sklearn.exceptions.NotFittedError` before one.
+Estimators follow scikit-learn: parameters are keywords and stay as given, `fit` returns the
+estimator, a fit's attributes end in `_`, and before one methods raise `NotFittedError`.
 
 Importing semid loads only NumPy. The client needs the base installation, all else an extra.
 """
@@ -204,27 +203,30 @@ class Tokenizer:
         text: str | None = None,
         vector: ArrayLike | None = None,
         k: int = 10,
+        items: "Table | None" = None,
     ) -> "pl.DataFrame":
         """Find the items of a table of IDs nearest to an item, a text or a vector (D,).
 
         Args:
             ids: a table that `tokenize` returned.
             item_id: an item of the table; it is left out of the result.
+            items: the catalogue, whose texts or vectors rank exactly; None answers from codes.
 
         Returns:
-            Up to k rows, nearest first: `item_id`, `semantic_id`, and `distance`, the squared
-                distance between latents.
+            Up to k rows, nearest first, as `tokenizer.offline.nearest.nearest_items`.
 
         Raises:
             InputError: not exactly one of item_id, text and vector is given, or it cannot be used.
         """
+        from data_prep.embedding.embed import EmbeddingCache, default_cache_folder
         from data_prep.readers.frames import as_matrix
-        from tokenizer.offline.nearest import similar_items
+        from tokenizer.offline.nearest import similar_items, vectors_of
 
-        own = None if vector is None else as_matrix(np.asarray(vector)[None], "vector")[0]
-        return similar_items(
-            self._ids(ids), self._pipeline, item_id=item_id, text=text, vector=own, k=k
-        )
+        asked = None if vector is None else as_matrix(np.asarray(vector)[None], "vector")[0]
+        given = self._ids(ids), self._pipeline
+        with EmbeddingCache(Path(self.cache or default_cache_folder())) as cache:
+            own = None if items is None else vectors_of(_items(items), self._pipeline, cache)
+            return similar_items(*given, item_id=item_id, text=text, vector=asked, k=k, own=own)
 
     def inspect(self) -> dict[str, Any]:
         """Return fingerprint, config and metrics, as `semid inspect --json` prints them."""

@@ -11,6 +11,7 @@ import structlog
 
 from data_prep.errors import InputError
 from service.cli.serving.options import ServeSettings
+from service.cli.serving.vectors import take_vectors
 from service.cli.terminal.console import bar, errors
 
 if TYPE_CHECKING:
@@ -89,7 +90,11 @@ def run(
         database = stack.enter_context(open_database(settings.database))
         with database.refusing():
             catalogues = _opened(
-                pipelines, tables, titles, database, settings.index_cache, index_device
+                pipelines, tables, titles, database, settings.index_cache, index_device,
+                settings.keep_vectors,
+            )  # fmt: skip
+            take_vectors(
+                catalogues, settings.vectors, titles, settings.keep_vectors, settings.cache
             )
             held = sum(catalogue.follow() for catalogue in catalogues)
             app = create_app(
@@ -174,6 +179,7 @@ def _opened(
     database: "Database",
     index_cache: Path | None,
     index_device: str,
+    keep_vectors: int,
 ) -> "list[Catalogue]":
     """Return one catalogue for each tokenizer, the default first, with IDs and titles imported."""
     from service.engine.catalogue import Catalogue
@@ -196,7 +202,7 @@ def _opened(
         if titles is not None:
             _take_titles(titles, registry)
         file = database.beside(f"index-{pipeline.fingerprint[:16]}", index_cache)
-        catalogues.append(Catalogue(pipeline, registry, file, index_device))
+        catalogues.append(Catalogue(pipeline, registry, file, index_device, keep_vectors))
     first = default.fingerprint if default is not None else pipelines[0].fingerprint
     return sorted(catalogues, key=lambda one: one.pipeline.fingerprint != first)
 

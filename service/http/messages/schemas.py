@@ -260,6 +260,9 @@ class SimilarQuery(BaseModel):
     text: Annotated[BoundedText, StringConstraints(pattern=r"\S")] | None = None
     vector: Vector | None = None
     k: Annotated[int, Field(ge=1, le=1000)] = 10
+    exact: bool = Field(
+        default=True, description="rank by the items' vectors; false answers from codes alone"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -270,13 +273,19 @@ class SimilarQuery(BaseModel):
 
 
 class SimilarItem(Item):
-    """A neighbour; `distance` is the squared distance from its decoded latent to the query's."""
+    """A neighbour, with its cosine and its distance."""
 
-    distance: float
+    cosine: float = Field(description="between the query's vector and the item's")
+    exact: bool = Field(
+        description="whether the item's own vector gave the cosine; else its codes' decoded one"
+    )
+    distance: float = Field(
+        description="squared, from the query's latent to the item's decoded latent"
+    )
 
 
 class SimilarAnswer(BaseModel):
-    """Neighbours, nearest first."""
+    """Neighbours, nearest first: by cosine, or by distance if `exact` was false."""
 
     items: list[SimilarItem]
 
