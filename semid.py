@@ -7,6 +7,7 @@ Estimators follow scikit-learn: parameters are keywords and stay as given, `fit`
 estimator, a fit's attributes end in `_`, and before one methods raise `NotFittedError`.
 
 Importing semid loads only NumPy. The client needs the base installation, all else an extra.
+Before torch and faiss load, it bounds how long their idle threads spin; your own settings stay.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError, naming_extras
+from data_prep.threads import bound_spinning
 from tokenizer.config import FitConfig
 
 if TYPE_CHECKING:
@@ -32,14 +34,10 @@ if TYPE_CHECKING:
     from tokenizer.pipeline import Pipeline
 
 __all__ = [
-    "AsyncClient",
-    "Client",
-    "InputError",
-    "Recommender",
-    "SemidError",
-    "Tokenizer",
-    "read_items",
-]
+    "AsyncClient", "Client", "InputError", "Recommender", "SemidError", "Tokenizer", "read_items",
+]  # fmt: skip
+
+bound_spinning()  # OpenMP reads the environment when torch and faiss load
 
 _FIT = FitConfig()
 _NAMED = ("quantizer", "levels", "codebook_size", "steps", "seed")  # other fields are options

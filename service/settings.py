@@ -25,7 +25,7 @@ from pydantic_settings import (
 from data_prep.errors import InputError
 
 __all__ = [
-    "OFTEN",
+    "REPEATABLE",
     "CommandSettings",
     "Commas",
     "Paths",
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound="CommandSettings")
-OFTEN = "often"  # marks fields whose option may be repeated
+REPEATABLE = "often"  # marks fields whose option may be repeated
 TOML = Path("semid.toml")
 MOST_SHOWN = 80  # characters of a wrong value that a message shows
 
@@ -57,8 +57,8 @@ def _split(separator: str) -> Callable[[object], object]:
 # Commas: one option whose names are joined by commas. Several: a repeated option. Paths: a repeated
 # option with paths. An environment variable holds all values in one text.
 Commas = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(","))]
-Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(",")), OFTEN]
-Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split(os.pathsep)), OFTEN]
+Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(",")), REPEATABLE]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split(os.pathsep)), REPEATABLE]
 
 
 def option(

@@ -31,7 +31,7 @@ __all__ = [
 LONGEST_ID = 512  # bytes in UTF-8; an index of PostgreSQL holds no key beyond 2,704
 LONGEST_TITLE = 65_536  # bytes in UTF-8
 MOST_CATEGORIES = 1000  # names in one path
-EXACT = 2**53  # from here on several whole numbers share one float
+FIRST_INEXACT = 2**53  # from here on several whole numbers share one float
 CONTROLS = r"\x00-\x1f\x7f-\x9f"
 # No control character, and at least one visible character. Python and Rust both read this pattern.
 ID_PATTERN = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
@@ -54,7 +54,7 @@ def id_text(value: object) -> str:
         return str(value)
     if not math.isfinite(value) or value != int(value):
         raise ValueError("is a number that is not whole; write it as text")
-    if isinstance(value, float) and abs(value) >= EXACT:
+    if isinstance(value, float) and abs(value) >= FIRST_INEXACT:
         raise ValueError(
             "is a floating-point number too large to be exact; write it as text or as an integer"
         )

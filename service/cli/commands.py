@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.data import embed, prepare
+from service.cli.data import embed, fit_encoder, prepare
 from service.cli.recommenders import benchmark, models, recommend, train
 from service.cli.serving import database, demo, keys, serve, transfer
 from service.cli.terminal.command import add_command
@@ -50,6 +50,7 @@ SERVICE = "Service and registry"
 add_command(app, demo.demo)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
 add_command(app, embed.embed, panel=DATA)
+add_command(app, fit_encoder.fit_encoder, panel=DATA)
 add_command(app, fit.fit, panel=TOKENIZERS)
 add_command(app, inspect.inspect, panel=TOKENIZERS)
 add_command(app, report.report, panel=TOKENIZERS)

@@ -25,7 +25,8 @@ from tokenizer.pipeline import Pipeline, Tokenized
 
 __all__ = ["MOST_KEPT", "Catalogue", "ItemToRegister"]
 
-CHANGES, SECONDS = 10_000, 60  # the index is saved after so many changes, or so long after one
+SAVE_CHANGES = 10_000  # changes of the index after which it is saved
+SAVE_SECONDS = 60  # seconds after which a changed index is saved
 logger = logging.getLogger("semid")
 MOST_KEPT = 1_000_000  # items whose vectors are kept, by default
 
@@ -182,10 +183,10 @@ class Catalogue:
             self._saved = (self._saved[0], time.monotonic())
 
     def save_sometimes(self) -> None:
-        """Save the index if there were `CHANGES` changes, or one and `SECONDS` have passed."""
+        """Save the index after `SAVE_CHANGES` changes, or `SAVE_SECONDS` after one."""
         change, since = self._saved
         changes = self._newest - change
-        if changes >= CHANGES or (changes and time.monotonic() - since >= SECONDS):
+        if changes >= SAVE_CHANGES or (changes and time.monotonic() - since >= SAVE_SECONDS):
             self.save()
 
     def _restore(self, file: Path) -> None:

@@ -18,8 +18,8 @@ from service.registry.tokenizers import default_tokenizer
 
 __all__ = ["LoadedTokenizers"]
 
-SECONDS = 0.5  # between two refreshes from the database
-MEASURED_AFTER = 5.0  # seconds between two looks whether the items have changed much
+REFRESH_SECONDS = 0.5  # between two refreshes from the database
+MEASURE_SECONDS = 5.0  # between two looks whether the items have changed much
 logger = logging.getLogger("semid")
 
 
@@ -34,20 +34,21 @@ class LoadedTokenizers:
         stopping: whether the process has been told to end.
     """
 
-    def __init__(self, catalogues: Sequence[Catalogue], pace: Capacity) -> None:
+    def __init__(self, catalogues: Sequence[Catalogue], capacity: Capacity) -> None:
         """Load tokenizers of one database; the first is the default until the first refresh.
 
         Args:
-            pace: the limits of each tokenizer.
+            capacity: the limits of each tokenizer.
         """
         self.telemetry = Telemetry()
         self.stopping = False
-        self.threads = Admission(pace.queue, pace.timeout)
+        self.threads = Admission(capacity.queue, capacity.timeout)
         self.telemetry.depth("threads", lambda: self.threads.items)
-        self._held = {
-            one.pipeline.fingerprint: Tokenizing(one, pace, self.telemetry) for one in catalogues
+        self._loaded = {
+            one.pipeline.fingerprint: Tokenizing(one, capacity, self.telemetry)
+            for one in catalogues
         }
-        self._default = next(iter(self._held))
+        self._default = next(iter(self._loaded))
         self._failing: set[str] = set()
         self._database = catalogues[0].registry.database
         for one in self:
@@ -61,7 +62,7 @@ class LoadedTokenizers:
             )
 
     def __iter__(self) -> Iterator[Tokenizing]:
-        return iter(self._held.values())
+        return iter(self._loaded.values())
 
     def named(self, fingerprint: str | None) -> Tokenizing:
         """Return the tokenizer whose fingerprint starts with `fingerprint`; None is the default.
@@ -71,20 +72,20 @@ class LoadedTokenizers:
                 not loaded here.
         """
         if fingerprint is None:
-            if self._default not in self._held:
+            if self._default not in self._loaded:
                 raise ProblemError(
                     503,
-                    f"the default tokenizer is now {self._default[:16]}…, which this process does "
-                    f"not hold; start it with --tokenizer for that one too",
+                    f"the default tokenizer is now {self._default[:16]}…, which this process "
+                    f"has not loaded; start it with --tokenizer for that one too",
                 )
-            return self._held[self._default]
-        found = [name for name in self._held if fingerprint and name.startswith(fingerprint)]
+            return self._loaded[self._default]
+        found = [name for name in self._loaded if fingerprint and name.startswith(fingerprint)]
         if len(found) == 1:
-            return self._held[found[0]]
-        known = ", ".join(name[:16] for name in self._held)
+            return self._loaded[found[0]]
+        known = ", ".join(name[:16] for name in self._loaded)
         if found:
             raise ProblemError(422, f"tokenizer={fingerprint!r} names several of {known}")
-        raise ProblemError(404, f"no tokenizer {fingerprint!r} is held here; those held: {known}")
+        raise ProblemError(404, f"no tokenizer {fingerprint!r} is loaded here; loaded are {known}")
 
     def is_default(self, one: Tokenizing) -> bool:
         """Return whether a tokenizer is the default."""
@@ -134,7 +135,7 @@ class LoadedTokenizers:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
-        for fingerprint, one in self._held.items():
+        for fingerprint, one in self._loaded.items():
             try:
                 one.catalogue.follow()
             except SQLAlchemyError:
@@ -169,7 +170,7 @@ class LoadedTokenizers:
                 one.catalogue.save()
 
     def _measure_until(self, stop: threading.Event) -> None:
-        while not stop.wait(MEASURED_AFTER):
+        while not stop.wait(MEASURE_SECONDS):
             for one in self:
                 try:
                     if one.catalogue.recall.due():
@@ -192,6 +193,6 @@ class LoadedTokenizers:
                     logger.error("database: %s", getattr(error, "orig", None) or error)  # noqa: TRY400
                 answers = False
             except Exception:
-                logger.exception("the registry is followed again in %s s", SECONDS)
-            if stop.wait(SECONDS):
+                logger.exception("the registry is followed again in %s s", REFRESH_SECONDS)
+            if stop.wait(REFRESH_SECONDS):
                 return

@@ -98,7 +98,7 @@ def usage_section(items: CodedItems, size: int) -> str:
     return section(
         "Use of the codes",
         f"Measured on the {len(codes):,} items of this report. Their error is {items.error:.3f}; "
-        f"{unique_share(codes):.2%} have codes of their own.",
+        f"{unique_share(codes):.2%} have unique codes.",
         '<div class="columns">',
         figure(
             draw_lines(lines, "items with the code", "codes, most used first", log=True),

@@ -75,7 +75,7 @@ def _summary(tokenizer: TokenizerArtifact) -> str:
                 "items": f"{metrics['items']:,}",
                 "error, training items": f"{metrics['train_error']:.3f}",
                 "error, held-out items": _error(metrics["held_out_error"]),
-                "codes of their own": f"{metrics['unique_share']:.2%}",
+                "unique codes": f"{metrics['unique_share']:.2%}",
                 "least utilization": f"{min(lv['utilization'] for lv in metrics['levels']):.1%}",
                 "dead codes": f"{sum(level['dead_codes'] for level in metrics['levels']):,}",
             }

@@ -53,7 +53,7 @@ COLUMNS = (
     Column("least utilization", "least_utilization", ".1%", max),
     Column("dead codes", "dead_codes", ".0f", min),
     Column("least perplexity", "least_perplexity", ".0f", max),
-    Column("codes of their own", "unique_share", ".2%", max),
+    Column("unique codes", "unique_share", ".2%", max),
     Column("largest collision", "largest_collision", ".0f", min),
     Column("neighbours kept", "neighbours_kept", ".3f", max),
     Column("meaning of 1 code", "prefix_meaning_1", ".3f", max),

@@ -104,7 +104,7 @@ def amazon(settings: AmazonSettings) -> None:
     check_writable(out / "summary.json")
     template = TextTemplate()
     kind = load_encoder(settings.encoder)
-    with _telling(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
+    with _benchmark_progress(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
         records, notes = run_plan(
             plan,
             out,
@@ -135,7 +135,7 @@ add_command(app, amazon)
 add_command(app, tables)
 
 
-class _Telling:
+class _BenchmarkProgress:
     """Shows a benchmark's progress: a bar over its cells, and a line for each figure."""
 
     def __init__(self, cells: Bar) -> None:
@@ -166,6 +166,6 @@ class _Telling:
 
 
 @contextmanager
-def _telling(cells: int) -> Iterator[_Telling]:
+def _benchmark_progress(cells: int) -> Iterator[_BenchmarkProgress]:
     with bar("benchmark", cells) as progress:
-        yield _Telling(progress)
+        yield _BenchmarkProgress(progress)

@@ -3,12 +3,12 @@
 from service.cli.terminal.console import print_json, print_table
 from service.cli.terminal.options import JsonOption
 
-__all__ = ["ABOUT", "ModelsSettings", "models"]
+__all__ = ["DESCRIPTIONS", "ModelsSettings", "models"]
 
 SASREC = "Kang & McAuley, ICDM 2018"
 DUAL = "GRIT-VQ, arXiv 2602.01140, G.4"
 # A description and the source of each model.
-ABOUT = {
+DESCRIPTIONS = {
     "sasrec": ("dense IDs under a causal Transformer, softmax over all items", SASREC),
     "dual-encoder": ("an item is the sum of its codes' embeddings", DUAL),
     "dual-encoder-prefixes": ("codes, and embeddings of the first codes together", DUAL),
@@ -36,7 +36,7 @@ def models(settings: ModelsSettings) -> None:
 
     listed = []
     for name in MODELS:
-        what, source = ABOUT[name.removesuffix(REPEATS)]
+        what, source = DESCRIPTIONS[name.removesuffix(REPEATS)]
         if name.endswith(REPEATS):
             what = "the same, which learns whether people come back to an item"
         reads = PRESETS["paper"].models[name].quantized

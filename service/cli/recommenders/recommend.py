@@ -5,7 +5,13 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from service.cli.terminal.console import output, print_json, print_table
-from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption, QuietOption
+from service.cli.terminal.options import (
+    CATALOGUE,
+    CatalogueOptions,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+)
 from service.settings import Several, argument, option
 
 __all__ = ["RecommendSettings", "recommend"]
@@ -13,7 +19,7 @@ __all__ = ["RecommendSettings", "recommend"]
 History = tuple[str, list[str]]
 
 
-class RecommendSettings(CatalogueOptions, QuietOption, JsonOption):
+class RecommendSettings(ThreadsOption, CatalogueOptions, QuietOption, JsonOption):
     """The options of `semid recommend`."""
 
     command = "recommend"
@@ -44,6 +50,7 @@ def recommend(settings: RecommendSettings) -> None:
     from data_prep.storage.files import check_writable
     from recsys.recommender import Recommender
 
+    settings.use_threads()
     histories = _histories(settings)
     if settings.out is not None:
         check_writable(settings.out)

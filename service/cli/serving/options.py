@@ -23,8 +23,8 @@ from service.settings import Paths, RegistrySettings, Several, option
 __all__ = ["ServeSettings"]
 
 ORIGIN = re.compile(r"https?://[^/?#\s]+")
-CAPACITY = Capacity()
-ADDRESS, LIMITS, PACE = "Address and access", "Limits of a request", "Capacity"
+USUAL = Capacity()
+ADDRESS, LIMITS, LOAD = "Address and access", "Limits of a request", "Capacity"
 
 
 class ServeSettings(RegistrySettings, DeviceOption, CacheOption, CatalogueOptions):
@@ -101,28 +101,28 @@ class ServeSettings(RegistrySettings, DeviceOption, CacheOption, CatalogueOption
     most_text: MostText = option("Characters of one text.", DEFAULT.most_text, panel=LIMITS)
     most_body: MostBody = option("Bytes of one body.", DEFAULT.most_body, panel=LIMITS)
     queue: int = option(
-        "Items that may wait; more are answered 429.", CAPACITY.queue, ge=1, panel=PACE
+        "Items that may wait; more are answered 429.", USUAL.queue, ge=1, panel=LOAD
     )
     timeout: float = option(
         "Seconds until tokenizing, or a look-up, is answered 503.",
-        CAPACITY.timeout,
+        USUAL.timeout,
         gt=0,
         le=3600,
-        panel=PACE,
+        panel=LOAD,
     )
     batch_texts: int = option(
-        "Texts encoded at a time, by all cores.", CAPACITY.texts, ge=1, le=1024, panel=PACE
+        "Texts encoded at a time, by all cores.", USUAL.texts, ge=1, le=1024, panel=LOAD
     )
     batch_wait: float = option(
-        "Seconds that a batch waits for more requests.", CAPACITY.wait, ge=0, le=1, panel=PACE
+        "Seconds that a batch waits for more requests.", USUAL.wait, ge=0, le=1, panel=LOAD
     )
     threads: int = option(
         "Threads that encode texts, each on one core.",
-        CAPACITY.threads,
+        USUAL.threads,
         ge=0,
         le=256,
         default_text="the cores that the process may use",
-        panel=PACE,
+        panel=LOAD,
     )
 
     @field_validator("cors_origins")
@@ -159,6 +159,6 @@ class ServeSettings(RegistrySettings, DeviceOption, CacheOption, CatalogueOption
         """Return the size limits of a request."""
         return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
 
-    def pace(self) -> Capacity:
+    def capacity(self) -> Capacity:
         """Return the limits of the service's load: queue, time limit, batches and threads."""
         return Capacity(self.queue, self.timeout, self.batch_texts, self.batch_wait, self.threads)

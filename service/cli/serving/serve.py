@@ -96,11 +96,11 @@ def run(
             take_vectors(
                 catalogues, settings.vectors, titles, settings.keep_vectors, settings.cache
             )
-            held = sum(catalogue.follow() for catalogue in catalogues)
+            indexed = sum(catalogue.follow() for catalogue in catalogues)
             app = create_app(
                 catalogues[0],
                 access,
-                settings.pace(),
+                settings.capacity(),
                 catalogues[1:],
                 health_elsewhere=side is not None,
                 recommender=recommender,
@@ -108,7 +108,7 @@ def run(
         told = structlog.get_logger("semid").info if settings.log_format == "json" else errors.print
         address = _address(listener)
         names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
-        told(f"{faiss_build()}, {held:,} items, tokenizer {names}")
+        told(f"{faiss_build()}, {indexed:,} items, tokenizer {names}")
         health = None
         if side is not None:
             health = (create_health_app(app, settings.hosts()), side)
@@ -116,7 +116,7 @@ def run(
         told(f"semid answers at {address}")
         opened(address)
         answer_until_stopped(
-            app, listener, app.state.held.stop, settings.timeout, health, settings.root_path
+            app, listener, app.state.tokenizers.stop, settings.timeout, health, settings.root_path
         )
 
 

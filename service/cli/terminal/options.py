@@ -18,6 +18,7 @@ __all__ = [
     "EncoderOption",
     "JsonOption",
     "QuietOption",
+    "ThreadsOption",
 ]
 
 CATALOGUE = "Catalogue: .parquet, .csv or .jsonl (.gz)"
@@ -68,10 +69,9 @@ class EncoderOption(CommandSettings):
     )
 
 
-class DeviceOption(CommandSettings):
-    """Options for the device and the threads that compute."""
+class ThreadsOption(CommandSettings):
+    """The option for the threads that compute."""
 
-    device: str = option("cpu, cuda, cuda:1, or auto: a GPU where there is one.", "cpu")
     threads: int = option(
         "Threads that compute; 0 for as many as this process may use, by its container's quota "
         "too, or as OMP_NUM_THREADS says.",
@@ -80,13 +80,23 @@ class DeviceOption(CommandSettings):
         le=1024,
     )
 
+    def use_threads(self) -> None:
+        """Set the number of threads that compute in this process."""
+        use_threads(self.threads)
+
+
+class DeviceOption(ThreadsOption):
+    """Options for the device and the threads that compute."""
+
+    device: str = option("cpu, cuda, cuda:1, or auto: a GPU where there is one.", "cpu")
+
     def torch_device(self) -> str:
         """Set the number of threads, and return the device by torch's name.
 
         Raises:
             InputError: torch does not see the device.
         """
-        use_threads(self.threads)
+        self.use_threads()
 
         from data_prep.embedding.devices import resolve_device
 

@@ -11,13 +11,14 @@ from service.cli.terminal.options import (
     CacheOption,
     CatalogueOptions,
     QuietOption,
+    ThreadsOption,
 )
 from service.settings import argument, option
 
 __all__ = ["ReportSettings", "report"]
 
 
-class ReportSettings(CacheOption, CatalogueOptions, QuietOption):
+class ReportSettings(ThreadsOption, CacheOption, CatalogueOptions, QuietOption):
     """The options of `semid report`."""
 
     command = "report"
@@ -52,6 +53,7 @@ def report(settings: ReportSettings) -> None:
     from tokenizer.report.coded_items import CodedItems
     from tokenizer.report.tokenizer_page import report as page_of
 
+    settings.use_threads()
     out, ids, vectors = settings.out, settings.ids, settings.vectors
     if out.suffix.lower() not in {".html", ".htm"}:
         raise InputError(f"--out {out} is not an .html file; name one, such as report.html")

@@ -12,6 +12,7 @@ from service.cli.terminal.options import (
     CacheOption,
     CatalogueOptions,
     JsonOption,
+    ThreadsOption,
 )
 from service.settings import argument, option
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SimilarSettings", "similar"]
 
 
-class SimilarSettings(CacheOption, CatalogueOptions, JsonOption):
+class SimilarSettings(ThreadsOption, CacheOption, CatalogueOptions, JsonOption):
     """The options of `semid similar`."""
 
     command = "similar"
@@ -58,6 +59,7 @@ def similar(settings: SimilarSettings) -> None:
     from tokenizer.offline.nearest import similar_items, vectors_of
     from tokenizer.pipeline import Pipeline
 
+    settings.use_threads()
     asked = [settings.item, settings.text, settings.vector]
     if sum(each is not None for each in asked) != 1:
         raise InputError("give one of --item, --text and --vector")

@@ -76,9 +76,9 @@ class RecallMeter:
         best: dict[int, Best] = {number: [] for number in sample}
         for numbers, directions in self._nearest.vectors.scan():
             for number, vector in sample.items():
-                near = cosines(vector, directions)
-                top = np.argsort(-near)[: K + 1]
-                found = zip(near[top].tolist(), numbers[top].tolist(), strict=True)
+                towards = cosines(vector, directions)
+                top = np.argsort(-towards)[: K + 1]
+                found = zip(towards[top].tolist(), numbers[top].tolist(), strict=True)
                 best[number] = sorted([*best[number], *found], reverse=True)[: K + 1]
             if stop.wait(PAUSE):
                 return {}

@@ -38,7 +38,7 @@ MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 NDJSON = "application/x-ndjson"
 NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
-LARGEST = 3e38  # magnitude of a component
+LARGEST_COMPONENT = 3e38  # magnitude of a component
 READ_AT_ONCE = 2**16  # bytes; a thread reads a longer body, to keep the event loop free
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
@@ -149,7 +149,7 @@ def _quick_item(item: _VectorItem) -> ItemToRegister | None:
 def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
     """Return the vector, or None if its length or a component is out of bounds."""
     vector = np.asarray(components, dtype=np.float64)
-    if not len(vector) or len(vector) > 65_536 or not np.abs(vector).max() <= LARGEST:
+    if not len(vector) or len(vector) > 65_536 or not np.abs(vector).max() <= LARGEST_COMPONENT:
         return None
     return vector.astype(np.float32)
 

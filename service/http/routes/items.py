@@ -13,7 +13,7 @@ from service.http.messages.schemas import Item, ItemPage, PrefixEntry, PrefixPag
 from service.http.routes.dependencies import (
     NAMES_TOKENIZER,
     CatalogueDependency,
-    HeldDependency,
+    LoadedDependency,
     tokenizing_of,
 )
 from service.http.routes.direct import Direct
@@ -83,12 +83,12 @@ async def get_item(request: Request, item_id: str) -> Response:
     status_code=204,
     responses=RESPONSES | {404: {"description": "Not found"}},
 )
-def remove_item(item_id: str, held: HeldDependency) -> None:
+def remove_item(item_id: str, loaded: LoadedDependency) -> None:
     """Remove an item from all tokenizers; no other item ever gets its IDs.
 
     An item that is posted again gets its old ID back.
     """
-    if not held.remove(item_id):
+    if not loaded.remove(item_id):
         raise _unknown(item_id, "")
 
 

@@ -7,8 +7,8 @@ from typing import Self
 
 __all__ = ["ResponseBuffer"]
 
-IN_MEMORY = 2**20  # bytes; more go to a file
-PIECE = 2**16  # bytes of one read
+MAX_IN_MEMORY = 2**20  # bytes; more go to a file
+READ_SIZE = 2**16  # bytes of one read
 
 
 class ResponseBuffer:
@@ -24,7 +24,7 @@ class ResponseBuffer:
         Args:
             most: bytes that may wait to be read; beyond them the writer waits until all are read.
         """
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed on exit
+        self._file = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115 - closed on exit
         self._most = most
         self._written = 0
         self._read = 0
@@ -63,7 +63,7 @@ class ResponseBuffer:
                 return b""
             await self._change()
         self._file.seek(self._read)
-        data = self._file.read(PIECE)
+        data = self._file.read(READ_SIZE)
         self._read += len(data)
         if self._read == self._written:
             self._file.seek(0)

@@ -22,7 +22,7 @@ __all__ = ["SCOPES", "ApiKey", "KeyRing", "Scope", "add_key", "read_keys", "revo
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-MARK = "semid"  # prefix of every key, by which secret scanners find it
+KEY_PREFIX = "semid"  # prefix of every key, by which secret scanners find it
 logger = logging.getLogger("semid")
 
 
@@ -113,7 +113,7 @@ def add_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
         taken = _by_id(keys)
         while (key_id := secrets.token_hex(4)) in taken:
             pass
-        secret = f"{MARK}_{key_id}_{secrets.token_urlsafe(32)}"
+        secret = f"{KEY_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
         now = datetime.now(UTC).replace(microsecond=0)
         try:
             key = ApiKey(

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from data_prep.errors import InputError
 from tests.service.cli.command import FAST, SMALL, Command, refused
 from tokenizer.quantizers import QUANTIZERS
 
@@ -331,7 +332,11 @@ def test_a_read_only_folder_is_named_and_left_alone(catalogue: Path, tokenizer: 
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "embed", "tokenize", "compare", "ablate", "train", "evaluate", "demo"]
+    "command",
+    [
+        *("fit", "tune", "embed", "fit-encoder", "tokenize", "similar", "report", "compare"),
+        *("ablate", "train", "evaluate", "recommend", "serve", "demo"),
+    ],
 )
 def test_commands_that_compute_take_their_number_of_threads(semid: Command, command: str) -> None:
     assert "--threads" in semid(command, "--help").output
@@ -346,3 +351,15 @@ def test_threads_are_those_that_were_asked_for(
     done = semid("embed", catalogue, "--encoder", "hashing", "--out", "v.parquet", "--threads", 3)
     assert done.code == 0, done.errors
     assert asked == [3]
+
+
+def test_serve_uses_the_threads_that_were_asked_for(
+    semid: Command, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def use(count: int) -> None:
+        raise InputError(f"{count} threads")
+
+    monkeypatch.setattr("service.cli.terminal.options.use_threads", use)
+    done = semid("serve", "--tokenizer", tokenizer, "--threads", 3, "--port", 0)
+    assert done.code == 2
+    assert "3 threads" in done.errors

@@ -75,7 +75,7 @@ def test_requests_name_a_tokenizer_or_mean_the_default(
     for path in ("/v1/items/x", "/v1/items", "/v1/tokenizer"):
         answer = client.get(path, params={"tokenizer": "nobody"})
         assert answer.status_code == 404
-        assert "no tokenizer 'nobody' is held here" in answer.json()["detail"]
+        assert "no tokenizer 'nobody' is loaded here" in answer.json()["detail"]
 
 
 def test_a_promotion_reaches_every_replica_within_two_seconds_and_back(

@@ -139,7 +139,7 @@ def test_an_item_removed_before_the_start_is_not_recommended(
     ids = items["item_id"].to_list()
     best = _ask(first, history=[ids[0]], k=1)[0][0]["item_id"]
     first.delete(f"/v1/items/{best}").raise_for_status()
-    catalogue = first.app.state.held.named(None).catalogue  # type: ignore[attr-defined]
+    catalogue = first.app.state.tokenizers.named(None).catalogue  # type: ignore[attr-defined]
     recommender = first.app.state.recommending.recommender  # type: ignore[attr-defined]
     recommender.hide(best, hidden=False)  # as one that has just been loaded
     again = TestClient(create_app(catalogue, recommender=recommender))
