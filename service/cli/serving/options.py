@@ -41,7 +41,11 @@ class ServeSettings(RegistrySettings, DeviceOption, CacheOption, CatalogueOption
     ids: Paths = option("IDs of semid tokenize, taken over as they stand. May be given often.", ())
     catalogue: Path | None = option("Catalogue that the items' titles come from.", None)
     catalog: Path | None = option("--catalogue, as it was spelled before.", None, hidden=True)
-    recommender: Path | None = option("Folder that semid train wrote, for /v1/recommend.", None)
+    recommender: Paths = option(
+        "Folder that semid train wrote, for /v1/recommend. May be given often, one for each "
+        "tokenizer.",
+        (),
+    )
     index_cache: Path | None = option(
         "Folder where the index is set aside for the next start.",
         None,

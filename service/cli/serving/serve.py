@@ -61,6 +61,7 @@ def run(
     from service.http.server import answer_until_stopped
     from service.observability.logs import set_up_logs
     from service.registry import open_database
+    from service.registry.tokenizers import enrol_recommenders
     from tokenizer.index.semantic_index import faiss_build, resolve_index_device
     from tokenizer.offline.id_table import read_ids
     from tokenizer.pipeline import Pipeline
@@ -82,11 +83,10 @@ def run(
         loaded = [Pipeline.load(folder, device) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
-        recommender = None
-        if settings.recommender is not None:
-            recommender = Recommender.load(settings.recommender)
-            if recommender.tokenizer not in [one.fingerprint for one in pipelines]:
-                recommender.check_tokenizer(pipelines[0].fingerprint)
+        recommenders = [Recommender.load(folder) for folder in settings.recommender]
+        for each in recommenders:
+            if each.tokenizer not in [one.fingerprint for one in pipelines]:
+                each.check_tokenizer(pipelines[0].fingerprint)
         database = stack.enter_context(open_database(settings.database))
         with database.refusing():
             catalogues = _opened(
@@ -103,7 +103,10 @@ def run(
                 settings.capacity(),
                 catalogues[1:],
                 health_elsewhere=side is not None,
-                recommender=recommender,
+                recommenders=recommenders,
+            )
+            enrol_recommenders(
+                database, {each.tokenizer: each.fingerprint for each in recommenders}
             )
         told = structlog.get_logger("semid").info if settings.log_format == "json" else errors.print
         address = _address(listener)

@@ -230,7 +230,7 @@ class RecommendQuery(BaseModel):
 
 
 class RecommendedItem(BaseModel):
-    """A recommended item; its ID and title are null if it is not registered here."""
+    """A recommended item; its ID and title are null if the tokenizer has not given it one."""
 
     item_id: str
     score: float = Field(
@@ -247,6 +247,7 @@ class RecommendAnswer(BaseModel):
 
     lists: list[list[RecommendedItem]]
     recommender: str
+    tokenizer: str = Field(description="fingerprint of the tokenizer of the items' IDs")
 
 
 class SimilarQuery(BaseModel):
@@ -318,6 +319,10 @@ class TokenizerDescription(BaseModel):
     text_fields: list[str]
     items: int = Field(description="registered items")
     recommender: str | None = Field(description="fingerprint of what /v1/recommend asks")
+    recommender_reads: str | None = Field(
+        default=None,
+        description="fingerprint of the tokenizer whose IDs it reads; empty if it reads none",
+    )
     limits: RequestLimits
     queue: int = Field(description="items of all requests that may wait; more are answered 429")
     timeout: float = Field(description="seconds until a request is answered 503")

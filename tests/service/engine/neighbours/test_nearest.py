@@ -144,7 +144,7 @@ def test_vectors_belong_to_one_tokenizer(
     assert two.nearest.vectors.count() == 50
     before = _ask(client, item_id="D00004", k=49)
     promote(one.registry.database, reassigning.fingerprint)
-    client.app.state.held.refresh()  # type: ignore[attr-defined]
+    client.app.state.tokenizers.refresh()  # type: ignore[attr-defined]
     after = _ask(client, item_id="D00004", k=49)
     assert [each["item_id"] for each in after] == [each["item_id"] for each in before]
     assert [each["semantic_id"] for each in after] != [each["semantic_id"] for each in before]
