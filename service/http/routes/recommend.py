@@ -59,17 +59,7 @@ def recommend(
         recommender=recommender.fingerprint,
         tokenizer=catalogue.pipeline.fingerprint,
         lists=[
-            [
-                RecommendedItem(
-                    item_id=each.item_id,
-                    score=each.score,
-                    semantic_id=None if item is None else item.semantic_id,
-                    codes=None if item is None else list(item.codes),
-                    suffix=None if item is None else item.suffix,
-                    title=None if item is None else item.title,
-                )
-                for each, item in row
-            ]
+            [RecommendedItem.of(each.item_id, each.score, item) for each, item in row]
             for row in found
         ],
     )

@@ -1,4 +1,4 @@
-"""A recommender and the default tokenizer: one reads its own codes, the other's IDs are answered."""
+"""A recommender reads its own tokenizer's codes, and answers the IDs of the default one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from data_prep.demo import demo_interactions
 from data_prep.errors import InputError
 from recsys.data.preparation import prepare_dataset
-from recsys.models.shapes import build_model
 from recsys.recommender import Recommender, save_recommender
+from recsys.shapes import build_model
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
