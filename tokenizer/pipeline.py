@@ -126,6 +126,22 @@ class Pipeline:
             )
         return embed(texts, self._encoder, cache, progress, threads)
 
+    def texts_of_some(self, items: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Return the content texts of those items that have a valid one, by item_id."""
+        texts: dict[str, str] = {}
+        for item in items:
+            try:
+                text = self.config.text.content(item)
+            except ValueError:
+                continue
+            if text:
+                texts[item["item_id"]] = text
+        return texts
+
+    def cached(self, texts: Sequence[str], cache: EmbeddingCache) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors (D,) of those texts whose vectors the cache has, by text."""
+        return {} if self._encoder is None else cache.get(self._encoder, texts)
+
     def tokenize(self, vectors: NDArray[np.float32], *, checked: bool = False) -> Tokenized:
         """Return codes, distortion and latents of vectors (n, D); batches do not change them.
 

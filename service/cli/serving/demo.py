@@ -68,7 +68,8 @@ def demo(settings: DemoSettings) -> None:
     recommender = _train(out, device)
     if listener is not None:
         database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
-        more = {"database": database, "recommender": recommender}
+        recommenders = () if recommender is None else (recommender,)
+        more = {"database": database, "recommender": recommenders, "cache": out / "cache"}
         serving = serving.model_copy(update=more)
         show = webbrowser.open if settings.browser and _has_screen() else lambda address: None
         run(serving, catalogue, listener, show)
