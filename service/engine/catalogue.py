@@ -190,7 +190,7 @@ class Catalogue:
                 write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
                 self._saved = (newest, time.monotonic())
         except (InputError, SQLAlchemyError) as error:
-            logger.warning("the index is not set aside: %s", error)
+            logger.warning("the index was not saved: %s", error)
             self._saved = (self._saved[0], time.monotonic())
 
     def save_sometimes(self) -> None:
@@ -207,10 +207,10 @@ class Catalogue:
             if self.registry.anchor(found.anchor.change) == found.anchor:
                 self._index.add_packed(found.keys, found.packed)
             else:
-                logger.info("%s is behind the registry; the index is built anew", file)
+                logger.info("%s is behind the registry; the index is rebuilt", file)
                 return
         except (ValueError, OSError) as error:
-            logger.warning("%s is not used: %s; the index is built anew", file, error)
+            logger.warning("%s is not used: %s; the index is rebuilt", file, error)
             return
         self._newest = found.anchor.change
         self._last = max(found.anchor.number, int(found.keys.max(initial=0)))

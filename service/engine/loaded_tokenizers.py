@@ -108,7 +108,7 @@ class LoadedTokenizers:
         try:
             self._follow()
         except SQLAlchemyError as error:  # the next refresh, twice a second, will follow it
-            logger.warning("a removal is not followed yet: %s", error)
+            logger.warning("the index does not follow a removal yet: %s", error)
         return removed
 
     def stop(self) -> None:
@@ -137,7 +137,9 @@ class LoadedTokenizers:
                 raise
             except Exception:
                 if fingerprint not in self._failing:
-                    logger.exception("tokenizer %s: new items are not followed", fingerprint)
+                    logger.exception(
+                        "tokenizer %s: the registry's changes cannot be read", fingerprint
+                    )
                 self._failing.add(fingerprint)
             else:
                 self._failing.discard(fingerprint)
@@ -169,6 +171,6 @@ class LoadedTokenizers:
                     logger.error("database: %s", getattr(error, "orig", None) or error)  # noqa: TRY400
                 answers = False
             except Exception:
-                logger.exception("the registry is followed again in %s s", REFRESH_SECONDS)
+                logger.exception("the registry's changes are read again in %s s", REFRESH_SECONDS)
             if stop.wait(REFRESH_SECONDS):
                 return

@@ -80,7 +80,7 @@ class Telemetry:
         )  # fmt: skip
         self._created, self._known = map(self._items.labels, ("created", "known"))
         self._lines = Counter(
-            "semid_bulk_lines", "Lines of bulk requests, by the status of each line alone.",
+            "semid_bulk_lines", "Lines of bulk requests, by the status of each line.",
             ["status"], registry=self._metrics,
         )  # fmt: skip
         self._indexed = Gauge(
@@ -92,7 +92,7 @@ class Telemetry:
         )  # fmt: skip
         self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)
         self._distortion = Histogram(
-            "semid_new_item_distortion", "Distortion of items that this service gave an ID.",
+            "semid_new_item_distortion", "Distortion of items to which this service gave an ID.",
             ["tokenizer"], buckets=DISTORTION_BUCKETS, registry=self._metrics,
         )  # fmt: skip
         self._training = Gauge(

@@ -26,7 +26,7 @@ class RecommendSettings(ThreadsOption, CatalogueOptions, QuietOption, JsonOption
 
     recommender: Path = argument("Folder that semid train wrote.")
     history: Several = option(
-        "item_ids of one history, oldest first, joined by commas. May be given often.", ()
+        "item_ids of one history, oldest first, joined by commas. May be repeated.", ()
     )
     histories: Path | None = option(
         "Histories as a table (.parquet, .csv, .jsonl): user_id, item_id, and timestamp if the "
@@ -34,7 +34,7 @@ class RecommendSettings(ThreadsOption, CatalogueOptions, QuietOption, JsonOption
         None,
     )
     k: int = option("Items for each history.", 10, ge=1)
-    exclude_seen: bool = option("Leave the items of a history out.", True)
+    exclude_seen: bool = option("Leave out the items of the history.", True)
     out: Path | None = option("Parquet file: user_id, rank, item_id, score.", None)
     items: Path | None = option(f"{CATALOGUE}, for titles.", None)
 
@@ -87,7 +87,7 @@ def _histories(settings: RecommendSettings) -> list[History]:
     from data_prep.readers.catalogue import read_table
 
     if bool(settings.history) == (settings.histories is not None):
-        raise InputError("give histories by --history, or a file of them by --histories")
+        raise InputError("give either --history or --histories")
     if settings.histories is None:
         given = [each.split(",") for each in settings.history]
         return [

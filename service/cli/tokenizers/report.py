@@ -27,7 +27,7 @@ class ReportSettings(ThreadsOption, CacheOption, CatalogueOptions, QuietOption):
     out: Path = option("HTML file for the page.")
     items: Path | None = option(CATALOGUE, None)
     ids: Path | None = option(
-        "IDs of the items, by semid tokenize, so that none is tokenized again.", None
+        "IDs of the items, from semid tokenize; then nothing is tokenized again.", None
     )
     vectors: Path | None = option(VECTORS, None)
 
@@ -58,7 +58,7 @@ def report(settings: ReportSettings) -> None:
     if out.suffix.lower() not in {".html", ".htm"}:
         raise InputError(f"--out {out} is not an .html file; name one, such as report.html")
     if vectors is not None and (settings.items is None or ids is not None):
-        raise InputError("--vectors stands for the texts of --items, and --ids needs neither")
+        raise InputError("--vectors replaces the texts of --items; with --ids give neither")
     loaded = load(settings.tokenizer)
     frame = None if settings.items is None else settings.read(settings.items)
     check_writable(out)

@@ -22,10 +22,12 @@ class SimilarSettings(ThreadsOption, CatalogueOptions, JsonOption):
     command = "similar"
 
     tokenizer: Path = argument("Folder that semid fit wrote.")
-    ids: Path = option("IDs of the items, by semid tokenize.")
-    item: str | None = option("item_id of an item in --ids; it is left out of the answer.", None)
-    text: str | None = option("A text, as the tokenizer's items have it.", None)
-    vector: Path | None = option("JSON file with a vector, a list of numbers; - reads it.", None)
+    ids: Path = option("IDs of the items, from semid tokenize.")
+    item: str | None = option("item_id of an item in --ids; the answer leaves it out.", None)
+    text: str | None = option("A text like those of the tokenizer's items.", None)
+    vector: Path | None = option(
+        "JSON file with a vector (a list of numbers); - reads standard input.", None
+    )
     k: int = option("Items in the answer.", 10, ge=1)
     items: Path | None = option(f"{CATALOGUE}, for titles.", None)
 
@@ -75,7 +77,9 @@ def _read_vector(path: Path) -> "NDArray[np.float32]":
     try:
         vector = np.asarray(orjson.loads(read), dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise InputError(f"--vector {path} is no JSON list of numbers: {error}") from error
+        raise InputError(f"--vector {path} is not a JSON list of numbers: {error}") from error
     if vector.ndim != 1:
-        raise InputError(f"--vector {path} is no list of numbers; give one vector, as [0.1, 0.2]")
+        raise InputError(
+            f"--vector {path} is not a list of numbers; give one vector, as [0.1, 0.2]"
+        )
     return vector

@@ -20,7 +20,7 @@ __all__ = [
 
 Fingerprint = Annotated[
     str | None,
-    Query(description="fingerprint of the tokenizer, or how it starts; without, the default one"),
+    Query(description="fingerprint of a tokenizer, or its first characters; else the default"),
 ]
 
 

@@ -125,7 +125,7 @@ def test_wrong_catalogues(semid: Command) -> None:
     for content, said in (
         ("", "empty"),
         ("item_id,title\n", "no items"),
-        ("item_id,title\na,x\na,y\n", "'a' stands in more than one row (lines 2, 3)"),
+        ("item_id,title\na,x\na,y\n", "'a' is in more than one row (lines 2, 3)"),
         ("item_id,title\na,x\n,y\n", "1 empty value (line 3)"),
         ("item_id,title\na,x\nb,\nc,\n", "2 items: b, c"),
         ("item_id,title\na,x\n", "too few"),
@@ -279,8 +279,8 @@ def test_serving_others_takes_keys(semid: Command, tokenizer: Path) -> None:
     assert not Path("d/items.parquet").exists()
     refused(semid(*serve, "--keys", "none.json"), "none.json does not exist")
     Path("bad.json").write_text('{"keys": [1]}')
-    refused(semid(*serve, "--keys", "bad.json"), "bad.json is no file of API keys")
-    refused(semid(*serve, "--cors-origin", "shop.example"), "shop.example is no origin")
+    refused(semid(*serve, "--keys", "bad.json"), "bad.json is not a file of API keys")
+    refused(semid(*serve, "--cors-origin", "shop.example"), "shop.example is not an origin")
     refused(semid(*serve, "--most-items", 0), "most-items", "given: 0")
     assert not Path("semid.db").exists()
 

@@ -14,11 +14,11 @@ from data_prep.demo import demo_interactions
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset
+from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
-from recsys.models.shapes import Shape, build_model
-from recsys.models.tiger import TigerRecommenderConfig
 from recsys.recommender import Recommender, save_recommender
+from recsys.shapes import Shape, build_model
 from service.client import Semid
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
