@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from data_prep.names import check_name
 from recsys.generation.generator import GeneratorConfig
@@ -109,7 +110,7 @@ def _dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -
     return Model(DualEncoderConfig(parts, outputs, loss, like.shape), like.training)
 
 
-def _changed(model: Model, **changes: float | str) -> Model:
+def _changed(model: Model, **changes: Any) -> Model:
     return replace(model, shape=replace(model.shape, **changes))
 
 
