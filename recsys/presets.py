@@ -148,8 +148,9 @@ _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_us
 _TUNED = TrainingConfig(
     epochs=40,
     patience=4,
-    evaluate_every=4,
-    batch_size=512,
+    evaluate_every=5,
+    batch_size=1024,
+    warmup_steps=50,
     learning_rate=2e-3,
     schedule="cosine",
     precision="bf16",

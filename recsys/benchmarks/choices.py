@@ -25,7 +25,7 @@ __all__ = ["GRID", "Choices", "changed", "finalists", "run_trial"]
 # The same budget for every model.
 GRID: tuple[dict[str, float], ...] = tuple(
     {"learning_rate": rate, "dropout": dropout}
-    for rate, dropout in product((1e-3, 3e-3), (0.3, 0.5))
+    for rate, dropout in product((2e-3, 4e-3), (0.3, 0.5))
 )
 
 

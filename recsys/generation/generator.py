@@ -34,7 +34,7 @@ from recsys.models.nearness import Nearness
 
 __all__ = ["Generator", "GeneratorConfig"]
 
-USERS_ON_CPU, USERS_ON_GPU = 64, 512  # searched at once
+USERS_ON_CPU, USERS_ON_GPU = 64, 1024  # searched at once
 
 
 @dataclass(frozen=True)
