@@ -73,7 +73,7 @@ def check_items(
     source = _source(source)
     frame = _typed(frame, ITEMS, ["item_id"], source, category_separator)
     _refuse_repeated(frame, source)
-    _tell_alike(frame["item_id"], source)
+    _warn_of_similar_ids(frame["item_id"], source)
     return frame
 
 
@@ -175,7 +175,7 @@ def _refuse_repeated(frame: pl.DataFrame, source: Source) -> None:
         )
 
 
-def _tell_alike(ids: pl.Series, source: Source) -> None:
+def _warn_of_similar_ids(ids: pl.Series, source: Source) -> None:
     """Log ids that differ only in outer spaces or in their Unicode form."""
     bare = ids.str.strip_chars()
     if not (ids.str.len_bytes() != ids.str.len_chars()).any() and (bare == ids).all():

@@ -17,7 +17,7 @@ from data_prep.progress import Progress
 from tokenizer import artifact
 from tokenizer.ids.policy import TakenCodes, assign_free
 from tokenizer.ids.semantic_id import Codes
-from tokenizer.vector_checks import refuse_faults, vector_faults
+from tokenizer.model.vector_checks import refuse_faults, vector_faults
 
 __all__ = ["Pipeline", "Tokenized"]
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from data_prep.values.item_rules import ID_PATTERN, LONGEST_ID
+from pydantic import TypeAdapter
+
+from service.http.messages.schemas import ItemId
 
 __all__ = ["BULK_ANSWER", "BULK_BODY", "REFERENCE", "TOKENIZE_BODY", "json_body"]
 
@@ -21,12 +23,7 @@ TOKENIZE_BODY: dict[str, Any] = {
                     "properties": {
                         "item_ids": {
                             "type": "array",
-                            "items": {
-                                "type": "string",
-                                "minLength": 1,
-                                "maxLength": LONGEST_ID,
-                                "pattern": ID_PATTERN,
-                            },
+                            "items": TypeAdapter(ItemId).json_schema(),
                             "minItems": 1,
                         },
                         "vectors": {

@@ -147,14 +147,7 @@ class Item(BaseModel):
     @classmethod
     def fields_of(cls, item: "RegisteredItem") -> dict[str, Any]:
         """Return the fields of a registered item."""
-        return {
-            "item_id": item.item_id,
-            "title": item.title,
-            "semantic_id": item.semantic_id,
-            "codes": list(item.codes),
-            "suffix": item.suffix,
-            "distortion": item.distortion,
-        }
+        return {name: getattr(item, name) for name in Item.model_fields}
 
     @classmethod
     def of(cls, item: "RegisteredItem") -> Self:
@@ -247,10 +240,16 @@ class RecommendedItem(BaseModel):
         description="log-probability for TIGER, inner product for other models; comparable only "
         "within one list"
     )
-    semantic_id: str | None
-    codes: list[int] | None
-    suffix: int | None
-    title: str | None
+    semantic_id: str | None = None
+    codes: list[int] | None = None
+    suffix: int | None = None
+    title: str | None = None
+
+    @classmethod
+    def of(cls, item_id: str, score: float, item: "RegisteredItem | None") -> Self:
+        """Make the answer for an item, with its entry in the registry if it has one."""
+        known = {} if item is None else Item.fields_of(item)
+        return cls.model_validate(known | {"item_id": item_id, "score": score})
 
 
 class RecommendAnswer(BaseModel):

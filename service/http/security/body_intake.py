@@ -1,7 +1,6 @@
 """Limits request bodies while they arrive: the bytes of each, the bytes of all, and the time."""
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from starlette.types import Message, Receive
@@ -79,12 +78,7 @@ class IncomingBody:
         self._end = asyncio.get_running_loop().time() + self._intake.timeout
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._count(-self._counted)
 
     async def receive(self) -> Message:

@@ -117,7 +117,9 @@ def test_each_route_takes_a_key_of_its_scope_and_no_other(
         if scope == needed:
             assert answer.status_code in {200, 204, 422}, answer.text  # 422: a query is missing
         else:
-            assert f"scope {scope}; this takes {needed}" in problem_of(answer, 403)["detail"]
+            assert (
+                f"scope {scope}; this request needs {needed}" in problem_of(answer, 403)["detail"]
+            )
             assert f'scope="{needed}"' in answer.headers["www-authenticate"]
 
 
