@@ -184,7 +184,7 @@ class Tokenizer:
 
         pipeline, given = self._pipeline, None if known is None else self._ids(known)
         with EmbeddingCache(Path(self.cache or default_cache_folder())) as cache:
-            return tokenize_catalogue(_items(items), pipeline, given, cache=cache)
+            return tokenize_catalogue(_items(items, pipeline), pipeline, given, cache=cache)
 
     def encode(self, vectors: ArrayLike) -> NDArray[np.uint16]:
         """Return the codes (N, L) of vectors (N, D); raise InputError if one cannot be coded."""
@@ -383,11 +383,10 @@ class Recommender:
         return self
 
 
-def _items(items: "Table") -> "pl.DataFrame":
-    from data_prep.readers.frames import as_polars
-    from data_prep.tables import check_items
+def _items(items: "Table", pipeline: "Pipeline | None" = None) -> "pl.DataFrame":
+    from data_prep.readers.frames import as_items
 
-    return check_items(as_polars(items, "items"), "items")
+    return as_items(items, None if pipeline is None else pipeline.config.mapping)
 
 
 def _fitted(estimator: "Tokenizer | Recommender", part: str) -> Any:

@@ -179,7 +179,8 @@ def _refuse_repeated(frame: pl.DataFrame, source: Source) -> None:
         where = source.rows(frame["item_id"] == first)
         raise InputError(
             f"{source.name}: item_id {first!r} stands in more than one row ({where}); "
-            f"{repeated.sum()} rows share their item_id with another; keep one row an item"
+            f"{repeated.sum()} rows share their item_id with another; keep one row an item, or let "
+            f"--dedupe keep the first or the longest"
         )
 
 

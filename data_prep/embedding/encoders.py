@@ -22,11 +22,22 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.embedding.ngrams import NgramEncoder
 from data_prep.errors import InputError
 
-__all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
+__all__ = [
+    "DEFAULT_ENCODER",
+    "NGRAMS",
+    "Encoder",
+    "EncoderWeights",
+    "encoder_for",
+    "load_encoder",
+    "weights_to_keep",
+]
 
 DEFAULT_ENCODER = "minilm"
+NGRAMS = NgramEncoder.name
+EncoderWeights = dict[str, NDArray[np.float32]]
 NO_LIMIT = 2**20  # tokens in a text, for models without a limit
 PADDED_TO = 8  # tokens; few distinct lengths let many texts share one, with little padding
 LETTERS = 32  # characters for each token of the limit; longer texts are cut first, to save time
@@ -151,17 +162,41 @@ class HashingEncoder:
         return scaled
 
 
-def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
+def encoder_for(name: str, texts: Sequence[str], device: str = "cpu") -> Encoder:
+    """Return an encoder to fit a tokenizer with; `ngrams` is fitted to the texts.
+
+    Raises:
+        InputError: as `load_encoder`, or the texts are too few for `ngrams`.
+    """
+    return NgramEncoder.fit(texts) if name == NGRAMS else load_encoder(name, device)
+
+
+def weights_to_keep(encoder: Encoder | None) -> EncoderWeights | None:
+    """Return the weights that a tokenizer keeps: those of an encoder fitted with it, else None."""
+    return encoder.weights if isinstance(encoder, NgramEncoder) else None
+
+
+def load_encoder(
+    name: str = DEFAULT_ENCODER, device: str = "cpu", weights: EncoderWeights | None = None
+) -> Encoder:
     """Load an encoder; an encoder loaded before is returned again.
 
     Args:
-        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, or the
-            name or folder of any sentence-transformers model.
-        device: as `resolve_device` returns it; `hashing` computes on the CPU.
+        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, `ngrams`,
+            or the name or folder of any sentence-transformers model.
+        device: as `resolve_device` returns it; `hashing` and `ngrams` compute on the CPU.
+        weights: of `ngrams`, as its tokenizer keeps them.
 
     Raises:
         InputError: the model cannot be loaded, or MiniLM's weights are not the published ones.
     """
+    if name == NGRAMS:
+        if weights is None:
+            raise InputError(
+                "the encoder ngrams is fitted to a catalogue and belongs to its tokenizer; a "
+                "tokenizer's folder has its weights in encoder.safetensors"
+            )
+        return NgramEncoder(weights)
     return _loaded(name, "cpu" if name == HashingEncoder.name else device)
 
 
@@ -185,7 +220,7 @@ def _loaded(name: str, device: str) -> Encoder:
 def _not_loaded(name: str, error: object) -> str:
     reason = str(error).partition("\n")[0].rstrip(".")
     return (
-        f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, or the "
+        f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, ngrams, or the "
         f"name or folder of a sentence-transformers model; without a network, download the model "
         f"elsewhere and give its folder"
     )

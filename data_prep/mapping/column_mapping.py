@@ -1,7 +1,7 @@
 """Which columns of a file are which fields of an item; the mapping is part of the tokenizer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from data_prep.errors import InputError
 from data_prep.values.item_rules import category_path
 
-__all__ = ["CATEGORY_SEPARATOR", "ColumnMapping", "Repeated"]
+__all__ = ["CATEGORY_SEPARATOR", "ColumnMapping", "Dedupe", "check_columns"]
 
 CATEGORY_SEPARATOR = ">"
-Repeated = Literal["refuse", "first", "longest"]
+Dedupe = Literal["refuse", "first", "longest"]
 
 
 class ColumnMapping(BaseModel):
@@ -25,7 +25,7 @@ class ColumnMapping(BaseModel):
         path_separator: stands between several paths in that text, of which the first is taken;
             empty if a text has one path. A backslash before it makes it part of a name.
         drop: columns that are left out.
-        repeated: what is done with rows that share an item_id: `refuse` them, or keep the `first`
+        dedupe: what is done with rows that share an item_id: `refuse` them, or keep the `first`
             one, or the one with the `longest` text.
     """
 
@@ -35,41 +35,48 @@ class ColumnMapping(BaseModel):
     category_separator: str = CATEGORY_SEPARATOR
     path_separator: str = ""
     drop: tuple[str, ...] = ()
-    repeated: Repeated = "refuse"
+    dedupe: Dedupe = "refuse"
 
     @property
     def plain(self) -> bool:
         """Whether it changes nothing."""
         return self == ColumnMapping()
 
-    def checked(self, columns: list[str], name: str) -> "ColumnMapping":
-        """Return the mapping if a file has all its columns.
-
-        Args:
-            columns: the file's.
-            name: name of the file in error messages.
-
-        Raises:
-            InputError: the file lacks one of them.
-        """
-        for ours, theirs in self.columns.items():
-            if theirs not in columns:
-                raise InputError(
-                    f"{name}: no column {theirs!r} to read as {ours!r}; it has {', '.join(columns)}"
-                )
-        for each in self.drop:
-            if each not in columns:
-                raise InputError(f"{name}: no column {each!r} to drop; it has {', '.join(columns)}")
-        return self
+    def changed(
+        self,
+        columns: Mapping[str, str],
+        drop: Sequence[str] = (),
+        category_separator: str | None = None,
+        dedupe: Dedupe | None = None,
+    ) -> "ColumnMapping":
+        """Return the mapping with what a user asks for; None and empty values change nothing."""
+        left = {
+            ours: theirs
+            for ours, theirs in self.columns.items()
+            if theirs not in columns.values() and theirs not in drop
+        }
+        update: dict[str, Any] = {"columns": {**left, **columns}}
+        if drop:
+            update["drop"] = tuple(dict.fromkeys((*self.drop, *drop)))
+        if category_separator is not None:
+            update |= {"category_separator": category_separator, "path_separator": ""}
+        if dedupe is not None:
+            update["dedupe"] = dedupe
+        return self.model_copy(update=update)
 
     def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return a table with our names; where it lacks one of theirs, our own column stays."""
-        frame = frame.drop([each for each in self.drop if each in frame.columns])
-        there = {ours: theirs for ours, theirs in self.columns.items() if theirs in frame.columns}
-        taken = set(there.values())
-        replaced = [ours for ours in there if ours in frame.columns and ours not in taken]
-        names = {theirs: ours for ours, theirs in there.items()}
-        return frame.drop(replaced).rename(names)
+        given = [name for name in frame.columns if name not in self.drop]
+        there = {ours: theirs for ours, theirs in self.columns.items() if theirs in given}
+        taken = {*there, *there.values()}
+        return frame.select(
+            *(pl.col(theirs).alias(ours) for ours, theirs in there.items()),
+            *(name for name in given if name not in taken),
+        )
+
+    def reads(self, names: frozenset[str]) -> bool:
+        """Return whether a row with only these names is changed."""
+        return not names.isdisjoint((*self.columns.values(), *self.drop))
 
     def row(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """Return one item with our names, as `frame` does; categories as one text are split."""
@@ -95,3 +102,27 @@ class ColumnMapping(BaseModel):
         if mark and isinstance(value, str):
             value = re.split(rf"(?<!\\){re.escape(mark)}", value)[0].replace(f"\\{mark}", mark)
         return category_path(value, self.category_separator)
+
+
+def check_columns(
+    given: Collection[str], columns: Mapping[str, str], drop: Sequence[str], name: str
+) -> None:
+    """Check that a file has the columns that a user names.
+
+    Args:
+        given: the file's columns.
+        columns: our field → the file's column.
+        drop: columns to leave out.
+        name: name of the file in error messages.
+
+    Raises:
+        InputError: the file lacks one of them.
+    """
+    for ours, theirs in columns.items():
+        if theirs not in given:
+            raise InputError(
+                f"{name}: no column {theirs!r} to read as {ours!r}; it has {', '.join(given)}"
+            )
+    for each in drop:
+        if each not in given:
+            raise InputError(f"{name}: no column {each!r} to drop; it has {', '.join(given)}")

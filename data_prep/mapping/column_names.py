@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import polars as pl
 
 from data_prep.mapping.column_mapping import ColumnMapping
@@ -38,13 +39,13 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "description": (
         "description", "productdescription", "longdescription", "bodyhtml", "body", "overview",
-        "summary", "plot", "synopsis", "shortdescription", "details", "desc", "about", "ingredients",
-        "beschreibung", "descripcion", "descrizione", "descricao", "описание", "説明", "商品説明",
-        "描述",
+        "summary", "plot", "synopsis", "shortdescription", "details", "desc", "about",
+        "ingredients", "beschreibung", "descripcion", "descrizione", "descricao", "описание",
+        "説明", "商品説明", "描述",
     ),
     "price": (
-        "price", "listprice", "regularprice", "variantprice", "unitprice", "saleprice", "retailprice",
-        "preis", "prix", "precio", "prezzo", "preco", "цена", "価格", "价格",
+        "price", "listprice", "regularprice", "variantprice", "unitprice", "saleprice",
+        "retailprice", "preis", "prix", "precio", "prezzo", "preco", "цена", "価格", "价格",
     ),
 }  # fmt: skip
 # Columns of people, which belong to the text under their own names.
@@ -118,7 +119,7 @@ def looks_like_ids(frame: pl.DataFrame) -> str | None:
     for column in _texts(frame):
         if column.null_count() or column.n_unique() != len(column):
             continue
-        if (column.str.len_chars().max() or 0) <= 64:
+        if int(column.str.len_chars().to_numpy().max(initial=0)) <= 64:
             return column.name
     return None
 
@@ -133,10 +134,10 @@ def looks_like_titles(frame: pl.DataFrame, without: Sequence[str] = ()) -> str |
         worded = given.str.contains(r"\p{L}{2}") & ~given.str.contains(
             r"^https?://|@|^[\d\s:./-]+$"
         )
-        length = given.str.len_chars().median()
-        if not isinstance(length, float) or not 4 <= length <= 300:
+        lengths = given.str.len_chars().to_numpy()
+        if not len(lengths) or not 4 <= float(np.median(lengths)) <= 300:
             continue
-        score = worded.sum() / len(column) * given.n_unique() / len(column)
+        score = float(worded.to_numpy().sum()) * given.n_unique() / len(column) ** 2
         if score > most:
             best, most = column.name, score
     return best

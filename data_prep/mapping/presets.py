@@ -48,7 +48,7 @@ PRESETS: dict[str, Preset] = {
             "description": ("Body (HTML)",),
             "price": ("Variant Price", "Price"),
         },
-        mapping=ColumnMapping(repeated="first"),
+        mapping=ColumnMapping(dedupe="first"),
     ),
     "woocommerce": Preset(
         "WooCommerce export",

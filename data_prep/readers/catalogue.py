@@ -7,7 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.mapping.column_mapping import CATEGORY_SEPARATOR, ColumnMapping, Repeated
+from data_prep.mapping.column_mapping import (
+    CATEGORY_SEPARATOR,
+    ColumnMapping,
+    Dedupe,
+    check_columns,
+)
 from data_prep.readers.table_files import TableFile, read_table, read_table_file
 from data_prep.tables import check_items, check_vectors
 from data_prep.values.columns import Source, id_column
@@ -34,7 +39,8 @@ def read_items(
     """
     mapping = ColumnMapping(columns=dict(columns or {}), category_separator=category_separator)
     file = read_table_file(path)
-    return items_of(file, mapping.checked(file.frame.columns, file.name))
+    check_columns(file.frame.columns, mapping.columns, (), file.name)
+    return items_of(file, mapping)
 
 
 def items_of(
@@ -55,13 +61,13 @@ def items_of(
     for ours, theirs in mapping.columns.items():
         if ours not in frame.columns and (needed is None or ours in needed):
             logger.warning("warning: %s has neither a column %r nor %r", file.name, theirs, ours)
-    if mapping.repeated != "refuse" and "item_id" in frame.columns:
-        frame, lines = _collapsed(frame, Source(file.name, lines), mapping.repeated)
+    if mapping.dedupe != "refuse" and "item_id" in frame.columns:
+        frame, lines = _collapsed(frame, Source(file.name, lines), mapping.dedupe)
     return check_items(frame, Source(file.name, lines), mapping, needed)
 
 
 def _collapsed(
-    frame: pl.DataFrame, source: Source, keep: Repeated
+    frame: pl.DataFrame, source: Source, keep: Dedupe
 ) -> tuple[pl.DataFrame, list[int] | None]:
     """Keep one row an item_id, in the order of the first ones; empty ids stay as they are."""
     ids = id_column(frame["item_id"], source)
@@ -82,7 +88,10 @@ def _collapsed(
     )
     gone = frame.height - len(rows)
     if gone:
-        logger.info("%s: %d rows share an item_id with another and are left out", source.name, gone)
+        logger.warning(
+            "%s: %s rows share their item_id with another and are left out; the %s one is kept",
+            source.name, f"{gone:,}", keep,
+        )  # fmt: skip
     lines = None if source.lines is None else [source.lines[row] for row in rows]
     return frame[rows], lines
 

@@ -120,11 +120,11 @@ def _tolerant(path: Path, encoding: str, mark: str) -> _Rows:
         return _read(path, encoding, mark)
     except _NotCsvError as error:
         strict = error
-    looser = [{"strict": False}] if "expected after" in strict.reason else []
-    looser += [{"strict": False, "quoting": csv.QUOTE_NONE}] if mark == "\t" else []
-    for form in looser:
+    looser = [csv.QUOTE_MINIMAL] if "expected after" in strict.reason else []
+    looser += [csv.QUOTE_NONE] if mark == "\t" else []
+    for quoting in looser:
         try:
-            found = _read(path, encoding, mark, **form)
+            found = _read(path, encoding, mark, strict=False, quoting=quoting)
         except (_NotCsvError, InputError):
             continue
         logger.warning(

@@ -14,7 +14,7 @@ ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 def read_workbook(path: Path) -> tuple[pl.DataFrame, list[int]]:
     """Read the first sheet of a workbook; its first row names the columns.
 
-    Whole numbers become texts without a fraction, since a workbook has no other numbers than floats.
+    Whole numbers become texts without a fraction: a workbook has no other numbers than floats.
 
     Returns:
         The table, without empty rows, and the line of each row in the sheet.

@@ -171,9 +171,7 @@ def readable(
     dtype: pl.DataType,
     source: Source,
 ) -> pl.Series:
-    """Return a column that nothing needs; values that `read` refuses become null, and the log says
-    how many.
-    """
+    """Return a column that nothing needs; values that `read` refuses are counted and left empty."""
     try:
         return read(column, source)
     except InputError as error:

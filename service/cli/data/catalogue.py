@@ -8,11 +8,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
-from data_prep.embedding.encoders import Encoder
+from data_prep.embedding.encoders import NGRAMS, Encoder, encoder_for
 from data_prep.readers.catalogue import read_vectors
 from data_prep.tables import join_vectors
 from data_prep.text import TextTemplate
-from service.cli.terminal.console import bar
+from service.cli.terminal.console import bar, working
 from tokenizer.vector_checks import check_finite
 
 __all__ = ["open_cache", "template_of", "vectors_of_items", "vectors_of_texts"]
@@ -26,18 +26,27 @@ def open_cache(folder: Path | None) -> EmbeddingCache:
 def vectors_of_texts(
     items: pl.DataFrame,
     template: TextTemplate,
-    encoder: Encoder,
+    name: str,
     cache: Path | None,
+    device: str = "cpu",
     threads: int | None = None,
-) -> NDArray[np.float32]:
-    """Return the vectors (n, D) of the items' texts, with a progress bar.
+) -> tuple[Encoder, NDArray[np.float32]]:
+    """Return an encoder and its vectors (n, D) of the items' texts, with a progress bar.
+
+    Args:
+        name: of the encoder, which is fitted on the texts if it is `ngrams`.
 
     Raises:
-        InputError: an item has no text.
+        InputError: an item has no text, or the encoder cannot be loaded.
     """
     texts = template.render_all(items.iter_rows(named=True))
-    with open_cache(cache) as kept, bar(f"embedding with {encoder.name}", len(texts)) as progress:
-        return embed(texts, encoder, kept, progress, threads)
+    if name == NGRAMS:
+        with working(f"fitting {name} to {len(texts):,} texts"):
+            encoder = encoder_for(name, texts, device)
+    else:
+        encoder = encoder_for(name, texts, device)
+    with open_cache(cache) as kept, bar(f"embedding with {name}", len(texts)) as progress:
+        return encoder, embed(texts, encoder, kept, progress, threads)
 
 
 def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:

@@ -157,7 +157,7 @@ def catalogue(settings: CatalogueSettings) -> None:
     """
     from data_prep.storage.files import written_aside
 
-    items = settings.read(settings.source)
+    items, _ = settings.read_guessed(settings.source)
     with written_aside(settings.out / "items.parquet") as path:
         items.write_parquet(path)
     output.print(f"{settings.out / 'items.parquet'}: {items.height:,} items")

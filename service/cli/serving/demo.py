@@ -103,7 +103,7 @@ def _fit(
             output.print(f"{folder}: used again")
             return
     template = TextTemplate()
-    vectors = vectors_of_texts(items, template, encoder, out / "cache")
+    encoder, vectors = vectors_of_texts(items, template, encoder_name, out / "cache", device)
     with bar("training", training.warmup_steps + training.steps) as progress:
         saved = fit(
             folder, vectors, training, template, encoder, digest,

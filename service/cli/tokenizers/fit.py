@@ -30,6 +30,12 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
     items: Path = argument(CATALOGUE)
     out: Path = option("Folder for the tokenizer.")
     vectors: Path | None = option(VECTORS, None)
+    name: str = option(
+        "What people call the tokenizer; it is no part of its fingerprint.",
+        "",
+        default_text="the folder's name",
+        max_length=100,
+    )
     overwrite: bool = option("Replace a tokenizer that stands at --out.", False)
     policy: Policy = option(
         "Items with the same codes: suffix counts them, reassign gives the later ones the "
@@ -86,11 +92,9 @@ def fit(settings: FitSettings) -> None:
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
-    from data_prep.storage.record import file_digest
     from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import FILES
@@ -99,7 +103,7 @@ def fit(settings: FitSettings) -> None:
     from tokenizer.training.monitor import CodingQuality
 
     device = settings.torch_device()
-    frame, out = settings.read(settings.items), settings.out
+    out = settings.out
     recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(
@@ -109,16 +113,16 @@ def fit(settings: FitSettings) -> None:
     check_writable(out, FILES)
     training = settings.training()
     check_training(training)
+    frame, guessed = settings.read_guessed(settings.items, settings.text_fields)
     if frame.height < training.quantizer.codebook_size:
         errors.print(
             f"warning: {frame.height} items are fewer than the {training.quantizer.codebook_size} "
             f"codewords of a level, some of which no item can have; a smaller --codebook-size "
             f"gives prefixes that items share"
         )
-    template = template_of(settings.text_fields, frame)
+    template = template_of(settings.text_fields or guessed.text_fields, frame)
     if settings.vectors is None:
-        model = load_encoder(settings.encoder, device)
-        matrix = vectors_of_texts(frame, template, model, settings.cache)
+        model, matrix = vectors_of_texts(frame, template, settings.encoder, settings.cache, device)
     else:
         model = None
         matrix = vectors_of_items(frame, settings.vectors)
@@ -135,11 +139,13 @@ def fit(settings: FitSettings) -> None:
             training,
             template,
             model,
-            file_digest(settings.items),
+            settings.digest(settings.items),
             settings.baseline,
             report,
             settings.policy,
             device,
+            guessed.mapping,
+            settings.name,
         )
-    output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
+    output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)

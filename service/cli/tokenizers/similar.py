@@ -52,7 +52,7 @@ def similar(settings: SimilarSettings) -> None:
         ids, pipeline, item_id=settings.item, text=settings.text, vector=vector, k=settings.k
     )
     if settings.items is not None:
-        titles = settings.read(settings.items).select("item_id", "title")
+        titles = settings.read(settings.items, pipeline.config).select("item_id", "title")
         found = found.join(titles, on="item_id", how="left", maintain_order="left")
     if settings.as_json:
         print_json(found.to_dicts())

@@ -54,9 +54,10 @@ def tokenize(settings: TokenizeSettings) -> None:
     from tokenizer.pipeline import Pipeline
 
     device = settings.torch_device()
-    frame, out = settings.read(settings.items), settings.out
+    out = settings.out
     check_writable(out)
     pipeline = Pipeline.load(settings.tokenizer, device)
+    frame = settings.read(settings.items, pipeline.config)
     given = None if settings.known is None else read_ids(settings.known, pipeline)
     own = None if settings.vectors is None else read_vectors(settings.vectors)
     opened = open_cache(settings.cache) if own is None else nullcontext()
