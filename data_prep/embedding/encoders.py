@@ -125,6 +125,22 @@ class SentenceEncoder:
         vectors = self._passes.vectors(tokens, length)
         return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
 
+    def readings(self, texts: Sequence[str]) -> list[tuple[str, int, int, int, bool]]:
+        """Return the fields of a `data_prep.embedding.readings.TextReading` for each text."""
+        tokenizer = self._model.tokenizer
+        with self._lock:
+            tokenized = tokenizer([self._prompt + text for text in texts], truncation=False)
+        found = []
+        for ids in tokenized["input_ids"]:
+            kept = ids[: self._longest]
+            special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+            seen = tokenizer.decode([token for token in kept if token not in special])
+            unknown = ids.count(tokenizer.unk_token_id)
+            tokens = sum(token not in special for token in ids)
+            pieces = sum(word.startswith("##") for word in tokenizer.convert_ids_to_tokens(ids))
+            found.append((str(seen), tokens, pieces, unknown, len(ids) > self._longest))
+        return found
+
     def _read(self, texts: Sequence[str]) -> list[str]:
         return [text[: LETTERS * self._longest] for text in texts]
 

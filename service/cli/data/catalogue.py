@@ -15,7 +15,14 @@ from data_prep.text import TextTemplate
 from service.cli.terminal.console import bar, working
 from tokenizer.vector_checks import check_finite
 
-__all__ = ["open_cache", "template_of", "vectors_of_items", "vectors_of_texts"]
+__all__ = [
+    "encoded_items",
+    "encoder_of",
+    "open_cache",
+    "template_of",
+    "vectors_of_items",
+    "vectors_of_texts",
+]
 
 
 def open_cache(folder: Path | None) -> EmbeddingCache:
@@ -23,7 +30,27 @@ def open_cache(folder: Path | None) -> EmbeddingCache:
     return EmbeddingCache(folder or default_cache_folder())
 
 
+def encoder_of(name: str, texts: Sequence[str], device: str = "cpu") -> Encoder:
+    """Return the encoder of a name; `ngrams` is fitted to the texts.
+
+    Raises:
+        InputError: the encoder cannot be loaded or fitted.
+    """
+    if name != NGRAMS:
+        return encoder_for(name, texts, device)
+    with working(f"fitting {name} to {len(texts):,} texts"):
+        return encoder_for(name, texts, device)
+
+
 def vectors_of_texts(
+    texts: Sequence[str], encoder: Encoder, cache: Path | None, threads: int | None = None
+) -> NDArray[np.float32]:
+    """Return the vectors (n, D) of texts, with a progress bar."""
+    with open_cache(cache) as kept, bar(f"embedding with {encoder.name}", len(texts)) as progress:
+        return embed(texts, encoder, kept, progress, threads)
+
+
+def encoded_items(
     items: pl.DataFrame,
     template: TextTemplate,
     name: str,
@@ -33,20 +60,12 @@ def vectors_of_texts(
 ) -> tuple[Encoder, NDArray[np.float32]]:
     """Return an encoder and its vectors (n, D) of the items' texts, with a progress bar.
 
-    Args:
-        name: of the encoder, which is fitted on the texts if it is `ngrams`.
-
     Raises:
-        InputError: an item has no text, or the encoder cannot be loaded.
+        InputError: an item has no text, or the encoder cannot be loaded or fitted.
     """
     texts = template.render_all(items.iter_rows(named=True))
-    if name == NGRAMS:
-        with working(f"fitting {name} to {len(texts):,} texts"):
-            encoder = encoder_for(name, texts, device)
-    else:
-        encoder = encoder_for(name, texts, device)
-    with open_cache(cache) as kept, bar(f"embedding with {name}", len(texts)) as progress:
-        return encoder, embed(texts, encoder, kept, progress, threads)
+    encoder = encoder_of(name, texts, device)
+    return encoder, vectors_of_texts(texts, encoder, cache, threads)
 
 
 def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:

@@ -47,14 +47,14 @@ def embed(settings: EmbedSettings) -> None:
     import polars as pl
 
     from data_prep.storage.files import check_writable, written_aside
-    from service.cli.data.catalogue import template_of, vectors_of_texts
+    from service.cli.data.catalogue import template_of, encoded_items
 
     device = settings.torch_device()
     frame, guessed = settings.read_guessed(settings.items, settings.text_fields)
     check_writable(settings.out)
     template = template_of(settings.text_fields or guessed.text_fields, frame)
     threads = settings.threads or None
-    _, vectors = vectors_of_texts(
+    _, vectors = encoded_items(
         frame, template, settings.encoder, settings.cache, device, threads
     )
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})

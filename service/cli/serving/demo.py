@@ -81,7 +81,7 @@ def _fit(
     from data_prep.errors import InputError
     from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
-    from service.cli.data.catalogue import vectors_of_texts
+    from service.cli.data.catalogue import encoded_items
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import EncoderReference, load
     from tokenizer.training.fit import fit
@@ -103,7 +103,7 @@ def _fit(
             output.print(f"{folder}: used again")
             return
     template = TextTemplate()
-    encoder, vectors = vectors_of_texts(items, template, encoder_name, out / "cache", device)
+    encoder, vectors = encoded_items(items, template, encoder_name, out / "cache", device)
     with bar("training", training.warmup_steps + training.steps) as progress:
         saved = fit(
             folder, vectors, training, template, encoder, digest,

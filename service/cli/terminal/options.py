@@ -110,25 +110,47 @@ class CatalogueOptions(CommandSettings):
 
         return file_digest(file_of(path))
 
+    def items_of(
+        self, file: "TableFile", guess: "Guess", text_fields: "Sequence[str]" = ()
+    ) -> "pl.DataFrame":
+        """Return the items of a file by a guessed mapping.
+
+        Args:
+            text_fields: fields that make the text. Only they, the id and the title must be
+                readable.
+
+        Raises:
+            InputError: a column of ids is not found, or the items cannot be read.
+        """
+        from data_prep.errors import InputError
+        from data_prep.mapping.column_names import looks_like_ids
+        from data_prep.readers.catalogue import items_of
+
+        if "item_id" not in guess.mapping.frame(file.frame).columns and file.frame.height:
+            better = looks_like_ids(file.frame)
+            hint = "name it with --column item_id=NAME"
+            if better is not None:
+                hint = f"did you mean --column item_id={better}?"
+            raise InputError(
+                f"{file.name}: no column 'item_id'; it has {', '.join(file.frame.columns)}; {hint}"
+            )
+        return items_of(file, guess.mapping, ("title", *text_fields))
+
     def read_guessed(
         self, path: Path, text_fields: "Sequence[str]" = ()
     ) -> "tuple[pl.DataFrame, Guess]":
         """Return the catalogue at `path` and its guessed mapping, which is printed.
 
         Args:
-            text_fields: fields that make the text; empty for the guessed ones. Only they, the id
-                and the title must be readable.
+            text_fields: fields that make the text; empty for the guessed ones.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: as `items_of`.
         """
-        from data_prep.readers.catalogue import items_of
-
         file = self.open(path)
-        guessed = self.guess(file)
-        tell_guess(guessed, self.column)
-        needed = ("title", *(text_fields or guessed.text_fields))
-        return items_of(file, guessed.mapping, needed), guessed
+        guess = self.guess(file)
+        tell_guess(guess, self.column)
+        return self.items_of(file, guess, text_fields or guess.text_fields), guess
 
     def read(self, path: Path, fitted: "TokenizerConfig | None" = None) -> "pl.DataFrame":
         """Return the catalogue at `path`, its columns by the tokenizer's mapping or by their names.

@@ -113,7 +113,7 @@ def _run(
     from data_prep.errors import InputError
     from data_prep.storage.files import check_writable, written_aside
     from data_prep.text import DEFAULT_FIELDS, TextTemplate
-    from service.cli.data.catalogue import vectors_of_texts
+    from service.cli.data.catalogue import encoded_items
     from service.cli.tokenizers.tune import tuned_rows
     from tokenizer.options import check_training, fitted_to_size, options_for, with_options
     from tokenizer.study.comparison import compare as run_all
@@ -134,7 +134,7 @@ def _run(
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "summary.json")
     template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
-    _, vectors = vectors_of_texts(frame, template, settings.encoder, settings.cache, device)
+    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
     digest = settings.digest(settings.items)
     if settings.tune > 1:

@@ -114,18 +114,18 @@ def fit(settings: FitSettings) -> None:
     training = settings.training()
     check_training(training)
     frame, guessed = settings.read_guessed(settings.items, settings.text_fields)
-    if frame.height < training.quantizer.codebook_size:
-        errors.print(
-            f"warning: {frame.height} items are fewer than the {training.quantizer.codebook_size} "
-            f"codewords of a level, some of which no item can have; a smaller --codebook-size "
-            f"gives prefixes that items share"
-        )
-    template = template_of(settings.text_fields or guessed.text_fields, frame)
+    template = template_of(settings.text_fields or guess.text_fields, items)
+    size = training.quantizer.codebook_size
     if settings.vectors is None:
-        model, matrix = vectors_of_texts(frame, template, settings.encoder, settings.cache, device)
+        texts = template.render_all(items.iter_rows(named=True))
+        model = encoder_of(settings.encoder, texts, device)
+        warn((*title_verdicts(fields, better), *text_verdicts(texts, model)))
+        warn(shape_verdicts(items.height, size))
+        matrix = vectors_of_texts(texts, model, settings.cache)
     else:
         model = None
-        matrix = vectors_of_items(frame, settings.vectors)
+        warn(shape_verdicts(items.height, size))
+        matrix = vectors_of_items(items, settings.vectors)
     with bar("training", training.warmup_steps + training.steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:

@@ -51,7 +51,7 @@ def tune(settings: TuneSettings) -> None:
     """
     from data_prep.storage.files import check_writable
     from data_prep.text import DEFAULT_FIELDS, TextTemplate
-    from service.cli.data.catalogue import vectors_of_texts
+    from service.cli.data.catalogue import encoded_items
     from tokenizer.options import check_training, fitted_to_size, with_options
 
     own = {"quantizer": settings.quantizer, "steps": settings.steps}
@@ -61,7 +61,7 @@ def tune(settings: TuneSettings) -> None:
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "tuning.json")
     template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
-    _, vectors = vectors_of_texts(frame, template, settings.encoder, settings.cache, device)
+    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device)
     digest = settings.digest(settings.items)
     tuned_rows(out, {settings.quantizer: config}, vectors, settings.trials, digest, device)
 
