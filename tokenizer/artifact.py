@@ -8,12 +8,10 @@ from typing import Annotated, Any, Self
 
 import pydantic
 from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from data_prep.embedding.encoders import Encoder, EncoderWeights
+from data_prep.embedding.encoders import Encoder
 from data_prep.errors import InputError
 from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.storage.durable import recover
@@ -133,7 +131,7 @@ class TokenizerArtifact:
     metrics: dict[str, Any]
     fingerprint: str
     name: str = ""
-    encoder_weights: EncoderWeights | None = None
+    encoder_weights: bytes | None = None
 
     def described(self) -> dict[str, Any]:
         """Return name, fingerprint, config and metrics as plain values."""
@@ -158,7 +156,7 @@ def freeze(
     config: TokenizerConfig,
     model: Autoencoder,
     metrics: dict[str, Any],
-    encoder_weights: EncoderWeights | None = None,
+    encoder_weights: bytes | None = None,
 ) -> TokenizerArtifact:
     """Give a trained tokenizer its fingerprint.
 
@@ -185,7 +183,7 @@ def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
     }
     with written_aside(folder, FILES) as aside:
         if tokenizer.encoder_weights is not None:
-            (aside / ENCODER).write_bytes(save_arrays(tokenizer.encoder_weights))
+            (aside / ENCODER).write_bytes(tokenizer.encoder_weights)
         (aside / WEIGHTS).write_bytes(_weights(tokenizer.model))
         (aside / CONFIG).write_text(json.dumps(body, indent=2))
         (aside / METRICS).write_text(json.dumps(tokenizer.metrics, indent=2))
@@ -221,7 +219,7 @@ def load(folder: Path) -> TokenizerArtifact:
         config = TokenizerConfig.model_validate(body)
         model = Autoencoder(config.dimension, config.autoencoder, config.quantizer)
         model.load_state_dict(load_tensors(weights))
-        own = load_arrays(_bytes(folder, ENCODER)) if (folder / ENCODER).exists() else None
+        own = _bytes(folder, ENCODER) if (folder / ENCODER).exists() else None
     except (pydantic.ValidationError, SafetensorError, RuntimeError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(

@@ -22,25 +22,34 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.embedding.ngrams import NgramEncoder
+from data_prep.embedding.latent_semantic import (
+    FILES,
+    LatentSemanticConfig,
+    LatentSemanticEncoder,
+    is_fitted_encoder,
+)
 from data_prep.errors import InputError
 
 __all__ = [
     "DEFAULT_ENCODER",
+    "FITTED",
     "NGRAMS",
     "Encoder",
-    "EncoderWeights",
     "encoder_for",
     "load_encoder",
     "weights_to_keep",
 ]
 
-DEFAULT_ENCODER = "minilm"
-NGRAMS = NgramEncoder.name
-EncoderWeights = dict[str, NDArray[np.float32]]
-NO_LIMIT = 2**20  # tokens in a text, for models without a limit
-PADDED_TO = 8  # tokens; few distinct lengths let many texts share one, with little padding
-LETTERS = 32  # characters for each token of the limit; longer texts are cut first, to save time
+DEFAULT_ENCODER, NGRAMS = "minilm", "ngrams"
+# Encoders that are fitted with a tokenizer and kept in its folder. Sizes are found in
+# `docs/vectors-and-languages.md`: more dimensions find no more neighbours of an item's category.
+FITTED = {
+    NGRAMS: LatentSemanticConfig("characters", dimension=128, buckets=2**14, sample=20_000),
+    "words": LatentSemanticConfig("words", dimension=128, buckets=2**16, sample=20_000),
+}
+MAX_TOKENS = 2**20  # tokens in a text, for models without a limit
+LENGTH_STEP = 8  # tokens between two padded lengths; with few distinct lengths many texts share one
+CHARACTERS_PER_TOKEN = 32  # of the limit; a longer text is cut first, to save time
 PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # shows how a tokenizer differs
 MINILM_SHA256 = "2c705a5e3279febcd4b210fc95a6231ced10be71e400e863ab41b623d5799508"
 
@@ -89,7 +98,7 @@ class SentenceEncoder:
         self._model = self._model.float().eval()
         self.name = name
         self.weights = _weights_digest(self._model)
-        self._longest = int(min(self._model.max_seq_length or NO_LIMIT, NO_LIMIT))
+        self._longest = int(min(self._model.max_seq_length or MAX_TOKENS, MAX_TOKENS))
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
         self.revision = _revision(self._model, self.weights, self._prompt)
         self.dimension = int(self._model.get_embedding_dimension() or 0)
@@ -98,7 +107,7 @@ class SentenceEncoder:
         self.arithmetic = self._passes.arithmetic
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return lengths in tokens, including 1 to `PADDED_TO` of padding.
+        """Return lengths in tokens, including 1 to `LENGTH_STEP` of padding.
 
         In a batch either all texts have padding, so that attention is masked, or none has. Texts
         that fill the model's limit therefore get the length limit + 1.
@@ -112,7 +121,7 @@ class SentenceEncoder:
             )
         counts = [len(tokens) for tokens in tokenized["input_ids"]]
         return [
-            limit + 1 if count >= limit else min((count // PADDED_TO + 1) * PADDED_TO, limit)
+            limit + 1 if count >= limit else min((count // LENGTH_STEP + 1) * LENGTH_STEP, limit)
             for count in counts
         ]
 
@@ -142,7 +151,7 @@ class SentenceEncoder:
         return found
 
     def _read(self, texts: Sequence[str]) -> list[str]:
-        return [text[: LETTERS * self._longest] for text in texts]
+        return [text[: CHARACTERS_PER_TOKEN * self._longest] for text in texts]
 
 
 class HashingEncoder:
@@ -179,41 +188,60 @@ class HashingEncoder:
 
 
 def encoder_for(name: str, texts: Sequence[str], device: str = "cpu") -> Encoder:
-    """Return an encoder to fit a tokenizer with; `ngrams` is fitted to the texts.
+    """Return an encoder to fit a tokenizer with; those of `FITTED` are fitted to the texts.
 
     Raises:
-        InputError: as `load_encoder`, or the texts are too few for `ngrams`.
+        InputError: as `load_encoder`, or the texts are too few.
     """
-    return NgramEncoder.fit(texts) if name == NGRAMS else load_encoder(name, device)
+    if name in FITTED:
+        return LatentSemanticEncoder.fit(texts, FITTED[name], name)
+    return load_encoder(name, device)
 
 
-def weights_to_keep(encoder: Encoder | None) -> EncoderWeights | None:
-    """Return the weights that a tokenizer keeps: those of an encoder fitted with it, else None."""
-    return encoder.weights if isinstance(encoder, NgramEncoder) else None
+def weights_to_keep(encoder: Encoder | None) -> bytes | None:
+    """Return what a tokenizer's folder keeps of an encoder fitted with it; None for others."""
+    if isinstance(encoder, LatentSemanticEncoder) and encoder.name in FITTED:
+        return encoder.packed()
+    return None
 
 
 def load_encoder(
-    name: str = DEFAULT_ENCODER, device: str = "cpu", weights: EncoderWeights | None = None
+    name: str = DEFAULT_ENCODER, device: str = "cpu", weights: bytes | None = None
 ) -> Encoder:
     """Load an encoder; an encoder loaded before is returned again.
 
     Args:
-        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, `ngrams`,
-            or the name or folder of any sentence-transformers model.
-        device: as `resolve_device` returns it; `hashing` and `ngrams` compute on the CPU.
-        weights: of `ngrams`, as its tokenizer keeps them.
+        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, one of
+            `FITTED`, a folder of `data_prep.embedding.latent_semantic`, or the name or folder of
+            any sentence-transformers model.
+        device: as `resolve_device` returns it; `hashing` and fitted encoders compute on the CPU.
+        weights: of an encoder of `FITTED`, as `weights_to_keep` returned them.
 
     Raises:
         InputError: the model cannot be loaded, or MiniLM's weights are not the published ones.
     """
-    if name == NGRAMS:
+    if name in FITTED:
         if weights is None:
             raise InputError(
-                "the encoder ngrams is fitted to a catalogue and belongs to its tokenizer; a "
-                "tokenizer's folder has its weights in encoder.safetensors"
+                f"the encoder {name} is fitted to a catalogue and kept in the folder of its "
+                f"tokenizer; name that tokenizer, or fit a new one"
             )
-        return NgramEncoder(weights)
+        return LatentSemanticEncoder.unpacked(weights, name)
+    if is_fitted_encoder(Path(name)):
+        return _fitted(name)
     return _loaded(name, "cpu" if name == HashingEncoder.name else device)
+
+
+def _fitted(name: str) -> Encoder:
+    """Load a fitted encoder; one that was loaded before is returned again unless it has changed."""
+    stamps = [(Path(name) / file).stat().st_mtime_ns for file in FILES]
+    return _fitted_once(name, tuple(stamps))
+
+
+@lru_cache(maxsize=2)
+def _fitted_once(name: str, stamps: tuple[int, ...]) -> Encoder:
+    del stamps
+    return LatentSemanticEncoder.load(Path(name))
 
 
 @lru_cache(maxsize=2)
@@ -249,7 +277,7 @@ def _revision(model: Any, weights: str, prompt: str) -> str:
         [type(module).__name__ for module in model],
         [str(getattr(module, "pooling_mode", "")) for module in model],
         model.max_seq_length,
-        [PADDED_TO, LETTERS],
+        [LENGTH_STEP, CHARACTERS_PER_TOKEN],
         prompt,
         model.tokenizer(PROBE)["input_ids"],
     ]

@@ -1,210 +1,132 @@
-"""CSV and its relatives: tables of texts with a separator, in any encoding and with any quoting."""
+"""Large text files with a separator and no quotes → tables of text, block by block."""
 
-import csv
 import io
-import logging
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.readers.encodings import check_encoding, find_encoding
-from data_prep.readers.lines import not_gzip, opened
+from data_prep.readers.published import open_published
 
-__all__ = ["SEPARATORS", "Delimited", "read_delimited"]
+__all__ = ["read_blocks"]
 
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-SAMPLE_ROWS = 200
-SAMPLE_TEXT = 2**20  # characters that tell the separator
-
-logger = logging.getLogger(__name__)
+BLOCK = 2**25  # bytes
+NEWLINE = ord("\n")
 
 
-@dataclass(frozen=True)
-class Delimited:
-    """A table of texts as it stands in a file.
+def read_blocks(
+    path: Path,
+    columns: Sequence[str],
+    separator: bytes = b"\t",
+    *,
+    header: bool = True,
+    encoding: str = "utf-8",
+    block: int = BLOCK,
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield the rows of a file as tables of text, each with the number of its first line from 1.
 
-    Attributes:
-        frame: a String column for each field of the header; empty fields are null.
-        lines: the first line of each row, from 1.
-    """
-
-    frame: pl.DataFrame
-    lines: list[int]
-    encoding: str
-    separator: str
-
-
-@dataclass(frozen=True)
-class _Rows:
-    header: list[str]
-    rows: list[list[str]]
-    lines: list[int]
-
-
-class _NotCsvError(Exception):
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line, self.reason = line, reason
-
-
-def read_delimited(path: Path, encoding: str = "", separator: str = "") -> Delimited:
-    """Read a table of texts.
-
-    Quotes are read strictly first: `"` around a field, doubled within it. If that fails, a closing
-    quote may be followed by more text, and in a file with tabs a quote may be an ordinary
-    character; the log tells so. Each row must have the header's number of fields in every case.
+    An empty field is an empty text. Memory holds one block.
 
     Args:
-        encoding: the file's encoding; empty to find it.
-        separator: one character, or a name of `SEPARATORS`; empty to find it.
+        columns: names of all columns, in the file's order.
+        separator: may have several bytes.
+        header: whether the first line must name exactly these columns.
 
     Raises:
-        InputError: the file is empty or in another encoding; a row has more or fewer fields than
-            the header; quotes do not close; or two columns have one name.
+        InputError: a line has another number of fields, the header is another, or the text is not
+            of the encoding; the message names the line.
     """
-    try:
-        encoding = (
-            check_encoding(encoding) if encoding else find_encoding(path, partial(opened, path))
-        )
-        mark = one_character(separator) if separator else _find_separator(path, encoding)
-        found = _tolerant(path, encoding, mark)
-    except UnicodeError as error:
-        reason = getattr(error, "reason", error)
-        raise InputError(
-            f"{path}: not {encoding} ({reason}); name its encoding with --encoding, or save it as "
-            f"UTF-8"
-        ) from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise not_gzip(path, error) from error
-    header = found.header
-    twice = [name for at, name in enumerate(header) if name and name in header[:at]]
-    if twice:
-        raise InputError(f"{path}: two columns are named {twice[0]!r}; rename one")
-    values = zip(*found.rows, strict=True) if found.rows else [()] * len(header)
-    columns = [
-        pl.Series(name, [field or None for field in fields], dtype=pl.String)
-        for name, fields in zip(_named(header), values, strict=True)
-    ]
-    return Delimited(pl.DataFrame(columns), found.lines, encoding, mark)
-
-
-def one_character(separator: str) -> str:
-    r"""Return a separator as the character that it names: `tab`, `\t` and a tab are one.
-
-    Raises:
-        InputError: it is neither a name of `SEPARATORS` nor one character.
-    """
-    mark = SEPARATORS.get(separator.lower(), separator.replace("\\t", "\t"))
-    if len(mark) != 1 or mark in '"\r\n':
-        raise InputError(
-            f"--separator {separator!r} is not one character; give it, or {', '.join(SEPARATORS)}"
-        )
-    return mark
-
-
-def _named(header: Sequence[str]) -> list[str]:
-    """Return the columns' names without outer blanks; those without one are counted."""
-    return [name.strip() or f"column {at}" for at, name in enumerate(header, start=1)]
-
-
-def _tolerant(path: Path, encoding: str, mark: str) -> _Rows:
-    """Read rows strictly, or else by the looser readings that still give whole rows."""
-    try:
-        return _read(path, encoding, mark)
-    except _NotCsvError as error:
-        strict = error
-    looser = [csv.QUOTE_MINIMAL] if "expected after" in strict.reason else []
-    looser += [csv.QUOTE_NONE] if mark == "\t" else []
-    for quoting in looser:
-        try:
-            found = _read(path, encoding, mark, strict=False, quoting=quoting)
-        except (_NotCsvError, InputError):
-            continue
-        logger.warning(
-            "warning: %s, line %d: a quote stands within a field and is not doubled; it is read "
-            "as it stands", path.name, strict.line,
-        )  # fmt: skip
-        return found
-    raise InputError(
-        f"{path}, line {strict.line}: not CSV ({strict.reason}); put quotes around the field, and "
-        f"double those in it"
-    ) from strict
-
-
-def _read(
-    path: Path, encoding: str, mark: str, *, strict: bool = True, quoting: int = csv.QUOTE_MINIMAL
-) -> _Rows:
-    csv.field_size_limit(sys.maxsize)
     first = 1
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    with closing(opened(path)) as file:
-        text = io.TextIOWrapper(file, encoding=_without_mark(encoding), newline="")
-        reader = csv.reader(text, delimiter=mark, strict=strict, quoting=quoting)  # type: ignore[arg-type]
-        try:
-            header = next(reader, None)
-            if header is None:
-                raise InputError(f"{path}: the file is empty")
-            first = reader.line_num + 1
-            for row in reader:
-                if row:
-                    if len(row) != len(header):
-                        raise _ragged(path, first, row, header)
-                    rows.append(row)
-                    lines.append(first)
-                first = reader.line_num + 1
-        except csv.Error as error:
-            raise _NotCsvError(first, str(error)) from error
-    return _Rows(header, rows, lines)
-
-
-def _without_mark(encoding: str) -> str:
-    return "utf-8-sig" if encoding == "utf-8" else encoding
-
-
-def _find_separator(path: Path, encoding: str) -> str:
-    """Return the separator that cuts the first rows into the header's number of fields."""
-    with closing(opened(path)) as file:
-        text = io.TextIOWrapper(
-            file, encoding=_without_mark(encoding), newline="", errors="replace"
-        )
-        sample = text.read(SAMPLE_TEXT)
-    usual = "\t" if path.name.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
-    best, most = usual, (0.0, 0)
-    for mark in (usual, *(m for m in SEPARATORS.values() if m != usual)):
-        widths = list(_widths(sample, mark))
-        if not widths or widths[0] < 2:
+    for raw in _whole_lines(path, block):
+        text = _utf8(raw, path, first, encoding).replace(b"\r\n", b"\n")
+        if len(separator) > 1:
+            text = text.replace(separator, b"\t")
+        mark = b"\t" if len(separator) > 1 else separator
+        if first == 1:
+            text = text.removeprefix(b"\xef\xbb\xbf")
+            if header:
+                named, _, text = text.partition(b"\n")
+                _check_header(named, columns, mark, path)
+                first = 2
+        if not text:
             continue
-        alike = sum(width == widths[0] for width in widths) / len(widths)
-        if (alike, widths[0]) > most:
-            best, most = mark, (alike, widths[0])
-    return best
+        lines = text.count(b"\n")
+        _check_fields(text, len(columns), mark, path, first)
+        frame = pl.read_csv(
+            io.BytesIO(text),
+            separator=mark.decode(),
+            has_header=False,
+            new_columns=list(columns),
+            quote_char=None,
+            infer_schema=False,
+        ).fill_null("")
+        if frame.height != lines:
+            raise InputError(f"{path}: {frame.height} of {lines} lines from {first} could be read")
+        yield first, frame
+        first += lines
 
 
-def _widths(sample: str, mark: str) -> Iterator[int]:
-    """Yield the number of fields of the sample's first rows; the last row may be cut."""
-    rows = csv.reader(io.StringIO(sample, newline=""), delimiter=mark)
-    whole = len(sample) < SAMPLE_TEXT
-    width = 0
-    for _, row in zip(range(SAMPLE_ROWS), rows, strict=False):
-        if width:
-            yield width
-        width = len(row)
-    if width and whole:
-        yield width
+def _whole_lines(path: Path, size: int) -> Iterator[bytes]:
+    """Yield parts of a file that end with a line break; one is added to the last line."""
+    left = b""
+    with open_published(path) as file:
+        while True:
+            try:
+                part = file.read(size)
+            except (OSError, EOFError, zlib.error) as error:
+                raise InputError(f"{path} is not a readable gzip file: {error}") from error
+            if not part:
+                break
+            whole, mark, rest = part.rpartition(b"\n")
+            if mark:
+                yield left + whole + mark
+                left = rest
+            else:
+                left += part
+    if left.strip():
+        yield left + b"\n"
 
 
-def _ragged(path: Path, line: int, row: list[str], header: list[str]) -> InputError:
-    cause = "more" if len(row) > len(header) else "fewer"
-    return InputError(
-        f"{path}, line {line}: {len(row)} fields, {cause} than the {len(header)} of the header "
-        f"(it begins {row[0][:40]!r}); mend the line: a file that was cut short ends so, and text "
-        f"with separators or line breaks needs quotes"
+def _utf8(raw: bytes, path: Path, first: int, encoding: str) -> bytes:
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = first + raw[: error.start].count(b"\n")
+        raise InputError(
+            f"{path}, line {line}: not {encoding.upper()} ({error.reason}); give the file as it "
+            f"was published"
+        ) from error
+    return raw if encoding == "utf-8" else text.encode()
+
+
+def _check_header(line: bytes, columns: Sequence[str], mark: bytes, path: Path) -> None:
+    named = line.decode().split(mark.decode())
+    if named == list(columns):
+        return
+    missing = [name for name in columns if name not in named]
+    fault = f"no column {missing[0]!r}" if missing else "the columns stand in another order"
+    shown = ", ".join(name[:40] for name in named[:20])
+    raise InputError(
+        f"{path}, line 1: {fault}; the header is {shown!r}, and {', '.join(columns)} is needed"
     )
+
+
+def _check_fields(text: bytes, fields: int, mark: bytes, path: Path, first: int) -> None:
+    letters = np.frombuffer(text, dtype=np.uint8)
+    ends: NDArray[np.intp] = np.flatnonzero(letters == NEWLINE)
+    marks = np.flatnonzero(letters == ord(mark))
+    counts = np.diff(np.searchsorted(marks, ends), prepend=0) + 1
+    wrong = counts != fields
+    if wrong.any():
+        at = int(wrong.argmax())
+        start = 0 if at == 0 else int(ends[at - 1]) + 1
+        begins = text[start : min(start + 40, int(ends[at]))].decode(errors="replace")
+        found = "is empty" if ends[at] == start else f"has {counts[at]} fields, not {fields}"
+        raise InputError(
+            f"{path}, line {first + at}: {found} (it begins {begins!r}); mend the line: a "
+            f"file that was cut short ends so"
+        )

@@ -109,7 +109,7 @@ def _array(path: Path, encoding: str) -> list[dict[str, Any]] | None:
         value = json_value(text)
     except ValueError as error:
         if text.lstrip()[:1] == b"[":
-            raise InputError(f"{path}: not JSON ({error}); mend the file") from error
+            raise InputError(f"{path}: not JSON ({error}); correct the file") from error
         return None
     if isinstance(value, dict):
         lists = {
@@ -140,7 +140,9 @@ def _read_lines(path: Path, encoding: str) -> tuple[pl.DataFrame, list[int]]:
         try:
             row = json_value(line)
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error}); mend the line") from error
+            raise InputError(
+                f"{path}, line {number}: not JSON ({error}); correct the line"
+            ) from error
         if not isinstance(row, dict):
             raise InputError(f"{path}, line {number}: an object {{…}} is needed, one item a line")
         rows.append(row)

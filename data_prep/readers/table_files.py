@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.readers.delimited import SEPARATORS, read_delimited
+from data_prep.readers.csv_files import SEPARATORS, read_csv
 from data_prep.readers.lines import opened, read_json
 from data_prep.readers.standard_input import STANDARD_INPUT, file_of
 from data_prep.readers.workbooks import ENDINGS as WORKBOOKS
@@ -75,7 +75,7 @@ def read_table_file(path: Path, encoding: str = "", separator: str = "") -> Tabl
     if kind == "workbook":
         return TableFile(name, *read_workbook(path), "workbook, first sheet")
     if kind == "delimited":
-        found = read_delimited(path, encoding, separator)
+        found = read_csv(path, encoding, separator)
         mark = NAMES.get(found.separator, repr(found.separator))
         told = f"CSV, {found.encoding}, separator {mark}"
         return TableFile(name, found.frame, found.lines, told)

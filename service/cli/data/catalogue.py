@@ -8,12 +8,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
-from data_prep.embedding.encoders import NGRAMS, Encoder, encoder_for
+from data_prep.embedding.encoders import FITTED, Encoder, encoder_for
 from data_prep.readers.catalogue import read_vectors
 from data_prep.tables import join_vectors
 from data_prep.text import TextTemplate
 from service.cli.terminal.console import bar, working
-from tokenizer.vector_checks import check_finite
+from tokenizer.model.vector_checks import check_finite
 
 __all__ = [
     "encoded_items",
@@ -31,12 +31,12 @@ def open_cache(folder: Path | None) -> EmbeddingCache:
 
 
 def encoder_of(name: str, texts: Sequence[str], device: str = "cpu") -> Encoder:
-    """Return the encoder of a name; `ngrams` is fitted to the texts.
+    """Return the encoder of a name; `ngrams` and `words` are fitted to the texts.
 
     Raises:
         InputError: the encoder cannot be loaded or fitted.
     """
-    if name != NGRAMS:
+    if name not in FITTED:
         return encoder_for(name, texts, device)
     with working(f"fitting {name} to {len(texts):,} texts"):
         return encoder_for(name, texts, device)

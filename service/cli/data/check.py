@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_prep.embedding.encoders import DEFAULT_ENCODER, NGRAMS
+from data_prep.embedding.encoders import DEFAULT_ENCODER, FITTED
 from service.cli.data.embed import TextOptions
 from service.cli.terminal.console import output, print_json, print_table
 from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption, QuietOption
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from data_prep.readers.table_files import TableFile
     from tokenizer.advice.catalogue_verdicts import Proposal
 
-__all__ = ["CheckSettings", "check", "suggested_title"]
+__all__ = ["CheckSettings", "check"]
 
 LONGEST = 60  # characters of an example, and of three texts twice as many
 
@@ -83,18 +83,15 @@ def _checked(settings: CheckSettings) -> _Checked:
     from data_prep.profile.fields import field_profiles, repeated_ids
     from data_prep.profile.texts import profile_texts
     from service.cli.data.catalogue import template_of
-    from tokenizer.advice.catalogue_verdicts import (
-        proposal,
-        shape_verdicts,
-        text_verdicts,
-        title_verdicts,
-    )
+    from service.cli.data.verdicts import verdicts_on_fields
+    from tokenizer.advice.catalogue_verdicts import proposal, shape_verdicts, text_verdicts
     from tokenizer.config import FitConfig
 
     file = settings.open(settings.items)
     guess = settings.guess(file)
     fields = field_profiles(file, guess.mapping)
-    verdicts = title_verdicts(fields, suggested_title(file, fields))
+    text_fields = settings.text_fields or guess.text_fields
+    verdicts = verdicts_on_fields(file, guess, text_fields, fields)
     if "item_id" in guess.mapping.frame(file.frame).columns and guess.mapping.dedupe == "refuse":
         repeated = repeated_ids(file, guess.mapping)
         if repeated:
@@ -103,7 +100,6 @@ def _checked(settings: CheckSettings) -> _Checked:
                 f"(--dedupe longest): first keeps the first one"
             )
             guess.mapping = guess.mapping.changed({}, dedupe="longest")
-    text_fields = settings.text_fields or guess.text_fields
     items = settings.items_of(file, guess, text_fields)
     template = template_of(text_fields, items)
     rendered = [template.render(item) for item in items.iter_rows(named=True)]
@@ -114,7 +110,7 @@ def _checked(settings: CheckSettings) -> _Checked:
             f"{', '.join(text_fields)}; semid fit refuses them: fill a field or leave them out"
         )
     profile = None
-    name = DEFAULT_ENCODER if settings.encoder == NGRAMS else settings.encoder
+    name = DEFAULT_ENCODER if settings.encoder in FITTED else settings.encoder
     if texts:
         profile = profile_texts(texts, load_encoder(name))
         verdicts += text_verdicts(profile, items.height, name)
@@ -124,14 +120,6 @@ def _checked(settings: CheckSettings) -> _Checked:
     return _Checked(
         file, guess, fields, items, tuple(text_fields), profile, chosen, tuple(verdicts)
     )
-
-
-def suggested_title(file: "TableFile", fields: "Sequence[FieldProfile]") -> str | None:
-    """Return a column that looks like titles and has no other use."""
-    from data_prep.mapping.column_names import looks_like_titles
-
-    used = [each.column for each in fields if each.field and each.field != each.column]
-    return looks_like_titles(file.frame, [*used, "item_id", "title", "description"])
 
 
 def _print(found: _Checked) -> None:

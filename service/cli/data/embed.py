@@ -33,7 +33,7 @@ class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
     """The options of `semid embed`."""
 
     command = "embed"
-    after_stop = "the same command goes on from the vectors in the cache"
+    after_stop = "the same command resumes from the vectors in the cache"
 
     items: Path = argument(CATALOGUE)
     out: Path = option("Parquet file for item_id and vector.")
@@ -47,16 +47,14 @@ def embed(settings: EmbedSettings) -> None:
     import polars as pl
 
     from data_prep.storage.files import check_writable, written_aside
-    from service.cli.data.catalogue import template_of, encoded_items
+    from service.cli.data.catalogue import encoded_items, template_of
 
     device = settings.torch_device()
     frame, guessed = settings.read_guessed(settings.items, settings.text_fields)
     check_writable(settings.out)
     template = template_of(settings.text_fields or guessed.text_fields, frame)
     threads = settings.threads or None
-    _, vectors = encoded_items(
-        frame, template, settings.encoder, settings.cache, device, threads
-    )
+    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device, threads)
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(settings.out) as path:
         written.write_parquet(path)

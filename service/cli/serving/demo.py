@@ -25,17 +25,17 @@ class DemoSettings(EncoderOption, DeviceOption, QuietOption):
     """The options of `semid demo`."""
 
     command = "demo"
-    after_stop = "the same command uses again what stands in {out}"
+    after_stop = "the same command reuses the files in {out}"
 
-    out: Path = option("Folder for all that is made.", Path("demo"))
-    items: int = option("Items of the catalogue.", 4000, ge=300, le=17_000)
-    shoppers: int = option("Shoppers with habits.", 2500, ge=1)
+    out: Path = option("Folder for everything that the demo makes.", Path("demo"))
+    items: int = option("Number of items in the catalogue.", 4000, ge=300, le=17_000)
+    shoppers: int = option("Number of shoppers.", 2500, ge=1)
     steps: int = option("Training steps.", 600, ge=1)
-    seed: int = option("Of every random choice.", 0, ge=0)
+    seed: int = option("Seed of every random choice.", 0, ge=0)
     serve: bool = option("Start the service at the end.", True)
-    browser: bool = option("Open the page, where there is a screen.", True)
+    browser: bool = option("Open the page in a browser, if there is a screen.", True)
     host: str = option("Address to listen on.", HOST)
-    port: int = option("0 takes a free one.", PORT, ge=0, le=65_535)
+    port: int = option("Port to listen on; 0 takes a free one.", PORT, ge=0, le=65_535)
 
 
 def demo(settings: DemoSettings) -> None:
@@ -77,17 +77,18 @@ def demo(settings: DemoSettings) -> None:
 def _fit(
     items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig, device: str
 ) -> None:
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
-    from service.cli.data.catalogue import encoded_items
+    from service.cli.data.catalogue import encoder_of, vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import EncoderReference, load
     from tokenizer.training.fit import fit
 
     folder = out / "tokenizer"
-    encoder = load_encoder(encoder_name, device)
+    template = TextTemplate()
+    texts = template.render_all(items.iter_rows(named=True))
+    encoder = encoder_of(encoder_name, texts, device)
     digest = file_digest(out / "items.parquet")
     found = None
     with suppress(InputError):  # a tokenizer of another version is fitted again
@@ -102,8 +103,7 @@ def _fit(
         if made_of == (digest, training, EncoderReference.of(encoder), device):
             output.print(f"{folder}: used again")
             return
-    template = TextTemplate()
-    encoder, vectors = encoded_items(items, template, encoder_name, out / "cache", device)
+    vectors = vectors_of_texts(texts, encoder, out / "cache")
     with bar("training", training.warmup_steps + training.steps) as progress:
         saved = fit(
             folder, vectors, training, template, encoder, digest,
@@ -135,9 +135,9 @@ def _train(out: Path, device: str) -> Path | None:
 
     from data_prep.errors import InputError
     from recsys.data.preparation import prepare_dataset
-    from recsys.models.shapes import build_model
     from recsys.presets import preset_named
     from recsys.recommender import Recommender, save_recommender
+    from recsys.shapes import build_model
     from recsys.training.loop import train
     from tokenizer.pipeline import Pipeline
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from service.cli.data.embed import TextOptions
-from service.cli.terminal.console import bar, errors, output
+from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
     CATALOGUE,
     VECTORS,
@@ -11,6 +11,7 @@ from service.cli.terminal.options import (
     ConfigurationOption,
     DeviceOption,
     QuietOption,
+    tell_guess,
 )
 from service.settings import argument, from_core, option
 from tokenizer.config import FitConfig
@@ -25,7 +26,7 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
     """The options of `semid fit`."""
 
     command = "fit"
-    after_stop = "the same command goes on from what {out}.training keeps"
+    after_stop = "the same command resumes from {out}.training"
 
     items: Path = argument(CATALOGUE)
     out: Path = option("Folder for the tokenizer.")
@@ -36,41 +37,41 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
         default_text="the folder's name",
         max_length=100,
     )
-    overwrite: bool = option("Replace a tokenizer that stands at --out.", False)
+    overwrite: bool = option("Replace the tokenizer at --out.", False)
     policy: Policy = option(
-        "Items with the same codes: suffix counts them, reassign gives the later ones the "
-        "next-nearest free codes.",
+        "How items with the same codes get distinct IDs: suffix numbers them, reassign gives the "
+        "later ones the nearest free codes.",
         "suffix",
     )
-    baseline: bool = option("Measure FAISS's residual quantizer on the same vectors.", True)
+    baseline: bool = option("Also measure FAISS's residual quantizer on the same vectors.", True)
     quantizer: str = from_core(
         "quantizer", "The variant; semid quantizers lists them.", panel=QUANTIZER
     )
-    levels: int = from_core("levels", "Codes of an item.", panel=QUANTIZER)
-    codebook_size: int = from_core("codebook_size", "Codewords of a level.", panel=QUANTIZER)
+    levels: int = from_core("levels", "Levels: the number of codes of an item.", panel=QUANTIZER)
+    codebook_size: int = from_core("codebook_size", "Codewords in each level.", panel=QUANTIZER)
     search_beam: int = from_core(
         "search_beam",
-        "Paths kept through the levels when an item is coded: more lose less and take longer; 1 is "
+        "Paths that the search keeps when it codes an item: more lose less and take longer; 1 is "
         "the greedy search.",
         panel=QUANTIZER,
     )
     network: str = from_core(
         "network",
-        "Around the levels: mlp keeps most items apart, identity loses least, linear stands "
-        "between.",
+        "Network around the levels: mlp gives the most unique codes, identity loses least, linear "
+        "is between them.",
         panel=QUANTIZER,
     )
-    latent: int = from_core("latent", "Width that is quantized.", panel=QUANTIZER)
-    steps: int = from_core("steps", "Most training steps.", panel=TRAINING)
+    latent: int = from_core("latent", "Width of the latent that is quantized.", panel=QUANTIZER)
+    steps: int = from_core("steps", "Largest number of training steps.", panel=TRAINING)
     warmup_steps: int = from_core(
         "warmup_steps", "Steps before k-means starts the codebooks.", panel=TRAINING
     )
-    batch_size: int = from_core("batch_size", "Items a step.", panel=TRAINING)
-    learning_rate: float = from_core("learning_rate", "Peak of AdamW.", panel=TRAINING)
+    batch_size: int = from_core("batch_size", "Items in one step.", panel=TRAINING)
+    learning_rate: float = from_core("learning_rate", "AdamW's peak learning rate.", panel=TRAINING)
     patience: int = from_core(
-        "patience", "Measurements without gain before an early stop.", panel=TRAINING
+        "patience", "Measurements without improvement before training stops early.", panel=TRAINING
     )
-    seed: int = from_core("seed", "Of every random choice.", panel=TRAINING)
+    seed: int = from_core("seed", "Seed of every random choice.", panel=TRAINING)
 
     def training(self) -> FitConfig:
         """Return the configuration of the fit.
@@ -93,10 +94,18 @@ def fit(settings: FitSettings) -> None:
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
     from data_prep.errors import InputError
+    from data_prep.profile.texts import profile_texts
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
-    from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
+    from service.cli.data.catalogue import (
+        encoder_of,
+        template_of,
+        vectors_of_items,
+        vectors_of_texts,
+    )
+    from service.cli.data.verdicts import verdicts_on_fields, warn
     from service.cli.tokenizers.inspect import print_health
+    from tokenizer.advice.catalogue_verdicts import shape_verdicts, text_verdicts
     from tokenizer.artifact import FILES
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
@@ -107,24 +116,29 @@ def fit(settings: FitSettings) -> None:
     recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(
-            f"{out} exists; IDs may stand on that tokenizer; choose another --out, or pass "
+            f"{out} exists, and there may be IDs of that tokenizer; choose another --out, or pass "
             f"--overwrite to replace it"
         )
     check_writable(out, FILES)
     training = settings.training()
     check_training(training)
-    frame, guessed = settings.read_guessed(settings.items, settings.text_fields)
-    template = template_of(settings.text_fields or guess.text_fields, items)
-    size = training.quantizer.codebook_size
+    file = settings.open(settings.items)
+    guess = settings.guess(file)
+    tell_guess(guess, settings.column)
+    fields = settings.text_fields or guess.text_fields
+    items = settings.items_of(file, guess, fields)
+    template = template_of(fields, items)
+    shape = shape_verdicts(items.height, training.quantizer.codebook_size)
     if settings.vectors is None:
         texts = template.render_all(items.iter_rows(named=True))
         model = encoder_of(settings.encoder, texts, device)
-        warn((*title_verdicts(fields, better), *text_verdicts(texts, model)))
-        warn(shape_verdicts(items.height, size))
+        profile = profile_texts(texts, model)
+        warn(verdicts_on_fields(file, guess, fields))
+        warn([*text_verdicts(profile, items.height, model.name), *shape])
         matrix = vectors_of_texts(texts, model, settings.cache)
     else:
         model = None
-        warn(shape_verdicts(items.height, size))
+        warn(shape)
         matrix = vectors_of_items(items, settings.vectors)
     with bar("training", training.warmup_steps + training.steps) as progress:
 
@@ -144,7 +158,7 @@ def fit(settings: FitSettings) -> None:
             report,
             settings.policy,
             device,
-            guessed.mapping,
+            guess.mapping,
             settings.name,
         )
     output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
