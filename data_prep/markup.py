@@ -15,10 +15,10 @@ BLOCKS = frozenset(
     ["address", "article", "aside", "blockquote", "body", "br", "button", "caption", "center",
      "col", "colgroup", "dd", "details", "div", "dl", "dt", "embed", "fieldset", "figcaption",
      "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html",
-     "iframe", "img", "input", "legend", "li", "link", "main", "meta", "nav", "noscript", "object", "ol",
-     "option", "p", "param", "picture", "pre", "script", "section", "select", "source", "style",
-     "summary", "svg", "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "title", "tr",
-     "ul", "video", "audio"]
+     "iframe", "img", "input", "legend", "li", "link", "main", "meta", "nav", "noscript", "object",
+     "ol", "option", "p", "param", "picture", "pre", "script", "section", "select", "source",
+     "style", "summary", "svg", "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "title",
+     "tr", "ul", "video", "audio"]
 )  # fmt: skip
 # Attributes hold no "<", so that a search for tags ends at the next one: it takes linear time.
 _TAG = re.compile(

@@ -11,7 +11,7 @@ from data_prep.mapping.presets import PRESETS, recognised
 from data_prep.names import check_name
 from data_prep.text import DEFAULT_FIELDS
 
-__all__ = ["Guess", "by_name", "guess_mapping", "looks_like_ids", "looks_like_titles"]
+__all__ = ["Guess", "by_name", "guess_mapping", "looks_like_ids", "looks_like_titles", "plain_name"]
 
 # Names without blanks, marks and case; the likelier ones first.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -86,7 +86,7 @@ def guess_mapping(columns: Sequence[str], preset: str = "") -> Guess:
     if found is not None:
         chosen = PRESETS[found]
         return Guess(found, chosen.of(columns), chosen.text_fields)
-    people = tuple(name for name in columns if _plain(name) in PEOPLE)
+    people = tuple(name for name in columns if plain_name(name) in PEOPLE)
     fields = (DEFAULT_FIELDS[0], *people, *DEFAULT_FIELDS[1:])
     return Guess(None, ColumnMapping(columns=by_name(columns)), fields)
 
@@ -95,14 +95,14 @@ def by_name(columns: Sequence[str]) -> dict[str, str]:
     """Return our field → the file's column, for fields that another name tells."""
     plain: dict[str, str] = {}
     for name in columns:
-        plain.setdefault(_plain(name), name)
+        plain.setdefault(plain_name(name), name)
     found: dict[str, str] = {}
     used = {name for name in NAMES if name in columns}
     for ours, names in NAMES.items():
         if ours in columns:
             continue
         for name in names:
-            column = plain.get(_plain(name))
+            column = plain.get(plain_name(name))
             if column is not None and column not in used:
                 found[ours] = column
                 used.add(column)
@@ -152,6 +152,7 @@ def _texts(frame: pl.DataFrame) -> Iterator[pl.Series]:
             yield column.cast(pl.String)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a column's name without case, accents, blanks and signs."""
     parts = unicodedata.normalize("NFKD", name).casefold()
     return unicodedata.normalize("NFC", "".join(part for part in parts if part.isalnum()))

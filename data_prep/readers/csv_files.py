@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.readers.encodings import check_encoding, find_encoding
+from data_prep.input_files.encodings import check_encoding, find_encoding
 from data_prep.readers.lines import not_gzip, opened
 
 __all__ = ["SEPARATORS", "CsvTable", "read_csv"]

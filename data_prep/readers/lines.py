@@ -15,7 +15,7 @@ import orjson
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.readers.encodings import check_encoding, find_encoding
+from data_prep.input_files.encodings import check_encoding, find_encoding
 from data_prep.storage.files import existing_file
 from data_prep.text import as_text
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import polars as pl
 
 from data_prep.errors import InputError
+from data_prep.input_files.standard_input import STANDARD_INPUT, file_of
+from data_prep.input_files.workbooks import ENDINGS as WORKBOOKS
+from data_prep.input_files.workbooks import read_workbook
 from data_prep.readers.csv_files import SEPARATORS, read_csv
 from data_prep.readers.lines import opened, read_json
-from data_prep.readers.standard_input import STANDARD_INPUT, file_of
-from data_prep.readers.workbooks import ENDINGS as WORKBOOKS
-from data_prep.readers.workbooks import read_workbook
 from data_prep.storage.files import existing_file
 
 __all__ = ["FORMATS", "TableFile", "read_table", "read_table_file"]

@@ -33,6 +33,7 @@ __all__ = [
     "readable",
     "text_column",
     "title_column",
+    "with_code_lists",
 ]
 
 T = TypeVar("T")
@@ -198,6 +199,13 @@ def further_column(column: pl.Series) -> pl.Series:
         return column
     texts = [None if value is None else as_text(value) for value in column.to_list()]
     return pl.Series(column.name, texts, dtype=pl.String)
+
+
+def with_code_lists(ids: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of IDs whose codes are lists, also where CSV has them as text: `12-240-3`."""
+    if ids.schema.get("codes") != pl.String:
+        return ids
+    return ids.with_columns(pl.col("codes").str.split("-").cast(pl.List(pl.UInt16())))
 
 
 def _plain(column: pl.Series) -> pl.Series:

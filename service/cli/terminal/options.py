@@ -107,7 +107,7 @@ class CatalogueOptions(CommandSettings):
 
     def digest(self, path: Path) -> str:
         """Return the SHA-256 of the file at `path`; `-` is standard input."""
-        from data_prep.readers.standard_input import file_of
+        from data_prep.input_files.standard_input import file_of
         from data_prep.storage.record import file_digest
 
         return file_digest(file_of(path))
