@@ -6,7 +6,6 @@ import polars as pl
 
 from data_prep.mapping.column_mapping import ColumnMapping, check_columns
 from data_prep.mapping.column_names import plain_name
-from data_prep.readers.table_files import TableFile
 
 __all__ = ["EVENT_NAMES", "events_of"]
 
@@ -28,27 +27,31 @@ EVENT_NAMES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def events_of(file: TableFile, columns: Mapping[str, str]) -> tuple[pl.DataFrame, dict[str, str]]:
+def events_of(
+    frame: pl.DataFrame, name: str, columns: Mapping[str, str]
+) -> tuple[pl.DataFrame, dict[str, str]]:
     """Return a log of events with our names, and which columns were taken by their names.
 
     A table of sequences, which has a column `history`, keeps its names.
 
     Args:
+        frame: the log as it is in its file.
+        name: name of the file in error messages.
         columns: our name → the file's, which the user gave.
 
     Raises:
         InputError: the file lacks a column that the user gave.
     """
-    there = file.frame.columns
-    check_columns(there, columns, (), file.name)
+    there = frame.columns
+    check_columns(there, columns, (), name)
     guessed: dict[str, str] = {}
     if "history" not in there:
         plain: dict[str, str] = {}
-        for name in there:
-            plain.setdefault(plain_name(name), name)
+        for each in there:
+            plain.setdefault(plain_name(each), each)
         for ours, names in EVENT_NAMES.items():
-            found = next((plain[name] for name in names if name in plain), None)
+            found = next((plain[each] for each in names if each in plain), None)
             used = {*columns.values(), *guessed.values()}
             if ours not in there and ours not in columns and found not in {None, *used}:
                 guessed[ours] = str(found)
-    return ColumnMapping(columns={**guessed, **columns}).frame(file.frame), guessed
+    return ColumnMapping(columns={**guessed, **columns}).frame(frame), guessed

@@ -164,7 +164,8 @@ def _events(settings: TrainingSettings) -> "pl.DataFrame":
     from data_prep.readers.table_files import read_table_file
     from service.cli.terminal.console import progress
 
-    frame, guessed = events_of(read_table_file(settings.events), settings.column)
+    file = read_table_file(settings.events)
+    frame, guessed = events_of(file.frame, file.name, settings.column)
     if guessed:
         pairs = ", ".join(f"{ours}={theirs}" for ours, theirs in guessed.items())
         progress.print(f"columns of {settings.events.name} by their names: {pairs}")
