@@ -185,6 +185,29 @@ class LatentSemanticEncoder:
             (aside / WEIGHTS).write_bytes(weights)
             (aside / CONFIG).write_text(json.dumps(body, indent=2))
 
+    def packed(self) -> bytes:
+        """Return configuration and weights as one file of safetensors, for `unpacked`."""
+        weights = {"idf": self._idf, "projection": self._projection}
+        return save(weights, metadata={KIND: json.dumps(self._body())})
+
+    @classmethod
+    def unpacked(cls, packed: bytes, name: str) -> Self:
+        """Make the encoder of what `packed` returned.
+
+        Raises:
+            InputError: the bytes are none of such an encoder.
+        """
+        try:
+            weights, size = load(packed), int.from_bytes(packed[:8], "little")
+            body = json.loads(json.loads(packed[8 : 8 + size])["__metadata__"][KIND])
+            config = LatentSemanticConfig(**body["config"])
+            return cls(config, weights["idf"], weights["projection"], body["texts"], name)
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(
+                f"the weights of the encoder {name} are damaged: {error}; restore the tokenizer "
+                f"from a copy"
+            ) from error
+
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return 1 for each text: any texts may be encoded together."""
         return [1] * len(texts)

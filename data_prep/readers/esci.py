@@ -15,7 +15,7 @@ import polars as pl
 
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from data_prep.readers.lines import read_csv
+from data_prep.readers.csv_files import read_csv
 from data_prep.readers.published import published_file, scan_published
 
 __all__ = ["GAINS", "LABELS", "LOCALES", "POSITIVE", "VERSIONS", "EsciCounts", "prepare_esci"]
@@ -287,7 +287,7 @@ def _position(query_id: str) -> float:
 
 
 def _sources(path: Path) -> pl.DataFrame:
-    frame, _ = read_csv(published_file(path))
+    frame = read_csv(published_file(path), "utf-8", ",").frame
     missing = {"query_id", "source"}.difference(frame.columns)
     if missing:
         raise InputError(

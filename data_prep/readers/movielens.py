@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from data_prep.errors import InputError
+from data_prep.readers.csv_files import read_csv
 from data_prep.readers.delimited import read_blocks
-from data_prep.readers.lines import read_csv
 from data_prep.readers.published import open_published, published_file
 from data_prep.sequences import in_time_order
 from data_prep.tables import ITEMS
@@ -159,7 +159,7 @@ def _atomic_ratings(path: Path) -> pl.DataFrame:
 
 
 def _csv(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    frame, _ = read_csv(published_file(path))
+    frame = read_csv(published_file(path), "utf-8", ",").frame
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise InputError(f"{path}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")
