@@ -106,6 +106,7 @@ def fit(settings: FitSettings) -> None:
     from service.cli.data.verdicts import verdicts_on_fields, warn
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.advice.catalogue_verdicts import shape_verdicts, text_verdicts
+    from tokenizer.advice.tokenizer_verdicts import told_end
     from tokenizer.artifact import FILES
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
@@ -161,5 +162,7 @@ def fit(settings: FitSettings) -> None:
             guess.mapping,
             settings.name,
         )
+    if (end := told_end(saved.metrics, training.warmup_steps + training.steps)) is not None:
+        output.print(end)
     output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)

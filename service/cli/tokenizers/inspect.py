@@ -30,6 +30,7 @@ def inspect(settings: InspectSettings) -> None:
     codewords that would give the same entropy if used evenly. Error: share of the vectors' variance
     that the codes lose.
     """
+    from tokenizer.advice.tokenizer_verdicts import tokenizer_verdicts
     from tokenizer.artifact import load
 
     loaded = load(settings.tokenizer)
@@ -37,11 +38,13 @@ def inspect(settings: InspectSettings) -> None:
         output.print(f"{settings.tokenizer}: tokenizer {loaded.name}, {loaded.fingerprint}")
         print_health(loaded)
         return
-    print_json(loaded.described())
+    print_json({**loaded.described(), "verdicts": tokenizer_verdicts(loaded)})
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:
-    """Print a tokenizer's figures as tables."""
+    """Print a tokenizer's figures as tables, and what they mean."""
+    from tokenizer.advice.tokenizer_verdicts import tokenizer_verdicts
+
     metrics, quantizer = tokenizer.metrics, tokenizer.config.quantizer
     levels = Table(
         title=f"{metrics['items']:,} items, {quantizer.levels} × {quantizer.codebook_size}"
@@ -78,6 +81,8 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
         f"items with unique codes: {metrics['unique_share']:.2%}; "
         f"policy for the others: {tokenizer.config.policy}"
     )
+    for verdict in tokenizer_verdicts(tokenizer):
+        output.print(f"verdict: {verdict}")
 
 
 def _error(measured: float | None) -> str:
