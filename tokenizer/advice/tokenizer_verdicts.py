@@ -78,8 +78,8 @@ def _unused(metrics: Mapping[str, Any], codebook_size: int) -> list[str]:
     if least >= USED:
         return []
     told = (
-        f"level {level} uses {least:.0%} of its codewords: try a smaller --codebook-size, or another "
-        f"--quantizer (semid compare shows them side by side)"
+        f"level {level} uses {least:.0%} of its codewords: try a smaller --codebook-size, or "
+        f"another --quantizer (semid compare shows them side by side)"
     )
     return [told]
 
@@ -104,7 +104,7 @@ def _single(metrics: Mapping[str, Any], codebook_size: int) -> list[str]:
     if better.codebook_size >= codebook_size:
         return []
     told = (
-        f"{prefixes[1]['single']:.0%} of the two-code prefixes are single items: where prefixes are "
-        f"to be shared, try --levels {better.levels} --codebook-size {better.codebook_size}"
+        f"{prefixes[1]['single']:.0%} of the two-code prefixes are single items: where they "
+        f"are to be shared, try --levels {better.levels} --codebook-size {better.codebook_size}"
     )
     return [told]

@@ -59,8 +59,9 @@ def train(
     summed over dimensions and batch, divided by that of the mean), plus the quantizers' auxiliary
     losses in the same unit, plus the separation term. The model with the lowest validation error is
     kept; the model right after k-means is a candidate too. Training stops early after `patience`
-    measurements without a lower error, or when the error is below `NOTHING`. If nothing can be learnt (fixed codebooks without a network
-    around them), the start of the codebooks is the whole training.
+    measurements without a lower error, or when the error is below `NOTHING`. If nothing can be
+    learnt (fixed codebooks without a network around them), the start of the codebooks is the whole
+    training.
 
     Args:
         progress: called after each step with its number and its measurement; None if the step has
