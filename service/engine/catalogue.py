@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import InputError
+from service.engine.browsing.named_prefixes import NamedPrefixes
 from service.engine.index_file import IndexContents, read_index, write_index
 from service.engine.item_cache import ItemCache
-from service.engine.named_prefixes import NamedPrefixes
 from service.engine.neighbours.nearest import Nearest, Neighbour, Query
 from service.engine.neighbours.recall import RecallMeter
 from service.registry import NewItem, RegisteredItem, Registry

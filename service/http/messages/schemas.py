@@ -31,15 +31,11 @@ if TYPE_CHECKING:
     from service.registry import RegisteredItem
 
 __all__ = [
-    "CentralItem",
     "IdMapPage",
     "Item",
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
-    "PrefixDepth",
-    "PrefixEntry",
-    "PrefixPage",
     "Problem",
     "RecommendAnswer",
     "RecommendQuery",
@@ -181,49 +177,6 @@ class ItemPage(BaseModel):
     items: list[Item]
     total: int
     next: str | None
-
-
-class CentralItem(BaseModel):
-    """The item of a prefix that is nearest to the mean of its items."""
-
-    item_id: str
-    title: str | None
-
-
-class PrefixEntry(BaseModel):
-    """A prefix that is one code longer, how many items have it, and what they have in common."""
-
-    prefix: str
-    items: int
-    example: str | None = Field(description="title of one of these items")
-    words: list[str] = Field(
-        default=[], description="of the titles, more common there than elsewhere, best first"
-    )
-    central: CentralItem | None = Field(default=None, description="null if names were not asked")
-    coherence: float | None = Field(
-        default=None,
-        description="mean cosine of pairs of these items; null without two vectors",
-    )
-
-
-class PrefixDepth(BaseModel):
-    """The prefixes of one length below the prefix that was asked."""
-
-    length: int = Field(description="number of codes")
-    prefixes: int = Field(description="number of prefixes that have items")
-    largest: int = Field(description="number of items of the largest")
-    single: int = Field(description="number of prefixes that have one item")
-
-
-class PrefixPage(BaseModel):
-    """The prefixes that extend a prefix by one code."""
-
-    prefix: str
-    prefixes: list[PrefixEntry]
-    depths: list[PrefixDepth] = []
-    chance: float | None = Field(
-        default=None, description="mean cosine of pairs of any items, to compare coherence with"
-    )
 
 
 class MappedId(BaseModel):

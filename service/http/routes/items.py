@@ -6,18 +6,12 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from data_prep.errors import InputError
-from service.engine.named_prefixes import PrefixName
+from service.engine.browsing.named_prefixes import PrefixName
 from service.engine.problem_error import FieldError, ProblemError
+from service.http.messages.browsing_schemas import CentralItem, PrefixDepth, PrefixEntry, PrefixPage
 from service.http.messages.item_path import ITEM
 from service.http.messages.problems import RESPONSES
-from service.http.messages.schemas import (
-    CentralItem,
-    Item,
-    ItemPage,
-    PrefixDepth,
-    PrefixEntry,
-    PrefixPage,
-)
+from service.http.messages.schemas import Item, ItemPage
 from service.http.routes.dependencies import (
     NAMES_TOKENIZER,
     CatalogueDependency,
