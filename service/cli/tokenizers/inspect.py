@@ -45,7 +45,7 @@ def inspect(settings: InspectSettings) -> None:
     loaded = load(settings.tokenizer)
     prefixes = described_prefixes(settings, loaded)
     if not settings.as_json:
-        output.print(f"{settings.tokenizer}: tokenizer {loaded.fingerprint}")
+        output.print(f"{settings.tokenizer}: tokenizer {loaded.name}, {loaded.fingerprint}")
         print_health(loaded)
         if prefixes is not None:
             print_prefixes(prefixes)
