@@ -140,7 +140,7 @@ class Pipeline:
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         latents = self._model.latents(torch.tensor(vectors, device=self.device))
         codes = self._model.encode_latents(latents).cpu().numpy().astype(np.uint16)
-        return Tokenized(codes, self._distortion(vectors, codes), latents.cpu().numpy(), vectors)
+        return Tokenized(codes, self.distortion(vectors, codes), latents.cpu().numpy(), vectors)
 
     def reassign(self, tokenized: Tokenized, taken: TakenCodes) -> Tokenized:
         """Give each row unique codes (`tokenizer.ids.policy.assign_free`) and their distortion.
@@ -151,7 +151,7 @@ class Pipeline:
         codes = assign_free(tokenized.codes, tokenized.latents, self.codebooks, taken)
         changed = (codes != tokenized.codes).any(axis=1)
         distortion = tokenized.distortion.copy()
-        distortion[changed] = self._distortion(tokenized.vectors[changed], codes[changed])
+        distortion[changed] = self.distortion(tokenized.vectors[changed], codes[changed])
         return replace(tokenized, codes=codes, distortion=distortion)
 
     def latents(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -188,7 +188,8 @@ class Pipeline:
             raise InputError(f"codes hold a value that is no code; this tokenizer has {sizes}")
         return self.vectors_of_codes(codes.astype(np.uint16))
 
-    def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
+    def distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
+        """Return what codes (n, L) lose of vectors (n, D), (n,), as `Tokenized.distortion`."""
         decoded = self.vectors_of_codes(codes)
         # NumPy sums a row the same way in any batch. torch's sum of a long row depends on threads.
         lost = np.square(vectors - decoded).sum(axis=1)
