@@ -1,4 +1,4 @@
-"""Engines that run one worker over many pieces: in this process, in several, or on a Ray cluster."""
+"""Engines that run one worker over many pieces: here, in several processes, or on Ray."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ def engine(name: EngineName, workers: int, device: str) -> Engine:
 
 
 class _Here:
-    """This process."""
+    """Runs the worker in the calling process."""
 
     def run(
         self, make: Callable[[], Worker], pieces: Sequence[Piece]

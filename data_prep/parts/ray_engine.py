@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 
 from data_prep.errors import InputError
-from data_prep.parts.items import Piece
 from data_prep.parts.engines import Worker
+from data_prep.parts.items import Piece
 
 __all__ = ["RayEngine"]
 
@@ -34,13 +34,15 @@ class RayEngine:
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError) as error:
+                reason = str(error).partition("\n")[0]
                 raise InputError(
-                    f"Ray cannot be reached: {str(error).partition(chr(10))[0]}; check RAY_ADDRESS, "
-                    f"or unset it to start Ray on this machine"
+                    f"Ray cannot be reached: {reason}; check RAY_ADDRESS, or unset it to start Ray "
+                    f"on this machine"
                 ) from error
         self._ray = ray
         self._gpus = 0 if device == "cpu" else 1
-        total = ray.cluster_resources().get("GPU" if self._gpus else "CPU", 1)
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        total = resources.get("GPU" if self._gpus else "CPU", 1)
         self._workers = workers or max(1, int(total))
 
     def run(
@@ -65,9 +67,7 @@ class RayEngine:
             num_gpus=self._gpus or None,
             num_cpus=0 if self._gpus else 1,
         )
-        for batch in dataset.iter_batches(
-            batch_size=1, batch_format="pyarrow", prefetch_batches=1
-        ):
+        for batch in dataset.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=1):
             fault = batch["fault"][0].as_py()
             if fault:
                 raise InputError(fault)

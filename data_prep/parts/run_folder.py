@@ -90,7 +90,12 @@ class RunFolder:
     """
 
     def __init__(
-        self, folder: Path, kind: str, of: str, key: Mapping[str, Any], before: Sequence[PartEntry] = ()
+        self,
+        folder: Path,
+        kind: str,
+        of: str,
+        key: Mapping[str, Any],
+        before: Sequence[PartEntry] = (),
     ) -> None:
         """Describe a run; `open` begins it.
 

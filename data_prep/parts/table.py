@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from data_prep.errors import InputError
 
-__all__ = ["PartFile", "Parts", "is_one_file"]
+__all__ = ["PartFile", "Parts"]
 
 FOOTER = 2**16  # bytes at a file's end that tell whether it has changed
 BUFFER = 2**20  # bytes read at once, so that a large row group need not be in memory
@@ -147,11 +146,6 @@ class Parts:
         return [[file.url, file.rows, file.footer] for file in self.files]
 
 
-def is_one_file(source: str) -> bool:
-    """Return whether a source is one local path that is no folder and no pattern."""
-    return "://" not in source and (Path(source).is_file() or not (_is_pattern(source) or Path(source).is_dir()))
-
-
 def _is_pattern(source: str) -> bool:
     return any(sign in source for sign in "*?[")
 
@@ -159,19 +153,20 @@ def _is_pattern(source: str) -> bool:
 def _listed(source: str) -> tuple[Any, list[str]]:
     """Return the file system of a source and the paths of its files, in order."""
     system, path = _file_system(source)
+    root = path.rstrip("/") + "/"
     try:
         if _is_pattern(source) and not system.exists(path):
             found, root = system.glob(path), ""
         elif system.isdir(path):
-            found, root = system.find(path), path.rstrip("/") + "/"
-        elif system.exists(path):
-            return system, [path]
+            found = system.find(path)
         else:
-            raise InputError(f"{source} does not exist; check the path")
-    except InputError:
-        raise
+            found = [path] if system.exists(path) else None
     except Exception as error:  # each storage has errors of its own
         raise _unreachable(source, error) from error
+    if found is None:
+        raise InputError(f"{source} does not exist; check the path")
+    if found == [path]:
+        return system, [path]
     urls = sorted(
         one
         for one in found
@@ -208,13 +203,12 @@ def _opened(system: Any, url: str) -> tuple[PartFile, pa.Schema]:
         file.seek(max(0, size - FOOTER))
         digest = hashlib.sha256(str(size).encode() + file.read()).hexdigest()
         found = pq.ParquetFile(file)
-        groups = tuple(
-            found.metadata.row_group(at).num_rows for at in range(found.num_row_groups)
-        )
+        groups = tuple(found.metadata.row_group(at).num_rows for at in range(found.num_row_groups))
         named = url if _is_local(system) else system.unstrip_protocol(url)
         return PartFile(named, groups, _folders(url), digest), found.schema_arrow
 
-    return _on_file(system, url, read)
+    found: tuple[PartFile, pa.Schema] = _on_file(system, url, read)
+    return found
 
 
 def _on_file(system: Any, url: str, read: Callable[[Any], Any]) -> Any:

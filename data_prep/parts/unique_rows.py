@@ -115,9 +115,11 @@ class _Buckets:
         self._folder.mkdir(exist_ok=True)
         rows = pl.concat(self._waiting)
         bucket = pl.col("item_id").hash(seed=0) % self._count
-        for (number,), own in rows.with_columns(bucket=bucket).partition_by(
-            "bucket", as_dict=True, include_key=False
-        ).items():
+        for (number,), own in (
+            rows.with_columns(bucket=bucket)
+            .partition_by("bucket", as_dict=True, include_key=False)
+            .items()
+        ):
             own.write_ipc(self._path(int(number), self._flushes))
         self._waiting, self._rows = [], 0
         self._flushes += 1

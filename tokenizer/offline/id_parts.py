@@ -33,9 +33,7 @@ class IdParts:
     codebook_size: int
 
     @classmethod
-    def of(
-        cls, path: Path, tokenizer: str, levels: int, codebook_size: int
-    ) -> "IdParts":
+    def of(cls, path: Path, tokenizer: str, levels: int, codebook_size: int) -> "IdParts":
         """Open IDs; a folder's parts are checked against its manifest.
 
         Raises:

@@ -24,7 +24,13 @@ class SuffixSort:
     """
 
     def __init__(
-        self, work: Path, levels: int, codebook_size: int, rows: int, known: int = 0, most: int = MOST
+        self,
+        work: Path,
+        levels: int,
+        codebook_size: int,
+        rows: int,
+        known: int = 0,
+        most: int = MOST,
     ) -> None:
         """Begin with no rows.
 
@@ -72,7 +78,9 @@ class SuffixSort:
             self._files[0].write(records.tobytes())
             return
         with np.errstate(over="ignore"):
-            mixed = (records["words"] * np.uint64(ODD)).sum(axis=1, dtype=np.uint64) >> np.uint64(32)
+            mixed = (records["words"] * np.uint64(ODD)).sum(axis=1, dtype=np.uint64) >> np.uint64(
+                32
+            )
         buckets = mixed % np.uint64(len(self._files))
         order = np.argsort(buckets, kind="stable")
         ends = np.searchsorted(buckets[order], np.arange(1, len(self._files)))
@@ -105,8 +113,8 @@ def _ranks(records: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.uin
     begins = np.flatnonzero(np.r_[True, (words[1:] != words[:-1]).any(axis=1)])
     lengths = np.diff(np.r_[begins, len(row)])
     new = row >= 0
-    before = np.cumsum(new) - new  # new rows before each one
-    rank = before - np.repeat(before[begins], lengths)
+    before: NDArray[np.int64] = np.cumsum(new) - new  # new rows before each one
+    rank: NDArray[np.int64] = before - np.repeat(before[begins], lengths)
     first = np.maximum.reduceat(np.where(new, 0, -row), begins)  # −row is a known suffix + 1
     suffix = rank + np.repeat(first, lengths)
     return row[new], suffix[new].astype(np.uint32)

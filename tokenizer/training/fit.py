@@ -42,6 +42,7 @@ def fit(
     progress: Callable[[int, CodingQuality | None], None] | None = None,
     policy: Policy = "suffix",
     device: str = "cpu",
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and save.
 
@@ -56,7 +57,7 @@ def fit(
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     frozen = fit_frozen(
         vectors, training, text, encoder, data_fingerprint, baseline, progress, policy, device,
-        checkpoint,
+        checkpoint, catalogue_items,
     )  # fmt: skip
     artifact.write(folder, frozen)
     shutil.rmtree(checkpoint.parent, ignore_errors=True)
@@ -74,6 +75,7 @@ def fit_frozen(
     policy: Policy = "suffix",
     device: str = "cpu",
     checkpoint: Path | None = None,
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and freeze.
 
@@ -86,6 +88,7 @@ def fit_frozen(
         device: where the tokenizer trains, as `data_prep.embedding.devices.resolve_device` returns
             it; FAISS always trains on the CPU.
         checkpoint: file that keeps the state of a stopped training.
+        catalogue_items: number of items that the vectors are a sample of; None if they are all.
 
     Raises:
         InputError: the configuration cannot be built; there are fewer than two items; the vectors
@@ -110,6 +113,8 @@ def fit_frozen(
         versions=library_versions(),
     )
     metrics = _measure(vectors, training, result) | {"trained_on": trained_on(device)}
+    if catalogue_items is not None and catalogue_items > len(vectors):
+        metrics["sampled_from"] = catalogue_items
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
     metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)

@@ -1,11 +1,11 @@
-"""`semid embed`: content texts → vectors in a file."""
+"""`semid embed`: content texts → vectors, in a file or in parts."""
 
 from pathlib import Path
 
 from data_prep.text import DEFAULT_FIELDS
-from service.cli.terminal.console import output
+from service.cli.data.parts import ITEMS, PartsOptions, is_folder, item_parts, only_one_file
+from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
-    CATALOGUE,
     TEXTS,
     CacheOption,
     CatalogueOptions,
@@ -29,14 +29,17 @@ class TextOptions(EncoderOption, CacheOption):
     )
 
 
-class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
+class EmbedSettings(TextOptions, DeviceOption, PartsOptions, CatalogueOptions, QuietOption):
     """The options of `semid embed`."""
 
     command = "embed"
-    after_stop = "the same command goes on from the vectors in the cache"
+    after_stop = "the same command goes on from the vectors in the cache, or the parts in {out}"
 
-    items: Path = argument(CATALOGUE)
-    out: Path = option("Parquet file for item_id and vector.")
+    items: str = argument(ITEMS)
+    out: Path = option(
+        "Parquet file for item_id and vector, or a folder (a name without ending) for parts."
+    )
+    overwrite: bool = option("Replace the parts of another run in a folder --out.", False)
 
 
 def embed(settings: EmbedSettings) -> None:
@@ -51,7 +54,10 @@ def embed(settings: EmbedSettings) -> None:
     from service.cli.data.catalogue import template_of, vectors_of_texts
 
     device = settings.torch_device()
-    frame = settings.read(settings.items)
+    if is_folder(settings.out):
+        _to_folder(settings, device)
+        return
+    frame = settings.read(only_one_file(settings.items, settings.out))
     check_writable(settings.out)
     template = template_of(settings.text_fields, frame)
     encoder = load_encoder(settings.encoder, device)
@@ -60,3 +66,30 @@ def embed(settings: EmbedSettings) -> None:
     with written_aside(settings.out) as path:
         written.write_parquet(path)
     output.print(f"{settings.out}: {len(vectors):,} vectors of {vectors.shape[1]} floats")
+
+
+def _to_folder(settings: EmbedSettings, device: str) -> None:
+    from data_prep.embedding.embed import default_cache_folder
+    from data_prep.embedding.part_embedding import EmbedderOptions, embed_parts
+    from data_prep.parts.engines import engine
+    from data_prep.tables import ITEMS as FIELDS
+    from data_prep.text import TextTemplate
+    from tokenizer.config import CATALOGUE_BATCH
+
+    catalogue = item_parts(settings.items, None, settings.column, settings.category_separator)
+    columns = dict.fromkeys((*FIELDS, *settings.column, *catalogue.items.columns))
+    options = EmbedderOptions(
+        catalogue,
+        TextTemplate.of(settings.text_fields, list(columns)),
+        settings.encoder,
+        device,
+        settings.cache or default_cache_folder(),
+        CATALOGUE_BATCH,
+    )
+    rows = settings.rows_of_a_part(vectors=False)
+    workers = engine(settings.engine, settings.workers, device)
+    with bar("embedding", catalogue.items.rows) as progress:
+        made = embed_parts(
+            options, settings.out, workers, rows, progress, overwrite=settings.overwrite
+        )
+    output.print(f"{settings.out}: {made.rows:,} vectors in {len(made.parts)} parts")

@@ -1,20 +1,23 @@
 """Options and readings that the commands on tables in parts share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from data_prep.errors import InputError
-from data_prep.parts.engines import EngineName
 from service.settings import CommandSettings, option
 
 if TYPE_CHECKING:
     from data_prep.parts.items import ItemParts
 
-__all__ = ["ITEMS", "PartsOptions", "is_folder", "item_parts"]
+__all__ = ["ANY_ITEMS", "ITEMS", "PartsOptions", "is_folder", "item_parts", "only_one_file"]
 
 ITEMS = (
     "Catalogue: .parquet, .csv or .jsonl (.gz). With a folder as --out also a folder of parquet "
     "files, a pattern in quotes, or a URL, as s3://bucket/items."
+)
+ANY_ITEMS = (
+    "Catalogue: .parquet, .csv or .jsonl (.gz); a folder of parquet files, a pattern in quotes, or "
+    "a URL, as s3://bucket/items."
 )
 PARTS = "Catalogues in parts (a folder as --out)"
 VECTOR_ROWS, TEXT_ROWS = 2**19, 2**15
@@ -23,7 +26,7 @@ VECTOR_ROWS, TEXT_ROWS = 2**19, 2**15
 class PartsOptions(CommandSettings):
     """Options of a run that writes numbered parts to a folder."""
 
-    engine: EngineName = option(
+    engine: Literal["local", "ray"] = option(
         "local: this machine; ray: a Ray cluster, the one that RAY_ADDRESS names.",
         "local",
         panel=PARTS,
@@ -50,8 +53,23 @@ class PartsOptions(CommandSettings):
 
 
 def is_folder(out: Path) -> bool:
-    """Return whether an output is a folder of parts: one that exists, or a name without an ending."""
+    """Return whether an output is a folder of parts: it is there, or has a name without ending."""
     return out.is_dir() or not (out.suffix or out.exists())
+
+
+def only_one_file(items: str, out: Path) -> Path:
+    """Return the path of a catalogue that is read whole.
+
+    Raises:
+        InputError: it is a folder, a pattern or a URL.
+    """
+    pattern = any(sign in items for sign in "*?[") and not Path(items).exists()
+    if "://" in items or pattern or Path(items).is_dir():
+        raise InputError(
+            f"{items} is read in parts, and {out} is a file; give --out a folder, as "
+            f"{out.with_suffix('')}"
+        )
+    return Path(items)
 
 
 def item_parts(

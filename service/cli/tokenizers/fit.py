@@ -1,11 +1,12 @@
 """`semid fit`: a catalogue → a frozen tokenizer."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from service.cli.data.embed import TextOptions
+from service.cli.data.parts import ANY_ITEMS
 from service.cli.terminal.console import bar, errors, output
 from service.cli.terminal.options import (
-    CATALOGUE,
     VECTORS,
     CatalogueOptions,
     ConfigurationOption,
@@ -15,6 +16,10 @@ from service.cli.terminal.options import (
 from service.settings import argument, from_core, option
 from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
+
+if TYPE_CHECKING:
+    from service.cli.data.training_items import TrainingItems
+    from tokenizer.artifact import TokenizerArtifact
 
 __all__ = ["FitSettings", "fit"]
 
@@ -27,9 +32,21 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
     command = "fit"
     after_stop = "the same command goes on from what {out}.training keeps"
 
-    items: Path = argument(CATALOGUE)
+    items: str = argument(ANY_ITEMS)
     out: Path = option("Folder for the tokenizer.")
-    vectors: Path | None = option(VECTORS, None)
+    vectors: str | None = option(f"{VECTORS} Also a folder, a pattern or a URL.", None)
+    sample: int = option(
+        "Items that train; more are sampled by the seed, so that time and memory do not grow with "
+        "the catalogue.",
+        200_000,
+        ge=2,
+        panel=TRAINING,
+    )
+    measure_all: bool = option(
+        "After a fit on a sample, also code every item and measure the levels' use over all.",
+        False,
+        panel=TRAINING,
+    )
     overwrite: bool = option("Replace a tokenizer that stands at --out.", False)
     policy: Policy = option(
         "Items with the same codes: suffix counts them, reassign gives the later ones the "
@@ -82,7 +99,8 @@ def fit(settings: FitSettings) -> None:
     """Train a tokenizer on a catalogue and freeze it.
 
     Texts are embedded once, and a cache keeps their vectors. A tenth of the items is held out to
-    measure the reconstruction error. A stopped fit resumes from --out.training.
+    measure the reconstruction error. A catalogue with more items than --sample is read in one pass,
+    and a sample of it trains and is measured. A stopped fit resumes from --out.training.
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
@@ -90,8 +108,8 @@ def fit(settings: FitSettings) -> None:
     from data_prep.errors import InputError
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
-    from data_prep.storage.record import file_digest
-    from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
+    from service.cli.data.catalogue import template_of, vectors_of_texts
+    from service.cli.data.training_items import own_vectors, training_items
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import FILES
     from tokenizer.options import check_training
@@ -99,7 +117,7 @@ def fit(settings: FitSettings) -> None:
     from tokenizer.training.monitor import CodingQuality
 
     device = settings.torch_device()
-    frame, out = settings.read(settings.items), settings.out
+    out = settings.out
     recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(
@@ -109,6 +127,13 @@ def fit(settings: FitSettings) -> None:
     check_writable(out, FILES)
     training = settings.training()
     check_training(training)
+    chosen = training_items(
+        settings, settings.items, settings.vectors, settings.text_fields, settings.sample,
+        training.seed,
+    )  # fmt: skip
+    frame = chosen.items
+    if frame.height < chosen.total:
+        output.print(f"training on {frame.height:,} of {chosen.total:,} items (--sample)")
     if frame.height < training.quantizer.codebook_size:
         errors.print(
             f"warning: {frame.height} items are fewer than the {training.quantizer.codebook_size} "
@@ -121,7 +146,7 @@ def fit(settings: FitSettings) -> None:
         matrix = vectors_of_texts(frame, template, model, settings.cache)
     else:
         model = None
-        matrix = vectors_of_items(frame, settings.vectors)
+        matrix = own_vectors(frame, settings.vectors)
     with bar("training", training.warmup_steps + training.steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:
@@ -135,11 +160,47 @@ def fit(settings: FitSettings) -> None:
             training,
             template,
             model,
-            file_digest(settings.items),
+            chosen.digest,
             settings.baseline,
             report,
             settings.policy,
             device,
+            chosen.total,
         )
+    if settings.measure_all:
+        saved = _measured_over_all(settings, saved, chosen, device)
     output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
     print_health(saved)
+
+
+def _measured_over_all(
+    settings: FitSettings, saved: "TokenizerArtifact", chosen: "TrainingItems", device: str
+) -> "TokenizerArtifact":
+    """Add to the tokenizer's metrics how it codes all items; its fingerprint stays."""
+    from dataclasses import replace
+
+    from data_prep.embedding.embed import default_cache_folder
+    from data_prep.errors import InputError
+    from data_prep.parts.engines import engine
+    from service.cli.data.parts import VECTOR_ROWS
+    from tokenizer import artifact
+    from tokenizer.config import CATALOGUE_BATCH
+    from tokenizer.offline.coding_worker import CoderOptions
+    from tokenizer.offline.whole_health import whole_health
+    from tokenizer.pipeline import Pipeline
+
+    if chosen.parts is None:
+        raise InputError(
+            f"{settings.out} is fitted; --measure-all reads parquet files in parts, and "
+            f"{settings.items} is none"
+        )
+    cache = None if settings.vectors else settings.cache or default_cache_folder()
+    parts = chosen.parts if settings.vectors else replace(chosen.parts, vectors=None)
+    options = CoderOptions(parts, settings.out, device, cache, CATALOGUE_BATCH)
+    pipeline = Pipeline.load(settings.out, device)
+    parts.check_same_items()
+    with bar("measuring", chosen.total) as progress:
+        found = whole_health(options, pipeline, engine("local", 0, device), VECTOR_ROWS, progress)
+    measured = replace(saved, metrics={**saved.metrics, "catalogue": found})
+    artifact.write(settings.out, measured)
+    return measured

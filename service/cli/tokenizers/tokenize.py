@@ -3,9 +3,9 @@
 from contextlib import nullcontext
 from pathlib import Path
 
+from service.cli.data.parts import ITEMS, PartsOptions, is_folder, only_one_file
 from service.cli.terminal.console import bar, output, print_json
 from service.cli.terminal.options import (
-    CATALOGUE,
     VECTORS,
     CacheOption,
     CatalogueOptions,
@@ -19,17 +19,30 @@ from tokenizer.config import CATALOGUE_BATCH
 __all__ = ["TokenizeSettings", "tokenize"]
 
 
-class TokenizeSettings(DeviceOption, CacheOption, CatalogueOptions, QuietOption, JsonOption):
+class TokenizeSettings(
+    DeviceOption, CacheOption, PartsOptions, CatalogueOptions, QuietOption, JsonOption
+):
     """The options of `semid tokenize`."""
 
     command = "tokenize"
-    after_stop = "{out} is as it was; the same command starts anew, with the vectors in the cache"
+    after_stop = (
+        "a file {out} is as it was, and the same command starts anew, with the vectors in the "
+        "cache; a folder {out} keeps the parts that are done, and the same command goes on"
+    )
 
-    items: Path = argument(CATALOGUE)
+    items: str = argument(ITEMS)
     tokenizer: Path = option("Folder that semid fit wrote.")
-    out: Path = option("Parquet file for the IDs.")
-    known: Path | None = option("IDs given before: they stay, and come first in --out.", None)
-    vectors: Path | None = option(VECTORS, None)
+    out: Path = option(
+        "Parquet file for the IDs, or a folder (a name without ending) for numbered parts."
+    )
+    known: Path | None = option(
+        "IDs given before, file or folder: they stay, and come first in --out. The folder --out "
+        "itself gets further parts for what is new.",
+        None,
+    )
+    vectors: str | None = option(
+        f"{VECTORS} With a folder as --out, in the catalogue's order.", None
+    )
     batch_size: int = option(
         "Items in memory at once; the codes do not depend on it.", CATALOGUE_BATCH, ge=1
     )
@@ -43,6 +56,9 @@ def tokenize(settings: TokenizeSettings) -> None:
     tokenizer was fitted with --policy reassign. Each ID belongs to one item and never changes: when
     the catalogue grows, give the last table to --known.
 
+    A folder as --out takes catalogues of any size: they are read and written in parts, in constant
+    memory, on one machine or a Ray cluster, and a stopped run goes on.
+
     Example: semid tokenize data/beauty/items.parquet --tokenizer tokenizers/beauty --out
     beauty-ids.parquet
     """
@@ -53,12 +69,17 @@ def tokenize(settings: TokenizeSettings) -> None:
     from tokenizer.offline.id_table import check_keeps, read_ids
     from tokenizer.pipeline import Pipeline
 
+    if is_folder(settings.out):
+        from service.cli.tokenizers.tokenize_parts import tokenize_to_folder
+
+        tokenize_to_folder(settings)
+        return
     device = settings.torch_device()
-    frame, out = settings.read(settings.items), settings.out
+    frame, out = settings.read(only_one_file(settings.items, settings.out)), settings.out
     check_writable(out)
     pipeline = Pipeline.load(settings.tokenizer, device)
     given = None if settings.known is None else read_ids(settings.known, pipeline)
-    own = None if settings.vectors is None else read_vectors(settings.vectors)
+    own = None if settings.vectors is None else read_vectors(Path(settings.vectors))
     opened = open_cache(settings.cache) if own is None else nullcontext()
     with opened as kept, bar("tokenizing", frame.height) as progress:
         ids = tokenize_catalogue(frame, pipeline, given, own, settings.batch_size, kept, progress)
