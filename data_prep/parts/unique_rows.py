@@ -71,7 +71,7 @@ def item_ids(table: Parts, column: str) -> Iterator[pl.Series]:
     first = 0
     for batch in table.batches(0, table.rows, BATCH, [column]):
         ids = id_column(batch[column].alias("item_id"), Source(f"{table.place(first)} ff."))
-        empty = ids.is_null()
+        empty = ids.is_null() | (ids.str.strip_chars() == "")
         if empty.any():
             at = int(empty.arg_true()[0])
             raise InputError(f"{table.place(first + at)}: no {column!r}; fill it")

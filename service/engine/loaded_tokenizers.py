@@ -55,6 +55,7 @@ class LoadedTokenizers:
             self.telemetry.holding(
                 catalogue.pipeline, catalogue.indexed, partial(self.is_default, one)
             )
+            self.telemetry.searching(catalogue.pipeline, catalogue.searched)
 
     def __iter__(self) -> Iterator[Tokenizing]:
         return iter(self._loaded.values())

@@ -30,14 +30,25 @@ SEMANTIC_IDS: dict[str, pl.DataType] = {
 
 
 def read_ids(path: Path, pipeline: Pipeline) -> pl.DataFrame:
-    """Read a table that `semid tokenize` wrote with the tokenizer of `pipeline`.
+    """Read a table that `semid tokenize` wrote, a file or a folder of parts.
+
+    Args:
+        pipeline: has the tokenizer that made the IDs.
 
     Raises:
         InputError: the file cannot be read; a column or value is missing; the IDs are another
             tokenizer's; a row has a suffix although this tokenizer gives none; a row's values
             contradict each other; or an item or an ID occurs twice.
     """
-    return check_ids(read_table(path), str(path), pipeline)
+    table = _folder(path, pipeline) if path.is_dir() else read_table(path)
+    return check_ids(table, str(path), pipeline)
+
+
+def _folder(path: Path, pipeline: Pipeline) -> pl.DataFrame:
+    from tokenizer.offline.id_parts import IdParts
+
+    parts = IdParts.of(path, pipeline.fingerprint, pipeline.levels, pipeline.codebook_size)
+    return pl.concat(parts.batches())
 
 
 def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFrame:
