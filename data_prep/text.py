@@ -36,8 +36,8 @@ class TextTemplate(BaseModel):
         unknown = [name for name in fields if name not in columns]
         if unknown:
             raise InputError(
-                f"the text is to have field {unknown[0]!r}, which the catalogue does not have; it "
-                f"has {', '.join(columns)}"
+                f"the text needs field {unknown[0]!r}, which the catalogue does not have; it has "
+                f"{', '.join(columns)}"
             )
         return cls(fields=tuple(fields))
 
@@ -136,7 +136,7 @@ def as_text(value: object) -> str:
 def text_fault(text: str) -> str | None:
     """Return the fault of an item's text; None if it is valid."""
     if "\0" in text:
-        return "holds the character NUL, which no text needs"
+        return "holds the character NUL, which is not allowed"
     if not text.isascii() and _SURROGATE.search(text):
-        return "holds half of a surrogate pair, which is no character"
+        return "holds half of a surrogate pair, which is not a character"
     return None

@@ -17,7 +17,7 @@ from data_prep.progress import Progress
 from tokenizer import artifact
 from tokenizer.ids.policy import TakenCodes, assign_free
 from tokenizer.ids.semantic_id import Codes
-from tokenizer.vector_checks import refuse_faults, vector_faults
+from tokenizer.model.vector_checks import refuse_faults, vector_faults
 
 __all__ = ["Pipeline", "Tokenized"]
 
@@ -126,6 +126,22 @@ class Pipeline:
             )
         return embed(texts, self._encoder, cache, progress, threads)
 
+    def texts_of_some(self, items: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Return the content texts of those items that have a valid one, by item_id."""
+        texts: dict[str, str] = {}
+        for item in items:
+            try:
+                text = self.config.text.content(item)
+            except ValueError:
+                continue
+            if text:
+                texts[item["item_id"]] = text
+        return texts
+
+    def cached(self, texts: Sequence[str], cache: EmbeddingCache) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors (D,) of those texts whose vectors the cache has, by text."""
+        return {} if self._encoder is None else cache.get(self._encoder, texts)
+
     def tokenize(self, vectors: NDArray[np.float32], *, checked: bool = False) -> Tokenized:
         """Return codes, distortion and latents of vectors (n, D); batches do not change them.
 
@@ -185,7 +201,7 @@ class Pipeline:
         if codes.ndim != 2 or codes.shape[1] != self.levels:
             raise InputError(f"codes of shape {codes.shape}; this tokenizer has {sizes}")
         if codes.dtype.kind not in "iu" or ((codes < 0) | (codes >= self.codebook_size)).any():
-            raise InputError(f"codes hold a value that is no code; this tokenizer has {sizes}")
+            raise InputError(f"codes hold a value that is not a code; this tokenizer has {sizes}")
         return self.vectors_of_codes(codes.astype(np.uint16))
 
     def distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:

@@ -71,7 +71,7 @@ def _of_values(column: pl.Series, source: Source) -> list[int | None]:
         finite = number is not None and math.isfinite(number)
         if stamp is None and not finite:
             raise source.refusal(
-                column.name, row, value, "is no time; give seconds since 1970 or ISO 8601"
+                column.name, row, value, "is not a time; give seconds since 1970 or ISO 8601"
             )
         numbers.append(number)
         stamps.append(stamp)

@@ -130,7 +130,7 @@ def headers_of(key: str | None) -> dict[str, str]:
     """Return the headers of every request; the key is the given one or $SEMID_KEY."""
     key = (key or os.environ.get("SEMID_KEY") or "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("the API key has characters that no key has; give what semid keys printed")
+        raise ValueError("the API key has invalid characters; give it as semid keys add printed it")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -192,10 +192,15 @@ def id_map_page(old: str, new: str, after: int, limit: int) -> Call[IdMapPage]:
 
 
 def similar_items(
-    item_id: str | None, text: str | None, vector: NDArray[np.float32] | None, k: int
+    item_id: str | None,
+    text: str | None,
+    vector: NDArray[np.float32] | None,
+    k: int,
+    *,
+    exact: bool,
 ) -> Call[SimilarAnswer]:
     """Ask for the nearest items."""
-    query: dict[str, Any] = {"k": k}
+    query: dict[str, Any] = {"k": k} if exact else {"k": k, "exact": False}
     given = {"item_id": item_id, "text": text, "vector": vector}
     query |= {name: value for name, value in given.items() if value is not None}
     return Call(SimilarAnswer, "POST", "/v1/similar", body=_json(query))
@@ -223,7 +228,10 @@ def tokenize_vectors(
         ValueError: the numbers of ids, vectors and titles differ.
     """
     if not len(item_ids) == len(vectors) == len(titles if titles is not None else item_ids):
-        raise ValueError(f"{len(item_ids)} item_ids and {len(vectors)} vectors are not as many")
+        raise ValueError(
+            f"{len(item_ids)} item_ids, {len(vectors)} vectors and "
+            f"{len(item_ids) if titles is None else len(titles)} titles differ in number"
+        )
     texts = max((len(text.encode()) for text in (*item_ids, *(titles or ())) if text), default=0)
     width = 4 * vectors.shape[1] + 2 * (texts + 5)
     step = max(1, min(limits.most_items, (limits.most_body - RESERVED_BYTES) // width))

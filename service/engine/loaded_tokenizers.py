@@ -19,6 +19,7 @@ from service.registry.tokenizers import default_tokenizer
 __all__ = ["LoadedTokenizers"]
 
 REFRESH_SECONDS = 0.5  # between two refreshes from the database
+MEASURE_SECONDS = 5.0  # between two looks whether the items have changed much
 logger = logging.getLogger("semid")
 
 
@@ -56,6 +57,10 @@ class LoadedTokenizers:
                 catalogue.pipeline, catalogue.indexed, partial(self.is_default, one)
             )
             self.telemetry.searching(catalogue.pipeline, catalogue.searched)
+            self.telemetry.finding(
+                catalogue.pipeline,
+                {way: partial(catalogue.recall.share, way) for way in ("codes", "vectors")},
+            )
 
     def __iter__(self) -> Iterator[Tokenizing]:
         return iter(self._loaded.values())
@@ -109,7 +114,7 @@ class LoadedTokenizers:
         try:
             self._follow()
         except SQLAlchemyError as error:  # the next refresh, twice a second, will follow it
-            logger.warning("a removal is not followed yet: %s", error)
+            logger.warning("the index does not follow a removal yet: %s", error)
         return removed
 
     def stop(self) -> None:
@@ -138,24 +143,45 @@ class LoadedTokenizers:
                 raise
             except Exception:
                 if fingerprint not in self._failing:
-                    logger.exception("tokenizer %s: new items are not followed", fingerprint)
+                    logger.exception(
+                        "tokenizer %s: the registry's changes cannot be read", fingerprint
+                    )
                 self._failing.add(fingerprint)
             else:
                 self._failing.discard(fingerprint)
 
     @contextmanager
     def refreshed(self) -> Iterator[None]:
-        """Refresh twice a second in a thread while the block runs; save the indexes at its end."""
+        """Refresh twice a second in a thread while the block runs; save the indexes at its end.
+
+        Another thread measures how many of the nearest items are found.
+        """
         stop = threading.Event()
-        thread = threading.Thread(target=self._refresh_until, args=(stop,), daemon=True)
-        thread.start()
+        threads = [
+            threading.Thread(target=work, args=(stop,), daemon=True)
+            for work in (self._refresh_until, self._measure_until)
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             stop.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
             for one in self:
                 one.catalogue.save()
+
+    def _measure_until(self, stop: threading.Event) -> None:
+        while not stop.wait(MEASURE_SECONDS):
+            for one in self:
+                try:
+                    if one.catalogue.recall.due():
+                        one.catalogue.recall.measure(stop)
+                except SQLAlchemyError:  # the thread that refreshes logs it
+                    pass
+                except Exception:
+                    logger.exception("the recall of nearest items is not measured")
 
     def _refresh_until(self, stop: threading.Event) -> None:
         answers = True
@@ -170,6 +196,6 @@ class LoadedTokenizers:
                     logger.error("database: %s", getattr(error, "orig", None) or error)  # noqa: TRY400
                 answers = False
             except Exception:
-                logger.exception("the registry is followed again in %s s", REFRESH_SECONDS)
+                logger.exception("the registry's changes are read again in %s s", REFRESH_SECONDS)
             if stop.wait(REFRESH_SECONDS):
                 return

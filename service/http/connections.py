@@ -108,7 +108,7 @@ class Connection(HttpToolsProtocol):
 
     def header_is_late(self) -> None:
         """Close the connection; answer 408 if the client has begun a request."""
-        detail = f"the request header did not come within {self.waiting.seconds:g} s"
+        detail = f"the request header did not arrive within {self.waiting.seconds:g} s"
         self._refuse(ProblemError(408, f"{detail}; send the request again"))
 
     def _refuse(self, problem: ProblemError) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import (
@@ -80,7 +80,7 @@ class Telemetry:
         )  # fmt: skip
         self._created, self._known = map(self._items.labels, ("created", "known"))
         self._lines = Counter(
-            "semid_bulk_lines", "Lines of bulk requests, by the status of each line alone.",
+            "semid_bulk_lines", "Lines of bulk requests, by the status of each line.",
             ["status"], registry=self._metrics,
         )  # fmt: skip
         self._indexed = Gauge(
@@ -90,7 +90,7 @@ class Telemetry:
             "semid_index_scanned_lists", "Lists that a search scans; 0 for all.",
             ["tokenizer"], registry=self._metrics,
         )  # fmt: skip
-        self._recall = Gauge(
+        self._index_recall = Gauge(
             "semid_index_recall_at_10", "Measured share of the ten nearest that a search finds.",
             ["tokenizer"], registry=self._metrics,
         )  # fmt: skip
@@ -98,9 +98,15 @@ class Telemetry:
             "semid_default_tokenizer", "1 for the default tokenizer.",
             ["tokenizer"], registry=self._metrics,
         )  # fmt: skip
+        self._recall = Gauge(
+            "semid_similar_recall",
+            "Share of the 10 items of the highest cosine that are found: by codes alone, or by the "
+            "vectors of what the codes propose. NaN: not measured, or no vectors are kept.",
+            ["way", "tokenizer"], registry=self._metrics,
+        )  # fmt: skip
         self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)
         self._distortion = Histogram(
-            "semid_new_item_distortion", "Distortion of items that this service gave an ID.",
+            "semid_new_item_distortion", "Distortion of items to which this service gave an ID.",
             ["tokenizer"], buckets=DISTORTION_BUCKETS, registry=self._metrics,
         )  # fmt: skip
         self._training = Gauge(
@@ -148,11 +154,16 @@ class Telemetry:
         self._indexed.labels(tokenizer).set_function(items)
         self._default.labels(tokenizer).set_function(default)
 
+    def finding(self, pipeline: Pipeline, recalls: Mapping[str, Callable[[], float]]) -> None:
+        """Expose the shares of a tokenizer's nearest items that are found, by way of finding."""
+        for way, share in recalls.items():
+            self._recall.labels(way, pipeline.fingerprint[:16]).set_function(share)
+
     def searching(self, pipeline: Pipeline, searched: Callable[[], dict[str, float]]) -> None:
         """Expose how a tokenizer's index is searched, as `Catalogue.searched` returns it."""
         tokenizer = pipeline.fingerprint[:16]
         self._scanned.labels(tokenizer).set_function(lambda: searched()["scanned_lists"])
-        self._recall.labels(tokenizer).set_function(lambda: searched()["recall_at_10"])
+        self._index_recall.labels(tokenizer).set_function(lambda: searched()["recall_at_10"])
 
     def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
         """Return a callback for a stage's batches: it takes each job's wait in s and the size."""

@@ -43,7 +43,7 @@ def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
         sections.append(
             section(
                 "Items",
-                "The sections on the use of codes, the map, collisions and families need items. "
+                "The sections on the use of codes, the map, collisions and prefixes need items. "
                 "Pass the catalogue (--items items.parquet) and, if you have them, the IDs that "
                 "semid tokenize wrote (--ids ids.parquet).",
             )
@@ -161,11 +161,10 @@ def _training(tokenizer: TokenizerArtifact) -> str:
         )
         for label, lines, limits in pictures
     ]
-    lead = "Steps include the warm-up, which trains without quantization. Kept: the step whose "
-    lead += "model has the lowest error on the validation items."
     return section(
         "Training",
-        lead,
+        "Steps include the warm-up, which trains without quantization. The kept step is the one "
+        "with the lowest error on the validation items.",
         '<div class="columns">',
         *parts,
         "</div>",

@@ -33,7 +33,7 @@ class EmbedSettings(TextOptions, DeviceOption, PartsOptions, CatalogueOptions, Q
     """The options of `semid embed`."""
 
     command = "embed"
-    after_stop = "the same command goes on from the vectors in the cache, or the parts in {out}"
+    after_stop = "the same command resumes from the cached vectors, or from the parts in {out}"
 
     items: str = argument(ITEMS)
     out: Path = option(

@@ -4,13 +4,19 @@ from pathlib import Path
 
 from data_prep.text import DEFAULT_FIELDS
 from service.cli.terminal.console import output, working
-from service.cli.terminal.options import CATALOGUE, TEXTS, CatalogueOptions, QuietOption
+from service.cli.terminal.options import (
+    CATALOGUE,
+    TEXTS,
+    CatalogueOptions,
+    QuietOption,
+    ThreadsOption,
+)
 from service.settings import Commas, argument, option
 
 __all__ = ["FitEncoderSettings", "fit_encoder"]
 
 
-class FitEncoderSettings(CatalogueOptions, QuietOption):
+class FitEncoderSettings(ThreadsOption, CatalogueOptions, QuietOption):
     """The options of `semid fit-encoder`."""
 
     command = "fit-encoder"
@@ -49,6 +55,7 @@ def fit_encoder(settings: FitEncoderSettings) -> None:
     from data_prep.storage.files import check_writable
     from service.cli.data.catalogue import template_of
 
+    settings.use_threads()
     config = LatentSemanticConfig(
         cast("Terms", settings.terms),
         settings.dimension,

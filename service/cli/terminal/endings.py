@@ -29,8 +29,8 @@ class EndedError(Exception):
 def ending(error: BaseException) -> EndedError:
     """Return the ending for an error; raise the error again if it is a bug in semid.
 
-    Codes are 2 for errors that the user can mend, 130 after Ctrl-C, 141 if nobody reads the output
-    (128 + SIGPIPE), and 1 for other errors.
+    Codes are 2 for errors that the user can correct, 130 after Ctrl-C, 141 if nobody reads the
+    output (128 + SIGPIPE), and 1 for other errors.
     """
     if isinstance(error, EndedError):
         return error

@@ -26,8 +26,8 @@ class TokenizeSettings(
 
     command = "tokenize"
     after_stop = (
-        "a file {out} is as it was, and the same command starts anew, with the vectors in the "
-        "cache; a folder {out} keeps the parts that are done, and the same command goes on"
+        "a file {out} is unchanged, and the same command starts again with the cached vectors; a "
+        "folder {out} keeps its finished parts, and the same command resumes"
     )
 
     items: str = argument(ITEMS)
@@ -36,8 +36,8 @@ class TokenizeSettings(
         "Parquet file for the IDs, or a folder (a name without ending) for numbered parts."
     )
     known: Path | None = option(
-        "IDs given before, file or folder: they stay, and come first in --out. The folder --out "
-        "itself gets further parts for what is new.",
+        "IDs given before, a file or folder; they stay unchanged and come first in --out. If it is "
+        "the folder --out itself, new items get further parts.",
         None,
     )
     vectors: str | None = option(
@@ -46,7 +46,7 @@ class TokenizeSettings(
     batch_size: int = option(
         "Items in memory at once; the codes do not depend on it.", CATALOGUE_BATCH, ge=1
     )
-    overwrite: bool = option("Replace --out even where IDs in it get lost.", False)
+    overwrite: bool = option("Replace --out even if IDs in it are lost.", False)
 
 
 def tokenize(settings: TokenizeSettings) -> None:

@@ -189,7 +189,7 @@ def _item_to_register(item: ItemToTokenize, pipeline: Pipeline) -> tuple[ItemToR
         faults = [str(error)]
     if not text and not faults:
         named = ", ".join(template.fields)
-        faults = [f"item {item.item_id!r} has no vector, text, {named}"]
+        faults = [f"item {item.item_id!r} has none of vector, text, {named}"]
     elif text:
         further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
         wrong = ((name, text_fault(as_text(fields.get(name)))) for name in further)
@@ -274,7 +274,9 @@ def _check(
         if row in wrong_vectors:
             errors.append(FieldError(path(row, "vector"), wrong_vectors[row]))
         if item.vector is None and pipeline.config.encoder is None:
-            errors.append(FieldError(path(row, "vector"), "this tokenizer has no text encoder"))
+            errors.append(
+                FieldError(path(row, "vector"), "this tokenizer has no text encoder; give a vector")
+            )
         elif item.vector is None:
             errors += [FieldError(path(row, ""), message) for message in text_faults[row]]
     if errors:

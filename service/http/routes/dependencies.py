@@ -6,7 +6,7 @@ from fastapi import Depends, Query, Request
 
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
-from service.engine.recommending import Recommending
+from service.engine.recommending import Recommenders, Recommending
 from service.engine.tokenizing import Tokenizing
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
 
 Fingerprint = Annotated[
     str | None,
-    Query(description="fingerprint of the tokenizer, or how it starts; without, the default one"),
+    Query(description="fingerprint of a tokenizer, or its first characters; else the default"),
 ]
 
 
@@ -55,9 +55,9 @@ def tokenizing_of(request: Request) -> Tokenizing:
     return loaded.named(request.query_params.get("tokenizer") if asked else None)
 
 
-async def _recommending(request: Request) -> Recommending | None:
-    recommending: Recommending | None = request.app.state.recommending
-    return recommending
+async def _recommending(request: Request, tokenizing: TokenizingDependency) -> Recommending | None:
+    recommenders: Recommenders = request.app.state.recommenders
+    return recommenders.of(tokenizing.catalogue.pipeline.fingerprint)
 
 
 RecommendingDependency = Annotated[Recommending | None, Depends(_recommending)]

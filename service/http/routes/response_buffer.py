@@ -2,7 +2,6 @@
 
 import asyncio
 import tempfile
-from types import TracebackType
 from typing import Self
 
 __all__ = ["ResponseBuffer"]
@@ -34,12 +33,7 @@ class ResponseBuffer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     async def write(self, data: bytes) -> None:

@@ -40,6 +40,7 @@ def describe(
         items=catalogue.registry.count(),
         index=IndexDescription(**catalogue.searched()),
         recommender=None if recommending is None else recommending.recommender.fingerprint,
+        recommender_reads=None if recommending is None else recommending.recommender.tokenizer,
         limits=LIMITS.get(),
         queue=tokenizing.capacity.queue,
         timeout=tokenizing.capacity.timeout,

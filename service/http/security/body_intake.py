@@ -1,7 +1,6 @@
 """Limits request bodies while they arrive: the bytes of each, the bytes of all, and the time."""
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from starlette.types import Message, Receive
@@ -79,12 +78,7 @@ class IncomingBody:
         self._end = asyncio.get_running_loop().time() + self._intake.timeout
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._count(-self._counted)
 
     async def receive(self) -> Message:
@@ -109,7 +103,7 @@ class IncomingBody:
             self._count(self._received - self._counted)
         if not self._whole and self._is_slow():
             raise ProblemError(
-                408, f"the body comes at less than {MIN_RATE:,} bytes a second; send it faster"
+                408, f"the body arrives at less than {MIN_RATE:,} bytes a second; send it faster"
             )
         return message
 
@@ -123,4 +117,4 @@ class IncomingBody:
 
 def too_large(most: int) -> str:
     """Return the message for a body that is too large."""
-    return f"the body is longer than the {most:,} bytes that are taken; send it in parts"
+    return f"the body is longer than the limit of {most:,} bytes; send it in parts"

@@ -54,7 +54,7 @@ class KeyRing:
         """Read the file.
 
         Raises:
-            InputError: it cannot be read, or is no file of keys.
+            InputError: it cannot be read, or is not a file of keys.
         """
         self._path = path
         self._state = _state(path)
@@ -89,14 +89,14 @@ def read_keys(path: Path) -> list[ApiKey]:
     """Return the keys of a file.
 
     Raises:
-        InputError: it cannot be read, or is no file of keys.
+        InputError: it cannot be read, or is not a file of keys.
     """
     try:
         keys = _KeyFile.model_validate_json(existing_file(path).read_bytes()).keys
     except (ValidationError, OSError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
         raise InputError(
-            f"{path} is no file of API keys ({reason}); semid keys add --file makes one"
+            f"{path} is not a file of API keys ({reason}); semid keys add --file makes one"
         ) from error
     if len(_by_id(keys)) < len(keys):
         raise InputError(f"{path} has two keys of one id; revoke it and add new ones")

@@ -85,7 +85,7 @@ def test_a_bad_line_answers_as_a_problem_and_the_rest_goes_on(
     paths = {4: "item_id", 6: "vector/255", 7: "vector", 8: "vector"}
     for line, path in paths.items():
         assert answers[line]["problem"]["errors"][0]["path"] == path
-    assert "no vector, text, title" in answers[5]["problem"]["detail"]
+    assert "none of vector, text, title" in answers[5]["problem"]["detail"]
     assert "has components beyond" in answers[8]["problem"]["detail"]
     assert registry.count() == 2
 

@@ -126,7 +126,7 @@ def test_a_header_that_does_not_end_is_a_408(connect: Connect) -> None:
     for opened in (begun, kept):
         answer = _rest(opened)
         assert _status(answer) == 408
-        assert "header did not come within 1 s" in str(_problem(answer)["detail"])
+        assert "header did not arrive within 1 s" in str(_problem(answer)["detail"])
     assert _rest(silent) == b""
     assert time.perf_counter() - start < 15
     assert _alive(connect)

@@ -111,10 +111,10 @@ def check_trainable(vectors: Vectors, training: NDArray[np.int64] | None = None)
             f"the inverse of the spread, and leave out items that are far from all others"
         )
     refuse_faults(vector_faults(vectors, mean, scale))
-    _tell_outliers(vectors)
+    _warn_of_outliers(vectors)
 
 
-def _tell_outliers(vectors: Vectors) -> None:
+def _warn_of_outliers(vectors: Vectors) -> None:
     sample = vectors[:: -(-len(vectors) // SAMPLE)]
     squares = _squares(vectors, np.median(sample, axis=0).astype(np.float64))
     if len(vectors) < 3 or np.median(squares) >= OUTLIER_SHARE * squares.mean():
