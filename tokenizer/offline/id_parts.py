@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 
 from data_prep.errors import InputError
-from data_prep.parts.run_folder import PartEntry, read_manifest
+from data_prep.parts.run_folder import Manifest, PartEntry, read_manifest
 from data_prep.parts.table import Parts
 from tokenizer.ids.semantic_id import Codes
 from tokenizer.offline.id_table import SEMANTIC_IDS, check_rows
 
-__all__ = ["KIND", "IdParts", "code_matrix"]
+__all__ = ["KIND", "IdParts", "code_matrix", "open_id_files"]
 
 KIND = "semantic ids"
 BATCH = 2**17
@@ -41,20 +41,13 @@ class IdParts:
         """
         parts: tuple[PartEntry, ...] = ()
         if path.is_dir():
-            manifest = read_manifest(path, KIND)
-            if manifest is None:
-                raise InputError(
-                    f"{path} has no manifest.json: the run that writes it has not ended; run the "
-                    f"same semid tokenize again, and it goes on"
-                )
+            manifest = _manifest(path)
             if manifest.of != tokenizer:
                 raise InputError(
                     f"{path} holds IDs of tokenizer {manifest.of}, not of {tokenizer}; use the "
                     f"tokenizer that made them"
                 )
-            parts = manifest.parts
-            files = [Parts.of(str(path / part.name)).files[0] for part in parts]
-            table = Parts(str(path), tuple(files), tuple(SEMANTIC_IDS))
+            parts, table = manifest.parts, _table(path, manifest)
         else:
             table = Parts.of(str(path))
         missing = [name for name in SEMANTIC_IDS if name not in table.columns]
@@ -95,6 +88,30 @@ class IdParts:
                     f"not of {tokenizer}; use the tokenizer that made them"
                 )
             first += batch.height
+
+
+def open_id_files(folder: Path) -> Parts:
+    """Open the parts of a folder of IDs, checked against its manifest.
+
+    Raises:
+        InputError: the folder has no manifest yet, or a part is missing or has changed.
+    """
+    return _table(folder, _manifest(folder))
+
+
+def _manifest(folder: Path) -> Manifest:
+    found = read_manifest(folder, KIND)
+    if found is None:
+        raise InputError(
+            f"{folder} has no manifest.json: the run that writes it has not ended; run the same "
+            f"semid tokenize again, and it goes on"
+        )
+    return found
+
+
+def _table(folder: Path, manifest: Manifest) -> Parts:
+    files = [Parts.of(str(folder / part.name)).files[0] for part in manifest.parts]
+    return Parts(str(folder), tuple(files), tuple(SEMANTIC_IDS))
 
 
 def code_matrix(codes: pl.Series, levels: int) -> Codes:

@@ -80,10 +80,9 @@ def own_vectors(items: "pl.DataFrame", source: str) -> "NDArray[np.float32]":
         InputError: the files cannot be used, or an item has no vector in them, or a vector that is
             not finite or is all zero.
     """
-    from tokenizer.model.vector_checks import check_finite
-
     from data_prep.parts.sample import vectors_by_id
     from data_prep.parts.table import Parts
+    from tokenizer.model.vector_checks import check_finite
 
     table = Parts.of(source)
     if "vector" not in table.columns:
