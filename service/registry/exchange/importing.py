@@ -44,20 +44,20 @@ def import_registry(
         InputError: the file contradicts itself or the database. Nothing is added then.
     """
     path = given.path
+    with database.reading() as connection:
+        before = {one.fingerprint: one.number for one in enrolled_tokenizers(connection)}
+        there = any(newest_change(connection, number) for number in before.values())
+        for rows in given.chunks(ROWS):
+            if there:
+                for number, own in _by_tokenizer(rows, before):
+                    _known_of(connection, number, own, given)
     given.check_once(ROWS)
     with database.writing() as connection:
-        empty = not enrolled_tokenizers(connection)
         numbers = {name: _enrolled(connection, name, given) for name in given.levels}
-        there = [number for number in numbers.values() if newest_change(connection, number)]
-        if empty and given.levels:
+        if not before and given.levels:
             _set_default(connection, next(iter(given.levels)))
         if not there:
             wide_cache(connection)
-    if there:
-        with database.reading() as connection:
-            for rows in given.chunks(ROWS):
-                for number, own in _by_tokenizer(rows, numbers):
-                    _known_of(connection, number, own, given)
     added = 0
     for rows in given.chunks(ROWS):
         titled = rows if titles is None else titles.titled(rows)
@@ -135,8 +135,8 @@ def _check_same(here: dict[str, Any], there: sql.Row[Any], given: ImportFile) ->
     if differing:
         raise InputError(
             f"{given.path}: item {here['item_id']!r} ({here['semantic_id']}) has another "
-            f"{differing[0]} in the database; nothing was imported; import into the database that it comes from, "
-            f"or an empty one"
+            f"{differing[0]} in the database; nothing was imported; import into the database that "
+            f"it comes from, or an empty one"
         )
 
 
