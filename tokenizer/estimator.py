@@ -36,7 +36,8 @@ class Tokenizer:
         seed: seed of every random choice.
         policy: how items with the same codes are told apart: `suffix` numbers them, `reassign`
             gives the later ones the nearest free codes.
-        encoder: `minilm`, `hashing` or a sentence-transformers model; None for minilm.
+        encoder: `minilm`, `ngrams`, `words`, `hashing` or a sentence-transformers model; None for
+            minilm.
         text_fields: the fields that make an item's text, in order; None for title, brand,
             categories, description.
         options: any further field of the configuration, as `semid fit --set` takes it.
@@ -135,7 +136,7 @@ class Tokenizer:
 
         pipeline, given = self._pipeline, None if known is None else self._ids(known)
         with EmbeddingCache(Path(self.cache or default_cache_folder())) as cache:
-            return tokenize_catalogue(_items(items), pipeline, given, cache=cache)
+            return tokenize_catalogue(_items(items, pipeline), pipeline, given, cache=cache)
 
     def encode(self, vectors: ArrayLike) -> NDArray[np.uint16]:
         """Return the codes (N, L) of vectors (N, D); raise InputError if one cannot be coded."""
@@ -209,11 +210,10 @@ class Tokenizer:
         return check_ids(as_polars(ids, "ids"), "ids", self._pipeline)
 
 
-def _items(items: "Table") -> "pl.DataFrame":
-    from data_prep.readers.frames import as_polars
-    from data_prep.tables import check_items
+def _items(items: "Table", pipeline: "Pipeline | None" = None) -> "pl.DataFrame":
+    from data_prep.readers.frames import as_items
 
-    return check_items(as_polars(items, "items"), "items")
+    return as_items(items, None if pipeline is None else pipeline.config.mapping)
 
 
 def fitted(estimator: object, part: str) -> Any:

@@ -47,7 +47,7 @@ class Pipeline:
     """A frozen tokenizer with its text encoder.
 
     Attributes:
-        config, fingerprint, metrics: as in the tokenizer's artifact.
+        config, fingerprint, metrics, name: as in the tokenizer's artifact.
         codebooks: (L, K, d) float32.
         device: where texts are encoded and vectors tokenized.
     """
@@ -65,6 +65,7 @@ class Pipeline:
         self.config = tokenizer.config
         self.fingerprint = tokenizer.fingerprint
         self.metrics = tokenizer.metrics
+        self.name = tokenizer.name
         full_precision()
         self.codebooks: NDArray[np.float32] = tokenizer.model.quantizer.codebooks().cpu().numpy()
         self.device = device
@@ -73,7 +74,7 @@ class Pipeline:
         self._scale = float(tokenizer.model.scale)
         self._encoder: Encoder | None = None
         if (reference := tokenizer.config.encoder) is not None:
-            self._encoder = load_encoder(reference.name, device)
+            self._encoder = load_encoder(reference.name, device, tokenizer.encoder_weights)
             if self._encoder.revision != reference.revision:
                 raise InputError(
                     f"encoder {reference.name!r} here has revision {self._encoder.revision}, but "
@@ -205,7 +206,7 @@ class Pipeline:
         return self.vectors_of_codes(codes.astype(np.uint16))
 
     def distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
-        """Return what codes (n, L) lose of vectors (n, D), (n,), as `Tokenized.distortion`."""
+        """Return the distortion (n,) of vectors (n, D) that have these codes (n, L)."""
         decoded = self.vectors_of_codes(codes)
         # NumPy sums a row the same way in any batch. torch's sum of a long row depends on threads.
         lost = np.square(vectors - decoded).sum(axis=1)

@@ -77,8 +77,7 @@ def embed_parts(
     encoder = load_encoder(options.encoder, options.device)
     catalogue = options.catalogue
     key = {
-        "items": catalogue.items.key(),
-        "columns": {"renamed": dict(catalogue.renamed), "separator": catalogue.separator},
+        **catalogue.key(),
         "text": options.template.model_dump(),
         "part_rows": part_rows,
     }

@@ -1,13 +1,15 @@
 """Pieces of a catalogue in parts as checked tables: items with texts, or items with vectors."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
+from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.parts.table import Parts
 from data_prep.parts.unique_rows import item_ids
 from data_prep.tables import check_items, check_vectors
@@ -47,23 +49,31 @@ class ItemParts:
     Attributes:
         items: the files of the catalogue.
         vectors: files of the items' own vectors, in the same order of items; None without.
-        renamed: our column → the files' column, where the two differ.
-        separator: splits categories that are one text.
+        mapping: what the files' columns are.
+        texts: read texts although the items have vectors.
     """
 
     items: Parts
     vectors: Parts | None
-    renamed: Mapping[str, str]
-    separator: str = ">"
+    mapping: ColumnMapping = field(default_factory=ColumnMapping)
+    texts: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mapping.dedupe != "refuse":
+            raise InputError(
+                f"{self.items.source}: --dedupe {self.mapping.dedupe} works on files that are read "
+                f"whole; keep one row an item"
+            )
 
     @property
     def id_column(self) -> str:
         """Name of the column of ids in the files."""
-        return self.renamed.get("item_id", "item_id")
+        return self._theirs("item_id")
 
     def has_vectors(self) -> bool:
         """Return whether items come with vectors, which take precedence over texts."""
-        return self.vectors is not None or self._theirs("vector") in self.items.columns
+        here = self.vectors is not None or self._theirs("vector") in self.items.columns
+        return here and not self.texts
 
     def check_same_items(self) -> None:
         """Check that the vectors' files have the items of the catalogue in the same order.
@@ -106,14 +116,23 @@ class ItemParts:
             InputError: a value cannot be read.
         """
         ours = dict.fromkeys(("item_id", "text", *fields))
-        names = {name: self._theirs(name) for name in ours}
-        there = {name: theirs for name, theirs in names.items() if theirs in self.items.columns}
-        for place, batch in _wanted(self.items, piece, size, list(there.values())):
-            renamed = batch.select(pl.col(theirs).alias(name) for name, theirs in there.items())
-            yield check_items(renamed, Source(place), self.separator)
+        columns = [self._theirs(name) for name in ours]
+        read = [name for name in columns if name in self.items.columns]
+        for place, batch in _wanted(self.items, piece, size, read):
+            named = self.mapping.frame(batch)
+            yield check_items(named, Source(place), self.mapping, list(ours))
 
     def _theirs(self, name: str) -> str:
-        return self.renamed.get(name, name)
+        theirs = self.mapping.columns.get(name, name)
+        return theirs if theirs in self.items.columns else name
+
+    def key(self) -> dict[str, Any]:
+        """Return what tells this catalogue from others, as plain values."""
+        return {
+            "items": self.items.key(),
+            "vectors": None if self.vectors is None else self.vectors.key(),
+            "mapping": self.mapping.model_dump(mode="json"),
+        }
 
     def _misaligned(self, what: str) -> InputError:
         assert self.vectors is not None

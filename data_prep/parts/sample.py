@@ -1,19 +1,17 @@
 """A sample of a catalogue in parts, read in one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_prep.parts.items import ItemParts, Piece
 from data_prep.parts.table import Parts
-from data_prep.tables import check_items, check_vectors, join_vectors
+from data_prep.tables import check_vectors, join_vectors
 
-__all__ = ["sampled_items", "sampled_rows", "vectors_by_id"]
+__all__ = ["sampled", "sampled_rows", "vectors_by_id"]
 
 BATCH = 8192
-PIECE = 2**20
 
 
 def sampled_rows(rows: int, size: int, seed: int) -> NDArray[np.int64]:
@@ -27,27 +25,27 @@ def sampled_rows(rows: int, size: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
 
 
-def sampled_items(
-    catalogue: ItemParts, rows: NDArray[np.int64], fields: Sequence[str]
-) -> pl.DataFrame:
-    """Return some rows of a catalogue as Items, in order.
+def sampled(table: Parts, rows: NDArray[np.int64], drop: Collection[str] = ()) -> pl.DataFrame:
+    """Return some rows of a table as they stand in its files, in order.
+
+    Vectors are left out: what trains on them reads them by item_id.
 
     Args:
         rows: ascending row numbers.
-        fields: the fields to read beside `item_id` and `text`.
+        drop: columns that are left out.
 
     Raises:
-        InputError: a value cannot be read, or an item is there twice.
+        InputError: a file cannot be read.
     """
+    columns = [name for name in table.columns if name not in {*drop, "vector"}]
     parts: list[pl.DataFrame] = []
-    for number, first in enumerate(range(0, catalogue.items.rows, PIECE)):
-        end = min(first + PIECE, catalogue.items.rows)
-        chosen = np.zeros(end - first, np.bool_)
-        chosen[rows[(rows >= first) & (rows < end)] - first] = True
-        if chosen.any():
-            piece = Piece(number, first, end, np.packbits(chosen).tobytes())
-            parts.extend(catalogue.with_texts(piece, BATCH, fields))
-    return check_items(pl.concat(parts), catalogue.items.source)
+    first = 0
+    for batch in table.batches(0, table.rows, BATCH, columns):
+        here = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + batch.height)]
+        if len(here):
+            parts.append(batch[here - first])
+        first += batch.height
+    return pl.concat(parts, how="vertical_relaxed")
 
 
 def vectors_by_id(items: pl.DataFrame, vectors: Parts) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
-"""A small search of dropout and learning rate, the same for every model, by validation alone."""
+"""Choices by validation alone: dropout and learning rate, the same search for every model."""
 
 import json
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,12 +20,12 @@ from recsys.presets import Model, Preset
 from recsys.shapes import build_model, plain_shape, with_dropout
 from recsys.training.loop import train
 
-__all__ = ["GRID", "Choices", "changed", "run_trial"]
+__all__ = ["GRID", "Choices", "changed", "finalists", "run_trial"]
 
 # The same budget for every model.
 GRID: tuple[dict[str, float], ...] = tuple(
     {"learning_rate": rate, "dropout": dropout}
-    for rate, dropout in product((1e-3, 3e-3), (0.3, 0.5))
+    for rate, dropout in product((2e-3, 4e-3), (0.3, 0.5))
 )
 
 
@@ -131,3 +132,22 @@ class Choices:
             return preset
         model = changed(preset.model(name), self.options[kin])
         return replace(preset, models={**preset.models, name: model})
+
+
+def finalists(records: Sequence[Mapping[str, Any]], count: int) -> tuple[str, ...]:
+    """Return the best tokenizers of some cells, the best first.
+
+    Args:
+        records: of one model and seed, as `run_cell` returns them.
+        count: how many; 0 for all.
+
+    Returns:
+        The tokenizers of the highest monitored validation metric, averaged over categories.
+    """
+    found: dict[str, list[float]] = {}
+    for record in records:
+        training = record["config"]["training"]
+        value = record["validation"][training["candidates"]][training["monitor"]]
+        found.setdefault(record["cell"]["tokenizer"], []).append(value)
+    ranked = sorted(found, key=lambda name: -statistics.fmean(found[name]))
+    return tuple(ranked[: count or None])

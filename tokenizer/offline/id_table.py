@@ -7,7 +7,7 @@ import polars as pl
 from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_table
 from data_prep.tables import check_items
-from data_prep.values.columns import named_rows
+from data_prep.values.columns import named_rows, with_code_lists
 from tokenizer.pipeline import Pipeline
 
 __all__ = [
@@ -104,6 +104,7 @@ def check_rows(
         InputError: a column has another type, a value is missing, or a row contradicts itself.
     """
     try:
+        frame = with_code_lists(frame)
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SEMANTIC_IDS.items())
     except pl.exceptions.PolarsError as error:
         raise InputError(

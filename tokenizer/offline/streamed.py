@@ -91,9 +91,7 @@ def tokenize_parts(
     continued = known is not None and Path(known.table.source).resolve() == out.resolve()
     catalogue = options.catalogue
     key: dict[str, Any] = {
-        "items": catalogue.items.key(),
-        "vectors": None if catalogue.vectors is None else catalogue.vectors.key(),
-        "columns": {"renamed": dict(catalogue.renamed), "separator": catalogue.separator},
+        **catalogue.key(),
         "known": None if known is None else known.table.key(),
         "part_rows": part_rows,
     }

@@ -1,9 +1,9 @@
-"""`semid embed`: content texts → vectors, in a file or in parts."""
+"""`semid embed`: content texts → vectors in a file."""
 
 from pathlib import Path
 
 from data_prep.text import DEFAULT_FIELDS
-from service.cli.data.parts import ITEMS, PartsOptions, is_folder, item_parts, only_one_file
+from service.cli.data.parts import ITEMS, PartsOptions, is_folder, only_one_file
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
     TEXTS,
@@ -23,8 +23,8 @@ class TextOptions(EncoderOption, CacheOption):
 
     text_fields: Commas = option(
         "Fields that make the text, in order, joined by commas.",
-        DEFAULT_FIELDS,
-        min_length=1,
+        (),
+        default_text=f"{','.join(DEFAULT_FIELDS)}, or the preset's",
         panel=TEXTS,
     )
 
@@ -49,19 +49,19 @@ def embed(settings: EmbedSettings) -> None:
     """
     import polars as pl
 
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.storage.files import check_writable, written_aside
-    from service.cli.data.catalogue import template_of, vectors_of_texts
+    from service.cli.data.catalogue import encoded_items, template_of
 
     device = settings.torch_device()
     if is_folder(settings.out):
         _to_folder(settings, device)
         return
-    frame = settings.read(only_one_file(settings.items, settings.out))
+    path = only_one_file(settings.items, settings.out)
+    frame, guessed = settings.read_guessed(path, settings.text_fields)
     check_writable(settings.out)
-    template = template_of(settings.text_fields, frame)
-    encoder = load_encoder(settings.encoder, device)
-    vectors = vectors_of_texts(frame, template, encoder, settings.cache, settings.threads or None)
+    template = template_of(settings.text_fields or guessed.text_fields, frame)
+    threads = settings.threads or None
+    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device, threads)
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(settings.out) as path:
         written.write_parquet(path)
@@ -72,15 +72,19 @@ def _to_folder(settings: EmbedSettings, device: str) -> None:
     from data_prep.embedding.embed import default_cache_folder
     from data_prep.embedding.part_embedding import EmbedderOptions, embed_parts
     from data_prep.parts.engines import engine
+    from data_prep.parts.items import ItemParts
+    from data_prep.parts.table import Parts
     from data_prep.tables import ITEMS as FIELDS
     from data_prep.text import TextTemplate
+    from service.cli.data.parts import guessed_mapping
     from tokenizer.config import CATALOGUE_BATCH
 
-    catalogue = item_parts(settings.items, None, settings.column, settings.category_separator)
-    columns = dict.fromkeys((*FIELDS, *settings.column, *catalogue.items.columns))
+    table = Parts.of(settings.items)
+    guess = guessed_mapping(settings, table)
+    columns = dict.fromkeys((*FIELDS, *guess.mapping.columns, *table.columns))
     options = EmbedderOptions(
-        catalogue,
-        TextTemplate.of(settings.text_fields, list(columns)),
+        ItemParts(table, None, guess.mapping),
+        TextTemplate.of(settings.text_fields or guess.text_fields, list(columns)),
         settings.encoder,
         device,
         settings.cache or default_cache_folder(),
@@ -88,7 +92,7 @@ def _to_folder(settings: EmbedSettings, device: str) -> None:
     )
     rows = settings.rows_of_a_part(vectors=False)
     workers = engine(settings.engine, settings.workers, device)
-    with bar("embedding", catalogue.items.rows) as progress:
+    with bar("embedding", table.rows) as progress:
         made = embed_parts(
             options, settings.out, workers, rows, progress, overwrite=settings.overwrite
         )

@@ -7,9 +7,20 @@ from data_prep.errors import InputError
 from service.settings import CommandSettings, option
 
 if TYPE_CHECKING:
+    from data_prep.mapping.column_names import Guess
     from data_prep.parts.items import ItemParts
+    from data_prep.parts.table import Parts
+    from service.cli.terminal.options import CatalogueOptions
 
-__all__ = ["ANY_ITEMS", "ITEMS", "PartsOptions", "is_folder", "item_parts", "only_one_file"]
+__all__ = [
+    "ANY_ITEMS",
+    "ITEMS",
+    "PartsOptions",
+    "guessed_mapping",
+    "is_folder",
+    "only_one_file",
+    "titled_items",
+]
 
 ITEMS = (
     "Catalogue: .parquet, .csv or .jsonl (.gz). With a folder as --out also a folder of parquet "
@@ -72,22 +83,33 @@ def only_one_file(items: str, out: Path) -> Path:
     return Path(items)
 
 
-def item_parts(
-    items: str, vectors: str | None, renamed: dict[str, str], separator: str
-) -> "ItemParts":
-    """Open a catalogue in parts.
+def guessed_mapping(settings: "CatalogueOptions", table: "Parts") -> "Guess":
+    """Return the mapping of a catalogue in parts: what options say, and what names tell.
+
+    Raises:
+        InputError: an option names a column that is not there, or there is no such preset.
+    """
+    from data_prep.mapping.column_mapping import check_columns
+    from data_prep.readers.table_files import TableFile
+    from service.cli.terminal.options import tell_guess
+
+    check_columns(table.columns, settings.column, settings.drop, table.source)
+    head = next(table.batches(0, min(100, table.rows), 100))
+    guess = settings.guess(TableFile(table.source, head, None, "parquet"))
+    tell_guess(guess, settings.column)
+    return guess
+
+
+def titled_items(items: str, renamed: dict[str, str]) -> "ItemParts":
+    """Open a catalogue in parts for its titles.
 
     Raises:
         InputError: its files cannot be read, or a renamed column is not there.
     """
+    from data_prep.mapping.column_mapping import ColumnMapping, check_columns
     from data_prep.parts.items import ItemParts
     from data_prep.parts.table import Parts
 
     table = Parts.of(items)
-    for ours, theirs in renamed.items():
-        if theirs not in table.columns:
-            raise InputError(
-                f"{items}: no column {theirs!r} to read as {ours!r}; it has "
-                f"{', '.join(table.columns)}"
-            )
-    return ItemParts(table, None if vectors is None else Parts.of(vectors), renamed, separator)
+    check_columns(table.columns, renamed, (), items)
+    return ItemParts(table, None, ColumnMapping(columns=renamed), texts=True)

@@ -1,19 +1,20 @@
 """The items that `semid fit` trains on: all of a small catalogue, a sample of a large one."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
-from service.cli.data.parts import item_parts, only_one_file
+from data_prep.mapping.column_mapping import ColumnMapping
+from service.cli.data.parts import only_one_file
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
-    from data_prep.parts.items import ItemParts
+    from data_prep.parts.table import Parts
+    from data_prep.readers.table_files import TableFile
     from service.cli.terminal.options import CatalogueOptions
 
 __all__ = ["TrainingItems", "own_vectors", "training_items"]
@@ -24,53 +25,59 @@ class TrainingItems:
     """Items to train on.
 
     Attributes:
-        items: the Items table, in the catalogue's order.
+        file: their rows as they stand in the files, in the catalogue's order.
         total: number of items of the catalogue.
         digest: tells the catalogue from others.
-        parts: the catalogue, if it was read in parts.
+        parts: the catalogue in parts; None if it is no parquet file.
+        mapping: what the files' columns are, once it is known.
     """
 
-    items: "pl.DataFrame"
+    file: "TableFile"
     total: int
     digest: str
-    parts: "ItemParts | None"
+    parts: "Parts | None"
+    mapping: ColumnMapping = field(default_factory=ColumnMapping)
 
 
 def training_items(
-    settings: "CatalogueOptions",
-    source: str,
-    vectors: str | None,
-    fields: Sequence[str],
-    size: int,
-    seed: int,
+    settings: "CatalogueOptions", source: str, size: int, seed: int
 ) -> TrainingItems:
     """Read a catalogue, or a seeded sample of `size` of its items.
 
     A parquet file with more items, and anything in parts, is read in one pass; other files are read
     whole.
 
-    Args:
-        vectors: files of the items' own vectors.
-        fields: the fields that make the text.
-
     Raises:
         InputError: the catalogue cannot be read.
     """
-    from data_prep.parts.sample import sampled_items, sampled_rows
-    from data_prep.storage.record import file_digest
+    from dataclasses import replace
+
+    from data_prep.mapping.column_mapping import check_columns
+    from data_prep.parts.sample import sampled, sampled_rows
+    from data_prep.parts.table import Parts
+    from data_prep.readers.table_files import TableFile
 
     path = Path(source)
-    whole = "://" not in source and path.is_file()
-    if whole and not path.name.lower().endswith(".parquet"):
-        frame = settings.read(only_one_file(source, path))
-        rows = sampled_rows(frame.height, size, seed)
-        return TrainingItems(frame[rows], frame.height, file_digest(path), None)
-    parts = item_parts(source, vectors, settings.column, settings.category_separator)
-    if whole and parts.items.rows <= size:
-        return TrainingItems(settings.read(path), parts.items.rows, file_digest(path), parts)
-    rows = sampled_rows(parts.items.rows, size, seed)
-    frame = sampled_items(parts, rows, fields)
-    return TrainingItems(frame, parts.items.rows, _digest(parts), parts)
+    whole = source == "-" or ("://" not in source and path.is_file())
+    parquet = not whole or path.name.lower().endswith(".parquet")
+    parts = Parts.of(source) if parquet else None
+    if parts is None or (whole and parts.rows <= size):
+        file = settings.open(only_one_file(source, path))
+        rows = sampled_rows(file.frame.height, size, seed)
+        if len(rows) < file.frame.height:
+            lines = None if file.lines is None else [file.lines[row] for row in rows]
+            some = replace(file, frame=file.frame[rows], lines=lines)
+            return TrainingItems(some, file.frame.height, settings.digest(path), None)
+        return TrainingItems(file, file.frame.height, settings.digest(path), parts)
+    check_columns(parts.columns, settings.column, settings.drop, source)
+    if settings.dedupe not in {None, "refuse"}:
+        raise InputError(
+            f"{source}: --dedupe {settings.dedupe} works on files that are read whole; keep one "
+            f"row an item, or give a --sample of at least {parts.rows}"
+        )
+    frame = sampled(parts, sampled_rows(parts.rows, size, seed), settings.drop)
+    file = TableFile(source, frame, None, "parquet")
+    return TrainingItems(file, parts.rows, _digest(parts), parts)
 
 
 def own_vectors(items: "pl.DataFrame", source: str) -> "NDArray[np.float32]":
@@ -92,7 +99,7 @@ def own_vectors(items: "pl.DataFrame", source: str) -> "NDArray[np.float32]":
     return vectors
 
 
-def _digest(parts: "ItemParts") -> str:
+def _digest(parts: "Parts") -> str:
     from hashlib import sha256
 
-    return sha256(repr(parts.items.key()).encode()).hexdigest()
+    return sha256(repr(parts.key()).encode()).hexdigest()

@@ -32,12 +32,18 @@ class AmazonSettings(DeviceOption, EncoderOption, CacheOption, ConfigurationOpti
 
     data: Path = argument("Folder with reviews_NAME_5.json.gz and meta_NAME.json.gz, at any depth.")
     out: Path = option("Folder of the benchmark; a later run continues it.")
-    preset: str = option("smoke (a minute), quick (a CPU), or paper (an accelerator).", "quick")
+    preset: str = option(
+        "smoke (a minute), quick (a CPU), tuned or paper (an accelerator), or table5 (the "
+        "tokenizers of GRIT-VQ's Table 5).",
+        "quick",
+    )
     models: Commas = option("Names joined by commas.", (), default_text="the preset's")
-    quantizers: Commas = option("Names joined by commas.", ("grit",), min_length=1)
+    quantizers: Commas = option(
+        "Names joined by commas; dense is one code an item.", (), default_text="the preset's"
+    )
     levels: Commas = option("Numbers of levels, joined by commas.", (), default_text="4")
     categories: Commas = option("Names joined by commas.", (), default_text="all in the folder")
-    seeds: int = option("Seeds of each model.", 1, ge=1)
+    seeds: int = option("Seeds of each model; 0 for the preset's number.", 0, ge=0)
     cold: float = option(
         "Also train without this share of the items, to measure cold start.", 0.0, ge=0, le=0.9
     )
@@ -73,7 +79,7 @@ def amazon(settings: AmazonSettings) -> None:
     from data_prep.storage.files import check_writable
     from data_prep.text import TextTemplate
     from recsys.benchmarks.amazon import categories_in
-    from recsys.benchmarks.run import Plan, run_plan
+    from recsys.benchmarks.run import DENSE, Plan, run_plan
     from recsys.benchmarks.summary import write_summary
     from recsys.presets import preset_named
     from service.cli.data.catalogue import open_cache
@@ -85,11 +91,14 @@ def amazon(settings: AmazonSettings) -> None:
     wanted = settings.models or chosen.default
     for name in wanted:
         chosen.model(name)
+    quantizers = settings.quantizers or chosen.quantizers
     given = dict(chosen.tokenizer) | settings.options
     configs = []
     usual = str(given.pop("levels", FitConfig().quantizer.levels))
     for length in settings.levels or [usual]:
-        for name in settings.quantizers:
+        for name in quantizers:
+            if name == DENSE:
+                continue
             changes = options_for(name, given) | {"quantizer": name, "levels": length}
             config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
@@ -100,10 +109,11 @@ def amazon(settings: AmazonSettings) -> None:
         categories_in(settings.data, settings.categories),
         wanted,
         tuple(configs),
-        settings.seeds,
+        settings.seeds or chosen.seeds,
         settings.shared,
         (0.0, settings.cold) if settings.cold else (0.0,),
         device,
+        DENSE in quantizers,
     )
     check_writable(out / "summary.json")
     template = TextTemplate()

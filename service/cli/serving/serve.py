@@ -34,8 +34,12 @@ def serve(settings: ServeSettings) -> None:
     Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalogue
     data/beauty/items.parquet
     """
+    from tokenizer.artifact import load
+
     listener = listening(settings)
-    titles = None if settings.catalogue is None else settings.read(settings.catalogue)
+    titles = None
+    if settings.catalogue is not None:
+        titles = settings.read(settings.catalogue, load(settings.tokenizer[0]).config)
     run(settings, titles, listener)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.data.parts import item_parts
+from service.cli.data.parts import titled_items
 from service.cli.terminal.console import bar, output
 from service.settings import RegistrySettings, argument, option
 
@@ -118,7 +118,7 @@ def import_(settings: ImportSettings) -> None:
     given = ImportFile.of(settings.file)
     titles = None
     if settings.catalogue is not None:
-        catalogue = item_parts(settings.catalogue, None, settings.column, ">")
+        catalogue = titled_items(settings.catalogue, settings.column)
         titles = TitleStream(catalogue)
     with open_database(settings.database) as opened, opened.refusing():
         with bar("importing", given.table.rows) as progress:
@@ -134,7 +134,7 @@ def _set_titles(opened: "Database", given: "ImportFile", settings: ImportSetting
     from service.registry import Registry
 
     assert settings.catalogue is not None
-    catalogue = item_parts(settings.catalogue, None, settings.column, ">")
+    catalogue = titled_items(settings.catalogue, settings.column)
     every = Piece(0, 0, catalogue.items.rows)
     for fingerprint, levels in given.levels.items():
         registry = Registry(opened, fingerprint, levels)

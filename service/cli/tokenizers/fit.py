@@ -1,17 +1,19 @@
 """`semid fit`: a catalogue → a frozen tokenizer."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.cli.data.embed import TextOptions
 from service.cli.data.parts import ANY_ITEMS
-from service.cli.terminal.console import bar, errors, output
+from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
     VECTORS,
     CatalogueOptions,
     ConfigurationOption,
     DeviceOption,
     QuietOption,
+    tell_guess,
 )
 from service.settings import argument, from_core, option
 from tokenizer.config import FitConfig
@@ -46,6 +48,12 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
         "After a fit on a sample, also code every item and measure the levels' use over all.",
         False,
         panel=TRAINING,
+    )
+    name: str = option(
+        "What people call the tokenizer; it is no part of its fingerprint.",
+        "",
+        default_text="the folder's name",
+        max_length=100,
     )
     overwrite: bool = option("Replace the tokenizer at --out.", False)
     policy: Policy = option(
@@ -104,49 +112,45 @@ def fit(settings: FitSettings) -> None:
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
-    from data_prep.embedding.encoders import load_encoder
-    from data_prep.errors import InputError
-    from data_prep.storage.durable import recover
-    from data_prep.storage.files import check_writable
-    from service.cli.data.catalogue import template_of, vectors_of_texts
+    from data_prep.profile.texts import profile_texts
+    from service.cli.data.catalogue import (
+        encoder_of,
+        template_of,
+        vectors_of_texts,
+    )
     from service.cli.data.training_items import own_vectors, training_items
+    from service.cli.data.verdicts import verdicts_on_fields, warn
     from service.cli.tokenizers.inspect import print_health
-    from tokenizer.artifact import FILES
+    from tokenizer.advice.catalogue_verdicts import shape_verdicts, text_verdicts
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
     from tokenizer.training.monitor import CodingQuality
 
     device = settings.torch_device()
-    out = settings.out
-    recover(out)
-    if out.exists() and not settings.overwrite:
-        raise InputError(
-            f"{out} exists, and there may be IDs of that tokenizer; choose another --out, or pass "
-            f"--overwrite to replace it"
-        )
-    check_writable(out, FILES)
+    out = _checked_out(settings)
     training = settings.training()
     check_training(training)
-    chosen = training_items(
-        settings, settings.items, settings.vectors, settings.text_fields, settings.sample,
-        training.seed,
-    )  # fmt: skip
-    frame = chosen.items
-    if frame.height < chosen.total:
-        output.print(f"training on {frame.height:,} of {chosen.total:,} items (--sample)")
-    if frame.height < training.quantizer.codebook_size:
-        errors.print(
-            f"warning: {frame.height} items are fewer than the {training.quantizer.codebook_size} "
-            f"codewords of a level, so some codewords have no item; with a smaller "
-            f"--codebook-size items share prefixes"
-        )
-    template = template_of(settings.text_fields, frame)
+    chosen = training_items(settings, settings.items, settings.sample, training.seed)
+    file = chosen.file
+    if file.frame.height < chosen.total:
+        output.print(f"training on {file.frame.height:,} of {chosen.total:,} items (--sample)")
+    guess = settings.guess(file)
+    tell_guess(guess, settings.column)
+    fields = settings.text_fields or guess.text_fields
+    items = settings.items_of(file, guess, fields)
+    template = template_of(fields, items)
+    shape = shape_verdicts(items.height, training.quantizer.codebook_size)
     if settings.vectors is None:
-        model = load_encoder(settings.encoder, device)
-        matrix = vectors_of_texts(frame, template, model, settings.cache)
+        texts = template.render_all(items.iter_rows(named=True))
+        model = encoder_of(settings.encoder, texts, device)
+        profile = profile_texts(texts, model)
+        warn(verdicts_on_fields(file, guess, fields))
+        warn([*text_verdicts(profile, items.height, model.name), *shape])
+        matrix = vectors_of_texts(texts, model, settings.cache)
     else:
         model = None
-        matrix = own_vectors(frame, settings.vectors)
+        warn(shape)
+        matrix = own_vectors(items, settings.vectors)
     with bar("training", training.warmup_steps + training.steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:
@@ -165,23 +169,43 @@ def fit(settings: FitSettings) -> None:
             report,
             settings.policy,
             device,
+            guess.mapping,
+            settings.name,
             chosen.total,
         )
     if settings.measure_all:
-        saved = _measured_over_all(settings, saved, chosen, device)
-    output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
+        mapped = replace(chosen, mapping=guess.mapping)
+        saved = _measured_over_all(settings, saved, mapped, device)
+    output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)
+
+
+def _checked_out(settings: FitSettings) -> Path:
+    from data_prep.errors import InputError
+    from data_prep.storage.durable import recover
+    from data_prep.storage.files import check_writable
+    from tokenizer.artifact import FILES
+
+    out = settings.out
+    recover(out)
+    if out.exists() and not settings.overwrite:
+        raise InputError(
+            f"{out} exists, and there may be IDs of that tokenizer; choose another --out, or pass "
+            f"--overwrite to replace it"
+        )
+    check_writable(out, FILES)
+    return out
 
 
 def _measured_over_all(
     settings: FitSettings, saved: "TokenizerArtifact", chosen: "TrainingItems", device: str
 ) -> "TokenizerArtifact":
     """Add to the tokenizer's metrics how it codes all items; its fingerprint stays."""
-    from dataclasses import replace
-
     from data_prep.embedding.embed import default_cache_folder
     from data_prep.errors import InputError
     from data_prep.parts.engines import engine
+    from data_prep.parts.items import ItemParts
+    from data_prep.parts.table import Parts
     from service.cli.data.parts import VECTOR_ROWS
     from tokenizer import artifact
     from tokenizer.config import CATALOGUE_BATCH
@@ -194,11 +218,12 @@ def _measured_over_all(
             f"{settings.out} is fitted; --measure-all reads parquet files in parts, and "
             f"{settings.items} is none"
         )
-    cache = None if settings.vectors else settings.cache or default_cache_folder()
-    parts = chosen.parts if settings.vectors else replace(chosen.parts, vectors=None)
-    options = CoderOptions(parts, settings.out, device, cache, CATALOGUE_BATCH)
+    vectors = None if settings.vectors is None else Parts.of(settings.vectors)
+    catalogue = ItemParts(chosen.parts, vectors, chosen.mapping, texts=vectors is None)
+    catalogue.check_same_items()
+    cache = None if vectors else settings.cache or default_cache_folder()
+    options = CoderOptions(catalogue, settings.out, device, cache, CATALOGUE_BATCH)
     pipeline = Pipeline.load(settings.out, device)
-    parts.check_same_items()
     with bar("measuring", chosen.total) as progress:
         found = whole_health(options, pipeline, engine("local", 0, device), VECTOR_ROWS, progress)
     measured = replace(saved, metrics={**saved.metrics, "catalogue": found})

@@ -68,7 +68,7 @@ def similar(settings: SimilarSettings) -> None:
     vector = None if settings.vector is None else _read_vector(settings.vector)
     pipeline = Pipeline.load(settings.tokenizer)
     ids = read_ids(settings.ids, pipeline)
-    items = None if settings.items is None else settings.read(settings.items)
+    items = None if settings.items is None else settings.read(settings.items, pipeline.config)
     source = _source(settings, items, pipeline)
     if source is None and settings.exact:
         errors.print("answered from codes alone; give --items or --vectors for exact neighbours")

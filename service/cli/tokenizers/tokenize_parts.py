@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from service.cli.data.parts import item_parts
+from data_prep.errors import InputError
 from service.cli.terminal.console import bar, output, print_json
 
 if TYPE_CHECKING:
+    from data_prep.parts.items import ItemParts
     from service.cli.tokenizers.tokenize import TokenizeSettings
+    from tokenizer.pipeline import Pipeline
 
 __all__ = ["tokenize_to_folder"]
 
@@ -26,9 +28,8 @@ def tokenize_to_folder(settings: "TokenizeSettings") -> None:
     from tokenizer.pipeline import Pipeline
 
     device = settings.torch_device()
-    vectors = None if settings.vectors is None else str(settings.vectors)
-    catalogue = item_parts(settings.items, vectors, settings.column, settings.category_separator)
     pipeline = Pipeline.load(settings.tokenizer, device)
+    catalogue = _catalogue(settings, pipeline)
     known = None
     if settings.known is not None:
         known = IdParts.of(
@@ -66,3 +67,23 @@ def tokenize_to_folder(settings: "TokenizeSettings") -> None:
     if pipeline.config.policy == "suffix":
         told += f", {made.with_suffix:,} with a suffix"
     output.print(f"{told}, in {parts} parts")
+
+
+def _catalogue(settings: "TokenizeSettings", pipeline: "Pipeline") -> "ItemParts":
+    """Open the catalogue in parts, its columns by the tokenizer's mapping or by their names."""
+    from data_prep.mapping.column_mapping import ColumnMapping, check_columns
+    from data_prep.parts.items import ItemParts
+    from data_prep.parts.table import Parts
+    from service.cli.data.parts import guessed_mapping
+
+    if settings.changes is not None:
+        raise InputError("--changes is written for a file as --out; leave it out, or give a file")
+    table = Parts.of(settings.items)
+    if settings.preset:
+        mapping = guessed_mapping(settings, table).mapping
+    else:
+        check_columns(table.columns, settings.column, settings.drop, table.source)
+        fitted = pipeline.config.mapping or ColumnMapping()
+        mapping = settings.changed(fitted)
+    vectors = None if settings.vectors is None else Parts.of(settings.vectors)
+    return ItemParts(table, vectors, mapping)

@@ -46,7 +46,7 @@ def whole(catalogue: Path, pipeline: Pipeline) -> pl.DataFrame:
 
 
 def _options(source: Path, folder: Path, *, latents: bool = False, **more: Parts) -> CoderOptions:
-    parts = ItemParts(Parts.of(str(source)), more.get("vectors"), {})
+    parts = ItemParts(Parts.of(str(source)), more.get("vectors"))
     return CoderOptions(parts, folder, "cpu", None, 50, latents)
 
 
