@@ -106,7 +106,7 @@ class CatalogueOptions(CommandSettings):
 
         left = [name for name in file.frame.columns if name not in self.drop]
         found = guess_mapping(left, self.preset)
-        return Guess(found.preset, self._changed(found.mapping), found.text_fields)
+        return Guess(found.preset, self.changed(found.mapping), found.text_fields)
 
     def digest(self, path: Path) -> str:
         """Return the SHA-256 of the file at `path`; `-` is standard input."""
@@ -173,6 +173,14 @@ class CatalogueOptions(CommandSettings):
 
         if fitted is None or self.preset:
             return self.read_guessed(path)[0]
+<<<<<<< HEAD
+        mapping = self.changed(fitted.mapping or ColumnMapping())
+        return items_of(self.open(path), mapping, ("title", *fitted.text.fields))
+
+    def changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
+        """Return a mapping with what the options say."""
+        return mapping.changed(self.column, self.drop, self.category_separator, self.dedupe)
+=======
         mapping = self._changed(fitted.mapping or ColumnMapping())
         template = fitted.text if fitted.encoder is not None else None
         return items_of(self.open(path), mapping, ("title", *fitted.text.fields), template)
@@ -181,6 +189,7 @@ class CatalogueOptions(CommandSettings):
         return mapping.changed(
             self.column, self.drop, self.category_separator, self.dedupe, skip_empty=self.skip_empty
         )
+>>>>>>> h-door
 
 
 def tell_guess(guess: "Guess", asked: "Mapping[str, str]") -> None:
