@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import InputError
+from service.engine.browsing.named_prefixes import NamedPrefixes
 from service.engine.index_file import IndexContents, read_index, write_index
 from service.engine.item_cache import ItemCache
 from service.engine.neighbours.nearest import Nearest, Neighbour, Query
@@ -54,6 +55,7 @@ class Catalogue:
     Attributes:
         known: cache of items that were looked up; following the registry keeps it correct.
         nearest: finds the nearest items, and has the items' kept vectors.
+        prefixes: names prefixes.
         recall: measures how many of them are found.
     """
 
@@ -77,6 +79,7 @@ class Catalogue:
         self.known = ItemCache()
         self._index = SemanticIndex(pipeline.codebooks, index_device)
         self.nearest = Nearest(pipeline, registry, self._index.search)
+        self.prefixes = NamedPrefixes(pipeline, registry, self.nearest.vectors)
         self.recall = RecallMeter(self.nearest, self.indexed)
         self._keep_vectors = keep_vectors
         self._newest = 0  # number of the last change that the index has taken in

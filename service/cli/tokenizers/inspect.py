@@ -8,6 +8,11 @@ from rich.table import Table
 
 from service.cli.terminal.console import output, print_json
 from service.cli.terminal.options import JsonOption
+from service.cli.tokenizers.named_prefixes import (
+    PrefixOptions,
+    described_prefixes,
+    print_prefixes,
+)
 from service.settings import argument
 
 if TYPE_CHECKING:
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["InspectSettings", "inspect", "print_health"]
 
 
-class InspectSettings(JsonOption):
+class InspectSettings(PrefixOptions, JsonOption):
     """The options of `semid inspect`."""
 
     command = "inspect"
@@ -30,15 +35,23 @@ def inspect(settings: InspectSettings) -> None:
     Utilization: share of a level's codewords that at least one item uses. Perplexity: the number of
     codewords that would give the same entropy if used evenly. Error: share of the vectors' variance
     that the codes lose.
+
+    With --ids it also names the prefixes of the items: by the words of their titles, by the item
+    nearest to the mean, and by their coherence, the mean cosine of pairs of items.
+
+    Example: semid inspect tokenizers/beauty --ids beauty-ids.parquet --items items.parquet
     """
     from tokenizer.artifact import load
 
     loaded = load(settings.tokenizer)
+    prefixes = described_prefixes(settings, loaded)
     if not settings.as_json:
         output.print(f"{settings.tokenizer}: tokenizer {loaded.name}, {loaded.fingerprint}")
         print_health(loaded)
+        if prefixes is not None:
+            print_prefixes(prefixes)
         return
-    print_json(loaded.described())
+    print_json(loaded.described() | ({} if prefixes is None else {"prefixes": prefixes}))
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:

@@ -36,8 +36,6 @@ __all__ = [
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
-    "PrefixEntry",
-    "PrefixPage",
     "Problem",
     "RecommendAnswer",
     "RecommendQuery",
@@ -179,21 +177,6 @@ class ItemPage(BaseModel):
     items: list[Item]
     total: int
     next: str | None
-
-
-class PrefixEntry(BaseModel):
-    """A prefix that is one code longer, and how many items have it."""
-
-    prefix: str
-    items: int
-    example: str | None = Field(description="title of one of these items")
-
-
-class PrefixPage(BaseModel):
-    """The prefixes that extend a prefix by one code."""
-
-    prefix: str
-    prefixes: list[PrefixEntry]
 
 
 class MappedId(BaseModel):
