@@ -61,7 +61,7 @@ class ItemParts:
     def __post_init__(self) -> None:
         if self.mapping.dedupe != "refuse" or self.mapping.skip_empty:
             raise InputError(
-                f"{self.items.source}: --dedupe and --skip-empty work on files that are read whole; "
+                f"{self.items.source}: --dedupe and --skip-empty need files that are read whole; "
                 f"keep one row an item in the parts, each with a text"
             )
 
