@@ -61,7 +61,10 @@ def embed(settings: EmbedSettings) -> None:
     check_writable(settings.out)
     template = template_of(settings.text_fields or guessed.text_fields, frame)
     threads = settings.threads or None
-    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device, threads)
+    _, vectors = encoded_items(
+        frame, template, settings.encoder, settings.cache, device, threads,
+        settings.model_settings(),
+    )  # fmt: skip
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(settings.out) as path:
         written.write_parquet(path)
@@ -89,6 +92,7 @@ def _to_folder(settings: EmbedSettings, device: str) -> None:
         device,
         settings.cache or default_cache_folder(),
         CATALOGUE_BATCH,
+        settings.model_settings(),
     )
     rows = settings.rows_of_a_part(vectors=False)
     workers = engine(settings.engine, settings.workers, device)
