@@ -150,6 +150,18 @@ class SentenceEncoder:
         vectors = self._passes.vectors(tokens, length)
         return np.ascontiguousarray(vectors.numpy()[:, : self.dimension], dtype=np.float32)
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether the model takes images too."""
+        return "image" in self._model.modalities
+
+    def encode_image(self, image: Any) -> NDArray[np.float32]:
+        """Return the vector (dimension,) of an image of Pillow."""
+        with self._lock:
+            pixels = self._model.preprocess([image])
+        vector = self._passes.whole(pixels).numpy()[0, : self.dimension]
+        return np.ascontiguousarray(vector, dtype=np.float32)
+
     def readings(self, texts: Sequence[str]) -> list[tuple[str, int, int, int, bool]]:
         """Return the fields of a `data_prep.embedding.readings.TextReading` for each text."""
         tokenizer = self._model.tokenizer

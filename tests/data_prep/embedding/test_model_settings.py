@@ -46,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
     transformer = Transformer(str(folder / "bert"))
     made = SentenceTransformer(
-        modules=[transformer, Pooling(16)], prompts={"query": "query: ", "passage": "passage: "}
+        modules=[transformer, Pooling(16)], prompts={"query": "query: ", "passage": "red: "}
     )
     made.save(str(folder / "whole"))
     return str(folder / "whole")
