@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     items.write_parquet(folder / "items.parquet")
     run_semid(
         "fit", folder / "items.parquet", "--encoder", "hashing", "--cache", folder / "cache",
-        "--set", "steps=60", "--set", "levels=3", "--set", "codebook_size=32",
+        "--set", "steps=60", "--set", "warmup_steps=20", "--set", "levels=3", "--set", "codebook_size=32",
         "--out", folder / "other",
     )  # fmt: skip
     run_semid(
