@@ -108,9 +108,7 @@ def sizes_below(registry: RegistryReader, prefix: tuple[int, ...], items: int) -
     return found
 
 
-def _counts(
-    registry: RegistryReader, prefix: tuple[int, ...], length: int
-) -> sql.Select[tuple[int]]:
+def _counts(registry: RegistryReader, prefix: tuple[int, ...], length: int) -> sql.Select[int]:
     """Return the query for the number of items of each prefix of a length: kept, or counted."""
     if length <= kept_levels(registry.tokenizer.levels):
         low, most = key_of(prefix), b"\xff\xff" * (length - len(prefix))
