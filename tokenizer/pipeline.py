@@ -94,6 +94,11 @@ class Pipeline:
         return cls(artifact.load(folder), device)
 
     @property
+    def encoder(self) -> Encoder | None:
+        """The text encoder; None for a tokenizer that was fitted on vectors."""
+        return self._encoder
+
+    @property
     def levels(self) -> int:
         """L, the number of codes an item has."""
         return self.config.quantizer.levels
