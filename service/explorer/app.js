@@ -67,19 +67,31 @@ function show(id, problem) {
   at(id).replaceChildren(element("p", { className: "problem", textContent: problem.message }));
 }
 
+// Whether the service has a search model; it then ranks the answers, after the history if there is one.
+let searches = false;
+let recommends = false;
+
+async function ranked(words) {
+  const query = { query: words, history: history.map((item) => item.item_id), k: 20 };
+  const found = await ask("v1/search", query);
+  return found.items.map((item) => row(item, `score ${item.score.toFixed(2)}`));
+}
+
+async function titled(words) {
+  const found = await ask(`v1/items?limit=20&search=${encodeURIComponent(words)}`);
+  if (found.items.length) return found.items.map((item) => row(item));
+  const near = await ask("v1/similar", { text: words, k: 20 });
+  const rows = near.items.map((item) => row(item, `distance ${item.distance.toFixed(2)}`));
+  const told = "No title has these words; near in meaning:";
+  return [element("p", { className: "dim", textContent: told }), ...rows];
+}
+
 async function search(words) {
   try {
     const exact = await ask(`v1/items/${encodeURIComponent(words)}`).catch(() => null);
-    const titled = await ask(`v1/items?limit=20&search=${encodeURIComponent(words)}`);
-    let found = titled.items;
-    if (exact) found = [exact, ...found.filter((item) => item.item_id !== exact.item_id)];
-    const rows = found.map((item) => row(item));
-    if (!rows.length) {
-      const near = await ask("v1/similar", { text: words, k: 20 });
-      rows.push(...near.items.map((item) => row(item, `distance ${item.distance.toFixed(2)}`)));
-      rows.unshift(element("p", { className: "dim", textContent: "No title has these words; near in meaning:" }));
-    }
-    fill("results", rows, "Nothing found.");
+    const rows = searches ? await ranked(words) : await titled(words);
+    const others = rows.filter((each) => each.dataset.itemId !== exact?.item_id);
+    fill("results", exact ? [row(exact), ...others] : rows, "Nothing found.");
   } catch (problem) {
     show("results", problem);
   }
@@ -119,6 +131,7 @@ async function recommend() {
   }));
   if (!history.length) return;
   try {
+    if (!recommends) return fill("recommended", [], "Searches now follow this history.");
     const found = await ask("v1/recommend", { history: history.map((item) => item.item_id), k: 12 });
     fill("recommended", found.lists[0].map((item) => row(item, `score ${item.score.toFixed(2)}`)), "No other items.");
   } catch (problem) {
@@ -170,7 +183,9 @@ async function addMembers(prefix, after) {
 
 async function summarise() {
   const tokenizer = await ask("v1/tokenizer");
-  at("add").hidden = !tokenizer.recommender;
+  searches = Boolean(tokenizer.search);
+  recommends = Boolean(tokenizer.recommender);
+  at("add").hidden = !tokenizer.recommender && !searches;
   at("summary").textContent =
     `${tokenizer.items.toLocaleString("en")} items · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +
     `${tokenizer.quantizer} codes · tokenizer ${tokenizer.fingerprint.slice(0, 12)}`;

@@ -1,6 +1,16 @@
 """The API's routers, one for each resource; the health router may run in another application."""
 
-from service.http.routes import bulk, health, id_map, items, recommend, similar, tokenize, tokenizer
+from service.http.routes import (
+    bulk,
+    health,
+    id_map,
+    items,
+    recommend,
+    search,
+    similar,
+    tokenize,
+    tokenizer,
+)
 
 __all__ = ["ROUTERS", "health"]
 
@@ -11,6 +21,7 @@ ROUTERS = (
     items.router,
     similar.router,
     recommend.router,
+    search.router,
     tokenizer.router,
     id_map.router,
 )

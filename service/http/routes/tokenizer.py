@@ -7,6 +7,7 @@ from service.http.messages.schemas import TokenizerDescription
 from service.http.routes.dependencies import (
     LoadedDependency,
     RecommendingDependency,
+    SearchingDependency,
     TokenizingDependency,
 )
 from service.http.routes.threaded import Threaded
@@ -21,6 +22,7 @@ def describe(
     tokenizing: TokenizingDependency,
     loaded: LoadedDependency,
     recommending: RecommendingDependency,
+    searching: SearchingDependency,
 ) -> TokenizerDescription:
     """Return the tokenizer's fingerprint, sizes, limits, versions, and metrics from training."""
     catalogue = tokenizing.catalogue
@@ -40,6 +42,7 @@ def describe(
         items=catalogue.registry.count(),
         recommender=None if recommending is None else recommending.recommender.fingerprint,
         recommender_reads=None if recommending is None else recommending.recommender.tokenizer,
+        search=None if searching is None else searching.searcher.fingerprint,
         limits=LIMITS.get(),
         queue=tokenizing.capacity.queue,
         timeout=tokenizing.capacity.timeout,

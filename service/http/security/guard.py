@@ -65,6 +65,7 @@ RULES = {
     ("GET", "/v1/prefixes"): READ,
     ("POST", "/v1/similar"): Rule("read", JSON),
     ("POST", "/v1/recommend"): Rule("read", JSON),
+    ("POST", "/v1/search"): Rule("read", JSON),
     ("GET", "/v1/tokenizer"): READ,
     ("GET", "/v1/id-map"): READ,
     ("GET", "/health/live"): OPEN,
