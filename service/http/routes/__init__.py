@@ -1,6 +1,7 @@
 """The API's routers, one for each resource; the health router may run in another application."""
 
 from service.http.routes import (
+    browsing,
     bulk,
     health,
     id_map,
@@ -19,6 +20,7 @@ ROUTERS = (
     tokenize.router,
     bulk.router,
     items.router,
+    browsing.router,
     similar.router,
     recommend.router,
     search.router,
