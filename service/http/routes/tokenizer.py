@@ -10,7 +10,7 @@ from service.http.routes.dependencies import (
     SearchingDependency,
     TokenizingDependency,
 )
-from service.http.routes.threaded import Threaded
+from service.http.routing.threaded import Threaded
 
 __all__ = ["router"]
 
