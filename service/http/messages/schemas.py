@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from service.registry import RegisteredItem
 
 __all__ = [
+    "History",
     "IdMapPage",
     "Item",
+    "ItemId",
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
@@ -325,6 +327,9 @@ class TokenizerDescription(BaseModel):
     recommender_reads: str | None = Field(
         default=None,
         description="fingerprint of the tokenizer whose IDs it reads; empty if it reads none",
+    )
+    search: str | None = Field(
+        default=None, description="fingerprint of the search model; null without one"
     )
     limits: RequestLimits
     queue: int = Field(description="items that may wait, over all requests; beyond it 429")

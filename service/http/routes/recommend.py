@@ -9,7 +9,7 @@ from service.http.messages.described_bodies import json_body
 from service.http.messages.problems import RESPONSES
 from service.http.messages.schemas import RecommendAnswer, RecommendedItem, RecommendQuery
 from service.http.routes.dependencies import CatalogueDependency, RecommendingDependency
-from service.http.routes.threaded import Threaded, body_of
+from service.http.routing.threaded import Threaded, body_of
 
 __all__ = ["router"]
 
