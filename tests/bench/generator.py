@@ -1,4 +1,4 @@
-"""The generator in two storeys: search and training beside T5's and TIGER's, and large catalogues."""
+"""The generator: search and training beside T5 and TIGER, and a catalogue of 1,000,000 items."""
 
 import time
 from collections.abc import Callable
