@@ -22,12 +22,31 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.embedding.latent_semantic import FILES, LatentSemanticEncoder, is_fitted_encoder
+from data_prep.embedding.latent_semantic import (
+    FILES,
+    LatentSemanticConfig,
+    LatentSemanticEncoder,
+    is_fitted_encoder,
+)
 from data_prep.errors import InputError
 
-__all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
+__all__ = [
+    "DEFAULT_ENCODER",
+    "FITTED",
+    "NGRAMS",
+    "Encoder",
+    "encoder_for",
+    "load_encoder",
+    "weights_to_keep",
+]
 
-DEFAULT_ENCODER = "minilm"
+DEFAULT_ENCODER, NGRAMS = "minilm", "ngrams"
+# Encoders that are fitted with a tokenizer and kept in its folder. Sizes are found in
+# `docs/vectors-and-languages.md`: more dimensions find no more neighbours of an item's category.
+FITTED = {
+    NGRAMS: LatentSemanticConfig("characters", dimension=128, buckets=2**14, sample=20_000),
+    "words": LatentSemanticConfig("words", dimension=128, buckets=2**16, sample=20_000),
+}
 MAX_TOKENS = 2**20  # tokens in a text, for models without a limit
 LENGTH_STEP = 8  # tokens between two padded lengths; with few distinct lengths many texts share one
 CHARACTERS_PER_TOKEN = 32  # of the limit; a longer text is cut first, to save time
@@ -115,6 +134,22 @@ class SentenceEncoder:
         vectors = self._passes.vectors(tokens, length)
         return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
 
+    def readings(self, texts: Sequence[str]) -> list[tuple[str, int, int, int, bool]]:
+        """Return the fields of a `data_prep.embedding.readings.TextReading` for each text."""
+        tokenizer = self._model.tokenizer
+        with self._lock:
+            tokenized = tokenizer([self._prompt + text for text in texts], truncation=False)
+        found = []
+        for ids in tokenized["input_ids"]:
+            kept = ids[: self._longest]
+            special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+            seen = tokenizer.decode([token for token in kept if token not in special])
+            unknown = ids.count(tokenizer.unk_token_id)
+            tokens = sum(token not in special for token in ids)
+            pieces = sum(word.startswith("##") for word in tokenizer.convert_ids_to_tokens(ids))
+            found.append((str(seen), tokens, pieces, unknown, len(ids) > self._longest))
+        return found
+
     def _read(self, texts: Sequence[str]) -> list[str]:
         return [text[: CHARACTERS_PER_TOKEN * self._longest] for text in texts]
 
@@ -152,18 +187,46 @@ class HashingEncoder:
         return scaled
 
 
-def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
+def encoder_for(name: str, texts: Sequence[str], device: str = "cpu") -> Encoder:
+    """Return an encoder to fit a tokenizer with; those of `FITTED` are fitted to the texts.
+
+    Raises:
+        InputError: as `load_encoder`, or the texts are too few.
+    """
+    if name in FITTED:
+        return LatentSemanticEncoder.fit(texts, FITTED[name], name)
+    return load_encoder(name, device)
+
+
+def weights_to_keep(encoder: Encoder | None) -> bytes | None:
+    """Return what a tokenizer's folder keeps of an encoder fitted with it; None for others."""
+    if isinstance(encoder, LatentSemanticEncoder) and encoder.name in FITTED:
+        return encoder.packed()
+    return None
+
+
+def load_encoder(
+    name: str = DEFAULT_ENCODER, device: str = "cpu", weights: bytes | None = None
+) -> Encoder:
     """Load an encoder; an encoder loaded before is returned again.
 
     Args:
-        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, a folder of
-            `data_prep.embedding.latent_semantic`, or the name or folder of any
-            sentence-transformers model.
+        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, one of
+            `FITTED`, a folder of `data_prep.embedding.latent_semantic`, or the name or folder of
+            any sentence-transformers model.
         device: as `resolve_device` returns it; `hashing` and fitted encoders compute on the CPU.
+        weights: of an encoder of `FITTED`, as `weights_to_keep` returned them.
 
     Raises:
         InputError: the model cannot be loaded, or MiniLM's weights are not the published ones.
     """
+    if name in FITTED:
+        if weights is None:
+            raise InputError(
+                f"the encoder {name} is fitted to a catalogue and kept in the folder of its "
+                f"tokenizer; name that tokenizer, or fit a new one"
+            )
+        return LatentSemanticEncoder.unpacked(weights, name)
     if is_fitted_encoder(Path(name)):
         return _fitted(name)
     return _loaded(name, "cpu" if name == HashingEncoder.name else device)
@@ -201,7 +264,7 @@ def _loaded(name: str, device: str) -> Encoder:
 def _not_loaded(name: str, error: object) -> str:
     reason = str(error).partition("\n")[0].rstrip(".")
     return (
-        f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, or the "
+        f"encoder {name!r} cannot be loaded: {reason}; known here: minilm, hashing, ngrams, or the "
         f"name or folder of a sentence-transformers model; without a network, download the model "
         f"elsewhere and give its folder"
     )

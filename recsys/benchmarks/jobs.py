@@ -1,4 +1,4 @@
-"""Cells of a benchmark side by side, each in a process of its own, from prepared files.
+"""Cells of a benchmark side by side, each in a separate process, from prepared files.
 
 This module needs torch, numpy and safetensors alone.
 """

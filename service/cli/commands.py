@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.data import embed, fit_encoder, prepare
+from service.cli.data import check, embed, fit_encoder, prepare
 from service.cli.recommenders import benchmark, models, recommend, train
 from service.cli.serving import database, demo, keys, serve, transfer
 from service.cli.terminal.command import add_command
@@ -48,6 +48,7 @@ DATA, TOKENIZERS, RECOMMENDERS = "Data", "Tokenizers", "Recommenders"
 SERVICE = "Service and registry"
 
 add_command(app, demo.demo)
+add_command(app, check.check, panel=DATA)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
 add_command(app, embed.embed, panel=DATA)
 add_command(app, fit_encoder.fit_encoder, panel=DATA)

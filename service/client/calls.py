@@ -192,10 +192,15 @@ def id_map_page(old: str, new: str, after: int, limit: int) -> Call[IdMapPage]:
 
 
 def similar_items(
-    item_id: str | None, text: str | None, vector: NDArray[np.float32] | None, k: int
+    item_id: str | None,
+    text: str | None,
+    vector: NDArray[np.float32] | None,
+    k: int,
+    *,
+    exact: bool,
 ) -> Call[SimilarAnswer]:
     """Ask for the nearest items."""
-    query: dict[str, Any] = {"k": k}
+    query: dict[str, Any] = {"k": k} if exact else {"k": k, "exact": False}
     given = {"item_id": item_id, "text": text, "vector": vector}
     query |= {name: value for name, value in given.items() if value is not None}
     return Call(SimilarAnswer, "POST", "/v1/similar", body=_json(query))

@@ -179,13 +179,18 @@ class Conversation:
         text: str | None = None,
         vector: NDArray[np.float32] | None = None,
         k: int = 10,
+        exact: bool = True,
     ) -> Steps[list[SimilarItem]]:
         """Return the k items nearest to an item, a text or a vector (D,), nearest first.
+
+        Args:
+            exact: rank by the items' vectors; False answers from codes alone.
 
         Raises:
             SemidError: not exactly one of the three is given, or the item is not registered.
         """
-        return (yield from self._ask(calls.similar_items(item_id, text, vector, k))).items
+        call = calls.similar_items(item_id, text, vector, k, exact=exact)
+        return (yield from self._ask(call)).items
 
     def remove(self, item_id: str) -> Steps[bool]:
         """Remove an item and return whether it was registered; the key needs the scope admin.

@@ -14,7 +14,7 @@ from recsys.recommender import Recommender
 from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
-from service.engine.recommending import Recommending
+from service.engine.recommending import Recommenders
 from service.http.access_log import AccessLog
 from service.http.messages.headers import SecurityHeaders
 from service.http.messages.problems import install_problems
@@ -38,17 +38,17 @@ def create_app(
     capacity: Capacity = DEFAULT_CAPACITY,
     others: Sequence[Catalogue] = (),
     health_elsewhere: bool = False,
-    recommender: Recommender | None = None,
+    recommenders: Sequence[Recommender] = (),
 ) -> FastAPI:
     """Return the application that serves an open catalogue; it loads nothing from the network.
 
     Args:
         others: catalogues of further tokenizers, in the same database.
         health_elsewhere: whether to leave health and metrics to `create_health_app`.
-        recommender: the model that answers /v1/recommend.
+        recommenders: the models that answer /v1/recommend, at most one for each tokenizer.
 
     Raises:
-        InputError: the recommender reads the IDs of another tokenizer than these.
+        InputError: a recommender reads the IDs of another tokenizer than these.
     """
     loaded = LoadedTokenizers((catalogue, *others), capacity)
 
@@ -68,9 +68,7 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     app.state.tokenizers = loaded
-    app.state.recommending = (
-        None if recommender is None else Recommending(recommender, (catalogue, *others))
-    )
+    app.state.recommenders = Recommenders(recommenders, (catalogue, *others))
     install_problems(app)
     for router in ROUTERS:
         # include_router would match each route twice in every request.

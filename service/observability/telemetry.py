@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import (
@@ -90,6 +90,12 @@ class Telemetry:
             "semid_default_tokenizer", "1 for the default tokenizer.",
             ["tokenizer"], registry=self._metrics,
         )  # fmt: skip
+        self._recall = Gauge(
+            "semid_similar_recall",
+            "Share of the 10 items of the highest cosine that are found: by codes alone, or by the "
+            "vectors of what the codes propose. NaN: not measured, or no vectors are kept.",
+            ["way", "tokenizer"], registry=self._metrics,
+        )  # fmt: skip
         self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)
         self._distortion = Histogram(
             "semid_new_item_distortion", "Distortion of items to which this service gave an ID.",
@@ -139,6 +145,11 @@ class Telemetry:
         tokenizer = pipeline.fingerprint[:16]
         self._indexed.labels(tokenizer).set_function(items)
         self._default.labels(tokenizer).set_function(default)
+
+    def finding(self, pipeline: Pipeline, recalls: Mapping[str, Callable[[], float]]) -> None:
+        """Expose the shares of a tokenizer's nearest items that are found, by way of finding."""
+        for way, share in recalls.items():
+            self._recall.labels(way, pipeline.fingerprint[:16]).set_function(share)
 
     def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
         """Return a callback for a stage's batches: it takes each job's wait in s and the size."""

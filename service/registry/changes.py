@@ -8,10 +8,20 @@ from sqlalchemy.engine import Connection
 
 from data_prep.values.folding import folded_title
 from service.registry.database import Database
-from service.registry.migrations.schema import ids
+from service.registry.migrations.schema import ids, vectors
 
-__all__ = ["Anchor", "Change", "anchor_of", "change_items", "newest_change", "remove_item"]
+__all__ = [
+    "CHUNK",
+    "Anchor",
+    "Change",
+    "anchor_of",
+    "change_items",
+    "forget_vectors",
+    "newest_change",
+    "remove_item",
+]
 
+CHUNK = 500  # values in one query
 _update = (
     ids.update()
     .where(ids.c.number == sql.bindparam("_number"))
@@ -82,11 +92,22 @@ def change_items(connection: Connection, tokenizer: int, changes: Sequence[Chang
     )
 
 
+def forget_vectors(connection: Connection, numbers: Sequence[int]) -> None:
+    """Delete the kept vectors of items; `connection` must be in a write transaction."""
+    for start in range(0, len(numbers), CHUNK):
+        some = numbers[start : start + CHUNK]
+        connection.execute(vectors.delete().where(vectors.c.number.in_(some)))
+
+
 def remove_item(database: Database, item_id: str) -> bool:
-    """Remove an item from all tokenizers and return whether it was there; it keeps its IDs."""
+    """Remove an item from all tokenizers, with its vectors, and return whether it was there.
+
+    It keeps its IDs.
+    """
     query = sql.select(ids).where(ids.c.item_id == item_id, sql.not_(ids.c.removed))
     with database.writing() as connection:
         rows = connection.execute(query).all()
         for row in rows:
             change_items(connection, row.tokenizer, [Change(row.number, row.title, removed=True)])
+        forget_vectors(connection, [row.number for row in rows])
     return bool(rows)

@@ -15,9 +15,10 @@ from data_prep.values.columns import Source, id_column, named_rows, title_column
 from data_prep.values.folding import folded_title
 from service.registry.changes import newest_change
 from service.registry.database import Database
-from service.registry.entries import codes_of, key_of
-from service.registry.migrations.schema import ids, promotions, tokenizers
+from service.registry.entries import KeptVector, codes_of, key_of
+from service.registry.migrations.schema import ids, promotions, tokenizers, vectors
 from service.registry.tokenizers import enrol_in, enrolled_tokenizers
+from service.registry.vectors import insert_vectors
 from tokenizer.offline.id_table import SEMANTIC_IDS, written_ids
 
 __all__ = ["export_registry", "import_registry"]
@@ -28,6 +29,7 @@ COLUMNS: dict[str, pl.DataType] = SEMANTIC_IDS | {
     "title": pl.String(),
     "removed": pl.Boolean(),
 }
+VECTOR: dict[str, pl.DataType] = {"direction": pl.Binary(), "length": pl.Float64()}
 KEY = "semid_registry"  # metadata key of the list of tokenizers, the default first
 
 
@@ -39,9 +41,14 @@ def export_registry(database: Database, path: Path) -> int:
     """
     with database.reading() as connection:
         everyone = sorted(enrolled_tokenizers(connection), key=lambda one: not one.default)
-        parts = [pl.DataFrame(schema=COLUMNS)]
+        parts = [pl.DataFrame(schema=COLUMNS | VECTOR)]
         for one in everyone:
-            query = sql.select(ids).where(ids.c.tokenizer == one.number).order_by(ids.c.number)
+            query = (
+                sql.select(ids, vectors.c.direction, vectors.c.length)
+                .select_from(ids.outerjoin(vectors, vectors.c.number == ids.c.number))
+                .where(ids.c.tokenizer == one.number)
+                .order_by(ids.c.number)
+            )
             chunks = connection.execute(query).partitions(100 * CHUNK)
             parts += [_table(rows, one.fingerprint) for rows in chunks]
     table = pl.concat(parts)
@@ -91,12 +98,14 @@ def _table(rows: Any, fingerprint: str) -> pl.DataFrame:
             "distortion": [row.distortion for row in rows],
             "title": [row.title for row in rows],
             "removed": [row.removed for row in rows],
+            "direction": [row.direction for row in rows],
+            "length": [row.length for row in rows],
         },
-        schema_overrides=COLUMNS,
+        schema_overrides=COLUMNS | VECTOR,
     )
     return frame.with_columns(
         semantic_id=written_ids(), tokenizer=pl.lit(fingerprint, dtype=pl.String())
-    ).select(*COLUMNS)
+    ).select(*COLUMNS, *VECTOR)
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -105,7 +114,10 @@ def _read(path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
     try:
         known = json.loads(pl.read_parquet_metadata(path)[KEY])
         levels = {str(one["fingerprint"]): int(one["levels"]) for one in known}
-        table = table.select(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items())
+        lacking = {name: pl.lit(None) for name in VECTOR if name not in table.columns}
+        table = table.with_columns(**lacking).select(
+            pl.col(name).cast(dtype) for name, dtype in (COLUMNS | VECTOR).items()
+        )
     except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path} is not a registry that semid export wrote") from error
     for name in COLUMNS:
@@ -147,6 +159,17 @@ def _add(connection: Connection, tokenizer: int, rows: list[dict[str, Any]], pat
             )
     if fresh:
         connection.execute(ids.insert(), fresh)
+        kept = {row["item_id"]: row for row in rows if row["direction"] is not None}
+        query = sql.select(ids.c.item_id, ids.c.number).where(
+            ids.c.tokenizer == tokenizer, ids.c.item_id.in_(list(kept.keys() - known.keys()))
+        )
+        insert_vectors(
+            connection,
+            {
+                row.number: KeptVector(kept[row.item_id]["direction"], kept[row.item_id]["length"])
+                for row in connection.execute(query)
+            },
+        )
     return len(fresh)
 
 

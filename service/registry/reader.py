@@ -8,7 +8,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from data_prep.values.folding import folded
-from service.registry.changes import Anchor, anchor_of
+from service.registry.changes import CHUNK, Anchor, anchor_of
 from service.registry.database import Database
 from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
 from service.registry.migrations.schema import ids
@@ -17,7 +17,6 @@ from tokenizer.ids.semantic_id import codes_of_key
 
 __all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
 
-CHUNK = 500  # values in one query
 NUL = "\x00"  # PostgreSQL's text cannot hold it
 _live = sql.not_(ids.c.removed)
 _select_by = {

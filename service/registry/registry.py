@@ -19,6 +19,7 @@ from service.registry.entries import NewItem, RegisteredItem, key_of
 from service.registry.migrations.schema import ids
 from service.registry.reader import CHUNK, NUL, RegistryReader, first_codes, starts_with
 from service.registry.tokenizers import enrol
+from service.registry.vectors import insert_vectors
 from tokenizer.ids.policy import TakenCodes
 from tokenizer.ids.semantic_id import Codes, format_semantic_id
 
@@ -133,6 +134,9 @@ class Registry(RegistryReader):
             removed = {item_id: row for item_id, row in known.items() if row.removed}
             again = [item for item in items if item.item_id in removed]
             entries |= self._restore(connection, [(item, removed[item.item_id]) for item in again])
+            fresh += again
+        kept = {entries[i.item_id].number: i.vector for i in fresh if i.vector is not None}
+        insert_vectors(connection, kept)
         return [(entries[item_id], item_id not in known) for item_id in item_ids]
 
     def _insert(

@@ -7,7 +7,7 @@ import polars as pl
 from data_prep.errors import InputError
 from data_prep.readers.catalogue import read_table
 from data_prep.tables import check_items
-from data_prep.values.columns import named_rows
+from data_prep.values.columns import named_rows, with_code_lists
 from tokenizer.pipeline import Pipeline
 
 __all__ = ["SEMANTIC_IDS", "check_ids", "check_keeps", "read_ids", "written_ids"]
@@ -50,6 +50,7 @@ def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFr
     if frame.is_empty():
         return pl.DataFrame(schema=SEMANTIC_IDS)
     try:
+        frame = with_code_lists(frame)
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SEMANTIC_IDS.items())
     except pl.exceptions.PolarsError as error:
         raise InputError(

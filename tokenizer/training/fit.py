@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.embedding.devices import full_precision
-from data_prep.embedding.encoders import Encoder
+from data_prep.embedding.encoders import Encoder, weights_to_keep
 from data_prep.errors import InputError
+from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.storage.record import library_versions, run_record, trained_on
 from data_prep.text import TextTemplate
 from tokenizer import artifact
@@ -42,6 +43,8 @@ def fit(
     progress: Callable[[int, CodingQuality | None], None] | None = None,
     policy: Policy = "suffix",
     device: str = "cpu",
+    mapping: ColumnMapping | None = None,
+    name: str = "",
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and save.
 
@@ -49,6 +52,7 @@ def fit(
         folder: output folder, written atomically. FOLDER.training beside it keeps the state of a
             stopped training; the next fit resumes from it. The other arguments are those of
             `fit_frozen`.
+        name: what people call the tokenizer; empty for the folder's name.
 
     Raises:
         InputError: as `fit_frozen`; or the folder cannot be written.
@@ -56,8 +60,9 @@ def fit(
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     frozen = fit_frozen(
         vectors, training, text, encoder, data_fingerprint, baseline, progress, policy, device,
-        checkpoint,
+        checkpoint, mapping,
     )  # fmt: skip
+    frozen = replace(frozen, name=name or folder.resolve().name)
     artifact.write(folder, frozen)
     shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return frozen
@@ -74,6 +79,7 @@ def fit_frozen(
     policy: Policy = "suffix",
     device: str = "cpu",
     checkpoint: Path | None = None,
+    mapping: ColumnMapping | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and freeze.
 
@@ -86,6 +92,7 @@ def fit_frozen(
         device: where the tokenizer trains, as `data_prep.embedding.devices.resolve_device` returns
             it; FAISS always trains on the CPU.
         checkpoint: file that keeps the state of a stopped training.
+        mapping: how rows of the catalogue became items.
 
     Raises:
         InputError: the configuration cannot be built; there are fewer than two items; the vectors
@@ -108,12 +115,13 @@ def fit_frozen(
         encoder=None if encoder is None else artifact.EncoderReference.of(encoder),
         policy=policy,
         versions=library_versions(),
+        mapping=None if mapping is None or mapping.plain else mapping,
     )
     metrics = _measure(vectors, training, result) | {"trained_on": trained_on(device)}
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
     metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)
-    return artifact.freeze(config, result.model, metrics)
+    return artifact.freeze(config, result.model, metrics, weights_to_keep(encoder))
 
 
 def _measure(

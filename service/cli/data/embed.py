@@ -23,8 +23,8 @@ class TextOptions(EncoderOption, CacheOption):
 
     text_fields: Commas = option(
         "Fields that make the text, in order, joined by commas.",
-        DEFAULT_FIELDS,
-        min_length=1,
+        (),
+        default_text=f"{','.join(DEFAULT_FIELDS)}, or the preset's",
         panel=TEXTS,
     )
 
@@ -46,16 +46,15 @@ def embed(settings: EmbedSettings) -> None:
     """
     import polars as pl
 
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.storage.files import check_writable, written_aside
-    from service.cli.data.catalogue import template_of, vectors_of_texts
+    from service.cli.data.catalogue import encoded_items, template_of
 
     device = settings.torch_device()
-    frame = settings.read(settings.items)
+    frame, guessed = settings.read_guessed(settings.items, settings.text_fields)
     check_writable(settings.out)
-    template = template_of(settings.text_fields, frame)
-    encoder = load_encoder(settings.encoder, device)
-    vectors = vectors_of_texts(frame, template, encoder, settings.cache, settings.threads or None)
+    template = template_of(settings.text_fields or guessed.text_fields, frame)
+    threads = settings.threads or None
+    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device, threads)
     written = pl.DataFrame({"item_id": frame["item_id"], "vector": vectors})
     with written_aside(settings.out) as path:
         written.write_parquet(path)

@@ -110,12 +110,10 @@ def _run(
     import json
     from dataclasses import replace
 
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.storage.files import check_writable, written_aside
-    from data_prep.storage.record import file_digest
-    from data_prep.text import TextTemplate
-    from service.cli.data.catalogue import vectors_of_texts
+    from data_prep.text import DEFAULT_FIELDS, TextTemplate
+    from service.cli.data.catalogue import encoded_items
     from service.cli.tokenizers.tune import tuned_rows
     from tokenizer.options import check_training, fitted_to_size, options_for, with_options
     from tokenizer.study.comparison import compare as run_all
@@ -135,10 +133,10 @@ def _run(
         check_training(configs[name])
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "summary.json")
-    encoder = load_encoder(settings.encoder, device)
-    vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
+    template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
+    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device)
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
-    digest = file_digest(settings.items)
+    digest = settings.digest(settings.items)
     if settings.tune > 1:
         configs = tuned_rows(out, configs, vectors, settings.tune, digest, device)
     runs = [

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from service.cli.data.embed import TextOptions
-from service.cli.terminal.console import bar, errors, output
+from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
     CATALOGUE,
     VECTORS,
@@ -11,6 +11,7 @@ from service.cli.terminal.options import (
     ConfigurationOption,
     DeviceOption,
     QuietOption,
+    tell_guess,
 )
 from service.settings import argument, from_core, option
 from tokenizer.config import FitConfig
@@ -30,6 +31,12 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
     items: Path = argument(CATALOGUE)
     out: Path = option("Folder for the tokenizer.")
     vectors: Path | None = option(VECTORS, None)
+    name: str = option(
+        "What people call the tokenizer; it is no part of its fingerprint.",
+        "",
+        default_text="the folder's name",
+        max_length=100,
+    )
     overwrite: bool = option("Replace the tokenizer at --out.", False)
     policy: Policy = option(
         "How items with the same codes get distinct IDs: suffix numbers them, reassign gives the "
@@ -86,20 +93,26 @@ def fit(settings: FitSettings) -> None:
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
+    from data_prep.profile.texts import profile_texts
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
-    from data_prep.storage.record import file_digest
-    from service.cli.data.catalogue import template_of, vectors_of_items, vectors_of_texts
+    from service.cli.data.catalogue import (
+        encoder_of,
+        template_of,
+        vectors_of_items,
+        vectors_of_texts,
+    )
+    from service.cli.data.verdicts import verdicts_on_fields, warn
     from service.cli.tokenizers.inspect import print_health
+    from tokenizer.advice.catalogue_verdicts import shape_verdicts, text_verdicts
     from tokenizer.artifact import FILES
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
     from tokenizer.training.monitor import CodingQuality
 
     device = settings.torch_device()
-    frame, out = settings.read(settings.items), settings.out
+    out = settings.out
     recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(
@@ -109,19 +122,24 @@ def fit(settings: FitSettings) -> None:
     check_writable(out, FILES)
     training = settings.training()
     check_training(training)
-    if frame.height < training.quantizer.codebook_size:
-        errors.print(
-            f"warning: {frame.height} items are fewer than the {training.quantizer.codebook_size} "
-            f"codewords of a level, so some codewords have no item; with a smaller "
-            f"--codebook-size items share prefixes"
-        )
-    template = template_of(settings.text_fields, frame)
+    file = settings.open(settings.items)
+    guess = settings.guess(file)
+    tell_guess(guess, settings.column)
+    fields = settings.text_fields or guess.text_fields
+    items = settings.items_of(file, guess, fields)
+    template = template_of(fields, items)
+    shape = shape_verdicts(items.height, training.quantizer.codebook_size)
     if settings.vectors is None:
-        model = load_encoder(settings.encoder, device)
-        matrix = vectors_of_texts(frame, template, model, settings.cache)
+        texts = template.render_all(items.iter_rows(named=True))
+        model = encoder_of(settings.encoder, texts, device)
+        profile = profile_texts(texts, model)
+        warn(verdicts_on_fields(file, guess, fields))
+        warn([*text_verdicts(profile, items.height, model.name), *shape])
+        matrix = vectors_of_texts(texts, model, settings.cache)
     else:
         model = None
-        matrix = vectors_of_items(frame, settings.vectors)
+        warn(shape)
+        matrix = vectors_of_items(items, settings.vectors)
     with bar("training", training.warmup_steps + training.steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:
@@ -135,11 +153,13 @@ def fit(settings: FitSettings) -> None:
             training,
             template,
             model,
-            file_digest(settings.items),
+            settings.digest(settings.items),
             settings.baseline,
             report,
             settings.policy,
             device,
+            guess.mapping,
+            settings.name,
         )
-    output.print(f"{out}: tokenizer {saved.fingerprint[:16]}…")
+    output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)

@@ -34,7 +34,7 @@ def inspect(settings: InspectSettings) -> None:
 
     loaded = load(settings.tokenizer)
     if not settings.as_json:
-        output.print(f"{settings.tokenizer}: tokenizer {loaded.fingerprint}")
+        output.print(f"{settings.tokenizer}: tokenizer {loaded.name}, {loaded.fingerprint}")
         print_health(loaded)
         return
     print_json(loaded.described())

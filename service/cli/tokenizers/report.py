@@ -60,7 +60,7 @@ def report(settings: ReportSettings) -> None:
     if vectors is not None and (settings.items is None or ids is not None):
         raise InputError("--vectors replaces the texts of --items; with --ids give neither")
     loaded = load(settings.tokenizer)
-    frame = None if settings.items is None else settings.read(settings.items)
+    frame = None if settings.items is None else settings.read(settings.items, loaded.config)
     check_writable(out)
     coded = None
     if ids is not None:

@@ -49,11 +49,9 @@ def tune(settings: TuneSettings) -> None:
 
     Example: semid tune data/beauty/items.parquet --quantizer diveq --trials 9 --out tune/beauty
     """
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.storage.files import check_writable
-    from data_prep.storage.record import file_digest
-    from data_prep.text import TextTemplate
-    from service.cli.data.catalogue import vectors_of_texts
+    from data_prep.text import DEFAULT_FIELDS, TextTemplate
+    from service.cli.data.catalogue import encoded_items
     from tokenizer.options import check_training, fitted_to_size, with_options
 
     own = {"quantizer": settings.quantizer, "steps": settings.steps}
@@ -62,9 +60,9 @@ def tune(settings: TuneSettings) -> None:
     device = settings.torch_device()
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "tuning.json")
-    encoder = load_encoder(settings.encoder, device)
-    vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
-    digest = file_digest(settings.items)
+    template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
+    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device)
+    digest = settings.digest(settings.items)
     tuned_rows(out, {settings.quantizer: config}, vectors, settings.trials, digest, device)
 
 

@@ -233,7 +233,7 @@ class RecommendQuery(BaseModel):
 
 
 class RecommendedItem(BaseModel):
-    """A recommended item; its ID and title are null if it is not registered here."""
+    """A recommended item; its ID and title are null if the tokenizer has not given it one."""
 
     item_id: str
     score: float = Field(
@@ -257,6 +257,7 @@ class RecommendAnswer(BaseModel):
 
     lists: list[list[RecommendedItem]]
     recommender: str
+    tokenizer: str = Field(description="fingerprint of the tokenizer of the items' IDs")
 
 
 class SimilarQuery(BaseModel):
@@ -270,6 +271,9 @@ class SimilarQuery(BaseModel):
     text: Annotated[BoundedText, StringConstraints(pattern=r"\S")] | None = None
     vector: Vector | None = None
     k: Annotated[int, Field(ge=1, le=1000)] = 10
+    exact: bool = Field(
+        default=True, description="rank by the items' vectors; false answers from codes alone"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -280,13 +284,19 @@ class SimilarQuery(BaseModel):
 
 
 class SimilarItem(Item):
-    """A neighbour; `distance` is the squared distance from its decoded latent to the query's."""
+    """A neighbour, with its cosine and its distance."""
 
-    distance: float
+    cosine: float = Field(description="between the query's vector and the item's")
+    exact: bool = Field(
+        description="whether the item's own vector gave the cosine; else its codes' decoded one"
+    )
+    distance: float = Field(
+        description="squared, from the query's latent to the item's decoded latent"
+    )
 
 
 class SimilarAnswer(BaseModel):
-    """Neighbours, nearest first."""
+    """Neighbours, nearest first: by cosine, or by distance if `exact` was false."""
 
     items: list[SimilarItem]
 
@@ -319,6 +329,10 @@ class TokenizerDescription(BaseModel):
     text_fields: list[str]
     items: int = Field(description="number of registered items")
     recommender: str | None = Field(description="fingerprint of the recommender; null without one")
+    recommender_reads: str | None = Field(
+        default=None,
+        description="fingerprint of the tokenizer whose IDs it reads; empty if it reads none",
+    )
     limits: RequestLimits
     queue: int = Field(description="items that may wait, over all requests; beyond it 429")
     timeout: float = Field(description="seconds until a request without an answer gets 503")

@@ -6,7 +6,7 @@ from fastapi import Depends, Query, Request
 
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
-from service.engine.recommending import Recommending
+from service.engine.recommending import Recommenders, Recommending
 from service.engine.tokenizing import Tokenizing
 
 __all__ = [
@@ -55,9 +55,9 @@ def tokenizing_of(request: Request) -> Tokenizing:
     return loaded.named(request.query_params.get("tokenizer") if asked else None)
 
 
-async def _recommending(request: Request) -> Recommending | None:
-    recommending: Recommending | None = request.app.state.recommending
-    return recommending
+async def _recommending(request: Request, tokenizing: TokenizingDependency) -> Recommending | None:
+    recommenders: Recommenders = request.app.state.recommenders
+    return recommenders.of(tokenizing.catalogue.pipeline.fingerprint)
 
 
 RecommendingDependency = Annotated[Recommending | None, Depends(_recommending)]

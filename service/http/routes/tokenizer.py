@@ -39,6 +39,7 @@ def describe(
         text_fields=list(config.text.fields),
         items=catalogue.registry.count(),
         recommender=None if recommending is None else recommending.recommender.fingerprint,
+        recommender_reads=None if recommending is None else recommending.recommender.tokenizer,
         limits=LIMITS.get(),
         queue=tokenizing.capacity.queue,
         timeout=tokenizing.capacity.timeout,

@@ -62,7 +62,7 @@ def serve(
         model = build_model(SHAPES[kind], dataset)
         save_recommender(tmp_path / kind, SHAPES[kind], model, dataset, {})
         app = create_app(
-            Catalogue(pipeline, registry), recommender=Recommender.load(tmp_path / kind)
+            Catalogue(pipeline, registry), recommenders=[Recommender.load(tmp_path / kind)]
         )
         client = TestClient(app)
         client.post("/v1/tokenize", json={"items": items.head(200).to_dicts()}).raise_for_status()
@@ -140,9 +140,10 @@ def test_an_item_removed_before_the_start_is_not_recommended(
     best = _ask(first, history=[ids[0]], k=1)[0][0]["item_id"]
     first.delete(f"/v1/items/{best}").raise_for_status()
     catalogue = first.app.state.tokenizers.named(None).catalogue  # type: ignore[attr-defined]
-    recommender = first.app.state.recommending.recommender  # type: ignore[attr-defined]
+    [recommending] = first.app.state.recommenders  # type: ignore[attr-defined]
+    recommender = recommending.recommender
     recommender.hide(best, hidden=False)  # as one that has just been loaded
-    again = TestClient(create_app(catalogue, recommender=recommender))
+    again = TestClient(create_app(catalogue, recommenders=[recommender]))
     assert best not in [item["item_id"] for item in _ask(again, history=[ids[0]], k=150)[0]]
     back = items.filter(items["item_id"] == best).to_dicts()
     again.post("/v1/tokenize", json={"items": back}).raise_for_status()
@@ -188,5 +189,5 @@ def test_another_tokenizers_recommender_is_refused(
     database = open_database(sqlite_url(tmp_path))
     catalogue = Catalogue(pipeline, Registry(database, pipeline.fingerprint, pipeline.levels))
     with pytest.raises(InputError, match=f"tokenizer f00d, not of {pipeline.fingerprint}"):
-        create_app(catalogue, recommender=Recommender.load(tmp_path / "r"))
+        create_app(catalogue, recommenders=[Recommender.load(tmp_path / "r")])
     database.close()
