@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from service.client.retries import Outcome, is_transient
+from service.http.messages.browsing_schemas import CodesAnswer, FieldsAnswer, PrefixPage
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     IdMapPage,
     Item,
     ItemPage,
     ItemToTokenize,
-    PrefixPage,
     Problem,
     RecommendAnswer,
     SimilarAnswer,
@@ -35,12 +35,14 @@ __all__ = [
     "address_of",
     "batches",
     "check",
+    "codes_of",
     "describe",
     "encoded",
     "get_item",
     "headers_of",
     "id_map_page",
     "is_unknown_item",
+    "item_fields",
     "item_page",
     "prefix_page",
     "recommended",
@@ -185,6 +187,18 @@ def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage
     params = {"prefix": prefix, "search": search, "after": after}
     given: dict[str, str | int] = {name: value for name, value in params.items() if value}
     return Call(ItemPage, "GET", "/v1/items", given | {"limit": limit})
+
+
+def item_fields(item_id: str) -> Call[FieldsAnswer]:
+    """Ask for an item's fields in the service's catalogue."""
+    return Call(FieldsAnswer, "GET", f"/v1/fields/{_quoted(item_id)}")
+
+
+def codes_of(text: str | None, vector: NDArray[np.float32] | None) -> Call[CodesAnswer]:
+    """Ask for the codes of a text or a vector."""
+    query = {"text": text} if vector is None else {"text": text, "vector": vector}
+    given = {name: value for name, value in query.items() if value is not None}
+    return Call(CodesAnswer, "POST", "/v1/codes", body=_json(given))
 
 
 def prefix_page(prefix: str) -> Call[PrefixPage]:

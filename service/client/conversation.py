@@ -18,11 +18,11 @@ from service.client import calls
 from service.client.bulk import BulkPart, ItemProblem, bulk_parts
 from service.client.calls import Call, SemidError, SendableItem
 from service.client.retries import Outcome, may_be_done, retry_policy
+from service.http.messages.browsing_schemas import CodesAnswer, PrefixEntry
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     Item,
     MappedId,
-    PrefixEntry,
     RecommendedItem,
     SimilarItem,
     TokenizeAnswer,
@@ -147,6 +147,25 @@ class Conversation:
             page = yield from self._ask(calls.item_page(prefix, search, after, PAGE))
             yield Found(page.items)
             after = page.next
+
+    def fields(self, item_id: str) -> Steps[dict[str, Any] | None]:
+        """Return an item's fields in the service's catalogue; None if it does not have the item.
+
+        Raises:
+            SemidError: the service has no catalogue.
+        """
+        try:
+            return (yield from self._ask(calls.item_fields(item_id))).fields
+        except SemidError as error:
+            if not calls.is_unknown_item(error):
+                raise
+            return None
+
+    def codes(
+        self, *, text: str | None = None, vector: NDArray[np.float32] | None = None
+    ) -> Steps[CodesAnswer]:
+        """Return the codes that a text or a vector (D,) would get; no item is registered."""
+        return (yield from self._ask(calls.codes_of(text, vector)))
 
     def prefixes(self, prefix: str = "") -> Steps[list[PrefixEntry]]:
         """Return the prefixes that extend `prefix` by one code and have items.

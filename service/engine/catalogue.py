@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import InputError
+from service.engine.browsing.named_prefixes import NamedPrefixes
 from service.engine.index_file import IndexContents, read_index, write_index
 from service.engine.item_cache import ItemCache
 from service.engine.neighbours.nearest import Nearest, Neighbour, Query
@@ -54,6 +55,7 @@ class Catalogue:
     Attributes:
         known: cache of items that were looked up; following the registry keeps it correct.
         nearest: finds the nearest items, and has the items' kept vectors.
+        prefixes: names prefixes.
         recall: measures how many of them are found.
     """
 
@@ -77,6 +79,7 @@ class Catalogue:
         self.known = ItemCache()
         self._index = SemanticIndex(pipeline.codebooks, index_device)
         self.nearest = Nearest(pipeline, registry, self._index.search)
+        self.prefixes = NamedPrefixes(pipeline, registry, self.nearest.vectors)
         self.recall = RecallMeter(self.nearest, self.indexed)
         self._keep_vectors = keep_vectors
         self._newest = 0  # number of the last change that the index has taken in
@@ -163,6 +166,16 @@ class Catalogue:
         """Return how many items the index holds; do not follow the registry."""
         return len(self._index)
 
+    def searched(self) -> dict[str, float]:
+        """Return how the index is searched, as `service.http.messages.schemas.IndexDescription`."""
+        probing = self._index.probing
+        return {
+            "items": len(self._index),
+            "lists": self._index.lists,
+            "scanned_lists": probing.lists,
+            "recall_at_10": probing.recall,
+        }
+
     def save(self) -> None:
         """Save the index if it has changed since the last time; log a failure."""
         if self._index_file is None:
@@ -172,11 +185,12 @@ class Catalogue:
             with self._following:
                 newest = self._newest
                 keys, packed = self._index.contents()
+                probing = self._index.probing
             anchor = self.registry.anchor(newest)
             # No anchor: the item has just changed again. The next save will do.
             if anchor is not None and newest != self._saved[0]:
                 known = self.pipeline.fingerprint, self.registry.tokenizer.origin
-                write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
+                write_index(self._index_file, IndexContents(keys, packed, anchor, probing), *known)
                 self._saved = (newest, time.monotonic())
         except (InputError, SQLAlchemyError) as error:
             logger.warning("the index was not saved: %s", error)
@@ -194,7 +208,7 @@ class Catalogue:
         try:
             found = read_index(file, *known)
             if self.registry.anchor(found.anchor.change) == found.anchor:
-                self._index.add_packed(found.keys, found.packed)
+                self._index.add_packed(found.keys, found.packed, found.probing)
             else:
                 logger.info("%s is behind the registry; the index is rebuilt", file)
                 return

@@ -11,6 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys.recommender import Recommender
+from service.engine.browsing.item_fields import ItemFields
 from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
@@ -39,12 +40,14 @@ def create_app(
     others: Sequence[Catalogue] = (),
     health_elsewhere: bool = False,
     recommenders: Sequence[Recommender] = (),
+    fields: ItemFields | None = None,
 ) -> FastAPI:
     """Return the application that serves an open catalogue; it loads nothing from the network.
 
     Args:
         others: catalogues of further tokenizers, in the same database.
         health_elsewhere: whether to leave health and metrics to `create_health_app`.
+        fields: the fields of the items, for /v1/fields.
         recommenders: the models that answer /v1/recommend, at most one for each tokenizer.
 
     Raises:
@@ -68,6 +71,7 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     app.state.tokenizers = loaded
+    app.state.fields = fields
     app.state.recommenders = Recommenders(recommenders, (catalogue, *others))
     install_problems(app)
     for router in ROUTERS:

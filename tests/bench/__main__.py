@@ -21,6 +21,7 @@ from tests.bench.devices import devices
 from tests.bench.embedding import embedding
 from tests.bench.generator import generator
 from tests.bench.ladder import ladder
+from tests.bench.languages import languages
 from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
@@ -55,6 +56,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "ladder": ladder,
     "devices": devices,
     "spinning": spinning,
+    "languages": languages,
 }
 
 

@@ -22,7 +22,7 @@ from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.model.vector_checks import check_trainable
 from tokenizer.options import check_training
-from tokenizer.training.health import level_health, unique_share
+from tokenizer.training.health import level_health, prefix_sizes, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.monitor import CodingQuality
 from tokenizer.training.split import split_rows
@@ -45,6 +45,7 @@ def fit(
     device: str = "cpu",
     mapping: ColumnMapping | None = None,
     name: str = "",
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and save.
 
@@ -60,7 +61,7 @@ def fit(
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     frozen = fit_frozen(
         vectors, training, text, encoder, data_fingerprint, baseline, progress, policy, device,
-        checkpoint, mapping,
+        checkpoint, mapping, catalogue_items,
     )  # fmt: skip
     frozen = replace(frozen, name=name or folder.resolve().name)
     artifact.write(folder, frozen)
@@ -80,6 +81,7 @@ def fit_frozen(
     device: str = "cpu",
     checkpoint: Path | None = None,
     mapping: ColumnMapping | None = None,
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and freeze.
 
@@ -93,6 +95,7 @@ def fit_frozen(
             it; FAISS always trains on the CPU.
         checkpoint: file that keeps the state of a stopped training.
         mapping: how rows of the catalogue became items.
+        catalogue_items: number of items that the vectors are a sample of; None if they are all.
 
     Raises:
         InputError: the configuration cannot be built; there are fewer than two items; the vectors
@@ -118,6 +121,8 @@ def fit_frozen(
         mapping=None if mapping is None or mapping.plain else mapping,
     )
     metrics = _measure(vectors, training, result) | {"trained_on": trained_on(device)}
+    if catalogue_items is not None and catalogue_items > len(vectors):
+        metrics["sampled_from"] = catalogue_items
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
     metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)
@@ -136,6 +141,7 @@ def _measure(
         "held_out_error": result.best.held_out_error,
         "unique_share": unique_share(codes),
         "levels": [level.as_dict() for level in health],
+        "prefixes": prefix_sizes(codes),
         "training_seconds": round(result.seconds, 2),
         "best_step": result.best.step,
         "history": [asdict(measured) for measured in result.history],

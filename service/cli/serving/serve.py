@@ -59,6 +59,7 @@ def run(
         InputError: one of them cannot be used; the database is then unchanged.
     """
     from recsys.recommender import Recommender
+    from service.engine.browsing.item_fields import ItemFields
     from service.http.app import create_app, create_health_app
     from service.http.security.guard import Access
     from service.http.security.keys import KeyRing
@@ -108,6 +109,7 @@ def run(
                 catalogues[1:],
                 health_elsewhere=side is not None,
                 recommenders=recommenders,
+                fields=None if titles is None else ItemFields(titles),
             )
             enrol_recommenders(
                 database, {each.tokenizer: each.fingerprint for each in recommenders}

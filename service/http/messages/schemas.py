@@ -36,8 +36,6 @@ __all__ = [
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
-    "PrefixEntry",
-    "PrefixPage",
     "Problem",
     "RecommendAnswer",
     "RecommendQuery",
@@ -182,21 +180,6 @@ class ItemPage(BaseModel):
     next: str | None
 
 
-class PrefixEntry(BaseModel):
-    """A prefix that is one code longer, and how many items have it."""
-
-    prefix: str
-    items: int
-    example: str | None = Field(description="title of one of these items")
-
-
-class PrefixPage(BaseModel):
-    """The prefixes that extend a prefix by one code."""
-
-    prefix: str
-    prefixes: list[PrefixEntry]
-
-
 class MappedId(BaseModel):
     """An item's ID by one tokenizer and by another."""
 
@@ -338,6 +321,15 @@ class Problem(BaseModel):
     )
 
 
+class IndexDescription(BaseModel):
+    """How the index is searched."""
+
+    items: int
+    lists: int = Field(description="prefixes that items are listed under; 0 for an index without")
+    scanned_lists: int = Field(description="lists that a search scans; 0 for all, which is exact")
+    recall_at_10: float = Field(description="measured share of the ten nearest items it finds")
+
+
 class TokenizerDescription(BaseModel):
     """The tokenizer, its limits and its measured quality."""
 
@@ -352,6 +344,7 @@ class TokenizerDescription(BaseModel):
     encoder: str | None
     text_fields: list[str]
     items: int = Field(description="number of registered items")
+    index: IndexDescription
     recommender: str | None = Field(description="fingerprint of the recommender; null without one")
     recommender_reads: str | None = Field(
         default=None,

@@ -1,6 +1,16 @@
 """The API's routers, one for each resource; the health router may run in another application."""
 
-from service.http.routes import bulk, health, id_map, items, recommend, similar, tokenize, tokenizer
+from service.http.routes import (
+    browsing,
+    bulk,
+    health,
+    id_map,
+    items,
+    recommend,
+    similar,
+    tokenize,
+    tokenizer,
+)
 
 __all__ = ["ROUTERS", "health"]
 
@@ -9,6 +19,7 @@ ROUTERS = (
     tokenize.router,
     bulk.router,
     items.router,
+    browsing.router,
     similar.router,
     recommend.router,
     tokenizer.router,
