@@ -170,10 +170,17 @@ def remove_item(item_id: str) -> Call[Nothing]:
 
 
 def recommended(
-    histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
+    histories: Sequence[Sequence[str]],
+    k: int,
+    *,
+    exclude_seen: bool,
+    candidates: Sequence[str] | None = None,
+    prefix: str = "",
 ) -> Call[RecommendAnswer]:
     """Ask for the items that come next after each history."""
-    query = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    query: dict[str, object] = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    query |= {"candidates": candidates} if candidates is not None else {}
+    query |= {"prefix": prefix} if prefix else {}
     return Call(RecommendAnswer, "POST", "/v1/recommend", body=_json(query))
 
 

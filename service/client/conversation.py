@@ -229,17 +229,28 @@ class Conversation:
         return True
 
     def recommend(
-        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Sequence[str] | None = None,
+        prefix: str = "",
     ) -> Steps[list[list[RecommendedItem]]]:
         """Return up to k items that come next after each history.
 
         Args:
             histories: item ids, the oldest first.
+            candidates: the only items that may be recommended; unknown ones are ignored.
+            prefix: the first codes of those items, such as `12-240`.
 
         Raises:
-            SemidError: the recommender knows no item of a history, or there is no recommender.
+            SemidError: the recommender knows no item of a history, no item is left to recommend, or
+                there is no recommender.
         """
-        call = calls.recommended(histories, k, exclude_seen=exclude_seen)
+        call = calls.recommended(
+            histories, k, exclude_seen=exclude_seen, candidates=candidates, prefix=prefix
+        )
         return (yield from self._ask(call)).lists
 
     def search(
