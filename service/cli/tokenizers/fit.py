@@ -99,7 +99,7 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
         """
         from tokenizer.options import OPTIONS, fitted_to_size, with_options
 
-        given = {name: getattr(self, name) for name in OPTIONS if name in type(self).model_fields}
+        given = {name: getattr(self, name) for name in OPTIONS if name in self.model_fields_set}
         return fitted_to_size(with_options(FitConfig(), given | self.options))
 
 
