@@ -67,3 +67,8 @@ class FitConfig:
     separation_margin: float = 2.0
     quantizer: QuantizerConfig = field(default_factory=GritConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+
+    @property
+    def total_steps(self) -> int:
+        """Largest number of steps, with the warm-up's where there is a network to warm up."""
+        return self.steps + (self.warmup_steps if self.autoencoder.network != "identity" else 0)

@@ -152,7 +152,7 @@ def fit(settings: FitSettings) -> None:
         model = None
         warn(shape)
         matrix = own_vectors(items, settings.vectors)
-    with bar("training", training.warmup_steps + training.steps) as progress:
+    with bar("training", training.total_steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:
             progress(1)
@@ -177,7 +177,7 @@ def fit(settings: FitSettings) -> None:
     if settings.measure_all:
         mapped = replace(chosen, mapping=guess.mapping)
         saved = _measured_over_all(settings, saved, mapped, device)
-    if (end := told_end(saved.metrics, training.warmup_steps + training.steps)) is not None:
+    if (end := told_end(saved.metrics, training.total_steps)) is not None:
         output.print(end)
     output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)
