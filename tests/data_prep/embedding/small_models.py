@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import torch
-from transformers import (
+from transformers import (  # type: ignore[attr-defined]  # transformers makes one when asked
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPProcessor,
-    CLIPTokenizerFast,  # type: ignore[attr-defined]  # made when asked for
+    CLIPTokenizerFast,
 )
 
 WORDS = ["<|startoftext|>", "<|endoftext|>", "red</w>", "cup</w>"]

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import (
+from transformers import (  # type: ignore[attr-defined]  # transformers makes one when asked
     BertConfig,
     BertModel,
-    BertTokenizerFast,  # type: ignore[attr-defined]  # made when asked for
+    BertTokenizerFast,
 )
 
 from data_prep.embedding.embed import embed
