@@ -27,7 +27,18 @@ from tokenizer.options import check_training, fitted_to_size, with_options
 from tokenizer.study.records import digest_of, file_name, keep, kept, plain
 from tokenizer.training.loop import train
 
-__all__ = ["OWN", "Range", "Tuned", "space_of", "trial_count", "tune"]
+__all__ = [
+    "CODEBOOK_RATES",
+    "NETWORK_RATES",
+    "OWN",
+    "Range",
+    "Tuned",
+    "points",
+    "rounds",
+    "space_of",
+    "trial_count",
+    "tune",
+]
 
 FACTOR = 3
 NETWORK_RATES = (3e-4, 1e-2)
@@ -104,7 +115,7 @@ def space_of(config: FitConfig) -> dict[str, Range]:
 
 def trial_count(trials: int) -> int:
     """Return the number of trainings in all rounds if `trials` trials begin."""
-    return sum(count for count, _ in _rounds(trials))
+    return sum(count for count, _ in rounds(trials))
 
 
 def tune(
@@ -131,9 +142,9 @@ def tune(
     """
     full_precision()
     digest = digest_of(vectors)
-    alive = _points(config, trials)
+    alive = points(space_of(config), trials, config.seed)
     records: list[dict[str, Any]] = []
-    for count, share in _rounds(trials):
+    for count, share in rounds(trials):
         scored: list[tuple[float, int, dict[str, object]]] = []
         for options in alive[:count]:
             steps = max(1, round(config.steps * share))
@@ -154,7 +165,7 @@ def tune(
     return Tuned(_with(config, alive[0]), alive[0], records)
 
 
-def _rounds(trials: int) -> list[tuple[int, float]]:
+def rounds(trials: int) -> list[tuple[int, float]]:
     """Return the number of trials and the share of the steps of each round; the last leaves one."""
     counts = [trials] if trials > 1 else []
     while counts and counts[-1] > FACTOR:
@@ -162,11 +173,10 @@ def _rounds(trials: int) -> list[tuple[int, float]]:
     return [(count, FACTOR ** (i - len(counts))) for i, count in enumerate(counts)]
 
 
-def _points(config: FitConfig, trials: int) -> list[dict[str, object]]:
+def points(space: Mapping[str, Range], trials: int, seed: int) -> list[dict[str, object]]:
     """Return the options of each trial; the first trial has none: the defaults."""
-    space = space_of(config)
     sobol: Any = torch.quasirandom.SobolEngine  # has no type annotations
-    sobol = sobol(len(space), scramble=True, seed=config.seed)
+    sobol = sobol(len(space), scramble=True, seed=seed)
     drawn = sobol.draw(max(trials - 1, 1)).tolist()[: trials - 1]
     points = [
         {name: values.at(share) for (name, values), share in zip(space.items(), row, strict=True)}

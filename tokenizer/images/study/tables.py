@@ -1,0 +1,183 @@
+"""Tables of a study, from the records of its rows."""
+
+import json
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.errors import InputError
+from data_prep.markdown import markdown_table
+from data_prep.storage.files import written_aside
+
+__all__ = ["IMAGE_COLUMNS", "ImageColumn", "StudyRow", "read_study", "studies_in", "write_tables"]
+
+
+@dataclass(frozen=True)
+class ImageColumn:
+    """A column of a study's table.
+
+    Attributes:
+        best: picks the best of several values; None where no best is marked.
+    """
+
+    heading: str
+    key: str
+    form: str
+    best: Callable[[Iterable[float]], float] | None
+
+
+IMAGE_COLUMNS = (
+    ImageColumn("validation loss", "validation_loss", ".4f", min),
+    ImageColumn("held-out loss", "held_out_loss", ".4f", None),
+    ImageColumn("bits an image", "bits", ",.0f", None),
+    ImageColumn("PSNR", "psnr", ".2f", max),
+    ImageColumn("SSIM", "ssim", ".4f", max),
+    ImageColumn("perceptual", "perceptual", ".4f", min),
+    ImageColumn("Fréchet, reconstructed", "frechet", ".3f", min),
+    ImageColumn("utilization", "utilization", ".1%", max),
+    ImageColumn("dead codes", "dead_codes", ",.0f", min),
+    ImageColumn("code perplexity", "code_perplexity", ",.0f", max),
+    ImageColumn("Fréchet, samples", "sample_frechet", ".3f", min),
+    ImageColumn("prior's perplexity", "prior_perplexity", ",.1f", None),
+    ImageColumn("prior's bits an image", "prior_bits", ",.0f", None),
+    ImageColumn("training s", "training_seconds", ".0f", None),
+    ImageColumn("ms a step", "step_milliseconds", ".1f", None),
+    ImageColumn("quantizer's parameters", "quantizer_parameters", ",.0f", None),
+)
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A row and the records of its seeds that there are so far.
+
+    Attributes:
+        records: by file, in the order of seeds, those with figures.
+        failed: why trainings diverged.
+        missing: number of runs without a record.
+    """
+
+    name: str
+    records: Mapping[Path, Mapping[str, Any]]
+    failed: tuple[str, ...]
+    missing: int
+
+
+def studies_in(out: Path) -> list[str]:
+    """Return the names of the studies that `out` keeps.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = sorted(path.parent.name for path in out.glob("*/rows.json"))
+    if not found:
+        raise InputError(
+            f"{out} keeps no study of images; semid images compare and ablate write one"
+        )
+    return found
+
+
+def read_study(out: Path, study: str) -> list[StudyRow]:
+    """Return a study's rows, the lowest mean validation loss first, rows without figures last."""
+    told: dict[str, list[str]] = json.loads((out / study / "rows.json").read_text())
+    rows = []
+    for name, files in told.items():
+        paths = [out / file for file in files]
+        made = {path: json.loads(path.read_text()) for path in paths if path.exists()}
+        rows.append(
+            StudyRow(
+                name,
+                {path: record for path, record in made.items() if "failed" not in record},
+                tuple(record["failed"] for record in made.values() if "failed" in record),
+                len(paths) - len(made),
+            )
+        )
+    return sorted(rows, key=lambda row: _mean(row, "validation_loss") or float("inf"))
+
+
+def write_tables(out: Path, study: str, rows: Sequence[StudyRow]) -> str:
+    """Write summary.json and summary.md of a study, and return the table in Markdown.
+
+    The best figure of a column is bold. p is that of Student's paired t-test of the loss on
+    held-out images against the first row, two-sided, not corrected for the number of rows; only
+    rows with the same seeds are compared.
+    """
+    summary = [_summary(row, rows[0]) for row in rows]
+    shown = [
+        column
+        for column in IMAGE_COLUMNS
+        if any(entry.get(column.key) is not None for entry in summary)
+    ]
+    headings = ["", "seeds", *(column.heading for column in shown)]
+    headings.insert(4, "p against the first")
+    lines = []
+    for entry in summary:
+        cells = [entry["name"], str(entry["seeds"])]
+        cells += [_cell(entry, column, summary) for column in shown]
+        p = entry["held_out_p"]
+        cells.insert(4, "" if p is None else f"{p:.2g}")
+        lines.append(cells)
+    notes = [f"{row.name}: {reason}" for row in rows for reason in row.failed]
+    notes += [f"{row.name}: {row.missing} runs are not done" for row in rows if row.missing]
+    text = "\n".join([markdown_table(headings, lines), "", *(f"* {note}" for note in notes)])
+    for name, content in (
+        ("summary.json", json.dumps(summary, indent=1, ensure_ascii=False)),
+        ("summary.md", text.rstrip() + "\n"),
+    ):
+        with written_aside(out / study / name) as path:
+            path.write_text(content)
+    return text.rstrip()
+
+
+def _summary(row: StudyRow, first: StudyRow) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": row.name, "seeds": len(row.records)}
+    for column in IMAGE_COLUMNS:
+        values = [
+            float(record[column.key])
+            for record in row.records.values()
+            if record.get(column.key) is not None
+        ]
+        if values:
+            spread = statistics.stdev(values) if len(values) > 1 else None
+            entry[column.key] = {"mean": statistics.fmean(values), "std": spread}
+    entry["held_out_p"] = None if row is first else _paired_p(row, first)
+    return entry
+
+
+def _paired_p(row: StudyRow, first: StudyRow) -> float | None:
+    from scipy.stats import ttest_rel
+
+    ours, theirs = _losses(row), _losses(first)
+    if not ours or ours.keys() != theirs.keys():
+        return None
+    a, b = (np.concatenate([losses[seed] for seed in sorted(losses)]) for losses in (ours, theirs))
+    return 1.0 if (a == b).all() else float(ttest_rel(a, b).pvalue)
+
+
+def _losses(row: StudyRow) -> dict[int, list[float]]:
+    return {
+        record["cell"]["config"]["seed"]: record["held_out_losses"]
+        for record in row.records.values()
+    }
+
+
+def _mean(row: StudyRow, key: str) -> float | None:
+    values = [record[key] for record in row.records.values()]
+    return statistics.fmean(values) if values else None
+
+
+def _cell(
+    entry: Mapping[str, Any], column: ImageColumn, summary: Sequence[Mapping[str, Any]]
+) -> str:
+    if entry.get(column.key) is None:
+        return ""
+    mean, spread = entry[column.key]["mean"], entry[column.key]["std"]
+    text = f"{mean:{column.form}}"
+    if spread is not None and column.key not in {"bits", "quantizer_parameters"}:
+        text += f" ± {spread:{column.form}}"
+    means = [other[column.key]["mean"] for other in summary if other.get(column.key) is not None]
+    best = column.best is not None and len(means) > 1 and mean == column.best(means)
+    return f"**{text}**" if best else text
