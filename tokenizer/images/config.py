@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 
 from tokenizer.quantizer_config import GritConfig, QuantizerConfig
 
-__all__ = ["ImageConfig", "ImageNetworkConfig", "PriorConfig"]
+__all__ = ["COMPARED", "ImageConfig", "ImageNetworkConfig", "PriorConfig"]
+
+# The variants of GRIT-VQ's Table 2.
+COMPARED = (
+    "diveq", "ema", "fsq", "grit", "gumbel", "hypervq", "lfq", "nsvq", "simvq", "ste",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,8 @@ def check_images(config: ImageConfig) -> None:
     """
     from tokenizer.quantizers import check_config
 
-    parts = {"": config, "quantizer": config.quantizer}
-    parts |= {"network": config.network, "prior": config.prior}  # type: ignore[dict-item]
+    parts: dict[str, object] = {"": config, "quantizer": config.quantizer}
+    parts |= {"network": config.network, "prior": config.prior}
     for name, (least, most) in IMAGE_BOUNDS.items():
         owner = parts.get(IMAGE_OPTIONS[name][0]) if name in IMAGE_OPTIONS else None
         value = getattr(owner, name, None)

@@ -1,1 +1,1 @@
-"""Images: read from folders, archives and tables, brought to one size, split, and kept on a device."""
+"""Images: read from folders, archives and tables, brought to one size, and split."""

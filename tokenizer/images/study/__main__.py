@@ -15,12 +15,12 @@ from data_prep.threads import use_threads
 
 use_threads()  # before torch loads, which reads it then
 
-from tokenizer.images.config import ImageConfig
+from tokenizer.images.config import COMPARED, ImageConfig
 from tokenizer.images.data.reading import read_images
 from tokenizer.images.study.comparison import Source, compare_images, prepared, run_rows
 from tokenizer.images.study.cost import measure_cost
 from tokenizer.images.study.rows import compared_rows, study_rows
-from tokenizer.images.study.studies import COMPARED, IMAGE_STUDIES
+from tokenizer.images.study.studies import IMAGE_STUDIES
 from tokenizer.study.processes import Workers
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from data_prep.embedding.devices import full_precision
 from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record, trained_on
-from tokenizer.images.config import ImageConfig
+from tokenizer.images.config import ImageConfig, ImageNetworkConfig, PriorConfig
 from tokenizer.images.data.device_images import DeviceImages, as_pixels, load_images, to_unit
 from tokenizer.images.measures.features import frechet_distance, perceptual_distance
 from tokenizer.images.measures.images import psnr, ssim
@@ -25,9 +25,10 @@ from tokenizer.images.model.autoencoder import ImageAutoencoder
 from tokenizer.images.model.classifier import Classifier
 from tokenizer.images.training.loop import CHUNK, TrainedImages, image_losses, train_images
 from tokenizer.images.training.prior import train_prior
+from tokenizer.quantizer_config import CONFIGS
 from tokenizer.training.health import level_health
 
-__all__ = ["Cell", "Place", "kept_record", "run_cell"]
+__all__ = ["Cell", "Place", "kept_record", "read_trained", "run_cell"]
 
 SHOWN = 10  # images of each cell's pictures
 SAMPLED = 250  # images drawn at once
@@ -91,19 +92,24 @@ def kept_record(cell: Cell, place: Place) -> dict[str, Any] | None:
     return record if same else None
 
 
-def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
+def run_cell(cell: Cell, place: Place, weights: bool = False) -> dict[str, Any]:
     """Return the cell's record; train if there is none.
 
     A training that diverges has a record too, with the reason under `failed` and no figures.
+
+    Args:
+        weights: whether the model is kept, too, for `read_trained`.
     """
     record = kept_record(cell, place)
-    if record is not None:
+    kept = cell.path(place).with_suffix(".safetensors")
+    if record is not None and (not weights or "failed" in record or kept.exists()):
         return record
     full_precision()
     started = time.perf_counter()
     path = cell.path(place)
     images = _images(place)
     record = {"cell": cell.plain(), "images": place.digest, "held_out": place.held_out}
+    record["side"] = images.side
     pictures: dict[str, Tensor] = {}
     try:
         trained = train_images(images, _classifier(place, "critic"), cell.config)
@@ -112,16 +118,43 @@ def run_cell(cell: Cell, place: Place) -> dict[str, Any]:
             judge = _classifier(place, "judge")
             figures, pictures = _held_out(trained.model, images, judge, place, cell.config)
             record |= figures
+            if weights:
+                _keep_weights(kept, trained.model)
     except (FloatingPointError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
         record |= {"failed": str(error), "validation_loss": None}
     record["trained_on"] = trained_on(place.device)
     record["record"] = run_record(cell.config.seed, place.digest, time.perf_counter() - started)
     if pictures:
         with written_aside(path.with_suffix(".npz")) as aside, aside.open("wb") as file:
-            np.savez_compressed(file, **{n: v.cpu().numpy() for n, v in pictures.items()})
+            arrays: dict[str, Any] = {name: v.cpu().numpy() for name, v in pictures.items()}
+            np.savez_compressed(file, **arrays)
     with written_aside(path) as aside:
         aside.write_text(json.dumps(record, indent=1))
     return record
+
+
+def read_trained(record: Path) -> ImageAutoencoder:
+    """Return the autoencoder that was kept beside a record, in eval mode."""
+    told = json.loads(record.read_text())
+    config = told["cell"]["config"]
+    parts = {
+        "quantizer": CONFIGS[config["quantizer"]["name"]](**_tuples(config["quantizer"])),
+        "network": ImageNetworkConfig(**config["network"]),
+        "prior": PriorConfig(**config["prior"]),
+    }
+    model = ImageAutoencoder(told["side"], ImageConfig(**(config | parts)))
+    model.load_state_dict(load_file(record.with_suffix(".safetensors")))
+    return model.eval()
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+def _keep_weights(path: Path, model: ImageAutoencoder) -> None:
+    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    with written_aside(path) as aside:
+        save_file(state, aside)
 
 
 @lru_cache(maxsize=1)
@@ -161,7 +194,7 @@ def _held_out(
     codes = coded(model, originals)
     decoded = as_images(model, codes)
     critic = _classifier(place, "critic")
-    figures = reconstruction_figures(originals, decoded, judge)
+    figures: dict[str, Any] = reconstruction_figures(originals, decoded, judge)
     size = config.quantizer.codebook_size
     health = level_health(codes.flatten(0, 1).cpu(), size)
     losses = [
@@ -178,7 +211,8 @@ def _held_out(
         "levels_of_rate": _by_levels(model, originals, codes, judge, size),
     }
     figures["held_out_loss"] = float(torch.cat(losses).mean())
-    pictures = {"originals": originals[:SHOWN], "reconstructions": decoded[:SHOWN]}
+    shown = torch.linspace(0, len(originals) - 1, SHOWN).long().to(originals.device)
+    pictures = {"originals": originals[shown], "reconstructions": decoded[shown]}
     if config.prior.prior_steps:
         with torch.enable_grad():
             more, samples = _prior_figures(model, images, codes, judge, config)
@@ -198,9 +232,7 @@ def as_images(model: ImageAutoencoder, codes: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def reconstruction_figures(
-    originals: Tensor, decoded: Tensor, judge: Classifier
-) -> dict[str, float]:
+def reconstruction_figures(originals: Tensor, decoded: Tensor, judge: Classifier) -> dict[str, Any]:
     """Return PSNR in dB, SSIM, perceptual and Fréchet distance of images uint8."""
     pairs = list(zip(torch.split(originals, CHUNK), torch.split(decoded, CHUNK), strict=True))
     near = [perceptual_distance(judge.maps(to_unit(x)), judge.maps(to_unit(y))) for x, y in pairs]

@@ -23,9 +23,26 @@ from tokenizer.images.model.classifier import accuracy, train_classifier
 from tokenizer.images.options import check_images, with_image_options
 from tokenizer.images.study.cells import Cell, Place, run_cell
 from tokenizer.study.processes import Workers
-from tokenizer.study.tuning import CODEBOOK_RATES, NETWORK_RATES, OWN, Range, points, rounds
+from tokenizer.study.tuning import (
+    CODEBOOK_RATES,
+    NETWORK_RATES,
+    OWN,
+    Range,
+    points,
+    rounds,
+    trial_count,
+)
 
-__all__ = ["Rows", "Source", "check_fits", "compare_images", "prepared", "run_rows", "tune_rows"]
+__all__ = [
+    "Rows",
+    "Source",
+    "check_fits",
+    "compare_images",
+    "prepared",
+    "run_rows",
+    "trainings",
+    "tune_rows",
+]
 
 Rows = Mapping[str, ImageConfig]
 CLASSIFIERS = {"critic": 0, "judge": 1}  # roles and seeds
@@ -126,8 +143,14 @@ def run_rows(
     seeds: int,
     workers: Workers,
     progress: Progress | None = None,
+    *,
+    weights: bool = False,
 ) -> None:
-    """Train the rows of studies; what is written to `place.out`/STUDY makes their tables."""
+    """Train the rows of studies; what is written to `place.out`/STUDY makes their tables.
+
+    Args:
+        weights: whether the models are kept, too.
+    """
     for seed in range(seeds):  # all rows with one seed before any with another
         cells: dict[Path, Cell] = {}
         for study, rows in studies.items():
@@ -138,7 +161,12 @@ def run_rows(
             _write_rows(place, study, done)
             for configs in done.values():
                 cells[Cell(configs[-1]).path(place)] = Cell(configs[-1])
-        workers.run(run_cell, [(cell, place) for cell in cells.values()], progress)
+        workers.run(run_cell, [(cell, place, weights) for cell in cells.values()], progress)
+
+
+def trainings(rows: int, trials: int, seeds: int, best: int) -> int:
+    """Return the number of trainings in a comparison of so many rows."""
+    return rows * trial_count(trials) + rows + min(best, rows) * (seeds - 1)
 
 
 def tune_rows(

@@ -50,7 +50,7 @@ def study_rows(study: str, options: Mapping[str, object], tuned: Path) -> dict[s
     found = {}
     for name, changes in IMAGE_STUDIES[study].rows.items():
         quantizer = str(changes.get("quantizer", options.get("quantizer", "grit")))
-        given = IMAGE_STUDIES[study].shared | chosen.get(quantizer, {}) | dict(options)
+        given = {**IMAGE_STUDIES[study].shared, **chosen.get(quantizer, {}), **options}
         own = image_options_for(quantizer, given) | dict(changes)
         found[name] = with_image_options(ImageConfig(), own)
         check_images(found[name])

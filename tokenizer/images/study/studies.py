@@ -6,12 +6,7 @@ from dataclasses import dataclass, field
 from tokenizer.quantizers.grit.radius import RADII
 from tokenizer.quantizers.grit.transform import TRANSFORMS
 
-__all__ = ["COMPARED", "IMAGE_STUDIES", "ImageStudy"]
-
-# The variants of GRIT-VQ's Table 2.
-COMPARED = (
-    "diveq", "ema", "fsq", "grit", "gumbel", "hypervq", "lfq", "nsvq", "simvq", "ste",
-)  # fmt: skip
+__all__ = ["IMAGE_STUDIES", "ImageStudy"]
 
 
 @dataclass(frozen=True)

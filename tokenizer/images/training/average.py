@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import Tensor
 
 from tokenizer.images.model.autoencoder import ImageAutoencoder
 
@@ -29,8 +30,9 @@ class Average:
         """Move the average towards the model, whose step is done."""
         self.steps += 1
         decay = min(self.decay, self.steps / (EARLY + self.steps))
-        averages, current = list(self.model.parameters()), list(model.parameters())
-        torch._foreach_lerp_(averages, current, 1 - decay)  # noqa: SLF001  # as torch's own average
+        averages: list[Tensor] = list(self.model.parameters())
+        current: list[Tensor] = list(model.parameters())
+        torch._foreach_lerp_(averages, current, 1 - decay)  # as torch's own average
         if self._buffers:
             ours, theirs = self.model.state_dict(), model.state_dict()
             for name in self._buffers:

@@ -12,7 +12,7 @@ from torch import Tensor
 from tokenizer.images.config import ImageConfig
 from tokenizer.images.data.device_images import DeviceImages, as_pixels, to_unit
 from tokenizer.images.measures.features import perceptual_distance
-from tokenizer.images.model.autoencoder import ImageAutoencoder
+from tokenizer.images.model.autoencoder import ImageAutoencoder, ImageOutput
 from tokenizer.images.model.classifier import Classifier
 from tokenizer.images.training.average import Average
 from tokenizer.training.health import level_health
@@ -139,16 +139,16 @@ class TrainingRun:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * half_cosine(progress)
         x = self._batch()
-        output = model(x, quantize)
+        output: ImageOutput = model(x, quantize)
         losses = image_losses(x, output.reconstruction, self.critic, self.variance, config)
-        loss = losses.mean() + output.loss / config.network.latent
+        loss: Tensor = losses.mean() + output.loss / config.network.latent
         if step % CHECKED_EVERY == 0 and not math.isfinite(loss.item()):
             raise FloatingPointError(
                 f"the loss is {loss.item()} at step {step}; the first that is not finite is "
                 f"{not_finite(model, x)}; lower the learning rate"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         if self.average is not None:
             model.quantizer.after_step(step / (config.warmup_steps + config.steps))
