@@ -27,8 +27,8 @@ def missing_library(error: ModuleNotFoundError) -> InputError:
     if library in PACKAGES:
         raise error
     return InputError(
-        f"{library or error} is not installed, and semid without extras is the client alone; "
-        f"pip install 'semid[cpu]', or 'semid[gpu]' for an NVIDIA GPU, has all of it"
+        f"{library or error} is not installed: semid without extras is the client alone; install "
+        f"everything with pip install 'semid[cpu]', or 'semid[gpu]' for an NVIDIA GPU"
     )
 
 

@@ -5,7 +5,9 @@ import polars as pl
 from data_prep.errors import InputError
 from data_prep.values.times import NANOSECOND, TIMESTAMP
 
-__all__ = ["in_time_order", "k_core", "leave_one_out"]
+__all__ = ["LEAST", "in_time_order", "k_core", "leave_one_out"]
+
+LEAST = 3  # events of a user: one to train, one to validate, one to test
 
 
 def in_time_order(interactions: pl.DataFrame) -> pl.DataFrame:
@@ -55,7 +57,7 @@ def leave_one_out(interactions: pl.DataFrame) -> pl.DataFrame:
         InputError: no user has three events.
     """
     sequences = interactions.group_by("user_id", maintain_order=True).agg("item_id")
-    sequences = sequences.filter(pl.col("item_id").list.len() >= 3)
+    sequences = sequences.filter(pl.col("item_id").list.len() >= LEAST)
     if sequences.is_empty():
         raise InputError("no user has the three interactions that training and two tests need")
     items = pl.col("item_id").list

@@ -73,7 +73,7 @@ def check_items(
     source = _source(source)
     frame = _typed(frame, ITEMS, ["item_id"], source, category_separator)
     _refuse_repeated(frame, source)
-    _tell_alike(frame["item_id"], source)
+    _warn_of_similar_ids(frame["item_id"], source)
     return frame
 
 
@@ -170,12 +170,12 @@ def _refuse_repeated(frame: pl.DataFrame, source: Source) -> None:
         first = frame["item_id"].filter(repeated)[0]
         where = source.rows(frame["item_id"] == first)
         raise InputError(
-            f"{source.name}: item_id {first!r} stands in more than one row ({where}); "
+            f"{source.name}: item_id {first!r} is in more than one row ({where}); "
             f"{repeated.sum()} rows share their item_id with another; keep one row an item"
         )
 
 
-def _tell_alike(ids: pl.Series, source: Source) -> None:
+def _warn_of_similar_ids(ids: pl.Series, source: Source) -> None:
     """Log ids that differ only in outer spaces or in their Unicode form."""
     bare = ids.str.strip_chars()
     if not (ids.str.len_bytes() != ids.str.len_chars()).any() and (bare == ids).all():
@@ -187,7 +187,7 @@ def _tell_alike(ids: pl.Series, source: Source) -> None:
         pair = (bare == bare[first]).arg_true()
         logging.getLogger(__name__).warning(
             "warning: %s: item_id %r and %r differ in spaces or in their Unicode form alone (%s); "
-            "they are taken as two items",
+            "they count as two items",
             source.name, ids[pair[0]], ids[pair[1]], source.rows(bare == bare[first]),
         )  # fmt: skip
 
@@ -201,7 +201,7 @@ def _numbers(column: pl.Series, source: Source) -> pl.Series:
         try:
             rows.append(None if value is None else [float(part) for part in value])
         except (TypeError, ValueError) as error:
-            raise source.refusal("vector", row, value, "is no list of floats") from error
+            raise source.refusal("vector", row, value, "is not a list of floats") from error
     return pl.Series("vector", rows, dtype=pl.List(pl.Float64))
 
 

@@ -11,7 +11,7 @@ from data_prep.errors import InputError
 __all__ = ["DEFAULT_FIELDS", "TextTemplate", "as_text", "text_fault"]
 
 DEFAULT_FIELDS = ("title", "brand", "categories", "description")
-WHOLE = "text"  # a field that is the whole content text of its item
+TEXT_FIELD = "text"  # a field that is the whole content text of its item
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -36,8 +36,8 @@ class TextTemplate(BaseModel):
         unknown = [name for name in fields if name not in columns]
         if unknown:
             raise InputError(
-                f"the text is to have field {unknown[0]!r}, which the catalogue does not have; it "
-                f"has {', '.join(columns)}"
+                f"the text needs field {unknown[0]!r}, which the catalogue does not have; it has "
+                f"{', '.join(columns)}"
             )
         return cls(fields=tuple(fields))
 
@@ -60,13 +60,13 @@ class TextTemplate(BaseModel):
             ValueError: the item has both, so that either could be meant; or `text_fault` finds a
                 fault.
         """
-        rendered, whole = self.render(item), item.get(WHOLE)
-        if WHOLE in self.fields or whole is None:
+        rendered, whole = self.render(item), item.get(TEXT_FIELD)
+        if TEXT_FIELD in self.fields or whole is None:
             whole = ""
         if not isinstance(whole, str):
             whole = as_text(whole)
         if whole.strip() and rendered:
-            raise ValueError(f"give {WHOLE}, or {', '.join(self.fields)}, not both")
+            raise ValueError(f"give {TEXT_FIELD}, or {', '.join(self.fields)}, not both")
         text = rendered or (whole if whole.strip() else "")
         if fault := text_fault(text):
             raise ValueError(f"the text {fault}")
@@ -101,7 +101,7 @@ class TextTemplate(BaseModel):
         except ValueError as error:
             text, fault = "", str(error)
         else:
-            fault = f"no text in any of {', '.join(dict.fromkeys((*self.fields, WHOLE)))}"
+            fault = f"no text in any of {', '.join(dict.fromkeys((*self.fields, TEXT_FIELD)))}"
         if not text:
             wrong.setdefault(fault, []).append(str(item.get("item_id")))
         return text
@@ -136,7 +136,7 @@ def as_text(value: object) -> str:
 def text_fault(text: str) -> str | None:
     """Return the fault of an item's text; None if it is valid."""
     if "\0" in text:
-        return "holds the character NUL, which no text needs"
+        return "holds the character NUL, which is not allowed"
     if not text.isascii() and _SURROGATE.search(text):
-        return "holds half of a surrogate pair, which is no character"
+        return "holds half of a surrogate pair, which is not a character"
     return None

@@ -12,8 +12,13 @@ __all__ = ["available_threads", "bound_spinning", "use_threads"]
 
 SPINS = "10000"  # for GNU's OpenMP; its default is 300,000
 BLOCK_MS = "1"  # for LLVM's and Intel's OpenMP; their default is 200 ms
-# OpenMP (torch, faiss, scikit-learn), NumPy's BLAS, polars and tokenizers read these on loading.
-COUNTS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")
+# OpenMP (torch, faiss, scikit-learn), NumPy's BLAS, polars and tokenizers read them on loading.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+)
 PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
@@ -40,7 +45,7 @@ def use_threads(count: int = 0) -> None:
         count = available_threads()
         if count >= _affine():
             return  # libraries find this number themselves
-    for name in COUNTS:
+    for name in THREAD_VARIABLES:
         os.environ[name] = str(count)
     if "torch" in sys.modules:
         import torch

@@ -12,9 +12,9 @@ from data_prep.errors import InputError
 from data_prep.storage.record import run_record
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import RankingQuality
-from recsys.models.shapes import build_model
 from recsys.presets import Model, preset_named
 from recsys.recommender import FrozenRecommender, freeze_recommender
+from recsys.shapes import build_model
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, train
 

@@ -1,13 +1,15 @@
 """Named models: their shapes, and the size and length of training in each preset."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from data_prep.names import check_name
+from recsys.generation.generator import GeneratorConfig
+from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
-from recsys.models.shapes import Shape, reads_codes
-from recsys.models.tiger import TigerRecommenderConfig
+from recsys.models.sasrec import EsasrecConfig
+from recsys.shapes import Shape, reads_codes
 from recsys.training.config import TrainingConfig
 
 __all__ = ["MODELS", "PRESETS", "Model", "Preset", "preset_named"]
@@ -50,7 +52,10 @@ class Preset:
         return self.models[name]
 
 
-def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
+NEW_ITEMS = 0.1  # share of the items that a step takes as new, in models with -new
+
+
+def _models(usual: Model, coded: Model, tiger: Model, generator: Model) -> dict[str, Model]:
     """Return all models by name; those with -repeats learn whether users come back to an item.
 
     Args:
@@ -58,12 +63,17 @@ def _models(usual: Model, coded: Model, tiger: Model) -> dict[str, Model]:
         coded: shape and training of models that only sum rows of codes; they have far fewer
             weights.
         tiger: shape and training of tiger.
+        generator: shape and training of generators.
     """
     again = _scoring(_with_repeats(usual), _with_repeats(coded))
     return {
         **_scoring(usual, coded),
         **{f"{name}-repeats": model for name, model in again.items()},
         "dual-encoder-in-batch": _dual(coded, "codes", outputs="projected", loss="in_batch"),
+        "esasrec": _esasrec(usual),
+        "generator": generator,
+        "generator-nearness": _changed(generator, nearness="codes"),
+        "generator-nearness-new": _changed(generator, nearness="codes", drop_rows=NEW_ITEMS),
         "tiger": tiger,
     }
 
@@ -74,13 +84,23 @@ def _with_repeats(model: Model) -> Model:
 
 
 def _scoring(usual: Model, coded: Model) -> dict[str, Model]:
+    prefixes = _dual(usual, "codes", "prefixes")
     return {
         "sasrec": usual,
+        "sasrec-nearness": _changed(_dual(usual, "dense"), nearness="codes"),
         "dual-encoder": _dual(coded, "codes"),
-        "dual-encoder-prefixes": _dual(usual, "codes", "prefixes"),
+        "dual-encoder-nearness": _changed(_dual(coded, "codes"), nearness="codes"),
+        "dual-encoder-prefixes": prefixes,
+        "dual-encoder-prefixes-nearness": _changed(prefixes, nearness="codes"),
+        "dual-encoder-prefixes-nearness-new": _changed(
+            prefixes, nearness="codes", drop_rows=NEW_ITEMS
+        ),
         "dual-encoder-residual": _dual(usual, "codes", "dense"),
         "dual-encoder-prefixes-residual": _dual(usual, "codes", "prefixes", "dense"),
         "dual-encoder-content": _dual(usual, "content", "dense"),
+        "dual-encoder-content-nearness": _changed(
+            _dual(usual, "content", "dense"), nearness="content"
+        ),
     }
 
 
@@ -89,26 +109,54 @@ def _dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -
     return Model(DualEncoderConfig(parts, outputs, loss, like.shape), like.training)
 
 
+def _changed(model: Model, **changes: float | str) -> Model:
+    return replace(model, shape=replace(model.shape, **changes))
+
+
+def _esasrec(like: Model) -> Model:
+    assert isinstance(like.shape, TowerConfig)
+    return replace(like, shape=EsasrecConfig(**asdict(like.shape) | {"gated": True}))
+
+
 _SMOKE_TOWER = TowerConfig(width=32, heads=2, feedforward=64)
 _SMOKE_TIGER = TigerRecommenderConfig(
     width=32, heads=2, head_width=16, hidden=64, layers=1, beams=20, validation_beams=10
 )
+_SMOKE_GENERATOR = GeneratorConfig(tower=_SMOKE_TOWER, beams=20, validation_beams=10)
 _SMOKE = TrainingConfig(epochs=2, patience=2, batch_size=64, warmup_steps=5)
 _QUICK = TrainingConfig(
     epochs=10, patience=10, learning_rate=2e-3, schedule="cosine", precision="bf16"
 )
+_QUICK_GENERATOR = replace(
+    _QUICK, epochs=20, validation_users=4000, evaluate_every=2, precision="fp32"
+)
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
 _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_users=5000)
+_TUNED = TrainingConfig(
+    epochs=40,
+    patience=4,
+    evaluate_every=4,
+    batch_size=512,
+    learning_rate=2e-3,
+    schedule="cosine",
+    precision="bf16",
+    candidates="without_history",
+)
+_TUNED_GENERATOR = replace(_TUNED, validation_users=4000, candidates="all")
 _LIGHT = TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-prefixes", "dual-encoder-prefixes-repeats")
+_BEST = ("sasrec", "esasrec", "dual-encoder-prefixes-nearness", "generator-nearness")
 
 _PRESETS = (
     Preset(
         "smoke",
         _models(
-            Model(_SMOKE_TOWER, _SMOKE), Model(_SMOKE_TOWER, _SMOKE), Model(_SMOKE_TIGER, _SMOKE)
+            Model(_SMOKE_TOWER, _SMOKE),
+            Model(_SMOKE_TOWER, _SMOKE),
+            Model(_SMOKE_TIGER, _SMOKE),
+            Model(_SMOKE_GENERATOR, _SMOKE),
         ),
-        (*_USUAL, "tiger"),
+        (*_USUAL, "generator", "tiger"),
         {"steps": 40, "warmup_steps": 20, "codebook_size": 16, "levels": 3},
     ),
     Preset(
@@ -117,9 +165,21 @@ _PRESETS = (
             Model(TowerConfig(), _QUICK),
             Model(_LIGHT, replace(_QUICK, learning_rate=4e-3)),
             Model(replace(_SMOKE_TIGER, width=64, hidden=128, layers=2), _QUICK),
+            Model(GeneratorConfig(), _QUICK_GENERATOR),
         ),
         _USUAL,
         {"steps": 1500},
+    ),
+    Preset(
+        "tuned",
+        _models(
+            Model(TowerConfig(), _TUNED),
+            Model(_LIGHT, replace(_TUNED, learning_rate=4e-3)),
+            Model(TigerRecommenderConfig(), _LONG_TIGER),
+            Model(GeneratorConfig(), _TUNED_GENERATOR),
+        ),
+        _BEST,
+        {"network": "identity", "search_beam": 5, "steps": 400, "batch_size": 512},
     ),
     Preset(
         "paper",
@@ -127,8 +187,9 @@ _PRESETS = (
             Model(TowerConfig(), _LONG),
             Model(_LIGHT, _LONG),
             Model(TigerRecommenderConfig(), _LONG_TIGER),
+            Model(GeneratorConfig(), replace(_LONG, validation_users=5000)),
         ),
-        (*_USUAL, "tiger"),
+        (*_USUAL, "generator", "tiger"),
         {},
     ),
 )

@@ -20,11 +20,17 @@ from data_prep.storage.durable import recover
 from data_prep.storage.files import written_aside
 from data_prep.storage.record import library_versions
 from recsys.data.dataset import NO_ITEM, SequenceDataset
+from recsys.generation.generative_model import GenerativeModel
 from recsys.item_index import ItemIndex
 from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes
-from recsys.models.dual_encoder import DualEncoderConfig
-from recsys.models.shapes import Shape, build_model, plain_shape, reads_codes, shape_of
-from recsys.models.tiger import TigerRecommender
+from recsys.shapes import (
+    Shape,
+    build_model,
+    plain_shape,
+    reads_codes,
+    reads_content,
+    shape_of,
+)
 
 __all__ = [
     "FILES",
@@ -47,7 +53,7 @@ CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An item and its score: a log-probability from TIGER, an inner product from other models."""
+    """An item and its score: a log-probability from models that generate, else an inner product."""
 
     item_id: str
     score: float
@@ -85,7 +91,7 @@ class FrozenRecommender:
             weights = (folder / WEIGHTS).read_bytes()
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{folder} is no recommender: {error}; give the folder that semid train wrote"
+                f"{folder} is not a recommender: {error}; give the folder that semid train wrote"
             ) from error
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
@@ -133,7 +139,7 @@ def freeze_recommender(
     """Return a trained model and its catalogue in the form that a folder keeps."""
     weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
     catalogue = dataset.without_users()
-    if not (isinstance(shape, DualEncoderConfig) and "content" in shape.parts):
+    if not reads_content(shape):
         catalogue = replace(catalogue, vectors=None)
     if not reads_codes(shape):
         catalogue = catalogue.without_codes()
@@ -319,7 +325,7 @@ class Recommender:
             users, repeats = self.model.user_vectors(recent), self.model.repeat_scores(recent)
             bonuses = repeats.by_item() if repeats else ()
             return self._index.search(users.numpy(), k, seen, bonuses, self._hidden)
-        assert isinstance(self.model, TigerRecommender)
+        assert isinstance(self.model, GenerativeModel)
         left_out = [[*items, *self._hidden] for items in seen]
         excluded = _padded(left_out) if any(left_out) else None
         found = self.model.recommend(recent, k, excluded)

@@ -25,7 +25,7 @@ from pydantic_settings import (
 from data_prep.errors import InputError
 
 __all__ = [
-    "OFTEN",
+    "REPEATABLE",
     "CommandSettings",
     "Commas",
     "Paths",
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound="CommandSettings")
-OFTEN = "often"  # marks fields whose option may be repeated
+REPEATABLE = "often"  # marks fields whose option may be repeated
 TOML = Path("semid.toml")
 MOST_SHOWN = 80  # characters of a wrong value that a message shows
 
@@ -57,8 +57,8 @@ def _split(separator: str) -> Callable[[object], object]:
 # Commas: one option whose names are joined by commas. Several: a repeated option. Paths: a repeated
 # option with paths. An environment variable holds all values in one text.
 Commas = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(","))]
-Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(",")), OFTEN]
-Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split(os.pathsep)), OFTEN]
+Several = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split(",")), REPEATABLE]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split(os.pathsep)), REPEATABLE]
 
 
 def option(
@@ -124,7 +124,7 @@ def shown(field: FieldInfo) -> dict[str, Any]:
 
 
 class CommandSettings(BaseSettings):
-    """The settings of one command; it has a table in semid.toml and a prefix in the environment.
+    """The settings of one command, with its table in semid.toml and its environment variables.
 
     Attributes:
         command: the command's words: `prepare amazon` reads the table [prepare.amazon] and the
@@ -135,7 +135,7 @@ class CommandSettings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", allow_inf_nan=False)
     command: ClassVar[str] = ""
-    after_stop: ClassVar[str] = "nothing is kept; the same command starts anew"
+    after_stop: ClassVar[str] = "nothing is kept; the same command starts again"
 
     @classmethod
     def settings_customise_sources(
@@ -182,16 +182,16 @@ def _toml(path: Sequence[str]) -> tuple[str, dict[str, Any]]:
     for word in path:
         found = found.get(word, {}) if isinstance(found, dict) else None
     if not isinstance(found, dict):
-        raise InputError(f"{name}, is no table; write [{'.'.join(path)}] and options below it")
+        raise InputError(f"{name}, is not a table; write [{'.'.join(path)}] and options below it")
     return name, found
 
 
 class RegistrySettings(CommandSettings):
-    """The settings of a command on the registry; they include the database URL of `semid serve`."""
+    """The settings of a command on the registry, by default on the database of `semid serve`."""
 
     database: str = option(
-        "URL of the registry, SQLite or PostgreSQL; also as SEMID_SERVE_DATABASE or in the table "
-        "serve of semid.toml.",
+        "URL of the registry's database, SQLite or PostgreSQL. SEMID_SERVE_DATABASE and the table "
+        "serve of semid.toml set it too.",
         "sqlite:///semid.db",
         metavar="URL",
     )
@@ -231,7 +231,7 @@ def resolve(settings: type[S], given: Mapping[str, object]) -> S:
         raise InputError(_fault(settings, told, dict(first))) from error
     except SettingsError as error:
         raise InputError(
-            f"a variable {settings.prefix()}… of the environment cannot be read: {error}"
+            f"an environment variable {settings.prefix()}… cannot be read: {error}"
         ) from error
 
 
@@ -250,7 +250,7 @@ def _fault(settings: type[S], given: Mapping[str, object], error: Mapping[str, A
         return message
     name = option_name(first, field)
     if error["type"] == "missing":
-        return f"{name} is needed; --help tells what it takes"
+        return f"{name} is required; see --help"
     value = str(error["input"])
     value = value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}…"
     return f"{name}: {message} (given: {value}, {source})"

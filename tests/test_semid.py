@@ -72,7 +72,7 @@ def test_parameters_stay_as_they_are_given() -> None:
     with pytest.raises(TypeError):
         semid.Tokenizer("grit")  # type: ignore[misc]
     for wrong, said in [
-        (tokenizer, "'steps', which has a parameter"),
+        (tokenizer, "as the parameter steps="),
         (semid.Tokenizer(options={"pace": 3}), "'pace'"),
         (semid.Tokenizer(levels=-3), "levels -3"),
         (semid.Tokenizer(quantizer="oracle"), "'oracle'"),
@@ -131,8 +131,8 @@ def test_vectors_of_ones_own(vectors: NDArray[np.float32], items: pl.DataFrame) 
     no_codes: list[tuple[Any, str]] = [
         ([[0, 0]], "3 codes a row"),
         ([[0, 0, 32]], "from 0 to 31"),
-        ([[0, 0, -1]], "no code"),
-        ([[0.5, 0, 1]], "no code"),
+        ([[0, 0, -1]], "not a code"),
+        ([[0.5, 0, 1]], "not a code"),
     ]
     for wrong, said in no_codes:
         with pytest.raises(semid.InputError, match=said):

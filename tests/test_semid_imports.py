@@ -7,6 +7,7 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +54,15 @@ def _in_base(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_importing_is_quick() -> None:
     loaded = _loaded_by("import semid")
     assert not loaded & (_only_in_extras() | {"pydantic", "httpx"})
+
+
+@pytest.mark.parametrize(("own", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_importing_bounds_how_long_idle_threads_spin(own: dict[str, str], spins: str) -> None:
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    setting = "".join(f"os.environ.pop({name!r}, None)\n" for name in names)
+    setting += f"os.environ.update({own!r})\n"
+    done = _python(f"import os\n{setting}import semid\nprint(os.environ['GOMP_SPINCOUNT'])")
+    assert done.stdout.split() == [spins], done.stderr
 
 
 def test_the_client_loads_nothing_heavy() -> None:

@@ -134,7 +134,7 @@ def configured(named: Mapping[str, object], options: Mapping[str, object]) -> Fi
         InputError: a name is unknown or in both mappings, or a value is invalid.
     """
     if both := sorted(named.keys() & options.keys()):
-        raise InputError(f"options name {both[0]!r}, which has a parameter of its own; use that")
+        raise InputError(f"options has {both[0]!r}; give it as the parameter {both[0]}= instead")
     config = fitted_to_size(with_options(FitConfig(), {**named, **options}))
     check_training(config)
     return config

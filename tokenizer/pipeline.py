@@ -17,7 +17,7 @@ from data_prep.progress import Progress
 from tokenizer import artifact
 from tokenizer.ids.policy import TakenCodes, assign_free
 from tokenizer.ids.semantic_id import Codes
-from tokenizer.vector_checks import refuse_faults, vector_faults
+from tokenizer.model.vector_checks import refuse_faults, vector_faults
 
 __all__ = ["Pipeline", "Tokenized"]
 
@@ -185,7 +185,7 @@ class Pipeline:
         if codes.ndim != 2 or codes.shape[1] != self.levels:
             raise InputError(f"codes of shape {codes.shape}; this tokenizer has {sizes}")
         if codes.dtype.kind not in "iu" or ((codes < 0) | (codes >= self.codebook_size)).any():
-            raise InputError(f"codes hold a value that is no code; this tokenizer has {sizes}")
+            raise InputError(f"codes hold a value that is not a code; this tokenizer has {sizes}")
         return self.vectors_of_codes(codes.astype(np.uint16))
 
     def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:

@@ -9,8 +9,8 @@ from data_prep.embedding.batch_invariance import BlockSizes, blockwise
 
 __all__ = ["BlockLinear", "use_blocks"]
 
-LARGEST = 256  # rows of one product; more rows are not faster
-STEP = 8  # the rows of a text are its tokens, padded to a multiple of STEP
+MAX_ROWS = 256  # rows of one product; more rows are not faster
+ROW_STEP = 8  # the rows of a text are its tokens, padded to a multiple of ROW_STEP
 
 
 class BlockLinear(nn.Module):
@@ -60,8 +60,8 @@ def use_blocks(model: nn.Module) -> None:
             layer = BlockLinear(child)
             shape = (child.in_features, child.out_features, child.bias is None)
             if shape not in sizes:
-                noise = torch.randn(LARGEST, child.in_features, generator=draw)
-                sizes[shape] = BlockSizes(layer.product, noise, STEP)
+                noise = torch.randn(MAX_ROWS, child.in_features, generator=draw)
+                sizes[shape] = BlockSizes(layer.product, noise, ROW_STEP)
             layer.sizes = sizes[shape]
             setattr(module, name, layer)
 

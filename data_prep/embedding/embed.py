@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -129,7 +128,8 @@ class EmbeddingCache:
         """Open or create `folder`/embeddings.sqlite.
 
         Raises:
-            InputError: the folder cannot be written, or the file is no cache; also on later use.
+            InputError: the folder cannot be written, or the file is not a cache; other methods
+                raise it too.
         """
         self.path = folder / "embeddings.sqlite"
         with self._used():
@@ -145,12 +145,7 @@ class EmbeddingCache:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._db.close()
 
     def get(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:

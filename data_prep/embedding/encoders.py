@@ -22,14 +22,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.embedding.latent_semantic import FILES, LatentSemanticEncoder, is_fitted_encoder
 from data_prep.errors import InputError
 
 __all__ = ["DEFAULT_ENCODER", "Encoder", "load_encoder"]
 
 DEFAULT_ENCODER = "minilm"
-NO_LIMIT = 2**20  # tokens in a text, for models without a limit
-PADDED_TO = 8  # tokens; few distinct lengths let many texts share one, with little padding
-LETTERS = 32  # characters for each token of the limit; longer texts are cut first, to save time
+MAX_TOKENS = 2**20  # tokens in a text, for models without a limit
+LENGTH_STEP = 8  # tokens between two padded lengths; with few distinct lengths many texts share one
+CHARACTERS_PER_TOKEN = 32  # of the limit; a longer text is cut first, to save time
 PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # shows how a tokenizer differs
 MINILM_SHA256 = "2c705a5e3279febcd4b210fc95a6231ced10be71e400e863ab41b623d5799508"
 
@@ -78,7 +79,7 @@ class SentenceEncoder:
         self._model = self._model.float().eval()
         self.name = name
         self.weights = _weights_digest(self._model)
-        self._longest = int(min(self._model.max_seq_length or NO_LIMIT, NO_LIMIT))
+        self._longest = int(min(self._model.max_seq_length or MAX_TOKENS, MAX_TOKENS))
         self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
         self.revision = _revision(self._model, self.weights, self._prompt)
         self.dimension = int(self._model.get_embedding_dimension() or 0)
@@ -87,7 +88,7 @@ class SentenceEncoder:
         self.arithmetic = self._passes.arithmetic
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return lengths in tokens, including 1 to `PADDED_TO` of padding.
+        """Return lengths in tokens, including 1 to `LENGTH_STEP` of padding.
 
         In a batch either all texts have padding, so that attention is masked, or none has. Texts
         that fill the model's limit therefore get the length limit + 1.
@@ -101,7 +102,7 @@ class SentenceEncoder:
             )
         counts = [len(tokens) for tokens in tokenized["input_ids"]]
         return [
-            limit + 1 if count >= limit else min((count // PADDED_TO + 1) * PADDED_TO, limit)
+            limit + 1 if count >= limit else min((count // LENGTH_STEP + 1) * LENGTH_STEP, limit)
             for count in counts
         ]
 
@@ -115,7 +116,7 @@ class SentenceEncoder:
         return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
 
     def _read(self, texts: Sequence[str]) -> list[str]:
-        return [text[: LETTERS * self._longest] for text in texts]
+        return [text[: CHARACTERS_PER_TOKEN * self._longest] for text in texts]
 
 
 class HashingEncoder:
@@ -155,14 +156,29 @@ def load_encoder(name: str = DEFAULT_ENCODER, device: str = "cpu") -> Encoder:
     """Load an encoder; an encoder loaded before is returned again.
 
     Args:
-        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, or the
-            name or folder of any sentence-transformers model.
-        device: as `resolve_device` returns it; `hashing` computes on the CPU.
+        name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, a folder of
+            `data_prep.embedding.latent_semantic`, or the name or folder of any
+            sentence-transformers model.
+        device: as `resolve_device` returns it; `hashing` and fitted encoders compute on the CPU.
 
     Raises:
         InputError: the model cannot be loaded, or MiniLM's weights are not the published ones.
     """
+    if is_fitted_encoder(Path(name)):
+        return _fitted(name)
     return _loaded(name, "cpu" if name == HashingEncoder.name else device)
+
+
+def _fitted(name: str) -> Encoder:
+    """Load a fitted encoder; one that was loaded before is returned again unless it has changed."""
+    stamps = [(Path(name) / file).stat().st_mtime_ns for file in FILES]
+    return _fitted_once(name, tuple(stamps))
+
+
+@lru_cache(maxsize=2)
+def _fitted_once(name: str, stamps: tuple[int, ...]) -> Encoder:
+    del stamps
+    return LatentSemanticEncoder.load(Path(name))
 
 
 @lru_cache(maxsize=2)
@@ -198,7 +214,7 @@ def _revision(model: Any, weights: str, prompt: str) -> str:
         [type(module).__name__ for module in model],
         [str(getattr(module, "pooling_mode", "")) for module in model],
         model.max_seq_length,
-        [PADDED_TO, LETTERS],
+        [LENGTH_STEP, CHARACTERS_PER_TOKEN],
         prompt,
         model.tokenizer(PROBE)["input_ids"],
     ]

@@ -118,7 +118,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 record = ast.literal_eval(line.decode())
             except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
                 raise InputError(
-                    f"{path}, line {number}: neither JSON nor a python literal; mend the line"
+                    f"{path}, line {number}: neither JSON nor a Python literal; correct the line"
                 ) from error
         if not isinstance(record, dict):
             raise InputError(f"{path}, line {number}: an object {{…}} is needed, one record a line")

@@ -46,8 +46,8 @@ def as_polars(table: Table, name: str) -> pl.DataFrame:
         rows = [{key: _plain(key, value) for key, value in dict(row).items()} for row in given]
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{name}: a {type(table).__name__} is no table; give a polars or pandas DataFrame, or "
-            f"a list of dicts"
+            f"{name}: a {type(table).__name__} is not a table; give a polars or pandas "
+            f"DataFrame, or a list of dicts"
         ) from error
     try:
         return table_of(rows)

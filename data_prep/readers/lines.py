@@ -65,7 +65,9 @@ def read_json_lines(path: Path) -> tuple[pl.DataFrame, list[int]]:
         try:
             row = json_value(line)
         except ValueError as error:
-            raise InputError(f"{path}, line {number}: not JSON ({error}); mend the line") from error
+            raise InputError(
+                f"{path}, line {number}: not JSON ({error}); correct the line"
+            ) from error
         if not isinstance(row, dict):
             raise InputError(f"{path}, line {number}: an object {{…}} is needed, one item a line")
         rows.append(row)
@@ -132,8 +134,8 @@ def _ragged(path: Path, line: int, row: list[str], header: list[str]) -> InputEr
     cause = "more" if len(row) > len(header) else "fewer"
     return InputError(
         f"{path}, line {line}: {len(row)} fields, {cause} than the {len(header)} of the header "
-        f"(it begins {row[0][:40]!r}); mend the line: a file that was cut short ends so, and text "
-        f"with commas or line breaks needs quotes"
+        f"(it begins {row[0][:40]!r}); correct the line. Text with commas or line breaks needs "
+        f"quotes; a file that was cut short also ends like this"
     )
 
 

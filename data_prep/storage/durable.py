@@ -22,7 +22,7 @@ from data_prep.errors import InputError
 
 __all__ = ["make_folder", "put_in_place", "recover", "workplace"]
 
-PATIENCE = 1.0  # seconds that a reader waits for a writer between its two renames
+RENAME_WAIT = 1.0  # seconds that a reader waits for a writer between its two renames
 CURRENT_FOLDER = -100  # AT_FDCWD of Linux
 EXCHANGE = 2  # RENAME_EXCHANGE of Linux
 UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
@@ -81,7 +81,7 @@ def recover(path: Path) -> None:
         InputError: the folder cannot be put back.
     """
     place = path.resolve()
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + RENAME_WAIT
     while not place.exists():
         waiting = [work for work in _workplaces(place) if _old(work, place).exists()]
         if not waiting:

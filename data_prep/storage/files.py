@@ -65,13 +65,15 @@ def check_writable(path: Path, folder_of: Collection[str] = ()) -> None:
 
 
 def check_new(path: Path, *, overwrite: bool) -> Path:
-    """Return `path` if nothing stands there, or if it may be replaced.
+    """Return `path` if nothing is there, or if it may be replaced.
 
     Raises:
-        InputError: something stands there.
+        InputError: something is there.
     """
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists; choose another place, or pass overwrite to replace it")
+        raise InputError(
+            f"{path} exists; choose another path, or pass overwrite=True to replace it"
+        )
     return path
 
 

@@ -100,7 +100,7 @@ def id_list_column(column: pl.Series, source: Source) -> pl.Series:
 
 def _id_list(value: object) -> list[str | None]:
     if not isinstance(value, list):
-        raise ValueError("is no list of ids")  # noqa: TRY004 # of the value
+        raise ValueError("is not a list of ids")  # noqa: TRY004 # of the value
     return [None if part is None else id_text(part) for part in value]
 
 

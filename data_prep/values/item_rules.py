@@ -31,7 +31,7 @@ __all__ = [
 LONGEST_ID = 512  # bytes in UTF-8; an index of PostgreSQL holds no key beyond 2,704
 LONGEST_TITLE = 65_536  # bytes in UTF-8
 MOST_CATEGORIES = 1000  # names in one path
-EXACT = 2**53  # from here on several whole numbers share one float
+FIRST_INEXACT = 2**53  # from here on several whole numbers share one float
 CONTROLS = r"\x00-\x1f\x7f-\x9f"
 # No control character, and at least one visible character. Python and Rust both read this pattern.
 ID_PATTERN = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
@@ -54,7 +54,7 @@ def id_text(value: object) -> str:
         return str(value)
     if not math.isfinite(value) or value != int(value):
         raise ValueError("is a number that is not whole; write it as text")
-    if isinstance(value, float) and abs(value) >= EXACT:
+    if isinstance(value, float) and abs(value) >= FIRST_INEXACT:
         raise ValueError(
             "is a floating-point number too large to be exact; write it as text or as an integer"
         )
@@ -68,7 +68,7 @@ def id_fault(item_id: str) -> str | None:
     if not item_id.strip():
         return "is empty"
     if (size := len(item_id.encode())) > LONGEST_ID:
-        return f"has {size} bytes; at most {LONGEST_ID} are taken"
+        return f"has {size} bytes; at most {LONGEST_ID} are allowed"
     if found := _CONTROL.search(item_id):
         return f"holds the control character U+{ord(found[0]):04X}"
     return None
@@ -79,7 +79,7 @@ def title_fault(title: str) -> str | None:
     if fault := text_fault(title):
         return fault
     if len(title) > LONGEST_TITLE // 4 and (size := len(title.encode())) > LONGEST_TITLE:
-        return f"has {size} bytes; at most {LONGEST_TITLE} are taken"
+        return f"has {size} bytes; at most {LONGEST_TITLE} are allowed"
     if found := _TITLE_CONTROL.search(title):
         return f"holds the control character U+{ord(found[0]):04X}"
     return None
@@ -108,7 +108,7 @@ def category_path(value: object, separator: str = ">") -> list[str | None] | Non
     if value is None:
         return None
     if not isinstance(value, Sequence):
-        raise ValueError("is no list of names; give a list, or one text with separators")  # noqa: TRY004
+        raise ValueError("is not a list of names; give a list, or one text with separators")  # noqa: TRY004
     names: Sequence[object] = value
     first = next((part for part in names if part is not None), None)
     if _is_list(first):
@@ -116,7 +116,7 @@ def category_path(value: object, separator: str = ">") -> list[str | None] | Non
     if any(isinstance(part, Mapping) or _is_list(part) for part in names):
         raise ValueError("holds lists or structs among the names; give a list of names")
     if len(names) > MOST_CATEGORIES:
-        raise ValueError(f"has {len(names)} names; at most {MOST_CATEGORIES} are taken")
+        raise ValueError(f"has {len(names)} names; at most {MOST_CATEGORIES} are allowed")
     return [text_of(part) for part in names]
 
 
@@ -135,7 +135,7 @@ def price_of(value: object) -> float | None:
             price = math.nan
         if math.isfinite(price):
             return price
-    raise ValueError("is no finite number")
+    raise ValueError("is not a finite number")
 
 
 def _is_list(value: object) -> bool:

@@ -16,11 +16,11 @@ __all__ = ["NANOSECOND", "TIMESTAMP", "time_columns"]
 
 TIMESTAMP, NANOSECOND = "timestamp", "nanosecond"
 SECOND = 10**9  # in nanoseconds
-# The size of a number tells its unit: below BOUND it is in seconds (years 1678 to 2261). Larger
-# numbers are in the first smaller unit in which they are below BOUND (from April 1970 on).
+# The size of a number tells its unit: below MAX_SECONDS it is in seconds (years 1678 to 2261). A
+# larger number is in the first smaller unit in which it is below MAX_SECONDS (from April 1970 on).
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
-BOUND = 9_200_000_000
-TEXT = "ISO 8601 texts"
+MAX_SECONDS = 9_200_000_000
+TEXT_UNIT = "ISO 8601 texts"
 _FRACTION = re.compile(r"(?<=:\d\d)[.,](\d+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -71,7 +71,7 @@ def _of_values(column: pl.Series, source: Source) -> list[int | None]:
         finite = number is not None and math.isfinite(number)
         if stamp is None and not finite:
             raise source.refusal(
-                column.name, row, value, "is no time; give seconds since 1970 or ISO 8601"
+                column.name, row, value, "is not a time; give seconds since 1970 or ISO 8601"
             )
         numbers.append(number)
         stamps.append(stamp)
@@ -91,7 +91,7 @@ def _in_nanoseconds(
         stamps: the nanoseconds of each row with a text; None for a row with a number.
     """
     units = _units(numbers, stamps)
-    found = [unit for unit in (*UNITS, TEXT) if (units == unit).any()]
+    found = [unit for unit in (*UNITS, TEXT_UNIT) if (units == unit).any()]
     if len(found) > 1:
         rows = [f"{unit} in {source.rows(pl.Series(units == unit))}" for unit in found[:2]]
         raise InputError(
@@ -110,14 +110,14 @@ def _in_nanoseconds(
 
 
 def _units(numbers: list[float | Decimal | None], stamps: list[int | None]) -> NDArray[np.object_]:
-    """Return each row's unit: `TEXT`, one of `UNITS`, "-" for none, "" if it is out of range."""
+    """Return each row's unit: `TEXT_UNIT` or one of `UNITS`; "-" for none, "" if out of range."""
     sizes = np.array([math.nan if n is None else abs(float(n)) for n in numbers])
-    bounds = [BOUND * unit for unit in UNITS.values()]
+    bounds = [MAX_SECONDS * unit for unit in UNITS.values()]
     names = np.array([*UNITS, ""], dtype=object)
     units: NDArray[np.object_] = names[np.searchsorted(bounds, np.nan_to_num(sizes), side="right")]
     units[sizes == 0] = "-"
     units[np.isnan(sizes)] = "-"
-    units[np.array([stamp is not None for stamp in stamps], dtype=bool)] = TEXT
+    units[np.array([stamp is not None for stamp in stamps], dtype=bool)] = TEXT_UNIT
     return units
 
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 from data_prep.embedding.devices import resolve_device
@@ -12,19 +12,20 @@ from data_prep.threads import use_threads
 
 use_threads()  # before torch loads, which reads it then
 
-from recsys.benchmarks.cells import Cell, run_cell
-from recsys.data.dataset import SequenceDataset
-from recsys.presets import PRESETS, preset_named
-from recsys.training.loop import Measurement
+from recsys.benchmarks.cells import Cell
+from recsys.benchmarks.choices import GRID, Choices
+from recsys.benchmarks.jobs import Job, run_jobs
+from recsys.models.baselines import BASELINES, CODED_BASELINES
+from recsys.presets import PRESETS, Preset, preset_named
 
 
 def main() -> None:
-    """Train and measure each model with each seed on each given file, one after the other."""
+    """Train and measure each model with each seed on each given file."""
     parser = argparse.ArgumentParser(
         prog="python -m recsys.benchmarks",
         description="Train and measure models on files that `semid benchmark --prepare-only` "
         "wrote; this needs torch alone. Copy the records into the benchmark's folder: "
-        "`semid benchmark` then shows them in its tables.",
+        "`semid benchmark` then shows them in its tables. A later run goes on from the records.",
     )
     parser.add_argument("datasets", nargs="+", type=Path, help="CATEGORY-TOKENIZER.safetensors")
     parser.add_argument("--model", required=True, action="append", help="may be repeated")
@@ -33,39 +34,88 @@ def main() -> None:
     parser.add_argument("--cold", type=float, default=0.0, help="share of items held out")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, cpu or auto")
     parser.add_argument("--threads", type=int, default=0, help="0 for as many as it may use")
+    parser.add_argument("--jobs", type=int, default=1, help="cells side by side")
+    parser.add_argument(
+        "--stop-after", type=float, default=0, help="seconds after which no cell begins"
+    )
+    parser.add_argument(
+        "--search",
+        action="store_true",
+        help="choose learning rate and dropout by validation, with seed 0, into choices.json",
+    )
+    parser.add_argument(
+        "--no-checkpoints",
+        action="store_true",
+        help="a stopped training begins again; kept records still count",
+    )
+    parser.add_argument("--choices", type=Path, help="choices.json of a search")
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
     given = parser.parse_args()
     use_threads(given.threads)
-    device = resolve_device(given.device)
     preset = preset_named(given.preset)
-    for path in given.datasets:
-        dataset = SequenceDataset.load(path)
-        category, _, tokenizer = path.stem.partition("-")
-        notes = path.with_suffix(".json")
-        entries = json.loads(notes.read_text()) if notes.is_file() else {}
+    jobs = list(_jobs(given, preset, resolve_device(given.device)))
+    trials = []
+    for job, record in run_jobs(jobs, given.jobs, given.threads, given.stop_after):
+        if record is None:
+            continue
+        trials.append(record)
+        if given.search:
+            print(f"{job.name}: validation {record['monitor']:.4f}", flush=True)  # noqa: T201
+            continue
+        metrics = (record["metrics"][name] for name in ("all", "without_history"))
+        told = " · ".join(f"{each['recall@10']:.4f} {each['ndcg@10']:.4f}" for each in metrics)
+        print(f"{job.name}: {told}", flush=True)  # noqa: T201
+    if given.search:
+        chosen = Choices.of(trials)
+        chosen.write(given.out / "choices.json")
+        print(json.dumps(chosen.options))  # noqa: T201
+
+
+def _jobs(given: argparse.Namespace, preset: Preset, device: str) -> Iterator[Job]:
+    """Yield the jobs: for each seed, each model on each file that it can read.
+
+    Raises:
+        InputError: an unknown model, or one that can read none of the files.
+    """
+    for model in given.model:
+        if model not in BASELINES:
+            preset.model(model)
+        if not any(_reads(preset, model, path) for path in given.datasets):
+            raise InputError(
+                f"{model} reads {'codes' if _quantized(preset, model) else 'no codes'}; give it "
+                f"CATEGORY{'-TOKENIZER' * _quantized(preset, model)}.safetensors"
+            )
+    variants = (
+        [(0, options) for options in GRID]
+        if given.search
+        else [(seed, None) for seed in range(given.seeds)]
+    )
+    for seed, options in variants:
         for model in given.model:
-            for seed in range(given.seeds):
-                quantized = model in preset.models and preset.models[model].quantized
-                if tokenizer and not quantized:
-                    raise InputError(
-                        f"{model} reads no codes; train it on {category}.safetensors instead of "
-                        f"{path.name}"
+            for path in given.datasets:
+                if _reads(preset, model, path):
+                    category, _, tokenizer = path.stem.partition("-")
+                    cell = Cell(category, model, tokenizer, seed, given.cold)
+                    yield Job(
+                        cell,
+                        path,
+                        preset.name,
+                        given.out,
+                        device,
+                        options,
+                        given.choices,
+                        not given.no_checkpoints,
                     )
-                cell = Cell(category, model, tokenizer if quantized else "", seed, given.cold)
-                record = run_cell(
-                    given.out, cell, preset, dataset, entries, device, _progress(cell)
-                )
-                metrics = record["metrics"]["all"]
-                print(f"{cell.name}: R@10 {metrics['recall@10']:.4f}")  # noqa: T201
 
 
-def _progress(cell: Cell) -> Callable[[int, int, Measurement | None], None]:
-    def report(step: int, total: int, measured: Measurement | None) -> None:
-        if measured is not None:
-            shown = measured.validation["all"]["ndcg@10"]
-            print(f"{cell.name}: step {step} of {total}, N@10 {shown:.4f}", file=sys.stderr)  # noqa: T201
+def _reads(preset: Preset, model: str, path: Path) -> bool:
+    return bool(path.stem.partition("-")[2]) == _quantized(preset, model)
 
-    return report
+
+def _quantized(preset: Preset, model: str) -> bool:
+    if model in BASELINES:
+        return model in CODED_BASELINES
+    return preset.model(model).quantized
 
 
 if __name__ == "__main__":

@@ -19,15 +19,14 @@ from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import CANDIDATES, RankingQuality, evaluate
-from recsys.models.baselines import CoOccurrence, Popularity
-from recsys.models.shapes import build_model, plain_shape, shape_of
+from recsys.models.baselines import BASELINES, baseline
 from recsys.presets import Model, Preset
+from recsys.shapes import build_model, plain_shape, shape_of
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, train
 
-__all__ = ["BASELINES", "Cell", "run_cell"]
+__all__ = ["Cell", "run_cell"]
 
-BASELINES = ("popularity", "co-occurrence")
 Progress = Callable[[int, int, Measurement | None], None]
 
 
@@ -64,6 +63,8 @@ def run_cell(
     notes: dict[str, Any] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
+    *,
+    checkpoints: bool = True,
 ) -> dict[str, Any]:
     """Return the cell's record; train and measure only if the folder has no record of it yet.
 
@@ -74,6 +75,7 @@ def run_cell(
         folder: receives records/NAME.json, and ranks/NAME.npz with the rank of every user's item.
         dataset: with all training events; the share `cell.cold` of the items is held out here.
         notes: further entries of the record, such as the tokenizer's.
+        checkpoints: whether training keeps checkpoints in `folder`.
 
     Raises:
         InputError: an unknown model; as `recsys.training.loop.train`; `folder` cannot be written.
@@ -86,7 +88,8 @@ def run_cell(
         return kept
     started = time.perf_counter()
     data = dataset.without_training_events(cell.cold, seed=0) if cell.cold else dataset
-    found, figures = _measure(folder, cell, model, data, device, progress)
+    training = folder / "training" / cell.name if checkpoints else None
+    found, figures = _measure(training, cell, model, data, device, progress)
     unseen = data.popularity[data.targets("test")] == 0
     record = {
         "cell": asdict(cell),
@@ -155,7 +158,7 @@ def _with_defaults(config: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _measure(
-    folder: Path,
+    folder: Path | None,
     cell: Cell,
     model: Model | None,
     data: SequenceDataset,
@@ -163,13 +166,12 @@ def _measure(
     progress: Progress | None,
 ) -> tuple[RankingQuality, dict[str, Any]]:
     if model is None:
-        known = Popularity(data) if cell.model == "popularity" else CoOccurrence(data)
-        return evaluate(known.scores, data, "test"), {}
+        return evaluate(baseline(cell.model, data).scores, data, "test"), {}
     result = train(
         lambda: build_model(model.shape, data).to(torch.device(device)),
         data,
         model.training,
-        folder / "training" / cell.name,
+        folder,
         progress,
     )
     started = time.perf_counter()

@@ -18,9 +18,10 @@ from recsys.benchmarks.amazon import (
     tokenized,
     tokenizer_name,
 )
-from recsys.benchmarks.cells import BASELINES, Cell, run_cell
+from recsys.benchmarks.cells import Cell, run_cell
 from recsys.benchmarks.summary import NOTES
 from recsys.data.dataset import SequenceDataset
+from recsys.models.baselines import BASELINES, CODED_BASELINES
 from recsys.presets import Preset
 from recsys.training.loop import Measurement
 from tokenizer.config import FitConfig
@@ -70,8 +71,9 @@ class Plan:
     def cells(self) -> list[Cell]:
         """All cells, grouped by category."""
         known = self.preset.models
-        bare = [*BASELINES, *(name for name in self.models if not known[name].quantized)]
-        coded = [name for name in self.models if known[name].quantized]
+        bare = [name for name in BASELINES if name not in CODED_BASELINES]
+        bare += [name for name in self.models if not known[name].quantized]
+        coded = [*CODED_BASELINES, *(name for name in self.models if known[name].quantized)]
         rows = [("", name) for name in bare]
         rows += [(tokenizer_name(each), name) for each in self.tokenizers for name in coded]
         return [

@@ -7,10 +7,10 @@ from typing import Any
 
 from data_prep.errors import InputError
 from data_prep.storage.files import written_aside
-from recsys.benchmarks.cells import BASELINES
 from recsys.benchmarks.pictures import draw_rows
 from recsys.benchmarks.published import SHOWN
 from recsys.benchmarks.tables import markdown, rows_of, significance_of
+from recsys.models.baselines import BASELINES
 from recsys.presets import MODELS
 
 __all__ = ["NOTES", "kept_records", "write_summary"]

@@ -81,6 +81,15 @@ class SequenceDataset:
             return self.counts
         return np.bincount(self.training_events()[1], minlength=self.n_items)
 
+    @property
+    def decoded(self) -> NDArray[np.float32] | None:
+        """(n_items, d) float32, the sum of each item's codewords; None without codebooks."""
+        if self.codes is None or self.codebooks is None:
+            return None
+        words = [book[codes] for book, codes in zip(self.codebooks, self.codes.T, strict=True)]
+        total: NDArray[np.float32] = np.sum(words, axis=0)
+        return total
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over all arrays and the file's metadata."""

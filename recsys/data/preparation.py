@@ -7,14 +7,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.sequences import in_time_order
+from data_prep.sequences import LEAST, in_time_order
 from data_prep.tables import check_interactions, check_items, check_vectors, join_vectors
 from data_prep.values.columns import Source, id_column, id_list_column, named_rows
 from recsys.data.dataset import SequenceDataset
 
 __all__ = ["Dropped", "prepare_dataset", "prepare_reported"]
-
-LEAST = 3  # events of a user: one to train, one to validate, one to test
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ __all__ = [
     "last_of_each",
 ]
 
+USERS_ON_CPU, USERS_ON_GPU = 256, 2048  # scored at once
 Codes = NDArray[np.uint16]
 Suffixes = NDArray[np.uint32]
 
@@ -170,6 +171,7 @@ class ScoringModel(NextItemModel):
             dataset,
             split,
             self.history,
+            USERS_ON_GPU if self.device.type == "cuda" else USERS_ON_CPU,
             coverage=coverage,
             device=self.device,
             users=users,

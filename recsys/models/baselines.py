@@ -1,11 +1,45 @@
-"""Baselines without training: popularity and co-occurrence."""
+"""Baselines without training: popularity, co-occurrence, nearest by content."""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 
-__all__ = ["CoOccurrence", "Popularity"]
+__all__ = [
+    "BASELINES",
+    "CODED_BASELINES",
+    "Baseline",
+    "CoOccurrence",
+    "NearestContent",
+    "Popularity",
+    "baseline",
+]
+
+CODED_BASELINES = ("nearest-decoded",)  # those that read codes
+BASELINES = ("popularity", "co-occurrence", "nearest-content", *CODED_BASELINES)
+WEIGHTS = (1.0, 0.6, 0.4, 0.3, 0.2)  # of the last items, the newest first
+
+
+class Baseline(Protocol):
+    """Scores all items without training."""
+
+    def scores(self, histories: Tensor) -> Tensor:
+        """Return (B, n_items) scores for histories (B, T) int64, padded with -1."""
+
+
+def baseline(name: str, dataset: SequenceDataset) -> Baseline:
+    """Return a baseline by its name in `BASELINES`.
+
+    Raises:
+        InputError: the dataset lacks the vectors or codewords that it compares.
+    """
+    if name.startswith("nearest"):
+        return NearestContent(dataset, decoded=name.endswith("decoded"))
+    return Popularity(dataset) if name == "popularity" else CoOccurrence(dataset)
 
 
 class Popularity:
@@ -50,3 +84,34 @@ class CoOccurrence:
         sums: Tensor = torch.sparse.mm(self.by_item, overlaps).T
         without_self = sums - has * self.seen  # an item's cosine with itself is 1
         return without_self.round(decimals=12)
+
+
+class NearestContent:
+    """Scores an item by its cosine with the last five items of the history.
+
+    The score is the largest of the five cosines, each times the weight of its place.
+
+    Args:
+        decoded: compare the sums of the items' codewords, in place of their content vectors.
+
+    Raises:
+        InputError: the dataset lacks the vectors or codewords.
+    """
+
+    def __init__(self, dataset: SequenceDataset, *, decoded: bool = False) -> None:
+        vectors = dataset.decoded if decoded else dataset.vectors
+        if vectors is None:
+            lacks = "codewords; prepare it with --tokenizer" if decoded else "content vectors"
+            raise InputError(f"the data has no {lacks}")
+        self.vectors = functional.normalize(torch.from_numpy(vectors), dim=1)
+
+    def scores(self, histories: Tensor) -> Tensor:
+        """Return (B, n_items) float32 scores for histories (B, T) int64, padded with -1."""
+        last = (histories != NO_ITEM).sum(1) - 1
+        best = torch.full((len(histories), len(self.vectors)), -torch.inf)
+        for back, weight in enumerate(WEIGHTS):
+            at = last - back
+            items = histories.gather(1, at.clamp(min=0)[:, None]).squeeze(1)
+            found = weight * (self.vectors[items] @ self.vectors.T)
+            best = torch.where((at >= 0)[:, None], torch.maximum(best, found), best)
+        return best

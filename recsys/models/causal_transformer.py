@@ -27,6 +27,8 @@ class TowerConfig:
         history: how many of the last items the tower reads.
         repeats: whether a learnt number is added to the scores of the history's items, as in
             `recsys.models.repeats`.
+        gated: whether layers are those of LiGR (arXiv 2502.03417): a learnt gate on what each
+            sublayer adds, and a feed-forward network with SwiGLU.
     """
 
     width: int = 128
@@ -36,6 +38,7 @@ class TowerConfig:
     dropout: float = 0.5
     history: int = 20
     repeats: bool = False
+    gated: bool = False
 
 
 class CausalTransformer(nn.Module):
@@ -80,12 +83,8 @@ class _Layer(nn.Module):
         self.attention_norm, self.forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.into = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
-        self.network = nn.Sequential(
-            nn.Linear(width, config.feedforward),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.feedforward, width),
-        )
+        self.network = _SwiGlu(config) if config.gated else _feed_forward(config)
+        self.gates = nn.ModuleList(nn.Linear(width, width) for _ in range(2 * config.gated))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, at: Tensor, rows: int, columns: int) -> Tensor:
@@ -102,6 +101,36 @@ class _Layer(nn.Module):
             query, key, value, dropout_p=rate, is_causal=True
         )
         mixed = mixed.transpose(1, 2).reshape(rows * columns, -1)[at]
-        x = x + self.dropout(self.out(mixed))
-        sum_: Tensor = x + self.dropout(self.network(self.forward_norm(x)))
+        x = x + self.dropout(self._gated(0, x, self.out(mixed)))
+        sum_: Tensor = x + self.dropout(self._gated(1, x, self.network(self.forward_norm(x))))
         return sum_
+
+    def _gated(self, sublayer: int, x: Tensor, added: Tensor) -> Tensor:
+        if not len(self.gates):
+            return added
+        gate: Tensor = self.gates[sublayer](x)
+        return added * gate.sigmoid()
+
+
+class _SwiGlu(nn.Module):
+    """A feed-forward network whose hidden units are gated (Shazeer 2020)."""
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.into = nn.Linear(config.width, 2 * config.feedforward, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.feedforward, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.into(x).chunk(2, -1)
+        mixed: Tensor = self.out(self.dropout(functional.silu(gate) * value))
+        return mixed
+
+
+def _feed_forward(config: TowerConfig) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(config.width, config.feedforward),
+        nn.GELU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.feedforward, config.width),
+    )

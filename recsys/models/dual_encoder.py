@@ -19,6 +19,7 @@ from recsys.data.histories import items_until
 from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
 from recsys.models.item_vectors import ItemVectors
+from recsys.models.nearness import Nearness
 from recsys.models.repeats import RepeatScore
 from recsys.models.softmax_loss import full_softmax_loss, sampled_softmax_loss
 
@@ -41,6 +42,10 @@ class DualEncoderConfig:
             the batch's targets, corrected by log-frequency.
         tower: the user tower.
         query_width: D of query vectors; 0 for a model without queries.
+        nearness: `codes`, `content` or empty: how near an item is to the history's last items
+            counts, as in `recsys.models.nearness`.
+        drop_rows: share of the items that a training step takes as if they had no training event,
+            so that new items get their due (as DropoutNet, NeurIPS 2017, does).
     """
 
     parts: tuple[str, ...] = ("codes", "dense")
@@ -48,6 +53,8 @@ class DualEncoderConfig:
     loss: str = "full"
     tower: TowerConfig = field(default_factory=TowerConfig)
     query_width: int = 0
+    nearness: str = ""
+    drop_rows: float = 0.0
 
 
 class DualEncoder(ScoringModel):
@@ -75,11 +82,21 @@ class DualEncoder(ScoringModel):
         self.query = nn.Linear(config.query_width, width) if config.query_width else None
         self.tower = CausalTransformer(config.tower, self.history + bool(config.query_width))
         self.repeats = RepeatScore(width) if config.tower.repeats else None
+        self.nearness = self.fresh = None
+        if config.nearness:
+            self.nearness = Nearness(dataset, config.nearness, self.history, width)
+            # How much nearness counts for items without a training event, and what they start from.
+            self.fresh = nn.Parameter(torch.tensor([1.0, 0.0]))
         popularity = torch.from_numpy(dataset.popularity)
         seen = popularity.nonzero().squeeze(1)
         place = torch.full((dataset.n_items,), -1).index_copy(0, seen, torch.arange(len(seen)))
         shares = (popularity / popularity.sum().clamp(min=1)).clamp(min=torch.finfo().tiny)
-        for name, buffer in (("seen", seen), ("place", place), ("log_share", shares.log().float())):
+        for name, buffer in (
+            ("seen", seen),
+            ("place", place),
+            ("log_share", shares.log().float()),
+            ("trained", popularity > 0),
+        ):
             self.register_buffer(name, buffer, persistent=False)
 
     def extra_repr(self) -> str:
@@ -88,9 +105,13 @@ class DualEncoder(ScoringModel):
     def loss(self, examples: Tensor) -> Tensor:
         inputs, nexts = examples[:, :-1], examples[:, 1:]
         predicts = nexts != NO_ITEM
-        embeddings = self.items()
+        dropped = self._dropped()
+        embeddings = self.items(dropped)
         states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)
-        return self._loss(states, items_until(inputs, predicts), nexts[predicts], embeddings)
+        if self.nearness is not None:
+            states = self._beside(states, self.nearness(inputs, predicts)[0])
+        before = items_until(inputs, predicts)
+        return self._loss(states, before, nexts[predicts], self._outputs(embeddings, dropped))
 
     def query_loss(self, queries: Tensor, histories: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of the items that users chose for their queries.
@@ -100,12 +121,15 @@ class DualEncoder(ScoringModel):
             histories: (B, T) int64, each user's earlier items; a row may be empty.
             targets: (B,) int64, items with a training event.
         """
-        embeddings = self.items()
+        dropped = self._dropped()
+        embeddings = self.items(dropped)
         users = self._users(histories, queries, embeddings)
-        return self._loss(users, histories, targets, embeddings)
+        return self._loss(users, histories, targets, self._outputs(embeddings, dropped))
 
     def user_vectors(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
         """Return (B, d) for histories (B, T) int64 and optional queries (B, query_width).
+
+        With nearness, both kinds of vectors have further columns, whose products are the nearness.
 
         Raises:
             ValueError: a history is too long, or is empty without a query.
@@ -127,7 +151,8 @@ class DualEncoder(ScoringModel):
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes
-        if "codes" not in self.config.parts or self.items.needs_content:
+        of_content = self.items.needs_content or self.config.nearness == "content"
+        if "codes" not in self.config.parts or of_content:
             return np.zeros(len(codes), dtype=bool)
         return np.asarray((codes < self.codebook_size).all(1))
 
@@ -138,12 +163,35 @@ class DualEncoder(ScoringModel):
                 "the model cannot represent a new item: it does not read codes alone, or a code is "
                 "beyond its codebook"
             )
-        for table in (self.items, self.own):
+        for table in (self.items, self.own, self.nearness):
             if table is not None:
                 table.extend(torch.from_numpy(codes.astype(np.int64)))
+        trained = self.get_buffer("trained")
+        self.trained = torch.cat([trained, trained.new_zeros(len(codes))])
 
-    def _outputs(self, embeddings: Tensor) -> Tensor:
-        return self._projected(embeddings) if self.own is None else self.own()
+    def _dropped(self) -> Tensor | None:
+        """Return the items that this training step takes as new ones, (n_items,) bool."""
+        if not (self.config.drop_rows and self.training):
+            return None
+        trained = self.get_buffer("trained")
+        return torch.rand(len(trained), device=trained.device) < self.config.drop_rows
+
+    def _outputs(self, embeddings: Tensor, dropped: Tensor | None = None) -> Tensor:
+        outputs = self._projected(embeddings) if self.own is None else self.own(dropped)
+        if self.nearness is None or self.fresh is None:
+            return outputs
+        old = self.get_buffer("trained")
+        if dropped is not None:
+            old = old & ~dropped
+        vectors, is_new = self.nearness.get_buffer("vectors"), (~old[:, None]).float()
+        factors = 1 + is_new * (self.fresh[0] - 1)
+        return torch.cat([outputs, factors * vectors, is_new * self.fresh[1]], 1)
+
+    def _beside(self, users: Tensor, near: Tensor) -> Tensor:
+        """Return users' vectors with the columns that `_outputs` gives items for nearness."""
+        assert self.nearness is not None
+        unit = torch.full_like(users[:, :1], self.nearness.unit)
+        return torch.cat([users, near, unit], 1)
 
     def _projected(self, embeddings: Tensor) -> Tensor:
         if self.projection is None:
@@ -152,6 +200,12 @@ class DualEncoder(ScoringModel):
         return projected
 
     def _users(self, histories: Tensor, queries: Tensor | None, embeddings: Tensor) -> Tensor:
+        users = self._states(histories, queries, embeddings)
+        if self.nearness is None:
+            return users
+        return self._beside(users, self.nearness.of_histories(histories)[0])
+
+    def _states(self, histories: Tensor, queries: Tensor | None, embeddings: Tensor) -> Tensor:
         present = check_histories(histories, self.history, empty=queries is not None)
         items = functional.embedding(histories[present], embeddings)
         if queries is None:
@@ -166,8 +220,7 @@ class DualEncoder(ScoringModel):
         x = x.masked_scatter(~is_query[:, None], items)
         return last_of_each(self.tower(x, both), both)
 
-    def _loss(self, states: Tensor, before: Tensor, targets: Tensor, embeddings: Tensor) -> Tensor:
-        outputs = self._outputs(embeddings)
+    def _loss(self, states: Tensor, before: Tensor, targets: Tensor, outputs: Tensor) -> Tensor:
         if self.config.loss == "in_batch":
             return sampled_softmax_loss(states, outputs, targets, self.get_buffer("log_share"))
         seen, repeats = self.get_buffer("seen"), self.repeat_scores(before)

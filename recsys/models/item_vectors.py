@@ -74,15 +74,23 @@ class ItemVectors(nn.Module):
             self.register_buffer("content", vectors, persistent=False)
             self.projection = _projection(vectors.shape[1], width)
 
-    def forward(self) -> Tensor:
-        """Return the vectors of all items, (n_items, width)."""
+    def forward(self, dropped: Tensor | None = None) -> Tensor:
+        """Return the vectors of all items, (n_items, width).
+
+        Args:
+            dropped: (n_items,) bool, items that are taken as if they had no training event: they
+                have no residual, and prefixes that only they have in training have no row.
+        """
         parts: list[Tensor] = []
         if self.dense is not None:
-            parts.append(self.dense * self.get_buffer("has_residual"))
+            has_residual = self.get_buffer("has_residual")
+            if dropped is not None:
+                has_residual = has_residual * ~dropped[:, None]
+            parts.append(self.dense * has_residual)
         if self.levels is not None:
             parts.append(self._of_codes(self.levels, self.get_buffer("rows")))
         if self.prefixes is not None:
-            parts.append(self.prefixes())
+            parts.append(self.prefixes(dropped))
         if self.projection is not None:
             parts.append(self.projection(self.get_buffer("content")))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
@@ -127,19 +135,23 @@ class _Prefixes(nn.Module):
         seen = torch.from_numpy(dataset.popularity > 0)
         self.register_buffer("known", torch.unique(keys[seen]), persistent=False)
         self.register_buffer("rows", self._rows(keys), persistent=False)
+        self.register_buffer("seen", seen, persistent=False)
         self.table = nn.Parameter(
             torch.randn(len(self.get_buffer("known")) + 1, width) * INITIAL_STD
         )
 
-    def forward(self) -> Tensor:
-        nothing = len(self.table) - 1
-        return functional.embedding_bag(
-            self.get_buffer("rows"), self.table, mode="sum", padding_idx=nothing
-        )
+    def forward(self, dropped: Tensor | None = None) -> Tensor:
+        rows, nothing = self.get_buffer("rows"), len(self.table) - 1
+        if dropped is not None:
+            has_row = torch.zeros(len(self.table), dtype=torch.bool, device=rows.device)
+            has_row[rows[self.get_buffer("seen") & ~dropped].flatten()] = True
+            rows = torch.where(has_row[rows], rows, nothing)
+        return functional.embedding_bag(rows, self.table, mode="sum", padding_idx=nothing)
 
     def extend(self, codes: Tensor) -> None:
-        own = self.get_buffer("rows")
+        own, seen = self.get_buffer("rows"), self.get_buffer("seen")
         self.rows = torch.cat([own, self._rows(self._keys(codes.to(own.device)))])
+        self.seen = torch.cat([seen, seen.new_zeros(len(codes))])
 
     def _keys(self, codes: Tensor) -> Tensor:
         """Return a number for each prefix: (n, prefixes) int64, from shorter to longer."""

@@ -1,8 +1,10 @@
 """SASRec: a causal Transformer over dense item IDs, with the softmax over the whole catalogue.
 
 The shape is that of Kang & McAuley (ICDM 2018). The loss is that of Klenitskiy & Vasilev (RecSys
-2023), without sampled negatives.
+2023), without sampled negatives. eSASRec (RecSys 2025) has LiGR's layers and a sampled softmax.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +20,19 @@ from recsys.models.causal_transformer import INITIAL_STD, CausalTransformer, Tow
 from recsys.models.repeats import RepeatScore
 from recsys.models.softmax_loss import full_softmax_loss
 
-__all__ = ["Sasrec"]
+__all__ = ["Esasrec", "EsasrecConfig", "Sasrec"]
+
+
+@dataclass(frozen=True)
+class EsasrecConfig(TowerConfig):
+    """The shape of eSASRec.
+
+    Attributes:
+        negatives: items drawn for each position, evenly from the catalogue.
+    """
+
+    gated: bool = True
+    negatives: int = 256
 
 
 class Sasrec(ScoringModel):
@@ -38,8 +52,7 @@ class Sasrec(ScoringModel):
         inputs, nexts = examples[:, :-1], examples[:, 1:]
         predicts = nexts != NO_ITEM
         states = self.tower(functional.embedding(inputs[predicts], self.items), predicts)
-        repeats = self.repeat_scores(items_until(inputs, predicts))
-        return full_softmax_loss(states, self.items, nexts[predicts], repeats)
+        return self._loss(states, nexts[predicts], items_until(inputs, predicts))
 
     def user_vectors(self, histories: Tensor) -> Tensor:
         present = check_histories(histories, self.history)
@@ -59,3 +72,31 @@ class Sasrec(ScoringModel):
             raise InputError(
                 "a model of dense IDs cannot represent an item that came after training"
             )
+
+    def _loss(self, states: Tensor, targets: Tensor, before: Tensor) -> Tensor:
+        return full_softmax_loss(states, self.items, targets, self.repeat_scores(before))
+
+
+class Esasrec(Sasrec):
+    """SASRec with gated layers, trained with a softmax over the target and drawn items.
+
+    Raises:
+        InputError: repeats, which a softmax over drawn items does not learn.
+    """
+
+    config: EsasrecConfig
+
+    def __init__(self, config: EsasrecConfig, dataset: SequenceDataset) -> None:
+        if config.repeats:
+            raise InputError("repeats cannot be learnt from drawn items; choose sasrec")
+        super().__init__(config, dataset)
+
+    def _loss(self, states: Tensor, targets: Tensor, before: Tensor) -> Tensor:
+        del before
+        shape = (len(targets), self.config.negatives)
+        drawn = torch.randint(len(self.items), shape, device=targets.device)
+        others = torch.einsum("pd,pnd->pn", states, functional.embedding(drawn, self.items))
+        others = others.masked_fill(drawn == targets[:, None], -torch.inf)
+        own = (states * functional.embedding(targets, self.items)).sum(1, keepdim=True)
+        first = torch.zeros_like(targets)
+        return functional.cross_entropy(torch.cat([own, others], 1).float(), first)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.data import embed, prepare
+from service.cli.data import embed, fit_encoder, prepare
 from service.cli.recommenders import benchmark, models, recommend, train
 from service.cli.serving import database, demo, keys, serve, transfer
 from service.cli.terminal.command import add_command
@@ -39,7 +39,7 @@ app = typer.Typer(
     "A first run without data of your own: [bold]semid demo[/bold]. With a catalogue: "
     "[bold]semid fit[/bold] trains a tokenizer, [bold]semid tokenize[/bold] gives every item its "
     "ID, [bold]semid serve[/bold] answers over HTTP.\n\n"
-    "Each option may also stand in the command's table of semid.toml (levels = 8 below "
+    "Each option can also be set in the command's table of semid.toml (levels = 8 below "
     "\\[fit]), or in the environment (SEMID_FIT_LEVELS=8); the command line wins.",
     rich_markup_mode="rich",
     no_args_is_help=True,
@@ -51,6 +51,7 @@ SERVICE = "Service and registry"
 add_command(app, demo.demo)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
 add_command(app, embed.embed, panel=DATA)
+add_command(app, fit_encoder.fit_encoder, panel=DATA)
 add_command(app, fit.fit, panel=TOKENIZERS)
 add_command(app, inspect.inspect, panel=TOKENIZERS)
 add_command(app, report.report, panel=TOKENIZERS)
@@ -96,7 +97,7 @@ def _semid(
 
 
 def run() -> None:
-    """Run the command; an error that the user can mend ends with one line and exit code 2."""
+    """Run the command; an error that the user can correct ends with one line and exit code 2."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TQDM_DISABLE", "1")
     tolerate_any_encoding()

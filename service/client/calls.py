@@ -52,7 +52,7 @@ __all__ = [
 
 M = TypeVar("M", bound=BaseModel)
 SendableItem = ItemToTokenize | Mapping[str, Any]
-FRAME = 1024  # bytes reserved for the part of a body that is not items
+RESERVED_BYTES = 1024  # bytes reserved for the part of a body that is not items
 
 
 class SemidError(Exception):
@@ -130,7 +130,7 @@ def headers_of(key: str | None) -> dict[str, str]:
     """Return the headers of every request; the key is the given one or $SEMID_KEY."""
     key = (key or os.environ.get("SEMID_KEY") or "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("the API key has characters that no key has; give what semid keys printed")
+        raise ValueError("the API key has invalid characters; give it as semid keys add printed it")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -205,7 +205,7 @@ def tokenize_items(
     items: Iterable[SendableItem], limits: RequestLimits
 ) -> Iterator[Call[TokenizeAnswer]]:
     """Yield requests that tokenize `items`, each as large as the service accepts."""
-    room = limits.most_body - FRAME
+    room = limits.most_body - RESERVED_BYTES
     for batch in batches(map(encoded, items), limits.most_items, room):
         body = b'{"items":[' + b",".join(batch) + b"]}"
         yield Call(TokenizeAnswer, "POST", "/v1/tokenize", body=body)
@@ -223,10 +223,13 @@ def tokenize_vectors(
         ValueError: the numbers of ids, vectors and titles differ.
     """
     if not len(item_ids) == len(vectors) == len(titles if titles is not None else item_ids):
-        raise ValueError(f"{len(item_ids)} item_ids and {len(vectors)} vectors are not as many")
+        raise ValueError(
+            f"{len(item_ids)} item_ids, {len(vectors)} vectors and "
+            f"{len(item_ids) if titles is None else len(titles)} titles differ in number"
+        )
     texts = max((len(text.encode()) for text in (*item_ids, *(titles or ())) if text), default=0)
     width = 4 * vectors.shape[1] + 2 * (texts + 5)
-    step = max(1, min(limits.most_items, (limits.most_body - FRAME) // width))
+    step = max(1, min(limits.most_items, (limits.most_body - RESERVED_BYTES) // width))
     for start in range(0, len(item_ids), step):
         rows = slice(start, start + step)
         body = {

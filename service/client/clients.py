@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import aclosing, closing
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
@@ -17,6 +17,7 @@ __all__ = ["AsyncSemid", "Semid"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -89,33 +90,8 @@ def _next(steps: Pages[T], outcome: Outcome | None) -> Step | Found[T] | None:
         return None
 
 
-def _settings(
-    address: str | None, key: str | None, tokenizer: str | None, timeout: float
-) -> dict[str, Any]:
-    """Return the arguments that httpx's sync and async clients share."""
-    return {
-        "base_url": address_of(address),
-        "headers": headers_of(key),
-        "params": {} if tokenizer is None else {"tokenizer": tokenizer},
-        "timeout": timeout,
-    }
-
-
-class Semid:
-    """A connection to a service, closed at the end of a `with` block.
-
-    A request that gets 429, 502, 503 or no answer is sent again: after the time in Retry-After, or
-    else after waits that grow. Every other refusal raises `SemidError`. A service that cannot be
-    reached raises `httpx.TransportError`.
-
-    >>> kettles = [{"item_id": "kettle-1", "title": "Copper kettle"},
-    ...            {"item_id": "kettle-2", "title": "Copper kettle, large"}]
-    >>> with Semid() as semid:
-    ...     first, second = semid.tokenize(kettles)
-    ...     near = semid.similar(text="kettle of copper", k=1)
-    >>> first.status, second.status, len(near)
-    ('created', 'created', 1)
-    """
+class _Client(Generic[C]):
+    """The constructor that both clients share."""
 
     def __init__(
         self,
@@ -137,9 +113,37 @@ class Semid:
             timeout: seconds to wait for an answer.
         """
         self._conversation = Conversation(retries)
-        self._client = httpx.Client(
-            **_settings(address, key, tokenizer, timeout), transport=httpx.HTTPTransport()
+        self._client: C = self._open(
+            base_url=address_of(address),
+            headers=headers_of(key),
+            params={} if tokenizer is None else {"tokenizer": tokenizer},
+            timeout=timeout,
         )
+
+    @staticmethod
+    def _open(**settings: Any) -> C:
+        raise NotImplementedError
+
+
+class Semid(_Client[httpx.Client]):
+    """A connection to a service, closed at the end of a `with` block.
+
+    A request that gets 429, 502, 503 or no answer is sent again: after the time in Retry-After, or
+    else after waits that grow. Every other refusal raises `SemidError`. A service that cannot be
+    reached raises `httpx.TransportError`.
+
+    >>> kettles = [{"item_id": "kettle-1", "title": "Copper kettle"},
+    ...            {"item_id": "kettle-2", "title": "Copper kettle, large"}]
+    >>> with Semid() as semid:
+    ...     first, second = semid.tokenize(kettles)
+    ...     near = semid.similar(text="kettle of copper", k=1)
+    >>> first.status, second.status, len(near)
+    ('created', 'created', 1)
+    """
+
+    @staticmethod
+    def _open(**settings: Any) -> httpx.Client:
+        return httpx.Client(**settings, transport=httpx.HTTPTransport())
 
     def __enter__(self) -> Self:
         return self
@@ -189,7 +193,7 @@ class Semid:
         return response
 
 
-class AsyncSemid:
+class AsyncSemid(_Client[httpx.AsyncClient]):
     """The async form of `Semid`: the same methods, awaited.
 
     >>> async def title() -> str | None:
@@ -200,20 +204,9 @@ class AsyncSemid:
     'Brass lamp'
     """
 
-    def __init__(
-        self,
-        address: str | None = None,
-        key: str | None = None,
-        *,
-        tokenizer: str | None = None,
-        retries: int = 6,
-        timeout: float = 60,
-    ) -> None:
-        """Prepare a client; the first request connects. Arguments as for `Semid`."""
-        self._conversation = Conversation(retries)
-        self._client = httpx.AsyncClient(
-            **_settings(address, key, tokenizer, timeout), transport=httpx.AsyncHTTPTransport()
-        )
+    @staticmethod
+    def _open(**settings: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(**settings, transport=httpx.AsyncHTTPTransport())
 
     async def __aenter__(self) -> Self:
         return self

@@ -45,8 +45,8 @@ class Admission:
             seconds = min(max(math.ceil(self._took), 1), LONGEST_RETRY)
             raise ProblemError(
                 429,
-                f"{self.items} items wait and {self.most} may; send these {items} again in "
-                f"{seconds} s",
+                f"{self.items} items wait, and the limit is {self.most}; send these {items} again "
+                f"in {seconds} s",
                 headers={"Retry-After": str(seconds)},
             )
 

@@ -22,7 +22,8 @@ from tokenizer.pipeline import Pipeline, Tokenized
 
 __all__ = ["Catalogue", "ItemToRegister", "Neighbour"]
 
-CHANGES, SECONDS = 10_000, 60  # the index is saved after so many changes, or so long after one
+SAVE_CHANGES = 10_000  # changes of the index after which it is saved
+SAVE_SECONDS = 60  # seconds after which a changed index is saved
 logger = logging.getLogger("semid")
 Neighbour = tuple[RegisteredItem, float]
 
@@ -189,14 +190,14 @@ class Catalogue:
                 write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
                 self._saved = (newest, time.monotonic())
         except (InputError, SQLAlchemyError) as error:
-            logger.warning("the index is not set aside: %s", error)
+            logger.warning("the index was not saved: %s", error)
             self._saved = (self._saved[0], time.monotonic())
 
     def save_sometimes(self) -> None:
-        """Save the index if there were `CHANGES` changes, or one and `SECONDS` have passed."""
+        """Save the index after `SAVE_CHANGES` changes, or `SAVE_SECONDS` after one."""
         change, since = self._saved
         changes = self._newest - change
-        if changes >= CHANGES or (changes and time.monotonic() - since >= SECONDS):
+        if changes >= SAVE_CHANGES or (changes and time.monotonic() - since >= SAVE_SECONDS):
             self.save()
 
     def _restore(self, file: Path) -> None:
@@ -206,10 +207,10 @@ class Catalogue:
             if self.registry.anchor(found.anchor.change) == found.anchor:
                 self._index.add_packed(found.keys, found.packed)
             else:
-                logger.info("%s is behind the registry; the index is built anew", file)
+                logger.info("%s is behind the registry; the index is rebuilt", file)
                 return
         except (ValueError, OSError) as error:
-            logger.warning("%s is not used: %s; the index is built anew", file, error)
+            logger.warning("%s is not used: %s; the index is rebuilt", file, error)
             return
         self._newest = found.anchor.change
         self._last = max(found.anchor.number, int(found.keys.max(initial=0)))

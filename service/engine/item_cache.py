@@ -13,16 +13,16 @@ from service.registry import RegisteredItem
 
 __all__ = ["ItemCache"]
 
-MOST = 50_000  # items of one tokenizer: about 40 MB, at most 90
-LARGEST = 1000  # bytes of item_id and title; a larger item is not cached
-LONGEST = 2.0  # seconds since the registry was last followed; after that the cache is not used
+MAX_ITEMS = 50_000  # items of one tokenizer: about 40 MB, at most 90
+MAX_ITEM_BYTES = 1000  # bytes of item_id and title; a larger item is not cached
+MAX_AGE = 2.0  # seconds since the registry was last followed; after that the cache is not used
 
 
 class ItemCache:
     """A cache of the items of one tokenizer that were looked up last.
 
     An ID never changes, but a title can, and an item can be removed. The catalogue follows the
-    registry and reports the changed items. If its last report is more than `LONGEST` seconds old,
+    registry and reports the changed items. If its last report is more than `MAX_AGE` seconds old,
     the cache returns nothing.
     """
 
@@ -30,12 +30,12 @@ class ItemCache:
         self._items: OrderedDict[str, RegisteredItem] = OrderedDict()
         self._names: dict[int, str] = {}
         self._lock = threading.Lock()
-        self._followed = -LONGEST
+        self._followed = -MAX_AGE
         self.newest = 0  # number of the last change that was reported
 
     def get(self, item_id: str) -> RegisteredItem | None:
         """Return an item, or None if it is not cached or may be out of date."""
-        if time.monotonic() - self._followed > LONGEST:
+        if time.monotonic() - self._followed > MAX_AGE:
             return None
         with self._lock:
             item = self._items.get(item_id)
@@ -54,11 +54,11 @@ class ItemCache:
             if newest != self.newest:
                 return
             for item in items:
-                if getsizeof(item.item_id) + getsizeof(item.title) > LARGEST:
+                if getsizeof(item.item_id) + getsizeof(item.title) > MAX_ITEM_BYTES:
                     continue
                 self._items[item.item_id] = item
                 self._names[item.number] = item.item_id
-            while len(self._items) > MOST:
+            while len(self._items) > MAX_ITEMS:
                 _, item = self._items.popitem(last=False)
                 del self._names[item.number]
 

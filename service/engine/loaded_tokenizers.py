@@ -18,7 +18,7 @@ from service.registry.tokenizers import default_tokenizer
 
 __all__ = ["LoadedTokenizers"]
 
-SECONDS = 0.5  # between two refreshes from the database
+REFRESH_SECONDS = 0.5  # between two refreshes from the database
 logger = logging.getLogger("semid")
 
 
@@ -33,20 +33,21 @@ class LoadedTokenizers:
         stopping: whether the process has been told to end.
     """
 
-    def __init__(self, catalogues: Sequence[Catalogue], pace: Capacity) -> None:
+    def __init__(self, catalogues: Sequence[Catalogue], capacity: Capacity) -> None:
         """Load tokenizers of one database; the first is the default until the first refresh.
 
         Args:
-            pace: the limits of each tokenizer.
+            capacity: the limits of each tokenizer.
         """
         self.telemetry = Telemetry()
         self.stopping = False
-        self.threads = Admission(pace.queue, pace.timeout)
+        self.threads = Admission(capacity.queue, capacity.timeout)
         self.telemetry.depth("threads", lambda: self.threads.items)
-        self._held = {
-            one.pipeline.fingerprint: Tokenizing(one, pace, self.telemetry) for one in catalogues
+        self._loaded = {
+            one.pipeline.fingerprint: Tokenizing(one, capacity, self.telemetry)
+            for one in catalogues
         }
-        self._default = next(iter(self._held))
+        self._default = next(iter(self._loaded))
         self._failing: set[str] = set()
         self._database = catalogues[0].registry.database
         for one in self:
@@ -56,7 +57,7 @@ class LoadedTokenizers:
             )
 
     def __iter__(self) -> Iterator[Tokenizing]:
-        return iter(self._held.values())
+        return iter(self._loaded.values())
 
     def named(self, fingerprint: str | None) -> Tokenizing:
         """Return the tokenizer whose fingerprint starts with `fingerprint`; None is the default.
@@ -66,20 +67,20 @@ class LoadedTokenizers:
                 not loaded here.
         """
         if fingerprint is None:
-            if self._default not in self._held:
+            if self._default not in self._loaded:
                 raise ProblemError(
                     503,
-                    f"the default tokenizer is now {self._default[:16]}…, which this process does "
-                    f"not hold; start it with --tokenizer for that one too",
+                    f"the default tokenizer is now {self._default[:16]}…, which this process "
+                    f"has not loaded; start it with --tokenizer for that one too",
                 )
-            return self._held[self._default]
-        found = [name for name in self._held if fingerprint and name.startswith(fingerprint)]
+            return self._loaded[self._default]
+        found = [name for name in self._loaded if fingerprint and name.startswith(fingerprint)]
         if len(found) == 1:
-            return self._held[found[0]]
-        known = ", ".join(name[:16] for name in self._held)
+            return self._loaded[found[0]]
+        known = ", ".join(name[:16] for name in self._loaded)
         if found:
             raise ProblemError(422, f"tokenizer={fingerprint!r} names several of {known}")
-        raise ProblemError(404, f"no tokenizer {fingerprint!r} is held here; those held: {known}")
+        raise ProblemError(404, f"no tokenizer {fingerprint!r} is loaded here; loaded are {known}")
 
     def is_default(self, one: Tokenizing) -> bool:
         """Return whether a tokenizer is the default."""
@@ -107,7 +108,7 @@ class LoadedTokenizers:
         try:
             self._follow()
         except SQLAlchemyError as error:  # the next refresh, twice a second, will follow it
-            logger.warning("a removal is not followed yet: %s", error)
+            logger.warning("the index does not follow a removal yet: %s", error)
         return removed
 
     def stop(self) -> None:
@@ -129,14 +130,16 @@ class LoadedTokenizers:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
-        for fingerprint, one in self._held.items():
+        for fingerprint, one in self._loaded.items():
             try:
                 one.catalogue.follow()
             except SQLAlchemyError:
                 raise
             except Exception:
                 if fingerprint not in self._failing:
-                    logger.exception("tokenizer %s: new items are not followed", fingerprint)
+                    logger.exception(
+                        "tokenizer %s: the registry's changes cannot be read", fingerprint
+                    )
                 self._failing.add(fingerprint)
             else:
                 self._failing.discard(fingerprint)
@@ -168,6 +171,6 @@ class LoadedTokenizers:
                     logger.error("database: %s", getattr(error, "orig", None) or error)  # noqa: TRY400
                 answers = False
             except Exception:
-                logger.exception("the registry is followed again in %s s", SECONDS)
-            if stop.wait(SECONDS):
+                logger.exception("the registry's changes are read again in %s s", REFRESH_SECONDS)
+            if stop.wait(REFRESH_SECONDS):
                 return

@@ -14,7 +14,7 @@ def late(seconds: float) -> ProblemError:
     """Return the problem of a request that was not answered in time."""
     return ProblemError(
         503,
-        f"no answer within {seconds:g} s; send the request again: what it registered stays",
+        f"no answer within {seconds:g} s; send the request again: registered items keep their IDs",
         headers={"Retry-After": "1"},
     )
 
@@ -22,7 +22,7 @@ def late(seconds: float) -> ProblemError:
 def stalled(seconds: float) -> ProblemError:
     """Return the problem of a request whose body has stalled."""
     return ProblemError(
-        408, f"nothing of the body came for {seconds:g} s; send the request again, whole"
+        408, f"no part of the body arrived for {seconds:g} s; send the request again"
     )
 
 

@@ -47,30 +47,30 @@ class Tokenizing:
         stopping: whether the process has been told to end.
     """
 
-    def __init__(self, catalogue: Catalogue, pace: Capacity, telemetry: Telemetry) -> None:
+    def __init__(self, catalogue: Catalogue, capacity: Capacity, telemetry: Telemetry) -> None:
         self.catalogue = catalogue
         self._timed = telemetry.timed
         self._tokenized = telemetry.tokenized
         self._registered = telemetry.of_new_items(catalogue.pipeline)
         self.stopping = False
-        self.pace = pace
-        self.admission = Admission(pace.queue, pace.timeout)
-        self.reads = Admission(pace.queue, pace.timeout)
+        self.capacity = capacity
+        self.admission = Admission(capacity.queue, capacity.timeout)
+        self.reads = Admission(capacity.queue, capacity.timeout)
         began, down = telemetry.began, (OperationalError, NoConnectionError)
-        threads = pace.threads or usable_threads()
-        self._part = max(1, pace.texts // threads)
+        threads = capacity.threads or usable_threads()
+        self._part = max(1, capacity.texts // threads)
         self._reader = Batcher(
-            "registry", self._read, MOST_LOOKED_UP, pace.wait,
+            "registry", self._read, MOST_LOOKED_UP, capacity.wait,
             for_all=down, began=began("registry"),
         )  # fmt: skip
         # Each stage computes with one torch thread: the tokenizer's blocks are small, and several
         # texts side by side are encoded faster than one text by several threads.
         self._writer = Batcher(
-            "tokenizer", self._write, MOST_REGISTERED, pace.wait,
+            "tokenizer", self._write, MOST_REGISTERED, capacity.wait,
             start=self._begin_to_write, for_all=down, began=began("quantize"),
         )  # fmt: skip
         self._encoder = Batcher(
-            "encoder", self._embed, self._part, pace.wait,
+            "encoder", self._embed, self._part, capacity.wait,
             began=began("encode"), threads=threads,
         )  # fmt: skip
         telemetry.depth("registry", lambda: self._reader.waiting)
@@ -147,8 +147,8 @@ class Tokenizing:
     async def _encode(self, items: Sequence[ItemToRegister]) -> None:
         """Set each item's vector to the embedding of its text."""
         # Only `texts` at a time, so that a request with many texts takes turns with the others.
-        for first in range(0, len(items), self.pace.texts):
-            some = items[first : first + self.pace.texts]
+        for first in range(0, len(items), self.capacity.texts):
+            some = items[first : first + self.capacity.texts]
             parts = [some[at : at + self._part] for at in range(0, len(some), self._part)]
             done = await asyncio.gather(*(self._encoder.do(part, len(part)) for part in parts))
             vectors = (vector for part in done for vector in part)

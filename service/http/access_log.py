@@ -9,7 +9,7 @@ from service.observability.telemetry import Telemetry
 
 __all__ = ["AccessLog"]
 
-QUIET = ("/health/live", "/health/ready", "/metrics")
+NOT_LOGGED = ("/health/live", "/health/ready", "/metrics")
 log = structlog.get_logger("semid")
 
 
@@ -40,7 +40,7 @@ class AccessLog:
             seconds = time.perf_counter() - started
             route = scope.get("template", "unmatched")
             self._telemetry.answered(method, route, status, seconds)
-            if route not in QUIET:
+            if route not in NOT_LOGGED:
                 log.info(
                     "request", method=method, path=scope["path"], route=route,
                     status=status, seconds=round(seconds, 6), **_key(scope),

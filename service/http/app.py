@@ -26,16 +26,16 @@ from service.http.security.hosts import Hosts
 
 __all__ = ["create_app", "create_health_app"]
 
-ANYBODY = Access()
-DEFAULT_PACE = Capacity()
+OPEN_ACCESS = Access()
+DEFAULT_CAPACITY = Capacity()
 # FastAPI's telemetry looks for a collector in every request; ours is `service.observability`.
-NO_TRACES = TelemetryConfig(tracing=False, metrics=False, logs=False)
+NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False)
 
 
 def create_app(
     catalogue: Catalogue,
-    access: Access = ANYBODY,
-    pace: Capacity = DEFAULT_PACE,
+    access: Access = OPEN_ACCESS,
+    capacity: Capacity = DEFAULT_CAPACITY,
     others: Sequence[Catalogue] = (),
     health_elsewhere: bool = False,
     recommender: Recommender | None = None,
@@ -50,13 +50,13 @@ def create_app(
     Raises:
         InputError: the recommender reads the IDs of another tokenizer than these.
     """
-    held = LoadedTokenizers((catalogue, *others), pace)
+    loaded = LoadedTokenizers((catalogue, *others), capacity)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with held.refreshed():
+        with loaded.refreshed():
             yield
-        held.close()
+        loaded.close()
 
     app = FastAPI(
         title="semid",
@@ -65,9 +65,9 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        telemetry=NO_TRACES,
+        telemetry=NO_TELEMETRY,
     )
-    app.state.held = held
+    app.state.tokenizers = loaded
     app.state.recommending = (
         None if recommender is None else Recommending(recommender, (catalogue, *others))
     )
@@ -81,7 +81,7 @@ def create_app(
     check_rules([*app.routes, *(health.router.routes if health_elsewhere else ())])
     describe(app)
     # The middleware added last runs first: so every answer has a request ID and is counted.
-    app.add_middleware(Guard, access=access, timeout=pace.timeout)
+    app.add_middleware(Guard, access=access, timeout=capacity.timeout)
     if access.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -93,7 +93,7 @@ def create_app(
     if access.hosts is not None:
         app.add_middleware(Hosts, allowed=access.hosts)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(AccessLog, telemetry=held.telemetry)
+    app.add_middleware(AccessLog, telemetry=loaded.telemetry)
     app.add_middleware(CorrelationIdMiddleware, update_request_header=False, generator=_request_id)
     return app
 
@@ -109,11 +109,11 @@ def create_health_app(app: FastAPI, hosts: tuple[str, ...] | None = None) -> Fas
     Args:
         hosts: as in `Access`.
     """
-    beside = FastAPI(title="semid", openapi_url=None, telemetry=NO_TRACES)
-    beside.state.held = app.state.held
-    install_problems(beside)
-    beside.router.routes.extend(health.router.routes)
+    health_app = FastAPI(title="semid", openapi_url=None, telemetry=NO_TELEMETRY)
+    health_app.state.tokenizers = app.state.tokenizers
+    install_problems(health_app)
+    health_app.router.routes.extend(health.router.routes)
     if hosts is not None:
-        beside.add_middleware(Hosts, allowed=hosts)
-    beside.add_middleware(SecurityHeaders)
-    return beside
+        health_app.add_middleware(Hosts, allowed=hosts)
+    health_app.add_middleware(SecurityHeaders)
+    return health_app

@@ -14,8 +14,8 @@ from service.http.messages.problems import MEDIA_TYPE, problem_document
 
 __all__ = ["WaitingConnections", "connection_class"]
 
-LONGEST = 2**16  # bytes of a header
-LEAST, MOST = 16, 2**15  # bounds of the number of connections that may wait
+MAX_HEADER = 2**16  # bytes of a header
+MIN_WAITING, MAX_WAITING = 16, 2**15  # bounds of the number of connections that may wait
 
 
 class WaitingConnections:
@@ -34,8 +34,8 @@ class WaitingConnections:
         """
         self.seconds = seconds
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = MOST if soft == resource.RLIM_INFINITY else soft // 2
-        self._most = max(LEAST, min(most, MOST))
+        most = MAX_WAITING if soft == resource.RLIM_INFINITY else soft // 2
+        self._most = max(MIN_WAITING, min(most, MAX_WAITING))
         self._timers: OrderedDict[Connection, asyncio.TimerHandle | None] = OrderedDict()
 
     def add(self, connection: "Connection") -> None:
@@ -66,7 +66,7 @@ class Connection(HttpToolsProtocol):
 
     waiting: WaitingConnections
     _begun = False  # whether a header has begun and is not whole
-    _came = 0  # bytes received of that header
+    _received = 0  # bytes received of that header
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer of the first header."""
@@ -83,16 +83,16 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if not self._begun:
             return
-        self._came += len(data)
-        if self._came > LONGEST:
-            self._refuse(ProblemError(431, f"the header is longer than {LONGEST:,} bytes"))
+        self._received += len(data)
+        if self._received > MAX_HEADER:
+            self._refuse(ProblemError(431, f"the header is longer than {MAX_HEADER:,} bytes"))
         else:
             self.waiting.add(self)
 
     def on_message_begin(self) -> None:
         """Note that a header has begun."""
         super().on_message_begin()
-        self._begun, self._came = True, 0
+        self._begun, self._received = True, 0
 
     def on_headers_complete(self) -> None:
         """Note that the header is whole."""
@@ -108,7 +108,7 @@ class Connection(HttpToolsProtocol):
 
     def header_is_late(self) -> None:
         """Close the connection; answer 408 if the client has begun a request."""
-        detail = f"the request header did not come within {self.waiting.seconds:g} s"
+        detail = f"the request header did not arrive within {self.waiting.seconds:g} s"
         self._refuse(ProblemError(408, f"{detail}; send the request again"))
 
     def _refuse(self, problem: ProblemError) -> None:

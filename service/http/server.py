@@ -18,13 +18,13 @@ from service.http.connections import connection_class
 
 __all__ = ["answer_until_stopped", "server_config"]
 
-GRACE = 5  # seconds after the time-out in which clients may still read their answers
-SIDE = 5.0  # time-out of a request for health or metrics, in seconds
-LINGER = 0.5  # seconds for requests that are already on their way on kept-alive connections
+READ_GRACE = 5  # seconds after the time-out in which clients may still read their answers
+HEALTH_TIMEOUT = 5.0  # time-out of a request for health or metrics, in seconds
+ARRIVAL_GRACE = 0.5  # seconds for requests that are already on their way on kept-alive connections
 # Seconds until an idle connection is closed. Proxies close theirs earlier (Caddy after 120), so
 # none sends a request while this server closes the connection.
-KEPT = 130
-OPEN_FILES = 2**16
+KEEP_ALIVE = 130
+MAX_OPEN_FILES = 2**16
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 logger = logging.getLogger("semid")
 
@@ -65,7 +65,7 @@ async def _serve(
     if side is None:
         await main.serve(sockets=[listener])
         return
-    beside = _SideServer(server_config(side[0], SIDE))
+    beside = _SideServer(server_config(side[0], HEALTH_TIMEOUT))
     running = asyncio.create_task(beside.serve(sockets=[side[1]]))
     try:
         await main.serve(sockets=[listener])
@@ -89,8 +89,8 @@ def server_config(app: ASGIApp, timeout: float, root_path: str = "") -> uvicorn.
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_keep_alive=KEPT,
-        timeout_graceful_shutdown=math.ceil(timeout) + GRACE,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(timeout) + READ_GRACE,
         ws="none",
     )
 
@@ -98,7 +98,7 @@ def server_config(app: ASGIApp, timeout: float, root_path: str = "") -> uvicorn.
 def _raise_open_files() -> None:
     """Raise the process's limit of open files, and so of connections, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
@@ -115,7 +115,7 @@ class _Server(uvicorn.Server):
             server.close()
         if self.server_state.connections:
             self.server_state.default_headers.append((b"connection", b"close"))
-            await asyncio.sleep(LINGER)
+            await asyncio.sleep(ARRIVAL_GRACE)
         await super().shutdown(sockets)
         logger.info("stopped")
 

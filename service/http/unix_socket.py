@@ -44,7 +44,7 @@ def _clear(path: Path) -> None:
     if not path.exists():
         return
     if not _is_left(path):
-        raise InputError(f"--uds {path} is in use, or is no socket; give another one")
+        raise InputError(f"--uds {path} is in use, or is not a socket; give another path")
     path.unlink()
 
 

@@ -15,7 +15,7 @@ __all__ = ["LogFormat", "set_up_logs"]
 
 LogFormat = Literal["text", "json"]
 # These libraries log each request that they make, or each unusual header.
-QUIET = {
+LIBRARY_LEVELS = {
     "alembic": logging.WARNING,
     "asgi_correlation_id": logging.ERROR,
     "httpx": logging.WARNING,
@@ -62,7 +62,7 @@ def set_up_logs(log_format: LogFormat) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    for name, level in QUIET.items():
+    for name, level in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(level)
 
 

@@ -20,9 +20,24 @@ from tokenizer.pipeline import Pipeline
 __all__ = ["Telemetry"]
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 4.0)
+TIME_BUCKETS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+)
+SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+DISTORTION_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 4.0)
 RECENT = 1000
 
 
@@ -44,16 +59,16 @@ class Telemetry:
         )  # fmt: skip
         self._seconds = Histogram(
             "semid_request_seconds", "Seconds until a request was answered.", ["method", "route"],
-            buckets=SECONDS, registry=self._metrics,
+            buckets=TIME_BUCKETS, registry=self._metrics,
         )  # fmt: skip
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._stages = Histogram(
             "semid_stage_seconds", "Seconds of a micro-batch in a stage, or of a job in the queue.",
-            ["stage"], buckets=SECONDS, registry=self._metrics,
+            ["stage"], buckets=TIME_BUCKETS, registry=self._metrics,
         )  # fmt: skip
         self._batches = Histogram(
             "semid_batch_items", "Items in a micro-batch.", ["stage"],
-            buckets=ITEMS, registry=self._metrics,
+            buckets=SIZE_BUCKETS, registry=self._metrics,
         )  # fmt: skip
         self._depths = Gauge(
             "semid_queue_items", "Items that wait for a stage; admitted: items of open requests.",
@@ -65,7 +80,7 @@ class Telemetry:
         )  # fmt: skip
         self._created, self._known = map(self._items.labels, ("created", "known"))
         self._lines = Counter(
-            "semid_bulk_lines", "Lines of bulk requests, by the status of each line alone.",
+            "semid_bulk_lines", "Lines of bulk requests, by the status of each line.",
             ["status"], registry=self._metrics,
         )  # fmt: skip
         self._indexed = Gauge(
@@ -77,8 +92,8 @@ class Telemetry:
         )  # fmt: skip
         self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)
         self._distortion = Histogram(
-            "semid_new_item_distortion", "Distortion of items that this service gave an ID.",
-            ["tokenizer"], buckets=SHARES, registry=self._metrics,
+            "semid_new_item_distortion", "Distortion of items to which this service gave an ID.",
+            ["tokenizer"], buckets=DISTORTION_BUCKETS, registry=self._metrics,
         )  # fmt: skip
         self._training = Gauge(
             "semid_training_distortion", "Mean distortion when the tokenizer was fitted.",

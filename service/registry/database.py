@@ -76,7 +76,7 @@ class Database:
         except (sql.exc.SQLAlchemyError, sqlite3.Error) as error:
             reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             raise InputError(
-                f"database {self.name} cannot be used: {reason}; see that it can be reached and "
+                f"database {self.name} cannot be used: {reason}; check that it can be reached and "
                 f"written, or give another URL, such as sqlite:///semid.db"
             ) from error
 
@@ -131,8 +131,8 @@ class Database:
         if state == "empty":
             if not new:
                 raise InputError(
-                    f"database {self.name} holds no registry; give the --database that semid serve "
-                    f"has, or make one by semid db upgrade"
+                    f"database {self.name} holds no registry; give the --database of semid "
+                    f"serve, or make a registry with semid db upgrade"
                 )
             self.upgrade()
 

@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection, Engine
 __all__ = ["postgres_engine"]
 
 LOCK = 0x73656D6964  # "semid"; every write takes this advisory lock
-WAITING = {
+CONNECT_ARGS = {
     "connect_timeout": 5,  # seconds
     "tcp_user_timeout": 10_000,  # ms without an answer until a connection counts as lost
     "options": "-c lock_timeout=60s",
@@ -20,13 +20,13 @@ def postgres_engine(url: sql.URL) -> Engine:
         pool_pre_ping=True,
         pool_size=5,
         max_overflow=3,
-        connect_args={name: value for name, value in WAITING.items() if name not in url.query},
+        connect_args={name: value for name, value in CONNECT_ARGS.items() if name not in url.query},
     )
-    sql.event.listen(engine, "begin", _begun)
+    sql.event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def _begun(connection: Connection) -> None:
+def _on_begin(connection: Connection) -> None:
     """Run write transactions one at a time, as SQLite does, so that what a write reads stays true.
 
     A write keeps the lock until it commits, so readers see changes in the order of their numbers.

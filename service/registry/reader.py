@@ -20,7 +20,7 @@ __all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
 CHUNK = 500  # values in one query
 NUL = "\x00"  # PostgreSQL's text cannot hold it
 _live = sql.not_(ids.c.removed)
-_having = {
+_select_by = {
     column: sql.select(ids).where(
         ids.c.tokenizer == sql.bindparam("tokenizer"),
         column.in_(sql.bindparam("values", expanding=True)),
@@ -161,7 +161,7 @@ class RegistryReader:
         """Yield the rows whose `column` has one of the values, also rows of removed items."""
         for start in range(0, len(values), CHUNK):
             asked = {"tokenizer": self.tokenizer.number, "values": values[start : start + CHUNK]}
-            yield from connection.execute(_having[column], asked)
+            yield from connection.execute(_select_by[column], asked)
 
 
 def first_codes(number: int) -> sql.ColumnElement[bytes]:

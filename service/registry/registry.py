@@ -26,9 +26,9 @@ __all__ = ["Reassign", "Registry"]
 
 # Takes the new rows of a call and the taken codes; returns free codes (n, L) and distortions (n,).
 Reassign = Callable[[Sequence[int], TakenCodes], tuple[Codes, NDArray[np.float32]]]
-MOST = 2**63 - 1  # largest integer of a database
+MAX_INTEGER = 2**63 - 1  # largest integer of a database
 _insert = ids.insert().returning(ids.c.item_id, ids.c.number)
-_following = (
+_next_suffix_query = (
     sql.select(ids.c.codes, sql.func.max(ids.c.suffix) + 1)
     .where(
         ids.c.tokenizer == sql.bindparam("tokenizer"),
@@ -183,7 +183,7 @@ class Registry(RegistryReader):
         following: dict[bytes, int] = {}
         for start in range(0, len(keys), CHUNK):
             asked = {"tokenizer": self.tokenizer.number, "codes": keys[start : start + CHUNK]}
-            found = connection.execute(_following, asked)
+            found = connection.execute(_next_suffix_query, asked)
             following.update((bytes(key), suffix) for key, suffix in found)
         return following
 
@@ -199,7 +199,7 @@ class Registry(RegistryReader):
             sql.select(longer)
             .where(self._own, starts_with(prefix))
             .group_by(longer)
-            .having(sql.func.count() >= min(room, MOST))
+            .having(sql.func.count() >= min(room, MAX_INTEGER))
         )
         return [bytes(key) for key in connection.scalars(query)]
 

@@ -24,8 +24,8 @@ def sqlite_engine(url: sql.URL) -> Engine:
     """
     check_file(url)
     engine = sql.create_engine(url)
-    sql.event.listen(engine, "connect", _connected)
-    sql.event.listen(engine, "begin", _begun)
+    sql.event.listen(engine, "connect", _on_connect)
+    sql.event.listen(engine, "begin", _on_begin)
     return engine
 
 
@@ -53,9 +53,9 @@ def check_file(url: sql.URL) -> None:
         )
 
 
-def _connected(connection: DBAPIConnection, _: object) -> None:
+def _on_connect(connection: DBAPIConnection, _: object) -> None:
     """Set up a new connection: write-ahead log, every commit synced, a wait for other writers."""
-    connection.isolation_level = None  # the driver begins no transactions; `_begun` does
+    connection.isolation_level = None  # the driver begins no transactions; `_on_begin` does
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=60000")
     cursor.execute("PRAGMA synchronous=FULL")
@@ -71,7 +71,7 @@ def _connected(connection: DBAPIConnection, _: object) -> None:
     cursor.close()
 
 
-def _begun(connection: Connection) -> None:
+def _on_begin(connection: Connection) -> None:
     """Begin a transaction; a write takes the write lock first, so that what it reads stays true.
 
     A connection with the execution option `writing` is a write.

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from recsys.generation.decoding import beam_search
+from recsys.generation.encoder_decoder import TigerConfig
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import Vocabulary
-from recsys.models.encoder_decoder import TigerConfig
 from tests.bench.measure import best_seconds
-from tests.recsys.models.t5 import t5_of, tiger_of
+from tests.recsys.generation.t5 import t5_of, tiger_of
 
 __all__ = ["decoding"]
 

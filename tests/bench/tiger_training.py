@@ -13,10 +13,10 @@ from torch.profiler import ProfilerActivity, profile
 from data_prep.demo import demo_interactions, demo_items
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.preparation import prepare_dataset
+from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.generation.vocabulary import PADDING
-from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
 from tests.bench.measure import interleaved_seconds
-from tests.recsys.models.t5 import t5_of
+from tests.recsys.generation.t5 import t5_of
 
 __all__ = ["tiger_training"]
 

@@ -20,10 +20,10 @@ def test_missing_columns_become_null_and_further_ones_stay() -> None:
         ({"title": ["x"]}, "no column 'item_id'"),
         ({"item_id": []}, "no rows"),
         ({"item_id": ["a", "", None, " "]}, "3 empty values (rows 2, 3, 4)"),
-        ({"item_id": ["a", "b", "a"]}, "'a' stands in more than one row (rows 1, 3)"),
+        ({"item_id": ["a", "b", "a"]}, "'a' is in more than one row (rows 1, 3)"),
         (
             {"item_id": ["a", "b"], "price": ["1.5", "cheap"]},
-            "row 2: column 'price': 'cheap' is no finite",
+            "row 2: column 'price': 'cheap' is not a finite",
         ),
     ],
 )
@@ -68,7 +68,7 @@ def test_vectors_of_whole_and_broken_numbers_are_floats() -> None:
     mixed = pl.Series("vector", [[1, 0.5], [2, 3]], dtype=pl.Object)
     table = check_vectors(pl.DataFrame({"item_id": ["a", "b"]}).with_columns(mixed), "v")
     assert table["vector"].to_list() == [[1.0, 0.5], [2.0, 3.0]]
-    with pytest.raises(InputError, match=r"row 1: .* is no list of floats"):
+    with pytest.raises(InputError, match=r"row 1: .* is not a list of floats"):
         check_vectors(
             pl.DataFrame({"item_id": ["a"]}).with_columns(
                 pl.Series("vector", [["x", 1]], dtype=pl.Object)

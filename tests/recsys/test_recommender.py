@@ -9,13 +9,13 @@ import torch
 from data_prep.errors import InputError
 from recsys import item_index
 from recsys.data.dataset import SequenceDataset
+from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.item_index import ItemIndex
 from recsys.models.base import NextItemModel, ScoringModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
-from recsys.models.shapes import Shape, build_model, plain_shape, shape_of
-from recsys.models.tiger import TigerRecommenderConfig
 from recsys.recommender import Recommender, save_recommender
+from recsys.shapes import Shape, build_model, plain_shape, shape_of
 
 TOWER = TowerConfig(width=16, layers=1, heads=2, feedforward=32, history=8)
 DUAL = DualEncoderConfig(tower=TOWER)
@@ -156,7 +156,7 @@ def test_unusable_input_is_refused(suffixed: SequenceDataset, tmp_path: Path) ->
             recommender.recommend([some], k)
     with pytest.raises(InputError, match=f"tokenizer {suffixed.tokenizer}, not of beef"):
         recommender.check_tokenizer("beef")
-    with pytest.raises(InputError, match="is no recommender"):
+    with pytest.raises(InputError, match="is not a recommender"):
         Recommender.load(tmp_path)
     with pytest.raises(InputError, match="kind 'oracle'"):
         shape_of({"kind": "oracle"})

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 __all__ = ["DecodedIndex"]
 
 MAX_RESULTS = 2048  # FAISS's limit on a GPU
-MAX_REMOVED = 1024  # removed rows that stay in the index, before it is built anew
+MAX_REMOVED = 1024  # removed rows that stay in the index, before it is rebuilt
 
 
 class DecodedIndex:
     """`faiss.IndexFlatL2` with keys, on a GPU or the CPU; one thread at a time.
 
     FAISS cannot remove rows on a GPU. Removed rows therefore stay, and a search asks for as many
-    further results, until there are many and the index is built anew. For this, all rows are in the
+    further results, until there are many and the index is rebuilt. For this, all rows are in the
     CPU's memory too.
     """
 

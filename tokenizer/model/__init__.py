@@ -1,1 +1,1 @@
-"""The residual stack and the networks around it."""
+"""The residual stack, the networks around it, and checks of the vectors that go in."""

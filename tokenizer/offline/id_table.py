@@ -104,7 +104,7 @@ def check_keeps(path: Path, new: pl.DataFrame) -> None:
     """Check that all IDs of the table at `path`, if there is one, stay the same in `new`.
 
     Raises:
-        InputError: an item would lose its ID or get another one, or `path` is no table of IDs.
+        InputError: an item would lose its ID or get another one, or `path` is not a table of IDs.
     """
     if not path.exists():
         return
@@ -116,6 +116,6 @@ def check_keeps(path: Path, new: pl.DataFrame) -> None:
     if lost.height:
         raise InputError(
             f"{path} exists and {lost.height} of its IDs would be lost or changed (item "
-            f"{lost['item_id'][0]!r} has {lost['semantic_id'][0]}); pass --known {path} to go on "
-            f"from it, --overwrite to give them up, or another --out"
+            f"{lost['item_id'][0]!r} has {lost['semantic_id'][0]}); pass --known {path} to "
+            f"continue it, --overwrite to give them up, or another --out"
         )

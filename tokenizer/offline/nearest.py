@@ -36,7 +36,7 @@ def similar_items(
     if sum(given is not None for given in (item_id, text, vector)) != 1:
         raise InputError("give exactly one of item_id, text and vector")
     if k < 1:
-        raise InputError(f"k is {k}; 1 is the least")
+        raise InputError(f"k is {k}; give 1 or more")
     if item_id is not None:
         latent = latent_of_item(ids, pipeline, item_id)
     elif text is not None:

@@ -98,7 +98,7 @@ def usage_section(items: CodedItems, size: int) -> str:
     return section(
         "Use of the codes",
         f"Measured on the {len(codes):,} items of this report. Their error is {items.error:.3f}; "
-        f"{unique_share(codes):.2%} have codes of their own.",
+        f"{unique_share(codes):.2%} have unique codes.",
         '<div class="columns">',
         figure(
             draw_lines(lines, "items with the code", "codes, most used first", log=True),
@@ -126,7 +126,7 @@ def map_section(items: CodedItems, codebooks: NDArray[np.float64]) -> str:
     return section(
         "Map of the latents",
         "The decoded latents on the two axes with the most variance. The most common first codes "
-        "have a colour; the number of each stands at the median of its items.",
+        "have a colour; the number of each is at the median of its items.",
         figure(picture, "Decoded latents on their two principal axes", kind="map"),
     )
 
@@ -154,9 +154,14 @@ def prefix_groups_section(items: CodedItems) -> str:
     for chain in prefix_groups(items.codes):
         columns = (_group(items, one, spread(one, items.codes, MAX_NAMES)) for one in chain)
         parts.append(f'<div class="columns">{"".join(columns)}</div>')
-    lead = "Items under a first code, then under its most common longer prefixes, which should be "
-    lead += "narrower kinds of item. The first codes run from the most common to the median one."
-    return section("Families", lead if parts else "No two items share a first code.", *parts)
+    lead = "No two items share a first code."
+    if parts:
+        lead = (
+            "Each row starts with the items of a first code, and goes on with its most common "
+            "longer prefixes, which should hold narrower kinds of items. The first codes are "
+            "between the most common one and the median one."
+        )
+    return section("Items under shared prefixes", lead, *parts)
 
 
 def _group(items: CodedItems, group: PrefixGroup, rows: NDArray[np.intp]) -> str:

@@ -43,7 +43,7 @@ def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
         sections.append(
             section(
                 "Items",
-                "The sections on the use of codes, the map, collisions and families need items. "
+                "The sections on the use of codes, the map, collisions and prefixes need items. "
                 "Pass the catalogue (--items items.parquet) and, if you have them, the IDs that "
                 "semid tokenize wrote (--ids ids.parquet).",
             )
@@ -75,7 +75,7 @@ def _summary(tokenizer: TokenizerArtifact) -> str:
                 "items": f"{metrics['items']:,}",
                 "error, training items": f"{metrics['train_error']:.3f}",
                 "error, held-out items": _error(metrics["held_out_error"]),
-                "codes of their own": f"{metrics['unique_share']:.2%}",
+                "unique codes": f"{metrics['unique_share']:.2%}",
                 "least utilization": f"{min(lv['utilization'] for lv in metrics['levels']):.1%}",
                 "dead codes": f"{sum(level['dead_codes'] for level in metrics['levels']):,}",
             }
@@ -161,11 +161,10 @@ def _training(tokenizer: TokenizerArtifact) -> str:
         )
         for label, lines, limits in pictures
     ]
-    lead = "Steps include the warm-up, which trains without quantization. Kept: the step whose "
-    lead += "model has the lowest error on the validation items."
     return section(
         "Training",
-        lead,
+        "Steps include the warm-up, which trains without quantization. The kept step is the one "
+        "with the lowest error on the validation items.",
         '<div class="columns">',
         *parts,
         "</div>",

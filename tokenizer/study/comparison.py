@@ -19,12 +19,12 @@ from data_prep.progress import Progress
 from data_prep.storage.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
+from tokenizer.model.vector_checks import check_trainable
 from tokenizer.study.meaning import neighbours_kept, prefix_meaning
 from tokenizer.study.records import digest_of, file_name, keep, kept, plain
 from tokenizer.training.health import level_health, relative_error, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.split import split_rows
-from tokenizer.vector_checks import check_trainable
 
 __all__ = ["COLUMNS", "Column", "compare", "measure_run", "summarise"]
 
@@ -53,7 +53,7 @@ COLUMNS = (
     Column("least utilization", "least_utilization", ".1%", max),
     Column("dead codes", "dead_codes", ".0f", min),
     Column("least perplexity", "least_perplexity", ".0f", max),
-    Column("codes of their own", "unique_share", ".2%", max),
+    Column("unique codes", "unique_share", ".2%", max),
     Column("largest collision", "largest_collision", ".0f", min),
     Column("neighbours kept", "neighbours_kept", ".3f", max),
     Column("meaning of 1 code", "prefix_meaning_1", ".3f", max),

@@ -19,12 +19,12 @@ from data_prep.text import TextTemplate
 from tokenizer import artifact
 from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
+from tokenizer.model.vector_checks import check_trainable
 from tokenizer.options import check_training
 from tokenizer.training.health import level_health, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.monitor import CodingQuality
 from tokenizer.training.split import split_rows
-from tokenizer.vector_checks import check_trainable
 
 __all__ = ["fit", "fit_frozen"]
 

@@ -15,8 +15,8 @@ from data_prep.text import DEFAULT_FIELDS, TextTemplate
 from tokenizer.artifact import TokenizerArtifact
 from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
+from tokenizer.model.vector_checks import check_finite
 from tokenizer.training.fit import fit_frozen
-from tokenizer.vector_checks import check_finite
 
 __all__ = ["fit_items", "fit_vectors"]
 

@@ -13,7 +13,7 @@ from data_prep.readers.catalogue import read_vectors
 from data_prep.tables import join_vectors
 from data_prep.text import TextTemplate
 from service.cli.terminal.console import bar
-from tokenizer.vector_checks import check_finite
+from tokenizer.model.vector_checks import check_finite
 
 __all__ = ["open_cache", "template_of", "vectors_of_items", "vectors_of_texts"]
 

@@ -33,7 +33,7 @@ class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
     """The options of `semid embed`."""
 
     command = "embed"
-    after_stop = "the same command goes on from the vectors in the cache"
+    after_stop = "the same command resumes from the vectors in the cache"
 
     items: Path = argument(CATALOGUE)
     out: Path = option("Parquet file for item_id and vector.")

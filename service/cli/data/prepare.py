@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from service.cli.data.public_data import esci, jdsearch, movielens
 from service.cli.terminal.command import add_command
 from service.cli.terminal.console import output, working
 from service.cli.terminal.options import CatalogueOptions, QuietOption
@@ -14,7 +15,7 @@ from service.settings import argument, option
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Bring data into the tables that the other commands read.", no_args_is_help=True
+    help="Convert data to the tables that the other commands read.", no_args_is_help=True
 )
 TABLES = ("items.parquet", "interactions.parquet", "sequences.parquet", "prepare.json")
 
@@ -27,7 +28,7 @@ class AmazonSettings(QuietOption):
     reviews: Path = option("reviews_<Category>_5.json.gz")
     metadata: Path = option("meta_<Category>.json.gz")
     out: Path = option("Folder for the tables.")
-    k_core: int = option("Least interactions of every user and item.", 5, ge=1)
+    k_core: int = option("Smallest number of interactions of every user and item.", 5, ge=1)
 
 
 def amazon(settings: AmazonSettings) -> None:
@@ -86,12 +87,14 @@ class TrainingSettings(QuietOption):
     events: Path = argument("sequences.parquet, or interactions (.parquet) to be split by time.")
     items: Path = option("The catalogue, items.parquet.")
     out: Path = option("File for semid train (.safetensors).")
-    ids: Path | None = option("IDs of semid tokenize, for models that read them.", None)
+    ids: Path | None = option("IDs from semid tokenize, for models that read them.", None)
     tokenizer: Path | None = option(
-        "The IDs' tokenizer: codes then begin as what they stand for.", None
+        "Tokenizer of the IDs; the model's code embeddings then start from its codewords.", None
     )
     vectors: Path | None = option("Content vectors (parquet: item_id, vector).", None)
-    most_unknown: float = option("Share of events whose item may be unknown.", 0.0, ge=0, le=1)
+    most_unknown: float = option(
+        "Largest share of events whose item is not in the catalogue.", 0.0, ge=0, le=1
+    )
 
 
 def training(settings: TrainingSettings) -> None:
@@ -164,6 +167,9 @@ def catalogue(settings: CatalogueSettings) -> None:
 
 
 add_command(app, amazon)
+add_command(app, esci)
+add_command(app, jdsearch)
+add_command(app, movielens)
 add_command(app, training)
 add_command(app, catalogue)
 add_command(app, catalogue, "catalog", hidden=True)  # the earlier spelling

@@ -28,21 +28,25 @@ class AmazonSettings(DeviceOption, EncoderOption, CacheOption, ConfigurationOpti
     """The options of `semid benchmark amazon`."""
 
     command = "benchmark amazon"
-    after_stop = "the same command goes on from the records in {out}"
+    after_stop = "the same command resumes from the records in {out}"
 
     data: Path = argument("Folder with reviews_NAME_5.json.gz and meta_NAME.json.gz, at any depth.")
-    out: Path = option("Folder of the benchmark; a later run goes on there.")
+    out: Path = option("Folder of the benchmark; a later run continues it.")
     preset: str = option("smoke (a minute), quick (a CPU), or paper (an accelerator).", "quick")
     models: Commas = option("Names joined by commas.", (), default_text="the preset's")
     quantizers: Commas = option("Names joined by commas.", ("grit",), min_length=1)
-    levels: Commas = option("Codes of an item; several joined by commas.", (), default_text="4")
-    categories: Commas = option("Names joined by commas.", (), default_text="all that are there")
+    levels: Commas = option("Numbers of levels, joined by commas.", (), default_text="4")
+    categories: Commas = option("Names joined by commas.", (), default_text="all in the folder")
     seeds: int = option("Seeds of each model.", 1, ge=1)
     cold: float = option(
-        "Also train with this share of the items held out altogether.", 0.0, ge=0, le=0.9
+        "Also train without this share of the items, to measure cold start.", 0.0, ge=0, le=0.9
     )
-    shared: bool = option("One tokenizer for all categories, or one each.", True)
-    prepare_only: bool = option("Stop before training; see python -m recsys.benchmarks.", False)
+    shared: bool = option(
+        "Fit one tokenizer for all categories; --no-shared fits one for each.", True
+    )
+    prepare_only: bool = option(
+        "Stop before training; python -m recsys.benchmarks then trains.", False
+    )
 
 
 class TablesSettings(QuietOption):
@@ -58,7 +62,7 @@ def amazon(settings: AmazonSettings) -> None:
 
     The benchmark prepares the data, fits tokenizers, trains, and ranks all items. Every cell
     (category, model, tokenizer, seed) has a record. A later run reuses the records and resumes a
-    stopped training. Popularity and co-occurrence are always measured. --set changes the
+    stopped training. The baselines without training are always measured. --set changes the
     tokenizers. Writes summary.json, summary.md and recall@10.png, ndcg@10.png.
 
     Example: semid benchmark amazon data/amazon --categories Beauty --quantizers grit,rqvae
@@ -104,7 +108,7 @@ def amazon(settings: AmazonSettings) -> None:
     check_writable(out / "summary.json")
     template = TextTemplate()
     kind = load_encoder(settings.encoder)
-    with _telling(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
+    with _benchmark_progress(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
         records, notes = run_plan(
             plan,
             out,
@@ -135,7 +139,7 @@ add_command(app, amazon)
 add_command(app, tables)
 
 
-class _Telling:
+class _BenchmarkProgress:
     """Shows a benchmark's progress: a bar over its cells, and a line for each figure."""
 
     def __init__(self, cells: Bar) -> None:
@@ -166,6 +170,6 @@ class _Telling:
 
 
 @contextmanager
-def _telling(cells: int) -> Iterator[_Telling]:
+def _benchmark_progress(cells: int) -> Iterator[_BenchmarkProgress]:
     with bar("benchmark", cells) as progress:
-        yield _Telling(progress)
+        yield _BenchmarkProgress(progress)

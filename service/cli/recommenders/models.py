@@ -3,22 +3,32 @@
 from service.cli.terminal.console import print_json, print_table
 from service.cli.terminal.options import JsonOption
 
-__all__ = ["ABOUT", "ModelsSettings", "models"]
+__all__ = ["DESCRIPTIONS", "ModelsSettings", "models"]
 
 SASREC = "Kang & McAuley, ICDM 2018"
 DUAL = "GRIT-VQ, arXiv 2602.01140, G.4"
 # A description and the source of each model.
-ABOUT = {
+DESCRIPTIONS = {
     "sasrec": ("dense IDs under a causal Transformer, softmax over all items", SASREC),
+    "esasrec": ("SASRec with gated layers and drawn negatives", "eSASRec, RecSys 2025"),
     "dual-encoder": ("an item is the sum of its codes' embeddings", DUAL),
     "dual-encoder-prefixes": ("codes, and embeddings of the first codes together", DUAL),
     "dual-encoder-residual": ("codes, and a learnt vector of each item", DUAL),
     "dual-encoder-prefixes-residual": ("codes, prefixes, and a learnt vector of each item", DUAL),
     "dual-encoder-content": ("content vectors, and a learnt vector of each item", DUAL),
     "dual-encoder-in-batch": ("codes, with a softmax over the batch's items", DUAL),
+    "generator": (
+        "writes the next item's ID; an item storey reads, a code storey writes",
+        "RQ-Transformer, CVPR 2022",
+    ),
     "tiger": ("writes the next item's ID, code by code", "TIGER, arXiv 2305.05065"),
 }
-REPEATS = "-repeats"
+# What the ends of a model's name add to it, the last end first.
+ENDS = {
+    "-repeats": "; learns whether people come back to an item",
+    "-new": "; learns to rank new items",
+    "-nearness": "; and how near an item is to the last ones",
+}
 
 
 class ModelsSettings(JsonOption):
@@ -36,9 +46,7 @@ def models(settings: ModelsSettings) -> None:
 
     listed = []
     for name in MODELS:
-        what, source = ABOUT[name.removesuffix(REPEATS)]
-        if name.endswith(REPEATS):
-            what = "the same, which learns whether people come back to an item"
+        what, source = _about(name)
         reads = PRESETS["paper"].models[name].quantized
         listed.append({"name": name, "what": what, "source": source, "semantic_ids": reads})
     if settings.as_json:
@@ -49,3 +57,13 @@ def models(settings: ModelsSettings) -> None:
         for each in listed
     ]
     print_table(("model", "what it is", "reads IDs", "source"), rows)
+
+
+def _about(name: str) -> tuple[str, str]:
+    """Return a model's description and source."""
+    plain, added = name, ""
+    for end, adds in ENDS.items():
+        if plain.endswith(end):
+            plain, added = plain.removesuffix(end), adds + added
+    what, source = DESCRIPTIONS[plain]
+    return what + added, source

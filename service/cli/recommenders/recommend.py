@@ -5,7 +5,13 @@ from pathlib import Path
 
 from data_prep.errors import InputError
 from service.cli.terminal.console import output, print_json, print_table
-from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption, QuietOption
+from service.cli.terminal.options import (
+    CATALOGUE,
+    CatalogueOptions,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+)
 from service.settings import Several, argument, option
 
 __all__ = ["RecommendSettings", "recommend"]
@@ -13,14 +19,14 @@ __all__ = ["RecommendSettings", "recommend"]
 History = tuple[str, list[str]]
 
 
-class RecommendSettings(CatalogueOptions, QuietOption, JsonOption):
+class RecommendSettings(ThreadsOption, CatalogueOptions, QuietOption, JsonOption):
     """The options of `semid recommend`."""
 
     command = "recommend"
 
     recommender: Path = argument("Folder that semid train wrote.")
     history: Several = option(
-        "item_ids of one history, oldest first, joined by commas. May be given often.", ()
+        "item_ids of one history, oldest first, joined by commas. May be repeated.", ()
     )
     histories: Path | None = option(
         "Histories as a table (.parquet, .csv, .jsonl): user_id, item_id, and timestamp if the "
@@ -28,7 +34,7 @@ class RecommendSettings(CatalogueOptions, QuietOption, JsonOption):
         None,
     )
     k: int = option("Items for each history.", 10, ge=1)
-    exclude_seen: bool = option("Leave the items of a history out.", True)
+    exclude_seen: bool = option("Leave out the items of the history.", True)
     out: Path | None = option("Parquet file: user_id, rank, item_id, score.", None)
     items: Path | None = option(f"{CATALOGUE}, for titles.", None)
 
@@ -44,6 +50,7 @@ def recommend(settings: RecommendSettings) -> None:
     from data_prep.storage.files import check_writable
     from recsys.recommender import Recommender
 
+    settings.use_threads()
     histories = _histories(settings)
     if settings.out is not None:
         check_writable(settings.out)
@@ -80,7 +87,7 @@ def _histories(settings: RecommendSettings) -> list[History]:
     from data_prep.readers.catalogue import read_table
 
     if bool(settings.history) == (settings.histories is not None):
-        raise InputError("give histories by --history, or a file of them by --histories")
+        raise InputError("give either --history or --histories")
     if settings.histories is None:
         given = [each.split(",") for each in settings.history]
         return [

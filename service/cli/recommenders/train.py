@@ -27,7 +27,7 @@ class TrainSettings(DeviceOption, ConfigurationOption, QuietOption):
     """The options of `semid train`."""
 
     command = "train"
-    after_stop = "the same command goes on from what {out}.training keeps"
+    after_stop = "the same command resumes from {out}.training"
 
     data: Path = argument(DATA)
     out: Path = option("Folder for the recommender.")
@@ -35,7 +35,7 @@ class TrainSettings(DeviceOption, ConfigurationOption, QuietOption):
         "sasrec, tiger, or a dual encoder; semid models lists them.", "dual-encoder-prefixes"
     )
     preset: str = option("Size of model and training: smoke, quick or paper.", "quick")
-    seed: int = option("Of every random choice.", 0, ge=0)
+    seed: int = option("Seed of every random choice.", 0, ge=0)
     overwrite: bool = option("Replace a recommender at --out.", False)
 
 

@@ -9,7 +9,7 @@ from service.settings import RegistrySettings, argument, option
 
 __all__ = ["app", "promote"]
 
-app = typer.Typer(help="Look after the registry's database.", no_args_is_help=True)
+app = typer.Typer(help="Check and upgrade the registry's database.", no_args_is_help=True)
 
 
 class UpgradeSettings(RegistrySettings):
@@ -29,8 +29,8 @@ class PromoteSettings(RegistrySettings):
 
     command = "promote"
 
-    fingerprint: str = argument("Of a tokenizer, or how it starts.")
-    incomplete: bool = option("Even if items have no ID by it yet.", False)
+    fingerprint: str = argument("Fingerprint of a tokenizer, or its first characters.")
+    incomplete: bool = option("Promote it even if some items have no ID by it yet.", False)
 
 
 def upgrade(settings: UpgradeSettings) -> None:
@@ -60,7 +60,7 @@ def status(settings: StatusSettings) -> None:
     with Database(settings.database) as opened, opened.refusing():
         if not opened.is_there():
             raise InputError(
-                f"database {opened.name} is not there; give the --database that semid serve has"
+                f"database {opened.name} does not exist; give the --database of semid serve"
             )
         state = opened.state()
         remedy = {"older": "; run semid db upgrade", "newer": "; install the newer semid"}

@@ -25,17 +25,17 @@ class DemoSettings(EncoderOption, DeviceOption, QuietOption):
     """The options of `semid demo`."""
 
     command = "demo"
-    after_stop = "the same command uses again what stands in {out}"
+    after_stop = "the same command reuses the files in {out}"
 
-    out: Path = option("Folder for all that is made.", Path("demo"))
-    items: int = option("Items of the catalogue.", 4000, ge=300, le=17_000)
-    shoppers: int = option("Shoppers with habits.", 2500, ge=1)
+    out: Path = option("Folder for everything that the demo makes.", Path("demo"))
+    items: int = option("Number of items in the catalogue.", 4000, ge=300, le=17_000)
+    shoppers: int = option("Number of shoppers.", 2500, ge=1)
     steps: int = option("Training steps.", 600, ge=1)
-    seed: int = option("Of every random choice.", 0, ge=0)
+    seed: int = option("Seed of every random choice.", 0, ge=0)
     serve: bool = option("Start the service at the end.", True)
-    browser: bool = option("Open the page, where there is a screen.", True)
+    browser: bool = option("Open the page in a browser, if there is a screen.", True)
     host: str = option("Address to listen on.", HOST)
-    port: int = option("0 takes a free one.", PORT, ge=0, le=65_535)
+    port: int = option("Port to listen on; 0 takes a free one.", PORT, ge=0, le=65_535)
 
 
 def demo(settings: DemoSettings) -> None:
@@ -135,9 +135,9 @@ def _train(out: Path, device: str) -> Path | None:
 
     from data_prep.errors import InputError
     from recsys.data.preparation import prepare_dataset
-    from recsys.models.shapes import build_model
     from recsys.presets import preset_named
     from recsys.recommender import Recommender, save_recommender
+    from recsys.shapes import build_model
     from recsys.training.loop import train
     from tokenizer.pipeline import Pipeline
 

@@ -27,10 +27,10 @@ class AddSettings(_KeysSettings):
 
     command = "keys add"
 
-    name: str = argument("Who or what will hold the key.")
+    name: str = argument("Who or what will use the key.")
     scope: Several = option(
-        "read (look up, find similar), write (tokenize) or admin (remove). May be given often; "
-        "none includes another.",
+        "read (look up, find similar), write (tokenize) or admin (remove). May be repeated; "
+        "no scope includes another.",
         ("read",),
         min_length=1,
     )
@@ -47,7 +47,7 @@ class RevokeSettings(_KeysSettings):
 
     command = "keys revoke"
 
-    key_id: str = argument("As semid keys list prints it.", metavar="ID")
+    key_id: str = argument("ID of the key, as semid keys list prints it.", metavar="ID")
 
 
 def add(settings: AddSettings) -> None:

@@ -23,96 +23,111 @@ from service.settings import Paths, RegistrySettings, Several, option
 __all__ = ["ServeSettings"]
 
 ORIGIN = re.compile(r"https?://[^/?#\s]+")
-CAPACITY = Capacity()
-ADDRESS, LIMITS, PACE = "Address and access", "Limits of a request", "Capacity"
+USUAL = Capacity()
+ADDRESS, LIMITS, LOAD = "Address and access", "Limits of a request", "Capacity"
 
 
 class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
     """The options of `semid serve`."""
 
     command = "serve"
-    after_stop = "IDs that were given are in the database"
+    after_stop = "all IDs given so far are in the database"
 
     tokenizer: Paths = option(
-        "Folder that semid fit wrote. May be given often: requests name one, or mean the default "
-        "of the registry, which is the first at the beginning.",
+        "Folder that semid fit wrote. May be repeated: a request names one of them, or uses the "
+        "registry's default, which is the first one in a new registry.",
         min_length=1,
     )
-    ids: Paths = option("IDs of semid tokenize, taken over as they stand. May be given often.", ())
-    catalogue: Path | None = option("Catalogue that the items' titles come from.", None)
-    catalog: Path | None = option("--catalogue, as it was spelled before.", None, hidden=True)
+    ids: Paths = option(
+        "IDs from semid tokenize; the registry adds them unchanged. May be repeated.", ()
+    )
+    catalogue: Path | None = option("Catalogue with the items' titles.", None)
+    catalog: Path | None = option("Earlier spelling of --catalogue.", None, hidden=True)
     recommender: Path | None = option("Folder that semid train wrote, for /v1/recommend.", None)
     index_cache: Path | None = option(
-        "Folder where the index is set aside for the next start.",
+        "Folder where the index is saved for the next start.",
         None,
         default_text="beside a SQLite file",
     )
     index_device: str = option(
-        "Where similar items are searched: cpu, cuda, cuda:1 or auto. A GPU needs faiss-gpu, and "
+        "Device that searches similar items: cpu, cuda, cuda:1 or auto. A GPU needs faiss-gpu, and "
         "memory for each item's decoded vector.",
         "cpu",
     )
-    log_format: LogFormat = option("text, or json: one object a line.", "text")
+    log_format: LogFormat = option(
+        "Format of the log: text, or json with one object a line.", "text"
+    )
     host: str = option("Address to listen on.", "127.0.0.1", panel=ADDRESS)
-    port: int = option("0 takes a free one.", 8000, ge=0, le=65_535, panel=ADDRESS)
+    port: int = option(
+        "Port to listen on; 0 takes a free one.", 8000, ge=0, le=65_535, panel=ADDRESS
+    )
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = option(
-        "Answer /health and /metrics at this port instead, on the same host.", None, panel=ADDRESS
+        "Port for /health and /metrics instead of --port, on the same host.", None, panel=ADDRESS
     )
     keys: Path | None = option(
-        "API keys that semid keys add wrote; needed unless --host is of this machine alone. A "
-        "change of the file counts at once.",
+        "API keys that semid keys add wrote; required unless --host is this machine alone. "
+        "Changes of the file take effect at once.",
         None,
         panel=ADDRESS,
     )
     cors_origins: Several = option(
-        "Let pages of this origin ask, as https://shop.example. May be given often.",
+        "Let web pages of this origin, such as https://shop.example, call the service. May be "
+        "repeated.",
         (),
         name="--cors-origin",
         panel=ADDRESS,
     )
     allowed_hosts: Several = option(
-        "A name, such as semid.example, under which requests may reach the service. Without --keys "
-        "only names of this machine are answered, and these. May be given often.",
+        "Host name, such as semid.example, under which the service answers. Without --keys it "
+        "answers only under names of this machine and these. May be repeated.",
         (),
         name="--allowed-host",
         panel=ADDRESS,
     )
     root_path: str = option(
-        "Path, such as /semid, that a proxy before the service takes off; links have it.",
+        "Path prefix, such as /semid, that a proxy removes from requests; links keep it.",
         "",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         panel=ADDRESS,
     )
     uds: Path | None = option(
-        "Listen at a Unix socket of this name instead of --host and --port.", None, panel=ADDRESS
+        "Listen on this Unix socket instead of --host and --port.", None, panel=ADDRESS
     )
-    most_items: MostItems = option("Items of one request.", DEFAULT.most_items, panel=LIMITS)
-    most_history: MostHistory = option("Items of one history.", DEFAULT.most_history, panel=LIMITS)
-    most_text: MostText = option("Characters of one text.", DEFAULT.most_text, panel=LIMITS)
-    most_body: MostBody = option("Bytes of one body.", DEFAULT.most_body, panel=LIMITS)
+    most_items: MostItems = option(
+        "Largest number of items in a request.", DEFAULT.most_items, panel=LIMITS
+    )
+    most_history: MostHistory = option(
+        "Largest number of items in a history.", DEFAULT.most_history, panel=LIMITS
+    )
+    most_text: MostText = option(
+        "Largest number of characters in a text.", DEFAULT.most_text, panel=LIMITS
+    )
+    most_body: MostBody = option(
+        "Largest number of bytes in a body.", DEFAULT.most_body, panel=LIMITS
+    )
     queue: int = option(
-        "Items that may wait; more are answered 429.", CAPACITY.queue, ge=1, panel=PACE
+        "Items that may wait; requests beyond them get 429.", USUAL.queue, ge=1, panel=LOAD
     )
     timeout: float = option(
-        "Seconds until tokenizing, or a look-up, is answered 503.",
-        CAPACITY.timeout,
+        "Seconds until a request without an answer gets 503.",
+        USUAL.timeout,
         gt=0,
         le=3600,
-        panel=PACE,
+        panel=LOAD,
     )
     batch_texts: int = option(
-        "Texts encoded at a time, by all cores.", CAPACITY.texts, ge=1, le=1024, panel=PACE
+        "Texts that all cores together encode at a time.", USUAL.texts, ge=1, le=1024, panel=LOAD
     )
     batch_wait: float = option(
-        "Seconds that a batch waits for more requests.", CAPACITY.wait, ge=0, le=1, panel=PACE
+        "Seconds that a batch waits for more requests.", USUAL.wait, ge=0, le=1, panel=LOAD
     )
     threads: int = option(
         "Threads that encode texts, each on one core.",
-        CAPACITY.threads,
+        USUAL.threads,
         ge=0,
         le=256,
         default_text="the cores that the process may use",
-        panel=PACE,
+        panel=LOAD,
     )
 
     @field_validator("cors_origins")
@@ -120,7 +135,7 @@ class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             if not ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is no origin such as https://shop.example")
+                raise ValueError(f"{origin} is not an origin such as https://shop.example")
         return value
 
     @field_validator("allowed_hosts")
@@ -149,6 +164,6 @@ class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
         """Return the size limits of a request."""
         return RequestLimits(**{name: getattr(self, name) for name in RequestLimits.model_fields})
 
-    def pace(self) -> Capacity:
+    def capacity(self) -> Capacity:
         """Return the limits of the service's load: queue, time limit, batches and threads."""
         return Capacity(self.queue, self.timeout, self.batch_texts, self.batch_wait, self.threads)

@@ -91,11 +91,11 @@ def run(
             catalogues = _opened(
                 pipelines, tables, titles, database, settings.index_cache, index_device
             )
-            held = sum(catalogue.follow() for catalogue in catalogues)
+            indexed = sum(catalogue.follow() for catalogue in catalogues)
             app = create_app(
                 catalogues[0],
                 access,
-                settings.pace(),
+                settings.capacity(),
                 catalogues[1:],
                 health_elsewhere=side is not None,
                 recommender=recommender,
@@ -103,7 +103,7 @@ def run(
         told = structlog.get_logger("semid").info if settings.log_format == "json" else errors.print
         address = _address(listener)
         names = ", ".join(f"{one.pipeline.fingerprint[:16]}…" for one in catalogues)
-        told(f"{faiss_build()}, {held:,} items, tokenizer {names}")
+        told(f"{faiss_build()}, {indexed:,} items, tokenizer {names}")
         health = None
         if side is not None:
             health = (create_health_app(app, settings.hosts()), side)
@@ -111,7 +111,7 @@ def run(
         told(f"semid answers at {address}")
         opened(address)
         answer_until_stopped(
-            app, listener, app.state.held.stop, settings.timeout, health, settings.root_path
+            app, listener, app.state.tokenizers.stop, settings.timeout, health, settings.root_path
         )
 
 
@@ -184,8 +184,7 @@ def _opened(
     if default is not None and default.fingerprint not in {one.fingerprint for one in pipelines}:
         raise InputError(
             f"database {database.name}: the default tokenizer is {default.fingerprint}, which is "
-            f"not served; serve it with --tokenizer, also beside another one, or give another "
-            f"--database"
+            f"not served; add --tokenizer for it, or give another --database"
         )
     catalogues = []
     for pipeline in pipelines:
@@ -209,7 +208,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _take_over(table: "pl.DataFrame", registry: "Registry") -> None:
-    with bar("taking IDs over", table.height) as progress:
+    with bar("adding IDs", table.height) as progress:
         registry.take_over(_new_items(table), progress)
 
 
@@ -226,5 +225,5 @@ def _new_items(table: "pl.DataFrame") -> Iterator[list["NewItem"]]:
 
 def _take_titles(items: "pl.DataFrame", registry: "Registry") -> None:
     titled = items.select("item_id", "title").drop_nulls()
-    with bar("taking titles over", titled.height) as progress:
+    with bar("adding titles", titled.height) as progress:
         registry.set_titles((chunk.rows() for chunk in titled.iter_slices(CHUNK)), progress)

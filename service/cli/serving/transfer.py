@@ -15,9 +15,9 @@ class MapIdsSettings(RegistrySettings):
 
     command = "map-ids"
 
-    old: str = option("Fingerprint, or how it starts.", name="--from")
-    new: str = option("Fingerprint, or how it starts.", name="--to")
-    out: Path = option("Parquet: item_id, old, new.")
+    old: str = option("Fingerprint of the old tokenizer, or its first characters.", name="--from")
+    new: str = option("Fingerprint of the new tokenizer, or its first characters.", name="--to")
+    out: Path = option("Parquet file: item_id, old, new.")
 
 
 class ExportSettings(RegistrySettings):
@@ -25,16 +25,16 @@ class ExportSettings(RegistrySettings):
 
     command = "export"
 
-    out: Path = option("Parquet file.")
+    out: Path = option("Parquet file for the registry.")
 
 
 class ImportSettings(RegistrySettings):
     """The options of `semid import`."""
 
     command = "import"
-    after_stop = "nothing is imported; the same command starts anew"
+    after_stop = "nothing is imported; the same command starts again"
 
-    file: Path = argument("What semid export wrote.")
+    file: Path = argument("File that semid export wrote.")
 
 
 def map_ids(settings: MapIdsSettings) -> None:

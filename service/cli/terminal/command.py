@@ -14,12 +14,12 @@ from pydantic_core import PydanticUndefined
 from data_prep.errors import InputError
 from service.cli.terminal.console import be_quiet
 from service.cli.terminal.endings import EndedError, ending
-from service.settings import OFTEN, CommandSettings, option_name, resolve, shown
+from service.settings import REPEATABLE, CommandSettings, option_name, resolve, shown
 
 __all__ = ["add_command", "in_order"]
 
 S = TypeVar("S", bound=CommandSettings)
-UNMET = 10**9
+UNBOUNDED = 10**9
 METAVARS = {int: "INTEGER", float: "NUMBER", Path: "PATH", dict: "NAME=VALUE"}
 
 
@@ -93,7 +93,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return a field as a typer parameter; typer passes texts, and the model parses them."""
     kind, told = _kind(field), shown(field)
     plain: Any = {bool: bool, Path: Path}.get(kind, str)
-    given = list[plain] if _often(field) else plain
+    given = list[plain] if _is_repeatable(field) else plain
     more: dict[str, Any] = {
         "help": _help(field),
         "metavar": told.get("metavar") or _metavar(field),
@@ -133,8 +133,8 @@ def _kind(field: FieldInfo) -> type:
     return get_origin(annotation) or annotation  # type: ignore[no-any-return]
 
 
-def _often(field: FieldInfo) -> bool:
-    return OFTEN in field.metadata or _kind(field) is dict
+def _is_repeatable(field: FieldInfo) -> bool:
+    return REPEATABLE in field.metadata or _kind(field) is dict
 
 
 def _metavar(field: FieldInfo) -> str:
@@ -163,7 +163,7 @@ def _bounds(field: FieldInfo) -> str | None:
         "" if least is None else f"from {_number(least.ge)}",
         "" if above is None else f"above {_number(above.gt)}",
         # An upper bound that nobody reaches is left out.
-        "" if most is None or most.le >= UNMET else f"to {_number(most.le)}",
+        "" if most is None or most.le >= UNBOUNDED else f"to {_number(most.le)}",
         "" if below is None else f"below {_number(below.lt)}",
     ]
     return " ".join(filter(None, parts)) or None

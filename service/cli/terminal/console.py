@@ -22,7 +22,7 @@ __all__ = ["Bar", "bar", "be_quiet", "errors", "output", "print_json", "print_ta
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0  # seconds between two progress lines in a log
 
-WIDEST = 1000  # columns of a table in a file
+FILE_WIDTH = 1000  # columns of a table in a file
 
 
 class _Console(Console):
@@ -37,7 +37,7 @@ def _console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 
 output, errors, progress = _console(), _console(stderr=True), _console(stderr=True)
-_in_file = _console(width=WIDEST)
+_in_file = _console(width=FILE_WIDTH)
 
 
 def be_quiet(*, quiet: bool = True) -> None:

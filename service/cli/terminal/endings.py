@@ -15,7 +15,7 @@ from service.cli.terminal.console import errors
 
 __all__ = ["EndedError", "check_arguments", "ending", "flush", "say", "tolerate_any_encoding"]
 
-USAGE: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]
+UsageError: type[typer.BadParameter] = typer.BadParameter.__base__  # type: ignore[assignment]
 
 
 class EndedError(Exception):
@@ -29,8 +29,8 @@ class EndedError(Exception):
 def ending(error: BaseException) -> EndedError:
     """Return the ending for an error; raise the error again if it is a bug in semid.
 
-    Codes are 2 for errors that the user can mend, 130 after Ctrl-C, 141 if nobody reads the output
-    (128 + SIGPIPE), and 1 for other errors.
+    Codes are 2 for errors that the user can correct, 130 after Ctrl-C, 141 if nobody reads the
+    output (128 + SIGPIPE), and 1 for other errors.
     """
     if isinstance(error, EndedError):
         return error
@@ -60,7 +60,7 @@ def _system_error(error: OSError) -> str:
 # The first type that matches the error gives the exit code and the line.
 ENDINGS: tuple[tuple[type[BaseException], int, Callable[[Any], str]], ...] = (
     (InputError, 2, str),
-    (USAGE, 2, _usage),
+    (UsageError, 2, _usage),
     (KeyboardInterrupt, 130, lambda _: "stopped"),
     (FloatingPointError, 1, lambda error: f"training failed: {error}"),
     (BrokenPipeError, 141, lambda _: "nobody reads the output any more"),

@@ -18,6 +18,7 @@ __all__ = [
     "EncoderOption",
     "JsonOption",
     "QuietOption",
+    "ThreadsOption",
 ]
 
 CATALOGUE = "Catalogue: .parquet, .csv or .jsonl (.gz)"
@@ -29,13 +30,16 @@ class CatalogueOptions(CommandSettings):
     """Options for reading a catalogue's columns."""
 
     column: dict[str, str] = option(
-        "Read our column OURS from the file's THEIRS, as item_id=sku. May be given often.",
+        "Read semid's column OURS from the file's column THEIRS, such as item_id=sku. May be "
+        "repeated.",
         {},
         metavar="OURS=THEIRS",
         panel=READING,
     )
     category_separator: str = option(
-        "Splits a category path that is one text, as in 'Beauty > Skin Care'.", ">", panel=READING
+        "Separator in a category path that is one text, as in 'Beauty > Skin Care'.",
+        ">",
+        panel=READING,
     )
 
     def read(self, path: Path) -> "pl.DataFrame":
@@ -53,7 +57,7 @@ class CacheOption(CommandSettings):
     """The option for the cache of text vectors."""
 
     cache: Path | None = option(
-        "Folder that keeps vectors of texts, so that none is made twice.",
+        "Folder that caches the vectors of texts.",
         None,
         default_text="$SEMID_CACHE or ~/.cache/semid",
         panel=TEXTS,
@@ -68,17 +72,26 @@ class EncoderOption(CommandSettings):
     )
 
 
-class DeviceOption(CommandSettings):
-    """Options for the device and the threads that compute."""
+class ThreadsOption(CommandSettings):
+    """The option for the threads that compute."""
 
-    device: str = option("cpu, cuda, cuda:1, or auto: a GPU where there is one.", "cpu")
     threads: int = option(
-        "Threads that compute; 0 for as many as this process may use, by its container's quota "
-        "too, or as OMP_NUM_THREADS says.",
+        "Threads that compute. 0: OMP_NUM_THREADS if it is set, else as many as the process may "
+        "use, also by its container's quota.",
         0,
         ge=0,
         le=1024,
     )
+
+    def use_threads(self) -> None:
+        """Set the number of threads that compute in this process."""
+        use_threads(self.threads)
+
+
+class DeviceOption(ThreadsOption):
+    """Options for the device and the threads that compute."""
+
+    device: str = option("cpu, cuda, cuda:1, or auto (a GPU if there is one).", "cpu")
 
     def torch_device(self) -> str:
         """Set the number of threads, and return the device by torch's name.
@@ -86,7 +99,7 @@ class DeviceOption(CommandSettings):
         Raises:
             InputError: torch does not see the device.
         """
-        use_threads(self.threads)
+        self.use_threads()
 
         from data_prep.embedding.devices import resolve_device
 
@@ -97,8 +110,8 @@ class ConfigurationOption(CommandSettings):
     """The option that sets any further field of a configuration."""
 
     options: dict[str, Any] = option(
-        "Any field of the configuration, as radius=huber, network=identity, search_beam=5. "
-        "May be given often; a wrong name lists them all. In semid.toml a table, options.",
+        "Set a field of the configuration, such as radius=huber, network=identity, search_beam=5. "
+        "May be repeated; a wrong name lists all fields. In semid.toml: the table options.",
         {},
         name="--set",
         metavar="NAME=VALUE",
@@ -108,7 +121,7 @@ class ConfigurationOption(CommandSettings):
 class QuietOption(CommandSettings):
     """The option that suppresses progress and results."""
 
-    quiet: bool = option("Print warnings and errors alone.", False, panel=PRINTING)
+    quiet: bool = option("Print only warnings and errors.", False, panel=PRINTING)
 
 
 class JsonOption(CommandSettings):

@@ -25,15 +25,15 @@ class _ComparisonSettings(
 ):
     """The options of both commands."""
 
-    after_stop = "the same command goes on from the runs in {out}/runs"
+    after_stop = "the same command resumes from the runs in {out}/runs"
 
     items: Path = argument(CATALOGUE)
     out: Path = option("Folder for records, table and pictures.")
-    seeds: int = option("Runs of each, with seeds from 0.", 3, ge=1)
-    steps: int = from_core("steps", "Most training steps of each.")
+    seeds: int = option("Number of runs of each row, with seeds 0, 1, …", 3, ge=1)
+    steps: int = from_core("steps", "Largest number of training steps of each run.")
     tune: int = option(
-        "Trials that tune each row first, over its learning rates and a parameter of its own, "
-        "chosen on validation items; 1 takes the defaults.",
+        "Trials that first tune each row: its learning rates and its own parameter, by the error "
+        "on validation items; 1 uses the defaults.",
         1,
         ge=1,
     )
@@ -45,8 +45,8 @@ class CompareSettings(_ComparisonSettings):
     command = "compare"
 
     quantizers: Commas = option("Names joined by commas, or all.", ("all",), min_length=1)
-    levels: int = from_core("levels", "Codes of an item.")
-    codebook_size: int = from_core("codebook_size", "Codewords of a level.")
+    levels: int = from_core("levels", "Levels: the number of codes of an item.")
+    codebook_size: int = from_core("codebook_size", "Codewords in each level.")
 
 
 class AblateSettings(_ComparisonSettings):
@@ -54,7 +54,7 @@ class AblateSettings(_ComparisonSettings):
 
     command = "ablate"
 
-    study: str = option("A name of those above.")
+    study: str = option("One of the studies named above.")
 
 
 def compare(settings: CompareSettings) -> None:

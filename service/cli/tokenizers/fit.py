@@ -25,46 +25,46 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
     """The options of `semid fit`."""
 
     command = "fit"
-    after_stop = "the same command goes on from what {out}.training keeps"
+    after_stop = "the same command resumes from {out}.training"
 
     items: Path = argument(CATALOGUE)
     out: Path = option("Folder for the tokenizer.")
     vectors: Path | None = option(VECTORS, None)
-    overwrite: bool = option("Replace a tokenizer that stands at --out.", False)
+    overwrite: bool = option("Replace the tokenizer at --out.", False)
     policy: Policy = option(
-        "Items with the same codes: suffix counts them, reassign gives the later ones the "
-        "next-nearest free codes.",
+        "How items with the same codes get distinct IDs: suffix numbers them, reassign gives the "
+        "later ones the nearest free codes.",
         "suffix",
     )
-    baseline: bool = option("Measure FAISS's residual quantizer on the same vectors.", True)
+    baseline: bool = option("Also measure FAISS's residual quantizer on the same vectors.", True)
     quantizer: str = from_core(
         "quantizer", "The variant; semid quantizers lists them.", panel=QUANTIZER
     )
-    levels: int = from_core("levels", "Codes of an item.", panel=QUANTIZER)
-    codebook_size: int = from_core("codebook_size", "Codewords of a level.", panel=QUANTIZER)
+    levels: int = from_core("levels", "Levels: the number of codes of an item.", panel=QUANTIZER)
+    codebook_size: int = from_core("codebook_size", "Codewords in each level.", panel=QUANTIZER)
     search_beam: int = from_core(
         "search_beam",
-        "Paths kept through the levels when an item is coded: more lose less and take longer; 1 is "
+        "Paths that the search keeps when it codes an item: more lose less and take longer; 1 is "
         "the greedy search.",
         panel=QUANTIZER,
     )
     network: str = from_core(
         "network",
-        "Around the levels: mlp keeps most items apart, identity loses least, linear stands "
-        "between.",
+        "Network around the levels: mlp gives the most unique codes, identity loses least, linear "
+        "is between them.",
         panel=QUANTIZER,
     )
-    latent: int = from_core("latent", "Width that is quantized.", panel=QUANTIZER)
-    steps: int = from_core("steps", "Most training steps.", panel=TRAINING)
+    latent: int = from_core("latent", "Width of the latent that is quantized.", panel=QUANTIZER)
+    steps: int = from_core("steps", "Largest number of training steps.", panel=TRAINING)
     warmup_steps: int = from_core(
         "warmup_steps", "Steps before k-means starts the codebooks.", panel=TRAINING
     )
-    batch_size: int = from_core("batch_size", "Items a step.", panel=TRAINING)
-    learning_rate: float = from_core("learning_rate", "Peak of AdamW.", panel=TRAINING)
+    batch_size: int = from_core("batch_size", "Items in one step.", panel=TRAINING)
+    learning_rate: float = from_core("learning_rate", "AdamW's peak learning rate.", panel=TRAINING)
     patience: int = from_core(
-        "patience", "Measurements without gain before an early stop.", panel=TRAINING
+        "patience", "Measurements without improvement before training stops early.", panel=TRAINING
     )
-    seed: int = from_core("seed", "Of every random choice.", panel=TRAINING)
+    seed: int = from_core("seed", "Seed of every random choice.", panel=TRAINING)
 
     def training(self) -> FitConfig:
         """Return the configuration of the fit.
@@ -103,7 +103,7 @@ def fit(settings: FitSettings) -> None:
     recover(out)
     if out.exists() and not settings.overwrite:
         raise InputError(
-            f"{out} exists; IDs may stand on that tokenizer; choose another --out, or pass "
+            f"{out} exists, and there may be IDs of that tokenizer; choose another --out, or pass "
             f"--overwrite to replace it"
         )
     check_writable(out, FILES)
@@ -112,8 +112,8 @@ def fit(settings: FitSettings) -> None:
     if frame.height < training.quantizer.codebook_size:
         errors.print(
             f"warning: {frame.height} items are fewer than the {training.quantizer.codebook_size} "
-            f"codewords of a level, some of which no item can have; a smaller --codebook-size "
-            f"gives prefixes that items share"
+            f"codewords of a level, so some codewords have no item; with a smaller "
+            f"--codebook-size items share prefixes"
         )
     template = template_of(settings.text_fields, frame)
     if settings.vectors is None:

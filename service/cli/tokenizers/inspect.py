@@ -75,7 +75,7 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
         )
     output.print(errors)
     output.print(
-        f"items with codes of their own: {metrics['unique_share']:.2%}; "
+        f"items with unique codes: {metrics['unique_share']:.2%}; "
         f"policy for the others: {tokenizer.config.policy}"
     )
 

@@ -11,13 +11,14 @@ from service.cli.terminal.options import (
     CacheOption,
     CatalogueOptions,
     QuietOption,
+    ThreadsOption,
 )
 from service.settings import argument, option
 
 __all__ = ["ReportSettings", "report"]
 
 
-class ReportSettings(CacheOption, CatalogueOptions, QuietOption):
+class ReportSettings(ThreadsOption, CacheOption, CatalogueOptions, QuietOption):
     """The options of `semid report`."""
 
     command = "report"
@@ -26,7 +27,7 @@ class ReportSettings(CacheOption, CatalogueOptions, QuietOption):
     out: Path = option("HTML file for the page.")
     items: Path | None = option(CATALOGUE, None)
     ids: Path | None = option(
-        "IDs of the items, by semid tokenize, so that none is tokenized again.", None
+        "IDs of the items, from semid tokenize; then nothing is tokenized again.", None
     )
     vectors: Path | None = option(VECTORS, None)
 
@@ -52,11 +53,12 @@ def report(settings: ReportSettings) -> None:
     from tokenizer.report.coded_items import CodedItems
     from tokenizer.report.tokenizer_page import report as page_of
 
+    settings.use_threads()
     out, ids, vectors = settings.out, settings.ids, settings.vectors
     if out.suffix.lower() not in {".html", ".htm"}:
         raise InputError(f"--out {out} is not an .html file; name one, such as report.html")
     if vectors is not None and (settings.items is None or ids is not None):
-        raise InputError("--vectors stands for the texts of --items, and --ids needs neither")
+        raise InputError("--vectors replaces the texts of --items; with --ids give neither")
     loaded = load(settings.tokenizer)
     frame = None if settings.items is None else settings.read(settings.items)
     check_writable(out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
 from service.cli.terminal.console import print_json, print_table
-from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption
+from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption, ThreadsOption
 from service.settings import argument, option
 
 if TYPE_CHECKING:
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["SimilarSettings", "similar"]
 
 
-class SimilarSettings(CatalogueOptions, JsonOption):
+class SimilarSettings(ThreadsOption, CatalogueOptions, JsonOption):
     """The options of `semid similar`."""
 
     command = "similar"
 
     tokenizer: Path = argument("Folder that semid fit wrote.")
-    ids: Path = option("IDs of the items, by semid tokenize.")
-    item: str | None = option("item_id of an item in --ids; it is left out of the answer.", None)
-    text: str | None = option("A text, as the tokenizer's items have it.", None)
-    vector: Path | None = option("JSON file with a vector, a list of numbers; - reads it.", None)
+    ids: Path = option("IDs of the items, from semid tokenize.")
+    item: str | None = option("item_id of an item in --ids; the answer leaves it out.", None)
+    text: str | None = option("A text like those of the tokenizer's items.", None)
+    vector: Path | None = option(
+        "JSON file with a vector (a list of numbers); - reads standard input.", None
+    )
     k: int = option("Items in the answer.", 10, ge=1)
     items: Path | None = option(f"{CATALOGUE}, for titles.", None)
 
@@ -42,6 +44,7 @@ def similar(settings: SimilarSettings) -> None:
     from tokenizer.offline.nearest import similar_items
     from tokenizer.pipeline import Pipeline
 
+    settings.use_threads()
     asked = [settings.item, settings.text, settings.vector]
     if sum(each is not None for each in asked) != 1:
         raise InputError("give one of --item, --text and --vector")
@@ -74,7 +77,9 @@ def _read_vector(path: Path) -> "NDArray[np.float32]":
     try:
         vector = np.asarray(orjson.loads(read), dtype=np.float32)
     except (ValueError, TypeError) as error:
-        raise InputError(f"--vector {path} is no JSON list of numbers: {error}") from error
+        raise InputError(f"--vector {path} is not a JSON list of numbers: {error}") from error
     if vector.ndim != 1:
-        raise InputError(f"--vector {path} is no list of numbers; give one vector, as [0.1, 0.2]")
+        raise InputError(
+            f"--vector {path} is not a list of numbers; give one vector, as [0.1, 0.2]"
+        )
     return vector

@@ -23,17 +23,19 @@ class TokenizeSettings(DeviceOption, CacheOption, CatalogueOptions, QuietOption,
     """The options of `semid tokenize`."""
 
     command = "tokenize"
-    after_stop = "{out} is as it was; the same command starts anew, with the vectors in the cache"
+    after_stop = "{out} is unchanged; the same command starts again with the cached vectors"
 
     items: Path = argument(CATALOGUE)
     tokenizer: Path = option("Folder that semid fit wrote.")
     out: Path = option("Parquet file for the IDs.")
-    known: Path | None = option("IDs given before: they stay, and come first in --out.", None)
+    known: Path | None = option(
+        "IDs given before; they stay unchanged and come first in --out.", None
+    )
     vectors: Path | None = option(VECTORS, None)
     batch_size: int = option(
         "Items in memory at once; the codes do not depend on it.", CATALOGUE_BATCH, ge=1
     )
-    overwrite: bool = option("Replace --out even where IDs in it get lost.", False)
+    overwrite: bool = option("Replace --out even if IDs in it are lost.", False)
 
 
 def tokenize(settings: TokenizeSettings) -> None:

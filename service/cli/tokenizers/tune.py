@@ -1,4 +1,4 @@
-"""`semid tune`: learning rates and the variant's own parameter, chosen on validation items."""
+"""`semid tune`: finds learning rates and the variant's own parameter, on validation items."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,13 +30,13 @@ class TuneSettings(
     """The options of `semid tune`."""
 
     command = "tune"
-    after_stop = "the same command goes on from the trials in {out}/trials"
+    after_stop = "the same command resumes from the trials in {out}/trials"
 
     items: Path = argument(CATALOGUE)
-    out: Path = option("Folder for the trials' records and what they chose.")
+    out: Path = option("Folder for the records of the trials and the best options.")
     quantizer: str = from_core("quantizer", "The variant; semid quantizers lists them.")
-    trials: int = option("Trials that begin.", 9, ge=2)
-    steps: int = from_core("steps", "Steps of the training that is tuned for.")
+    trials: int = option("Number of trials in the first round.", 9, ge=2)
+    steps: int = from_core("steps", "Training steps of the best trial; the other trials get fewer.")
 
 
 def tune(settings: TuneSettings) -> None:

@@ -38,7 +38,7 @@ MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 NDJSON = "application/x-ndjson"
 NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
-LARGEST = 3e38  # magnitude of a component
+LARGEST_COMPONENT = 3e38  # magnitude of a component
 READ_AT_ONCE = 2**16  # bytes; a thread reads a longer body, to keep the event loop free
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
@@ -149,7 +149,7 @@ def _quick_item(item: _VectorItem) -> ItemToRegister | None:
 def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
     """Return the vector, or None if its length or a component is out of bounds."""
     vector = np.asarray(components, dtype=np.float64)
-    if not len(vector) or len(vector) > 65_536 or not np.abs(vector).max() <= LARGEST:
+    if not len(vector) or len(vector) > 65_536 or not np.abs(vector).max() <= LARGEST_COMPONENT:
         return None
     return vector.astype(np.float32)
 
@@ -189,7 +189,7 @@ def _item_to_register(item: ItemToTokenize, pipeline: Pipeline) -> tuple[ItemToR
         faults = [str(error)]
     if not text and not faults:
         named = ", ".join(template.fields)
-        faults = [f"item {item.item_id!r} has no vector, text, {named}"]
+        faults = [f"item {item.item_id!r} has none of vector, text, {named}"]
     elif text:
         further = [name for name in template.fields if name not in ItemToTokenize.model_fields]
         wrong = ((name, text_fault(as_text(fields.get(name)))) for name in further)
@@ -274,7 +274,9 @@ def _check(
         if row in wrong_vectors:
             errors.append(FieldError(path(row, "vector"), wrong_vectors[row]))
         if item.vector is None and pipeline.config.encoder is None:
-            errors.append(FieldError(path(row, "vector"), "this tokenizer has no text encoder"))
+            errors.append(
+                FieldError(path(row, "vector"), "this tokenizer has no text encoder; give a vector")
+            )
         elif item.vector is None:
             errors += [FieldError(path(row, ""), message) for message in text_faults[row]]
     if errors:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from data_prep.values.item_rules import ID_PATTERN, LONGEST_ID
+from pydantic import TypeAdapter
+
+from service.http.messages.schemas import ItemId
 
 __all__ = ["BULK_ANSWER", "BULK_BODY", "REFERENCE", "TOKENIZE_BODY", "json_body"]
 
@@ -15,31 +17,26 @@ TOKENIZE_BODY: dict[str, Any] = {
             "application/msgpack": {
                 "schema": {
                     "type": "object",
-                    "description": "items by their vectors alone",
+                    "description": "items given by their vectors",
                     "required": ["item_ids", "vectors"],
                     "additionalProperties": False,
                     "properties": {
                         "item_ids": {
                             "type": "array",
-                            "items": {
-                                "type": "string",
-                                "minLength": 1,
-                                "maxLength": LONGEST_ID,
-                                "pattern": ID_PATTERN,
-                            },
+                            "items": TypeAdapter(ItemId).json_schema(),
                             "minItems": 1,
                         },
                         "vectors": {
                             "type": "string",
                             "format": "binary",
-                            "description": "msgpack bin: one vector after the other, each as many "
-                            "little-endian float32 as the tokenizer's `dimension`; in NumPy "
+                            "description": "msgpack bin: one vector after the other, each as "
+                            "`dimension` little-endian float32; in NumPy "
                             "`matrix.astype('<f4').tobytes()`",
                         },
                         "titles": {
                             "type": "array",
                             "items": {"type": ["string", "null"]},
-                            "description": "one an item",
+                            "description": "one title, or null, for each item",
                         },
                     },
                 }
@@ -59,7 +56,7 @@ LINE = {"line": {"type": "integer", "minimum": 1, "description": "number of the 
 BULK_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "an item a line; any number of lines",
+        "description": "one item on each line; any number of lines",
         "content": {
             "application/x-ndjson": {"schema": {"$ref": REFERENCE.format(model="ItemToTokenize")}}
         },

@@ -23,10 +23,10 @@ __all__ = [
     "text_fault",
 ]
 
-MostItems = Annotated[int, Field(ge=1, le=100_000, description="items of a request")]
-MostHistory = Annotated[int, Field(ge=1, le=1_000_000, description="items of a history")]
-MostText = Annotated[int, Field(ge=1, le=10_000_000, description="characters of a text")]
-MostBody = Annotated[int, Field(ge=1024, le=2**40, description="bytes of a body")]
+MostItems = Annotated[int, Field(ge=1, le=100_000, description="most items in a request")]
+MostHistory = Annotated[int, Field(ge=1, le=1_000_000, description="most items in a history")]
+MostText = Annotated[int, Field(ge=1, le=10_000_000, description="most characters in a text")]
+MostBody = Annotated[int, Field(ge=1024, le=2**40, description="most bytes in a body")]
 
 
 class RequestLimits(BaseModel):
@@ -49,14 +49,14 @@ def text_fault(text: str) -> str | None:
     """Return what is wrong with a text of a request, or None."""
     most = LIMITS.get().most_text
     if len(text) > most:
-        return f"has {len(text)} characters; at most {most} are taken"
+        return f"has {len(text)} characters; at most {most} are allowed"
     return fault_of_any_text(text)
 
 
 def items_fault(items: int) -> str | None:
     """Return what is wrong with the number of a request's items, or None."""
     most = LIMITS.get().most_items
-    return f"holds {items} items; at most {most} are taken at once" if items > most else None
+    return f"holds {items} items; at most {most} are allowed in a request" if items > most else None
 
 
 def _text(value: str) -> str:
@@ -74,7 +74,7 @@ def _items(value: object) -> object:
 def _history(value: object) -> object:
     most = LIMITS.get().most_history
     if isinstance(value, list) and len(value) > most:
-        fault = f"holds {len(value)} items; at most {most} of a history are taken"
+        fault = f"holds {len(value)} items; at most {most} are allowed in a history"
         raise PydanticCustomError("history", "{fault}", {"fault": fault})
     return value
 

@@ -41,17 +41,18 @@ class ProblemType(NamedTuple):
 PROBLEMS = {
     400: ProblemType(
         "malformed-request", "Malformed request",
-        "The request cannot be read, so nothing was done. Mend what `detail` names; a client that "
-        "makes the body with a JSON library does not meet this.",
+        "The request cannot be read, and nothing was done. Correct what `detail` names. A body "
+        "that a JSON library wrote does not have this problem.",
     ),
     401: ProblemType(
         "key-needed", "A key is needed",
-        "Send Authorization: Bearer with a key that semid keys add printed and nobody revoked.",
+        "Send the header Authorization: Bearer KEY, with a key that semid keys add printed and "
+        "that has not been revoked.",
     ),
     403: ProblemType(
         "scope-missing", "The key does not allow this",
-        "The key is right, but its scopes do not include the route's. Use another, or have one "
-        "made with semid keys add --scope.",
+        "The key is valid, but it does not have the scope of this route. Use another key, or make "
+        "one with semid keys add --scope.",
     ),
     404: ProblemType(
         "not-found", "Not found",
@@ -64,31 +65,31 @@ PROBLEMS = {
     ),
     408: ProblemType(
         "request-stalled", "Request stalled",
-        "The request did not come whole in time, and nothing was done. Send it again, whole.",
+        "The request did not arrive completely in time, and nothing was done. Send it again.",
     ),
     413: ProblemType(
         "too-large", "Body too large",
-        "Nothing was done. Send fewer items at once; GET /v1/tokenizer tells the limits.",
+        "Nothing was done. Send fewer items at once; GET /v1/tokenizer shows the limits.",
     ),
     415: ProblemType(
         "media-type", "Unsupported media type",
-        "Name the body's media type in the header Content-Type; the header Accept of the answer "
-        "lists what is taken.",
+        "Set the header Content-Type to a media type that the route accepts. The header Accept of "
+        "the answer lists them.",
     ),
     421: ProblemType(
-        "other-host", "Another host is meant",
-        "The service does not answer to the host that the request names. Ask it by localhost, or "
-        "start it with --allowed-host for that name.",
+        "other-host", "Unknown host",
+        "The service does not answer to the host that the request names. Use localhost, or start "
+        "the service with --allowed-host for that name.",
     ),
     422: ProblemType(
         "invalid-input", "Invalid input",
-        "The request can be read but not done, and nothing of it was. `errors` lists each wrong "
-        "field by its path from the body's root, such as items/3/vector.",
+        "A value in the request is invalid, and nothing was done. `errors` lists each wrong field "
+        "by its path from the body's root, such as items/3/vector.",
     ),
     429: ProblemType(
         "too-many-requests", "Too many requests",
-        "The service has more waiting than it can answer soon, and did nothing. Send the request "
-        "again after as many seconds as the header Retry-After says.",
+        "Too many items or bytes wait for an answer, and nothing was done. Send the request again "
+        "after the number of seconds in the header Retry-After.",
     ),
     431: ProblemType(
         "header-too-large", "Header too large",
@@ -96,18 +97,18 @@ PROBLEMS = {
     ),
     500: ProblemType(
         "internal-error", "Internal error",
-        "A fault of the service; its log has the cause. The same request may be sent again: an "
-        "item that was registered keeps its ID.",
+        "The service failed; its log has the cause. The request can be sent again: a registered "
+        "item keeps its ID.",
     ),
     503: ProblemType(
         "not-available", "Not available",
-        "The service starts, stops, or its database does not answer. Send the request again later; "
-        "an item that was registered keeps its ID.",
+        "The service starts, stops or took too long, or its database does not answer. Send the "
+        "request again later: a registered item keeps its ID.",
     ),
     507: ProblemType(
         "storage-full", "Storage full",
-        "The registry's disk is full, and nothing was registered. Reading goes on; the service's "
-        "owner must make room.",
+        "The registry's disk is full, and nothing was registered. Reading still works. The owner "
+        "of the service must free disk space.",
     ),
 }  # fmt: skip
 
@@ -145,7 +146,7 @@ def as_problem(error: Exception) -> ProblemError:
         case SQLAlchemyError():
             problem = _of_database(error)
         case ClientDisconnect():
-            problem = ProblemError(408, "the client hung up before its request was whole")
+            problem = ProblemError(408, "the client disconnected before its request was complete")
     return problem
 
 

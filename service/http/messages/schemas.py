@@ -113,9 +113,9 @@ class ItemToTokenize(BaseModel):
     categories: Categories = None
     price: Price = None
     text: Text = Field(
-        default=None, description="content text, used as it stands instead of fields"
+        default=None, description="content text, used unchanged instead of the fields"
     )
-    vector: Vector | None = Field(default=None, description="a vector of the tokenizer's encoder")
+    vector: Vector | None = Field(default=None, description="vector, used instead of all texts")
 
 
 class TokenizeRequest(BaseModel):
@@ -131,22 +131,23 @@ class Item(BaseModel):
 
     item_id: str
     title: str | None
-    semantic_id: str = Field(examples=["12-240-3-77"])
-    codes: list[int] = Field(examples=[[12, 240, 3, 77]])
-    suffix: int = Field(description="0 for the first item with its codes; always 0 by reassign")
-    distortion: float = Field(description="share of the mean variance that the codes lose")
+    semantic_id: str = Field(
+        description="the codes, then the suffix if it is not 0", examples=["12-240-3-77"]
+    )
+    codes: list[int] = Field(description="one code a level", examples=[[12, 240, 3, 77]])
+    suffix: int = Field(
+        description="tells items with the same codes apart: 0 for the first of them; always 0 with "
+        "policy reassign"
+    )
+    distortion: float = Field(
+        description="squared distance between the item's vector and the decoded vector, divided by "
+        "the training items' mean squared distance from their mean"
+    )
 
     @classmethod
     def fields_of(cls, item: "RegisteredItem") -> dict[str, Any]:
         """Return the fields of a registered item."""
-        return {
-            "item_id": item.item_id,
-            "title": item.title,
-            "semantic_id": item.semantic_id,
-            "codes": list(item.codes),
-            "suffix": item.suffix,
-            "distortion": item.distortion,
-        }
+        return {name: getattr(item, name) for name in Item.model_fields}
 
     @classmethod
     def of(cls, item: "RegisteredItem") -> Self:
@@ -185,7 +186,7 @@ class PrefixEntry(BaseModel):
 
     prefix: str
     items: int
-    example: str | None = Field(description="the title of one of them")
+    example: str | None = Field(description="title of one of these items")
 
 
 class PrefixPage(BaseModel):
@@ -199,8 +200,10 @@ class MappedId(BaseModel):
     """An item's ID by one tokenizer and by another."""
 
     item_id: str
-    old: str = Field(examples=["12-240-3-77"])
-    new: str | None = Field(examples=["7-19-201-4"])
+    old: str = Field(description="ID by the tokenizer `from`", examples=["12-240-3-77"])
+    new: str | None = Field(
+        description="ID by the tokenizer `to`; null if it has none yet", examples=["7-19-201-4"]
+    )
 
 
 class IdMapPage(BaseModel):
@@ -234,12 +237,19 @@ class RecommendedItem(BaseModel):
 
     item_id: str
     score: float = Field(
-        description="a log-probability of TIGER, an inner product of the other models"
+        description="log-probability for TIGER, inner product for other models; comparable only "
+        "within one list"
     )
-    semantic_id: str | None
-    codes: list[int] | None
-    suffix: int | None
-    title: str | None
+    semantic_id: str | None = None
+    codes: list[int] | None = None
+    suffix: int | None = None
+    title: str | None = None
+
+    @classmethod
+    def of(cls, item_id: str, score: float, item: "RegisteredItem | None") -> Self:
+        """Make the answer for an item, with its entry in the registry if it has one."""
+        known = {} if item is None else Item.fields_of(item)
+        return cls.model_validate(known | {"item_id": item_id, "score": score})
 
 
 class RecommendAnswer(BaseModel):
@@ -284,13 +294,13 @@ class SimilarAnswer(BaseModel):
 class Problem(BaseModel):
     """An RFC 9457 problem document."""
 
-    type: str = Field(description="address of the kind's description")
+    type: str = Field(description="address of a page that describes this kind of problem")
     title: str
     status: int
-    detail: str = Field(description="what is wrong, and what would be right")
+    detail: str = Field(description="what is wrong, and how to correct it")
     instance: str = Field(description="path of the request")
     errors: list[dict[str, str]] = Field(
-        default=[], description="each wrong field: path from the body's root, and message"
+        default=[], description="each wrong field, with its path from the body's root and a message"
     )
 
 
@@ -298,19 +308,19 @@ class TokenizerDescription(BaseModel):
     """The tokenizer, its limits and its measured quality."""
 
     fingerprint: str
-    default: bool = Field(description="whether requests that name no tokenizer mean this one")
+    default: bool = Field(description="whether requests that name no tokenizer use this one")
     held: list[str] = Field(description="fingerprints of the tokenizers that requests may name")
     quantizer: str
     levels: int
     codebook_size: int
-    policy: Policy = Field(description="what tells items with the same codes apart")
+    policy: Policy = Field(description="how items with the same codes get distinct IDs")
     dimension: int
     encoder: str | None
     text_fields: list[str]
-    items: int = Field(description="registered items")
-    recommender: str | None = Field(description="fingerprint of what /v1/recommend asks")
+    items: int = Field(description="number of registered items")
+    recommender: str | None = Field(description="fingerprint of the recommender; null without one")
     limits: RequestLimits
-    queue: int = Field(description="items of all requests that may wait; more are answered 429")
-    timeout: float = Field(description="seconds until a request is answered 503")
+    queue: int = Field(description="items that may wait, over all requests; beyond it 429")
+    timeout: float = Field(description="seconds until a request without an answer gets 503")
     versions: dict[str, str]
     metrics: dict[str, object]

@@ -28,11 +28,11 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/v1", tags=["tokenize"], route_class=Direct, dependencies=NAMES_TOKENIZER
 )
-AT_ONCE = 256  # lines that are tokenized together
-AHEAD = 64  # pieces of the body that are read before they are needed
-LOOK = 0.5  # seconds between two checks whether the process is stopping
+LINES_AT_ONCE = 256  # lines that are tokenized together
+PIECES_AHEAD = 64  # pieces of the body that are read before they are needed
+STOP_CHECK_SECONDS = 0.5  # seconds between two checks whether the process is stopping
 LONGEST_LINE = 4 * 2**20  # bytes
-MOST_SPOOLED = 2**30  # bytes of answers that wait for the client to read them
+MAX_BUFFERED = 2**30  # bytes of answers that wait for the client to read them
 log = structlog.get_logger("semid")
 Line = tuple[int, bytes | None]
 
@@ -65,19 +65,19 @@ class _Answers(Response):
         super().__init__()
         del self.headers["content-length"]
         self._request = request
-        self._count = request.app.state.held.telemetry.bulk_line
+        self._count = request.app.state.tokenizers.telemetry.bulk_line
         self._tokenizing = tokenizing
         self._longest = min(LONGEST_LINE, LIMITS.get().most_body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        parts = _parts(_ahead(self._request.stream(), self._go_on), self._longest)
-        async with TimeLimit(self._tokenizing.pace.timeout, _no_line)():
+        parts = _parts(_read_ahead(self._request.stream(), self._check_not_stopping), self._longest)
+        async with TimeLimit(self._tokenizing.capacity.timeout, _no_line)():
             first = await self._first_part(parts)
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        with ResponseBuffer(MOST_SPOOLED) as spool:
-            answering = asyncio.create_task(self._answer(first, parts, spool))
+        with ResponseBuffer(MAX_BUFFERED) as buffer:
+            answering = asyncio.create_task(self._answer(first, parts, buffer))
             try:
-                while piece := await spool.read():
+                while piece := await buffer.read():
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 await answering
             finally:
@@ -96,25 +96,25 @@ class _Answers(Response):
             raise stop from error
 
     async def _answer(
-        self, lines: list[Line], parts: AsyncIterator[list[Line]], spool: ResponseBuffer
+        self, lines: list[Line], parts: AsyncIterator[list[Line]], buffer: ResponseBuffer
     ) -> None:
         last = 0
         try:
             while lines:
                 last = lines[-1][0]
                 answers = await self._of_part(lines)
-                await spool.write(b"".join(orjson.dumps(answer) + b"\n" for answer in answers))
-                self._go_on()
+                await buffer.write(b"".join(orjson.dumps(answer) + b"\n" for answer in answers))
+                self._check_not_stopping()
                 lines = await anext(parts, [])
         except _StoppingError:
             stop = ProblemError(503, f"the service is stopping; send the lines after {last} again")
-            await spool.write(orjson.dumps(self._problem(last + 1, stop)) + b"\n")
+            await buffer.write(orjson.dumps(self._problem(last + 1, stop)) + b"\n")
         except ClientDisconnect:
             pass
         finally:
-            spool.end()
+            buffer.end()
 
-    def _go_on(self) -> None:
+    def _check_not_stopping(self) -> None:
         if self._tokenizing.stopping:
             raise _StoppingError
 
@@ -184,43 +184,45 @@ class _Answers(Response):
 
 
 def _no_line(seconds: float) -> ProblemError:
-    return ProblemError(408, f"no line came within {seconds:g} s; send the request again")
+    return ProblemError(408, f"no line arrived within {seconds:g} s; send the request again")
 
 
 class _StoppingError(Exception):
     """The process has been told to end."""
 
 
-async def _ahead(chunks: AsyncIterator[bytes], go_on: Callable[[], None]) -> AsyncIterator[bytes]:
+async def _read_ahead(
+    chunks: AsyncIterator[bytes], check: Callable[[], None]
+) -> AsyncIterator[bytes]:
     """Yield the bytes that have arrived; a task reads on meanwhile.
 
     Args:
         chunks: the body.
-        go_on: called while nothing arrives; it may raise an error to end the wait.
+        check: called while nothing arrives; it may raise an error to end the wait.
 
     Raises:
         ClientDisconnect: the client disconnects before the end of the body.
-        Exception: the error that `go_on` raises.
+        Exception: the error that `check` raises.
     """
-    came: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
+    arrived: asyncio.Queue[bytes | None] = asyncio.Queue(PIECES_AHEAD)
 
     async def read() -> bool:
         whole = True
         try:
             async for chunk in chunks:
-                await came.put(chunk)
+                await arrived.put(chunk)
         except ClientDisconnect:
             whole = False
-        await came.put(None)
+        await arrived.put(None)
         return whole
 
     reading = asyncio.create_task(read())
     try:
         more = True
         while more:
-            taken = [await _first(came, go_on)]
-            while not came.empty():
-                taken.append(came.get_nowait())
+            taken = [await _first(arrived, check)]
+            while not arrived.empty():
+                taken.append(arrived.get_nowait())
             more = taken[-1] is not None
             yield b"".join(chunk for chunk in taken if chunk is not None)
         if not await reading:
@@ -229,11 +231,11 @@ async def _ahead(chunks: AsyncIterator[bytes], go_on: Callable[[], None]) -> Asy
         reading.cancel()
 
 
-async def _first(came: asyncio.Queue[bytes | None], go_on: Callable[[], None]) -> bytes | None:
-    getting = asyncio.ensure_future(came.get())
+async def _first(arrived: asyncio.Queue[bytes | None], check: Callable[[], None]) -> bytes | None:
+    getting = asyncio.ensure_future(arrived.get())
     try:
-        while not (await asyncio.wait([getting], timeout=LOOK))[0]:
-            go_on()
+        while not (await asyncio.wait([getting], timeout=STOP_CHECK_SECONDS))[0]:
+            check()
         return getting.result()
     finally:
         getting.cancel()
@@ -253,7 +255,7 @@ async def _parts(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[li
             too_long = False
         if len(rest) > longest:
             rest, too_long = b"", True
-        for start in range(0, len(lines), AT_ONCE):
-            yield lines[start : start + AT_ONCE]
+        for start in range(0, len(lines), LINES_AT_ONCE):
+            yield lines[start : start + LINES_AT_ONCE]
     if too_long or rest.strip():
         yield [(number + 1, None if too_long else rest)]

@@ -12,29 +12,29 @@ from service.engine.tokenizing import Tokenizing
 __all__ = [
     "NAMES_TOKENIZER",
     "CatalogueDependency",
-    "HeldDependency",
+    "LoadedDependency",
     "TokenizingDependency",
-    "held_of",
+    "loaded_of",
     "tokenizing_of",
 ]
 
 Fingerprint = Annotated[
     str | None,
-    Query(description="fingerprint of the tokenizer, or how it starts; without, the default one"),
+    Query(description="fingerprint of a tokenizer, or its first characters; else the default"),
 ]
 
 
-async def held_of(request: Request) -> LoadedTokenizers:
+async def loaded_of(request: Request) -> LoadedTokenizers:
     """Return the loaded tokenizers of the application."""
-    held: LoadedTokenizers = request.app.state.held
-    return held
+    loaded: LoadedTokenizers = request.app.state.tokenizers
+    return loaded
 
 
-HeldDependency = Annotated[LoadedTokenizers, Depends(held_of)]
+LoadedDependency = Annotated[LoadedTokenizers, Depends(loaded_of)]
 
 
-async def _tokenizing(held: HeldDependency, tokenizer: Fingerprint = None) -> Tokenizing:
-    return held.named(tokenizer)
+async def _tokenizing(loaded: LoadedDependency, tokenizer: Fingerprint = None) -> Tokenizing:
+    return loaded.named(tokenizer)
 
 
 TokenizingDependency = Annotated[Tokenizing, Depends(_tokenizing)]
@@ -50,9 +50,9 @@ CatalogueDependency = Annotated[Catalogue, Depends(_catalogue)]
 
 def tokenizing_of(request: Request) -> Tokenizing:
     """Return the tokenizer that a request names; for routes that parse the request themselves."""
-    held: LoadedTokenizers = request.app.state.held
+    loaded: LoadedTokenizers = request.app.state.tokenizers
     asked = request.scope["query_string"]  # mostly empty, and then the parsing is skipped
-    return held.named(request.query_params.get("tokenizer") if asked else None)
+    return loaded.named(request.query_params.get("tokenizer") if asked else None)
 
 
 async def _recommending(request: Request) -> Recommending | None:

@@ -23,7 +23,7 @@ def id_map(
     old: Annotated[Fingerprint, Query(alias="from")],
     new: Annotated[Fingerprint, Query(alias="to")],
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before")] = 0,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the previous page")] = 0,
 ) -> IdMapPage:
     """Return each item's ID by the tokenizer `from` and by `to`; null if it has none by `to` yet.
 

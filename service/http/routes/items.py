@@ -13,7 +13,7 @@ from service.http.messages.schemas import Item, ItemPage, PrefixEntry, PrefixPag
 from service.http.routes.dependencies import (
     NAMES_TOKENIZER,
     CatalogueDependency,
-    HeldDependency,
+    LoadedDependency,
     tokenizing_of,
 )
 from service.http.routes.direct import Direct
@@ -34,7 +34,7 @@ def list_items(
     prefix: Annotated[str, Query(description="first codes of an ID, such as 12-240")] = "",
     search: Annotated[str, Query(max_length=200, description="a part of a title")] = "",
     limit: Limit = 50,
-    after: Annotated[str, Query(description="`next` of the page before")] = "",
+    after: Annotated[str, Query(description="`next` of the previous page")] = "",
 ) -> ItemPage:
     """Return items under a prefix, in the order of their IDs, or items whose title has a text.
 
@@ -43,7 +43,7 @@ def list_items(
     registry = catalogue.registry
     if search.strip():
         if prefix or after:
-            raise ProblemError(422, "search goes without prefix and after")
+            raise ProblemError(422, "give search without prefix and after")
         found, number = registry.search_titles(search.strip(), limit)
         return ItemPage(items=[Item.of(item) for item in found], total=number, next=None)
     codes = _prefix(prefix, catalogue.pipeline)
@@ -83,19 +83,21 @@ async def get_item(request: Request, item_id: str) -> Response:
     status_code=204,
     responses=RESPONSES | {404: {"description": "Not found"}},
 )
-def remove_item(item_id: str, held: HeldDependency) -> None:
+def remove_item(item_id: str, loaded: LoadedDependency) -> None:
     """Remove an item from all tokenizers; no other item ever gets its IDs.
 
     An item that is posted again gets its old ID back.
     """
-    if not held.remove(item_id):
+    if not loaded.remove(item_id):
         raise _unknown(item_id, "")
 
 
 @router.get("/prefixes", responses=RESPONSES)
 def list_prefixes(
     catalogue: CatalogueDependency,
-    prefix: Annotated[str, Query(description="first codes of an ID; empty for the roots")] = "",
+    prefix: Annotated[
+        str, Query(description="first codes of an ID; empty for all first codes")
+    ] = "",
 ) -> PrefixPage:
     """Return the prefixes that extend `prefix` by one code and have items, with the item counts."""
     codes = _prefix(prefix, catalogue.pipeline)
@@ -126,7 +128,7 @@ def _position(after: str, pipeline: Pipeline) -> tuple[tuple[int, ...], int]:
     codes = _prefix("-".join(parts[: pipeline.levels]), pipeline)
     suffix = parts[pipeline.levels :]
     if len(codes) != pipeline.levels or len(suffix) > 1 or not all(map(_is_suffix, suffix)):
-        raise InputError(f"after={after!r} is not a semantic ID; give `next` of the page before")
+        raise InputError(f"after={after!r} is not a semantic ID; give `next` of the previous page")
     return codes, int(suffix[0]) if suffix else 0
 
 

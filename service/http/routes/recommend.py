@@ -54,17 +54,7 @@ def recommend(request: Request, recommending: RecommendingDependency) -> Recomme
     return RecommendAnswer(
         recommender=recommender.fingerprint,
         lists=[
-            [
-                RecommendedItem(
-                    item_id=each.item_id,
-                    score=each.score,
-                    semantic_id=None if item is None else item.semantic_id,
-                    codes=None if item is None else list(item.codes),
-                    suffix=None if item is None else item.suffix,
-                    title=None if item is None else item.title,
-                )
-                for each, item in row
-            ]
+            [RecommendedItem.of(each.item_id, each.score, item) for each, item in row]
             for row in found
         ],
     )

@@ -2,13 +2,12 @@
 
 import asyncio
 import tempfile
-from types import TracebackType
 from typing import Self
 
 __all__ = ["ResponseBuffer"]
 
-IN_MEMORY = 2**20  # bytes; more go to a file
-PIECE = 2**16  # bytes of one read
+MAX_IN_MEMORY = 2**20  # bytes; more go to a file
+READ_SIZE = 2**16  # bytes of one read
 
 
 class ResponseBuffer:
@@ -24,7 +23,7 @@ class ResponseBuffer:
         Args:
             most: bytes that may wait to be read; beyond them the writer waits until all are read.
         """
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed on exit
+        self._file = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115 - closed on exit
         self._most = most
         self._written = 0
         self._read = 0
@@ -34,12 +33,7 @@ class ResponseBuffer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     async def write(self, data: bytes) -> None:
@@ -63,7 +57,7 @@ class ResponseBuffer:
                 return b""
             await self._change()
         self._file.seek(self._read)
-        data = self._file.read(PIECE)
+        data = self._file.read(READ_SIZE)
         self._read += len(data)
         if self._read == self._written:
             self._file.seek(0)

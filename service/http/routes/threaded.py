@@ -23,7 +23,7 @@ class Threaded(APIRoute):
         handler = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            threads = request.app.state.held.threads
+            threads = request.app.state.tokenizers.threads
             threads.check()
             if request.method == "POST":
                 request.state.body = await request.body()
@@ -33,7 +33,7 @@ class Threaded(APIRoute):
                     return await handler(request)
 
             doing = asyncio.create_task(counted())
-            doing.add_done_callback(_hear)
+            doing.add_done_callback(_retrieve_error)
             async with threads.in_time():
                 return await asyncio.shield(doing)
 
@@ -46,7 +46,7 @@ def body_of(request: Request) -> bytes:
     return body
 
 
-def _hear(done: asyncio.Task[Response]) -> None:
+def _retrieve_error(done: asyncio.Task[Response]) -> None:
     """Retrieve the error of an abandoned request, so that asyncio does not log it."""
     if not done.cancelled():
         done.exception()

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from service.http.messages.limits import LIMITS
 from service.http.messages.schemas import TokenizerDescription
 from service.http.routes.dependencies import (
-    HeldDependency,
+    LoadedDependency,
     RecommendingDependency,
     TokenizingDependency,
 )
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1", tags=["tokenizer"], route_class=Threaded)
 @router.get("/tokenizer")
 def describe(
     tokenizing: TokenizingDependency,
-    held: HeldDependency,
+    loaded: LoadedDependency,
     recommending: RecommendingDependency,
 ) -> TokenizerDescription:
     """Return the tokenizer's fingerprint, sizes, limits, versions, and metrics from training."""
@@ -28,8 +28,8 @@ def describe(
     config = pipeline.config
     return TokenizerDescription(
         fingerprint=pipeline.fingerprint,
-        default=held.is_default(tokenizing),
-        held=[one.catalogue.pipeline.fingerprint for one in held],
+        default=loaded.is_default(tokenizing),
+        held=[one.catalogue.pipeline.fingerprint for one in loaded],
         quantizer=config.quantizer.name,
         levels=pipeline.levels,
         codebook_size=pipeline.codebook_size,
@@ -40,8 +40,8 @@ def describe(
         items=catalogue.registry.count(),
         recommender=None if recommending is None else recommending.recommender.fingerprint,
         limits=LIMITS.get(),
-        queue=tokenizing.pace.queue,
-        timeout=tokenizing.pace.timeout,
+        queue=tokenizing.capacity.queue,
+        timeout=tokenizing.capacity.timeout,
         versions=config.versions,
         metrics=pipeline.metrics,
     )

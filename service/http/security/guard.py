@@ -115,7 +115,7 @@ class Guard:
         refusal = self._refusal(request, rule, length)
         if refusal is None and rule is None and (methods := _methods(path)):
             allow = {"Allow": ", ".join(methods)}
-            refusal = ProblemError(405, f"the address takes {allow['Allow']}", headers=allow)
+            refusal = ProblemError(405, f"this address accepts {allow['Allow']}", headers=allow)
         if refusal is not None:
             await problem_response(refusal, request)(scope, receive, send)
             return
@@ -134,21 +134,21 @@ class Guard:
             holder = self._keys.holder(presented.strip()) if kind.lower() == "bearer" else None
             if holder is None:
                 return ProblemError(
-                401, "give a key that is in force: Authorization: Bearer semid_…",
+                401, "a valid key is needed: Authorization: Bearer semid_…",
                     headers={"WWW-Authenticate": 'Bearer realm="semid"'},
                 )  # fmt: skip
             request.scope["key"] = holder.id
             if rule is not None and rule.scope not in holder.scopes:
                 has = ", ".join(sorted(holder.scopes))
                 return ProblemError(
-                403, f"the key has the scope {has}; this takes {rule.scope}",
+                403, f"the key has the scope {has}; this request needs {rule.scope}",
                     headers={
                         "WWW-Authenticate":
                         f'Bearer realm="semid", error="insufficient_scope", scope="{rule.scope}"'
                     },
                 )  # fmt: skip
         if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
-            return ProblemError(400, "the address holds the character NUL, which nothing has")
+            return ProblemError(400, "the address holds the character NUL, which is not allowed")
         if rule is None:
             return None
         refusal = _body_refusal(request, rule, length, self._limits.most_body)
@@ -177,7 +177,7 @@ def describe_rules(document: dict[str, Any]) -> None:
     document["components"].setdefault("securitySchemes", {})[SCHEME] = {
         "type": "http",
         "scheme": "bearer",
-        "description": "an API key of `semid keys add`",
+        "description": "an API key that `semid keys add` printed",
     }
     refusal = {
         "description": "A problem document",

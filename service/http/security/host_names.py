@@ -11,7 +11,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/?#@\s]+)(:\d*)?")
 def host_fault(host: str) -> str | None:
     """Return what is wrong with the name of an allowed host, or None."""
     if not host or host != host.lower() or "*" in host or host_name(host) != host:
-        return f"{host!r} is no host in small letters without a port, such as semid.example"
+        return f"{host!r} is not a host name in small letters without a port, such as semid.example"
     return None
 
 

@@ -45,6 +45,6 @@ class Hosts:
 def _refusal(host: str) -> ProblemError:
     return ProblemError(
         421,
-        f"this service does not answer to the host {host!r}; ask it by localhost, or start it with "
+        f"this service does not answer to the host {host!r}; use localhost, or start it with "
         f"--allowed-host for that name",
     )

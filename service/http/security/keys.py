@@ -22,7 +22,7 @@ __all__ = ["SCOPES", "ApiKey", "KeyRing", "Scope", "add_key", "read_keys", "revo
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
-MARK = "semid"  # prefix of every key, by which secret scanners find it
+KEY_PREFIX = "semid"  # prefix of every key, by which secret scanners find it
 logger = logging.getLogger("semid")
 
 
@@ -54,7 +54,7 @@ class KeyRing:
         """Read the file.
 
         Raises:
-            InputError: it cannot be read, or is no file of keys.
+            InputError: it cannot be read, or is not a file of keys.
         """
         self._path = path
         self._state = _state(path)
@@ -89,14 +89,14 @@ def read_keys(path: Path) -> list[ApiKey]:
     """Return the keys of a file.
 
     Raises:
-        InputError: it cannot be read, or is no file of keys.
+        InputError: it cannot be read, or is not a file of keys.
     """
     try:
         keys = _KeyFile.model_validate_json(existing_file(path).read_bytes()).keys
     except (ValidationError, OSError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
         raise InputError(
-            f"{path} is no file of API keys ({reason}); semid keys add --file makes one"
+            f"{path} is not a file of API keys ({reason}); semid keys add --file makes one"
         ) from error
     if len(_by_id(keys)) < len(keys):
         raise InputError(f"{path} has two keys of one id; revoke it and add new ones")
@@ -113,7 +113,7 @@ def add_key(path: Path, name: str, scopes: Sequence[Scope]) -> str:
         taken = _by_id(keys)
         while (key_id := secrets.token_hex(4)) in taken:
             pass
-        secret = f"{MARK}_{key_id}_{secrets.token_urlsafe(32)}"
+        secret = f"{KEY_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
         now = datetime.now(UTC).replace(microsecond=0)
         try:
             key = ApiKey(

@@ -2,9 +2,18 @@
 
 import sqlalchemy as sql
 
-__all__ = ["VERSION", "VERSION_TABLE", "ids", "promotions", "schema", "tokenizers"]
+__all__ = [
+    "VERSION",
+    "VERSION_TABLE",
+    "ids",
+    "promotions",
+    "recommenders",
+    "schema",
+    "tokenizers",
+    "vectors",
+]
 
-VERSION = "0002"  # the newest in service/registry/migrations/versions
+VERSION = "0003"  # the newest in service/registry/migrations/versions
 VERSION_TABLE = "semid_version"
 _Long = sql.BigInteger().with_variant(sql.Integer, "sqlite")
 schema = sql.MetaData(
@@ -44,4 +53,17 @@ ids = sql.Table(
     sql.UniqueConstraint("item_id", "tokenizer"),
     sql.UniqueConstraint("tokenizer", "codes", "suffix"),
     sql.UniqueConstraint("tokenizer", "change"),
+)
+vectors = sql.Table(  # of items whose vector is kept; an item has at most one by each tokenizer
+    "semid_vectors",
+    schema,
+    sql.Column("number", sql.ForeignKey(ids.c.number), primary_key=True, autoincrement=False),
+    sql.Column("direction", sql.LargeBinary, nullable=False),  # float16, little-endian, length 1
+    sql.Column("length", sql.Float, nullable=False),  # of the vector before it was scaled
+)
+recommenders = sql.Table(  # the recommender last served for each tokenizer
+    "semid_recommenders",
+    schema,
+    sql.Column("tokenizer", sql.String, primary_key=True),  # fingerprint; empty for dense IDs
+    sql.Column("fingerprint", sql.String, nullable=False),
 )

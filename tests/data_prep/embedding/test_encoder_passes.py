@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data_prep.embedding.block_linear import LARGEST, BlockLinear, use_blocks
+from data_prep.embedding.block_linear import MAX_ROWS, BlockLinear, use_blocks
 from data_prep.embedding.encoder_passes import EncoderPasses
 
 Change = Callable[[Tensor], Tensor]
@@ -135,4 +135,4 @@ def test_products_that_change_with_their_rows_are_computed_in_blocks(
         assert torch.equal(model(x[:17]), together[:17])
         seen.clear()
         model(x)
-    assert seen == [LARGEST, LARGEST]
+    assert seen == [MAX_ROWS, MAX_ROWS]

@@ -33,7 +33,7 @@ def test_only_wanted_items_are_kept_and_further_texts_stay(tmp_path: Path) -> No
 
 
 def test_broken_lines_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"line 2: neither JSON nor a python literal"):
+    with pytest.raises(InputError, match=r"line 2: neither JSON nor a Python literal"):
         read_metadata(_write(tmp_path / "m.json.gz", json.dumps(STRICT), "{'asin': "))
     with pytest.raises(InputError, match=r"line 1: no field 'asin'"):
         read_metadata(_write(tmp_path / "m.json.gz", '{"title": "x"}'))

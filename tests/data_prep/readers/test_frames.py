@@ -48,7 +48,7 @@ def test_pandas_is_a_table() -> None:
 
 def test_what_is_no_table_is_refused() -> None:
     for wrong in (7, "items.csv", [1, 2], np.ones((2, 2)), object()):
-        with pytest.raises(InputError, match=r"items: .* is no table"):
+        with pytest.raises(InputError, match=r"items: .* is not a table"):
             as_polars(wrong, "items")  # type: ignore[arg-type]
 
 

@@ -61,10 +61,10 @@ def test_units_are_told_apart(time: object, seconds: int, nanosecond: int) -> No
     [
         ([1_700_000_000, 1_700_000_000_000], "holds seconds in row 1 and milliseconds in row 2"),
         (["2023-11-15", "17"], "seconds in row 2 and ISO 8601 texts in row 1"),
-        (["17", "soon"], "row 2: column 'timestamp': 'soon' is no time"),
+        (["17", "soon"], "row 2: column 'timestamp': 'soon' is not a time"),
         ([10**19], "beyond the years"),
-        ([float("nan")], "is no time"),
-        ([True], "is no time"),
+        ([float("nan")], "is not a time"),
+        ([True], "is not a time"),
         ([17, None], "1 empty value"),
     ],
 )

@@ -14,7 +14,7 @@ from data_prep.errors import InputError
 from recsys.generation.decoding import beam_search
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import Tokens, Vocabulary
-from tests.recsys.models.autoregressive import RandomModel
+from tests.recsys.generation.autoregressive import RandomModel
 
 
 def _catalogue(vocabulary: Vocabulary, items: int, seed: int) -> Tokens:

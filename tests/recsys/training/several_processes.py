@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.models.base import NextItemModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.sasrec import Sasrec
-from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, TrainedModel, train
 from tests.recsys.conftest import in_order

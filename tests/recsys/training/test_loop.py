@@ -14,10 +14,10 @@ from torch import Tensor
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import evaluate
+from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.models.base import NextItemModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.sasrec import Sasrec
-from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, TrainedModel, _validation_users, train
 from tests.recsys.conftest import dataset_of, in_order
@@ -264,6 +264,6 @@ def test_models_need_torch_alone() -> None:
         "sys.modules['sentence_transformers'] = None\n"
         "import recsys.training.loop, recsys.models.sasrec, recsys.models.baselines\n"
         "import recsys.evaluation.significance\n"
-        "import recsys.models.tiger\n"
+        "import recsys.generation.tiger\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from data_prep.errors import InputError
 from tests.service.cli.command import FAST, SMALL, Command, refused
 from tokenizer.quantizers import QUANTIZERS
 
@@ -124,7 +125,7 @@ def test_wrong_catalogues(semid: Command) -> None:
     for content, said in (
         ("", "empty"),
         ("item_id,title\n", "no items"),
-        ("item_id,title\na,x\na,y\n", "'a' stands in more than one row (lines 2, 3)"),
+        ("item_id,title\na,x\na,y\n", "'a' is in more than one row (lines 2, 3)"),
         ("item_id,title\na,x\n,y\n", "1 empty value (line 3)"),
         ("item_id,title\na,x\nb,\nc,\n", "2 items: b, c"),
         ("item_id,title\na,x\n", "too few"),
@@ -278,8 +279,8 @@ def test_serving_others_takes_keys(semid: Command, tokenizer: Path) -> None:
     assert not Path("d/items.parquet").exists()
     refused(semid(*serve, "--keys", "none.json"), "none.json does not exist")
     Path("bad.json").write_text('{"keys": [1]}')
-    refused(semid(*serve, "--keys", "bad.json"), "bad.json is no file of API keys")
-    refused(semid(*serve, "--cors-origin", "shop.example"), "shop.example is no origin")
+    refused(semid(*serve, "--keys", "bad.json"), "bad.json is not a file of API keys")
+    refused(semid(*serve, "--cors-origin", "shop.example"), "shop.example is not an origin")
     refused(semid(*serve, "--most-items", 0), "most-items", "given: 0")
     assert not Path("semid.db").exists()
 
@@ -331,7 +332,11 @@ def test_a_read_only_folder_is_named_and_left_alone(catalogue: Path, tokenizer: 
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "embed", "tokenize", "compare", "ablate", "train", "evaluate", "demo"]
+    "command",
+    [
+        *("fit", "tune", "embed", "fit-encoder", "tokenize", "similar", "report", "compare"),
+        *("ablate", "train", "evaluate", "recommend", "serve", "demo"),
+    ],
 )
 def test_commands_that_compute_take_their_number_of_threads(semid: Command, command: str) -> None:
     assert "--threads" in semid(command, "--help").output
@@ -346,3 +351,15 @@ def test_threads_are_those_that_were_asked_for(
     done = semid("embed", catalogue, "--encoder", "hashing", "--out", "v.parquet", "--threads", 3)
     assert done.code == 0, done.errors
     assert asked == [3]
+
+
+def test_serve_uses_the_threads_that_were_asked_for(
+    semid: Command, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def use(count: int) -> None:
+        raise InputError(f"{count} threads")
+
+    monkeypatch.setattr("service.cli.terminal.options.use_threads", use)
+    done = semid("serve", "--tokenizer", tokenizer, "--threads", 3, "--port", 0)
+    assert done.code == 2
+    assert "3 threads" in done.errors

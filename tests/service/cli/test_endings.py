@@ -131,7 +131,7 @@ def test_ctrl_c_says_how_to_go_on(catalogue: Path, tmp_path: Path) -> None:
     assert started.returncode == 130, told
     assert "Traceback" not in told
     last = told.splitlines()[-1]
-    assert last == "semid: stopped; the same command goes on from the runs in c/runs"
+    assert last == "semid: stopped; the same command resumes from the runs in c/runs"
 
 
 def test_an_interrupt_while_modules_are_imported_is_one_line() -> None:

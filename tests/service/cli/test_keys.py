@@ -72,7 +72,7 @@ def test_a_file_of_something_else_is_refused_and_left_alone(path: Path, content:
     before = content.encode("utf-8", "surrogatepass")
     path.write_bytes(before)
     for use in (lambda: KeyRing(path), lambda: add_key(path, "x", ["read"])):
-        with pytest.raises(InputError, match="is no file of API keys"):
+        with pytest.raises(InputError, match="is not a file of API keys"):
             use()
     assert path.read_bytes() == before
 

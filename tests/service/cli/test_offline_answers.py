@@ -68,7 +68,7 @@ def test_what_similar_refuses(semid: Command, tokenizer_folder: Path, ids: Path)
     refused(semid(*similar, "--item", "a", "--text", "b"), "one of --item")
     refused(semid(*similar, "--item", "none"), "has no item 'none'")
     refused(semid(*similar, "--vector", "none.json"), "none.json does not exist")
-    for content, said in (("[1, 2]", "length 2"), ("{", "no JSON list"), ("3", "no list")):
+    for content, said in (("[1, 2]", "length 2"), ("{", "not a JSON list"), ("3", "not a list")):
         Path("v.json").write_text(content)
         refused(semid(*similar, "--vector", "v.json"), said)
     refused(semid(*similar, "--text", "a", "--k", 0), "--k")

@@ -90,7 +90,7 @@ def test_what_cannot_be_is_refused(tables: Path, semid: Command) -> None:
         (("train", "training.safetensors", "--out", "r", "--device", "cpu:"), "--device cpu:"),
         (("train", "training.safetensors", "--out", "r", "--device", "cuda:9"), "--device cuda:9"),
         (("train", "items.parquet", "--out", "r"), "items.parquet"),
-        (("evaluate", ".", "training.safetensors"), "is no recommender"),
+        (("evaluate", ".", "training.safetensors"), "is not a recommender"),
     ]:
         refused(semid(*wrong), said)
     whole = (tables / "training.safetensors").read_bytes()

@@ -127,7 +127,7 @@ def test_vectors_go_in_binary_and_mean_the_same(
     posted = [size for path, size in counted.sizes if path == "/v1/tokenize"]
     assert len(posted) > 1
     assert max(posted) <= LIMITS.most_body
-    with pytest.raises(ValueError, match="2 item_ids and 60 vectors"):
+    with pytest.raises(ValueError, match="2 item_ids, 60 vectors"):
         semid.tokenize_vectors(["a", "b"], some)
 
 
@@ -214,7 +214,7 @@ def test_a_key_opens_and_a_wrong_one_does_not(
         with Semid(address) as semid:
             assert semid.tokenizer().levels == 3
         for wrong in (f"{key}\nx", f"{key}é"):
-            with pytest.raises(ValueError, match="characters that no key has") as refused:
+            with pytest.raises(ValueError, match="invalid characters") as refused:
                 Semid(address, wrong)
             assert key not in str(refused.value)
 

@@ -12,7 +12,7 @@ def test_the_gate_counts_items_not_requests() -> None:
     gate = Admission(10, timeout=1)
     with gate.admitted(9):
         gate.check(1)
-        with pytest.raises(ProblemError, match="9 items wait and 10 may") as refused:
+        with pytest.raises(ProblemError, match="9 items wait, and the limit is 10") as refused:
             gate.check(2)
         assert refused.value.status == 429
         assert refused.value.headers == {"Retry-After": "1"}

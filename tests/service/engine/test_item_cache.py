@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.engine import item_cache as known_items
-from service.engine.item_cache import LONGEST, ItemCache
+from service.engine.item_cache import MAX_AGE, ItemCache
 from service.registry import RegisteredItem
 
 
@@ -43,7 +43,7 @@ def test_what_was_read_before_a_change_is_not_kept(known: ItemCache) -> None:
 
 
 def test_nothing_is_known_while_the_registry_cannot_be_followed(known: ItemCache) -> None:
-    known.followed(time.monotonic() - LONGEST)
+    known.followed(time.monotonic() - MAX_AGE)
     assert known.get("i1") is None
     known.followed(time.monotonic())
     assert known.get("i1") == _item(1)
@@ -52,7 +52,7 @@ def test_nothing_is_known_while_the_registry_cannot_be_followed(known: ItemCache
 def test_those_looked_up_longest_ago_are_forgotten(
     known: ItemCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_items, "MOST", 3)
+    monkeypatch.setattr(known_items, "MAX_ITEMS", 3)
     known.get("i1")
     known.put([_item(4), _item(5)], 7)
     assert [number for number in range(1, 6) if known.get(f"i{number}")] == [1, 4, 5]

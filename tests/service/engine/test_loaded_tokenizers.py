@@ -74,7 +74,7 @@ def test_requests_name_a_tokenizer_or_mean_the_default(
     for path in ("/v1/items/x", "/v1/items", "/v1/tokenizer"):
         answer = client.get(path, params={"tokenizer": "nobody"})
         assert answer.status_code == 404
-        assert "no tokenizer 'nobody' is held here" in answer.json()["detail"]
+        assert "no tokenizer 'nobody' is loaded here" in answer.json()["detail"]
 
 
 def test_a_promotion_reaches_every_replica_within_two_seconds_and_back(
@@ -238,7 +238,7 @@ def test_one_catalogue_that_cannot_follow_keeps_no_other_back(
         assert waited < 2
         sleep(1.2)
         assert client.delete("/v1/items/k").status_code == 204
-    told = [record for record in caplog.records if "are not followed" in record.message]
+    told = [record for record in caplog.records if "changes cannot be read" in record.message]
     assert len(told) == 1
     assert "no room in the index" in str(told[0].exc_info)
     broken.registry.database.close()

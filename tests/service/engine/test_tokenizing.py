@@ -67,7 +67,7 @@ def test_codes_are_the_offline_ones_whatever_is_asked_beside_them(
     assert {item["item_id"]: item["codes"] for item in found} == expected
     assert len({item["semantic_id"] for item in found}) == len(rows)
     assert registry.count() == len(rows)
-    metrics = app.state.held.telemetry.expose().decode()
+    metrics = app.state.tokenizers.telemetry.expose().decode()
     [batches] = [
         line for line in metrics.splitlines()
         if line.startswith('semid_batch_items_count{stage="quantize"}')
@@ -94,7 +94,7 @@ def test_a_full_queue_refuses_early_and_counts_single_and_batch_alike(
     """51 items fit as one and fifty; the next request waits for neither."""
     fifty = {"items": [{"item_id": f"b{n}", "title": f"Soap {n}"} for n in range(50)]}
     ones = [{"items": [{"item_id": f"s{n}", "title": f"Soap {n}"}]} for n in range(4)]
-    app = create_app(Catalogue(pipeline, registry), pace=Capacity(queue=51))
+    app = create_app(Catalogue(pipeline, registry), capacity=Capacity(queue=51))
     answers = _at_once(app, [ones[0], fifty, ones[1], fifty, ones[2]])
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429, 429]
     for answer in answers[2:]:
@@ -107,9 +107,9 @@ def test_a_full_queue_refuses_early_and_counts_single_and_batch_alike(
 def test_a_request_that_takes_too_long_is_a_503_and_the_service_goes_on(
     pipeline: Pipeline, registry: Registry
 ) -> None:
-    app = create_app(Catalogue(pipeline, registry), pace=Capacity(timeout=1e-6))
+    app = create_app(Catalogue(pipeline, registry), capacity=Capacity(timeout=1e-6))
     [answer] = _at_once(app, [{"items": [{"item_id": "a", "title": "Soap"}]}])
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
     assert "no answer within 1e-06 s" in answer.json()["detail"]
-    assert app.state.held.named(None).admission.items == 0
+    assert app.state.tokenizers.named(None).admission.items == 0

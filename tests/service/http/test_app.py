@@ -158,8 +158,12 @@ def test_docs_and_page_ask_no_other_host(client: TestClient) -> None:
         ({"items": [{"item_id": " ", "title": "x"}]}, "items/0/item_id", "pattern"),
         ({"items": [{"title": "x"}]}, "items/0/item_id", "required"),
         ({"items": [{"item_id": "a", "title": "x"}] * 2}, "items/0/item_id", "more than once"),
-        ({"items": [{"item_id": "a"}]}, "items/0", "'a' has no vector, text, title"),
-        ({"items": [{"item_id": "a", "text": " "}]}, "items/0", "'a' has no vector, text, title"),
+        ({"items": [{"item_id": "a"}]}, "items/0", "'a' has none of vector, text, title"),
+        (
+            {"items": [{"item_id": "a", "text": " "}]},
+            "items/0",
+            "'a' has none of vector, text, title",
+        ),
         ({"items": [{"item_id": "a", "text": "x", "title": "y"}]}, "items/0", "not both"),
         ({"items": [{"item_id": "a", "vector": [2e38] * 256}]}, "", "components beyond"),
         ({"items": [{"item_id": "a", "vector": [1.0, 2.0]}]}, "items/0/vector", "takes 256"),
@@ -204,7 +208,7 @@ def test_what_json_has_no_word_for_is_refused(client: TestClient) -> None:
         ("/v1/items?search=x&prefix=1", 422, "without prefix"),
         ("/v1/items?limit=0", 422, "limit"),
         ("/nothing", 404, "Not Found"),
-        ("/v1/tokenize", 405, "takes POST"),
+        ("/v1/tokenize", 405, "accepts POST"),
     ],
 )
 def test_wrong_addresses_are_problems(

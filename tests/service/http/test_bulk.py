@@ -33,7 +33,7 @@ def registry(tmp_path: Path, pipeline: Pipeline) -> Iterator[Registry]:
 
 @pytest.fixture
 def client(pipeline: Pipeline, registry: Registry) -> Iterator[TestClient]:
-    app = create_app(Catalogue(pipeline, registry), pace=Capacity(queue=300))
+    app = create_app(Catalogue(pipeline, registry), capacity=Capacity(queue=300))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -85,7 +85,7 @@ def test_a_bad_line_answers_as_a_problem_and_the_rest_goes_on(
     paths = {4: "item_id", 6: "vector/255", 7: "vector", 8: "vector"}
     for line, path in paths.items():
         assert answers[line]["problem"]["errors"][0]["path"] == path
-    assert "no vector, text, title" in answers[5]["problem"]["detail"]
+    assert "none of vector, text, title" in answers[5]["problem"]["detail"]
     assert "has components beyond" in answers[8]["problem"]["detail"]
     assert registry.count() == 2
 
@@ -108,7 +108,7 @@ def test_suffixes_count_in_the_order_of_the_lines(
 def test_another_media_type_is_refused_and_so_is_a_full_queue(client: TestClient) -> None:
     body = b'{"item_id": "a", "title": "Soap"}'
     assert client.post("/v1/tokenize:bulk", content=body).status_code == 415
-    with client.app.state.held.named(None).admission.admitted(300):  # type: ignore[attr-defined]
+    with client.app.state.tokenizers.named(None).admission.admitted(300):  # type: ignore[attr-defined]
         refused = client.post("/v1/tokenize:bulk", content=body, headers=NDJSON)
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1
@@ -127,7 +127,7 @@ def _parts(pieces: list[bytes]) -> list[list[tuple[int, bytes | None]]]:
 
 def test_lines_are_the_same_however_the_body_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line beyond the limit is None, and what is held of it stays within the limit."""
-    monkeypatch.setattr(bulk, "AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "LINES_AT_ONCE", 2)
     body = b"one\n\ntwo\r\n" + b"x" * 25 + b"\nthree\n" + b"y" * 12 + b"\n" + b"z" * 11
     expected = [(1, b"one"), (3, b"two\r"), (4, None), (5, b"three"), (6, None), (7, None)]
     for size in (1, 2, 3, 7, 11, 100):

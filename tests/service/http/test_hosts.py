@@ -74,6 +74,6 @@ def test_keys_or_their_lack_decide_which_names_are_answered(tmp_path: Path) -> N
 )
 def test_an_allowed_host_is_a_name(name: str) -> None:
     assert host_fault("shop.example") is None
-    assert "is no host" in str(host_fault(name))
-    with pytest.raises(ValidationError, match="is no host"):
+    assert "is not a host name" in str(host_fault(name))
+    with pytest.raises(ValidationError, match="is not a host name"):
         _settings(allowed_hosts=(name,))

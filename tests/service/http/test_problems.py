@@ -58,7 +58,7 @@ def test_each_type_leads_to_its_description(application: Make, status: int) -> N
         ("GET", "/explorer/none.js", 404, "Not Found"),
         ("GET", "/explorer/../keys.py", 404, "Not Found"),
         ("GET", "/problems/none", 404, "no kind of problem is called 'none'"),
-        ("DELETE", "/v1/tokenize", 405, "takes POST"),
+        ("DELETE", "/v1/tokenize", 405, "accepts POST"),
         ("GET", "/v1/items/%00", 400, "NUL"),
         ("GET", "/v1/items?search=%00", 400, "NUL"),
         ("GET", "/v1/items/%ff%ed%a0%80", 404, "no item"),

@@ -14,11 +14,11 @@ from data_prep.demo import demo_interactions
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset
+from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
-from recsys.models.shapes import Shape, build_model
-from recsys.models.tiger import TigerRecommenderConfig
 from recsys.recommender import Recommender, save_recommender
+from recsys.shapes import Shape, build_model
 from service.client import Semid
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
@@ -139,7 +139,7 @@ def test_an_item_removed_before_the_start_is_not_recommended(
     ids = items["item_id"].to_list()
     best = _ask(first, history=[ids[0]], k=1)[0][0]["item_id"]
     first.delete(f"/v1/items/{best}").raise_for_status()
-    catalogue = first.app.state.held.named(None).catalogue  # type: ignore[attr-defined]
+    catalogue = first.app.state.tokenizers.named(None).catalogue  # type: ignore[attr-defined]
     recommender = first.app.state.recommending.recommender  # type: ignore[attr-defined]
     recommender.hide(best, hidden=False)  # as one that has just been loaded
     again = TestClient(create_app(catalogue, recommender=recommender))

@@ -117,7 +117,9 @@ def test_each_route_takes_a_key_of_its_scope_and_no_other(
         if scope == needed:
             assert answer.status_code in {200, 204, 422}, answer.text  # 422: a query is missing
         else:
-            assert f"scope {scope}; this takes {needed}" in problem_of(answer, 403)["detail"]
+            assert (
+                f"scope {scope}; this request needs {needed}" in problem_of(answer, 403)["detail"]
+            )
             assert f'scope="{needed}"' in answer.headers["www-authenticate"]
 
 
@@ -201,11 +203,11 @@ def test_limits_are_told_and_kept(application: Make) -> None:
     assert post([item]).status_code == 200
     wrong = problem_of(post([item, item | {"item_id": "m", "title": "0123456789x"}]), 422)
     assert wrong["errors"] == [
-        {"path": "items/1/title", "message": "has 11 characters; at most 10 are taken"}
+        {"path": "items/1/title", "message": "has 11 characters; at most 10 are allowed"}
     ]
     wrong = problem_of(post([{"item_id": f"l{n}", "title": "x"} for n in range(3)]), 422)
     assert wrong["errors"] == [
-        {"path": "items", "message": "holds 3 items; at most 2 are taken at once"}
+        {"path": "items", "message": "holds 3 items; at most 2 are allowed in a request"}
     ]
     wrong = problem_of(client.post("/v1/similar", json={"text": "0123456789x"}), 422)
     assert wrong["errors"][0]["path"] == "text"
@@ -214,7 +216,7 @@ def test_limits_are_told_and_kept(application: Make) -> None:
         ({"histories": [["a"], ["a"] * 4]}, "histories/1"),
     ):
         [error] = problem_of(client.post("/v1/recommend", json=body), 422)["errors"]
-        told = "holds 4 items; at most 3 of a history are taken"
+        told = "holds 4 items; at most 3 are allowed in a history"
         assert error == {"path": path, "message": told}
     assert "2,048 bytes" in problem_of(post([item | {"more": "x" * 2048}]), 413)["detail"]
     assert other.post("/v1/similar", json={"text": "0123456789x"}).status_code == 200
@@ -276,7 +278,7 @@ def test_lines_have_the_limits_of_texts_and_bodies_each(
     assert list(faults) == [2, 3, 4]
     for line in (2, 3):
         assert faults[line]["errors"] == [
-            {"path": "title", "message": "has 11 characters; at most 10 are taken"}
+            {"path": "title", "message": "has 11 characters; at most 10 are allowed"}
         ]
     assert "longer than 8,192 bytes" in faults[4]["detail"]
 

@@ -37,8 +37,8 @@ def serve(pipeline: Pipeline, tmp_path: Path) -> Iterator[Callable[..., Connect]
         def start(timeout: float = TIMEOUT, limits: RequestLimits = DEFAULT) -> Connect:
             database = stack.enter_context(open_database(sqlite_url(tmp_path)))
             registry = Registry(database, pipeline.fingerprint, pipeline.levels)
-            pace, access = Capacity(timeout=timeout), Access(limits=limits)
-            app = create_app(Catalogue(pipeline, registry), access, pace)
+            capacity, access = Capacity(timeout=timeout), Access(limits=limits)
+            app = create_app(Catalogue(pipeline, registry), access, capacity)
             address = stack.enter_context(listening_at(app, timeout))
             host, _, port = address.removeprefix("http://").partition(":")
             return lambda: stack.enter_context(
@@ -126,7 +126,7 @@ def test_a_header_that_does_not_end_is_a_408(connect: Connect) -> None:
     for opened in (begun, kept):
         answer = _rest(opened)
         assert _status(answer) == 408
-        assert "header did not come within 1 s" in str(_problem(answer)["detail"])
+        assert "header did not arrive within 1 s" in str(_problem(answer)["detail"])
     assert _rest(silent) == b""
     assert time.perf_counter() - start < 15
     assert _alive(connect)
@@ -142,7 +142,7 @@ def test_a_header_without_bound_is_a_431(connect: Connect) -> None:
         pass
     assert _alive(connect)
     opened = connect()
-    opened.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * (connections.LONGEST + 1))
+    opened.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * (connections.MAX_HEADER + 1))
     assert _status(_rest(opened)) == 431
 
 
@@ -150,7 +150,7 @@ def test_silent_connections_do_not_shut_others_out(
     serve: Callable[..., Connect], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest of too many goes, be it new or kept; one that is being answered does not."""
-    monkeypatch.setattr(connections, "MOST", 20)
+    monkeypatch.setattr(connections, "MAX_WAITING", 20)
     connect = serve(timeout=60)
     busy = connect()
     head = b"POST /v1/tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -216,7 +216,7 @@ def test_a_body_that_trickles_is_a_408(
     serve: Callable[..., Connect], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each part comes in time, and the whole would take for ever."""
-    monkeypatch.setattr(body_intake, "LEAST_RATE", 100)
+    monkeypatch.setattr(body_intake, "MIN_RATE", 100)
     opened = serve()()
     opened.sendall(_head(10_000))
     start = time.perf_counter()
@@ -233,7 +233,7 @@ def test_many_slow_bodies_do_not_fill_the_memory(serve: Callable[..., Connect]) 
     """As many as there is room for are let in; more are told so at once, and small ones pass."""
     most = 2**20
     connect = serve(timeout=20, limits=RequestLimits(most_body=most))
-    slow = [connect() for _ in range(body_intake.LONGEST_BODIES)]
+    slow = [connect() for _ in range(body_intake.LARGEST_BODIES_TOGETHER)]
     for opened in slow:
         _let_in(opened, _head(most))
         opened.sendall(b" " * (most // 2))

@@ -41,7 +41,7 @@ def registry(tmp_path: Path, pipeline: Pipeline) -> Iterator[Held]:
 def test_those_that_wait_are_few_and_have_an_answer_in_time(
     pipeline: Pipeline, registry: Held
 ) -> None:
-    app = create_app(Catalogue(pipeline, registry), pace=Capacity(queue=2, timeout=1))
+    app = create_app(Catalogue(pipeline, registry), capacity=Capacity(queue=2, timeout=1))
 
     async def main() -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

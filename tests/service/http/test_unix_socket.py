@@ -33,7 +33,7 @@ def test_a_socket_in_use_is_left_alone(path: Path) -> None:
 
 def test_what_is_no_socket_or_cannot_be_one_is_refused(path: Path) -> None:
     path.write_text("notes")
-    with pytest.raises(InputError, match="is no socket"):
+    with pytest.raises(InputError, match="is not a socket"):
         unix_listener(path)
     assert path.read_text() == "notes"
     for wrong in (Path("none") / "semid.sock", Path("x" * 200)):

@@ -86,7 +86,7 @@ def test_each_tokenizer_has_its_distortion_and_all_share_the_rest(
 def test_items_that_wait_are_those_of_all_tokenizers(make: Make) -> None:
     app = make()
     with TestClient(app) as client:
-        one, other = app.state.held
+        one, other = app.state.tokenizers
         with one.admission.admitted(3), other.admission.admitted(4):
             assert _values(client, "semid_queue_items")["admitted",] == 7
         assert _values(client, "semid_queue_items")["admitted",] == 0
@@ -101,7 +101,7 @@ def test_what_is_refused_is_counted_under_its_route(make: Make, tmp_path: Path) 
             problem_of(client.get(path), 401)
         problem_of(client.get("/v1/items/a", headers=key), 403)
         problem_of(client.get("/v1/none/of/these"), 401)
-        with app.state.held.named(None).admission.admitted(4096):
+        with app.state.tokenizers.named(None).admission.admitted(4096):
             full = client.post("/v1/tokenize:bulk", content=b"{}", headers=key | NDJSON)
         assert "x-request-id" in full.headers
         problem_of(full, 429)
@@ -123,7 +123,7 @@ def test_health_and_metrics_answer_beside_the_application(make: Make) -> None:
             assert beside.get(path).status_code == 200
         problem_of(beside.get("/v1/tokenizer"), 404)
         assert _values(beside, "semid_requests_total")["GET", "/v1/tokenizer", "200"] == 1
-        app.state.held.stop()
+        app.state.tokenizers.stop()
         assert "stopping" in problem_of(beside.get("/health/ready"), 503)["detail"]
 
 

@@ -122,7 +122,7 @@ def test_the_command_moves_a_registry_and_maps_its_ids(
 def test_commands_that_only_use_a_registry_make_none(semid: Command) -> None:
     for command in (("export", "--out", "r.parquet"), ("promote", "f")):
         refused(semid(*command, "--database", "sqlite:///typo.db"), "holds no registry")
-    refused(semid("db", "status", "--database", "sqlite:///typo.db"), "is not there")
+    refused(semid("db", "status", "--database", "sqlite:///typo.db"), "does not exist")
     assert not list(Path().glob("*typo*"))
     assert "upgraded" in semid("db", "upgrade", "--database", "sqlite:///typo.db").output
     assert "current" in semid("db", "status", "--database", "sqlite:///typo.db").output

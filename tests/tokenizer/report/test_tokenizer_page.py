@@ -74,7 +74,7 @@ def test_a_page_with_items(
     page = Elements(text)
     assert page.headings == [
         "Summary", "Training", "Codebooks", "Use of the codes", "Map of the latents", "Collisions",
-        "Families", "Configuration",
+        "Items under shared prefixes", "Configuration",
     ]  # fmt: skip
     assert page.tags.count("svg") == 7
     assert "script" not in page.tags
@@ -160,7 +160,7 @@ def test_a_tokenizer_of_vectors_and_one_item(
     assert "No two items share a first code" in text
 
 
-def test_families_lead_to_the_largest_long_prefix() -> None:
+def test_prefix_groups_lead_to_the_largest_long_prefix() -> None:
     codes = np.asarray(
         [[1, 5, 0], [1, 5, 1], [1, 5, 2], [1, 2, 3], [1, 2, 3], [0, 0, 0], [0, 0, 1], [2, 0, 0]],
         dtype=np.uint16,

@@ -55,4 +55,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: without tombstones, removed items would come back."""
-    raise NotImplementedError("the registry's schema is not taken back; restore a backup")
+    raise NotImplementedError("the registry's schema cannot be downgraded; restore a backup")

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
+from recsys.generation.encoder_decoder import Tiger, TigerConfig
 from recsys.generation.vocabulary import PADDING
-from recsys.models.encoder_decoder import Tiger, TigerConfig
 
 __all__ = ["t5_of", "tiger_of"]
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from tokenizer.vector_checks import check_trainable
+from tokenizer.model.vector_checks import check_trainable
 
 NOISE = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
 

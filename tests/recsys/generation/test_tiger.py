@@ -7,8 +7,8 @@ import torch
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import CANDIDATES, evaluate, target_ranks
+from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.models.baselines import Popularity
-from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import train
 from tests.recsys.conftest import dataset_of, in_order

@@ -11,15 +11,15 @@ from data_prep.errors import InputError
 __all__ = ["check_finite", "check_trainable", "refuse_faults", "vector_faults"]
 
 Vectors = NDArray[np.float32]
-FARTHEST = 1e6  # largest distance of a component from the mean, in units of the spread
+MAX_DISTANCE = 1e6  # largest distance of a component from the mean, in units of the spread
 # Outside these bounds, sums of squares over all items overflow or underflow in float32.
-LEAST_SPREAD, LARGEST_SPREAD, LARGEST = 1e-12, 1e12, 1e15
+MIN_SPREAD, MAX_SPREAD, MAX_COMPONENT = 1e-12, 1e12, 1e15
 LARGEST_FLOAT = float(np.finfo(np.float32).max)
 CHUNK = 8192
 SAMPLE = 4096  # items from which a component's median is computed
 # If the median item's squared distance is below this share of the mean squared distance, a few
 # items hold nearly all of the spread, and most codes serve only them.
-FEW_HOLD_ALL = 0.01
+OUTLIER_SHARE = 0.01
 
 
 def vector_faults(vectors: Vectors, mean: NDArray[np.floating], scale: float) -> dict[int, str]:
@@ -28,9 +28,9 @@ def vector_faults(vectors: Vectors, mean: NDArray[np.floating], scale: float) ->
     Args:
         mean: (D,), of the training items.
         scale: the root mean square of the training items' centred components. The network overflows
-            for a component farther than `FARTHEST` · scale from the mean.
+            for a component farther than `MAX_DISTANCE` · scale from the mean.
     """
-    return _faults(vectors, mean, FARTHEST * scale)
+    return _faults(vectors, mean, MAX_DISTANCE * scale)
 
 
 def _faults(vectors: Vectors, mean: NDArray[np.floating], farthest: float) -> dict[int, str]:
@@ -47,8 +47,8 @@ def _faults(vectors: Vectors, mean: NDArray[np.floating], farthest: float) -> di
                 what = "NaN or infinity"
             elif part[row].any():
                 what = (
-                    f"components beyond {FARTHEST:g} times the training items' spread from their "
-                    f"mean"
+                    f"components beyond {MAX_DISTANCE:g} times the training items' spread from "
+                    f"their mean"
                 )
             faults[rows.start + int(row)] = what
     return faults
@@ -103,21 +103,21 @@ def check_trainable(vectors: Vectors, training: NDArray[np.int64] | None = None)
     part = vectors if training is None else vectors[training]
     mean = part.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(_squares(part, mean).sum() / part.size))
-    if largest > LARGEST or not LEAST_SPREAD <= scale <= LARGEST_SPREAD:
+    if largest > MAX_COMPONENT or not MIN_SPREAD <= scale <= MAX_SPREAD:
         raise InputError(
             f"components of the vectors reach {largest:.2g} and spread by {scale:.2g} around their "
-            f"mean; a tokenizer takes components up to {LARGEST:g} and a spread of "
-            f"{LEAST_SPREAD:g} to {LARGEST_SPREAD:g}; multiply all vectors by one number, such as "
+            f"mean; a tokenizer takes components up to {MAX_COMPONENT:g} and a spread of "
+            f"{MIN_SPREAD:g} to {MAX_SPREAD:g}; multiply all vectors by one number, such as "
             f"the inverse of the spread, and leave out items that are far from all others"
         )
     refuse_faults(vector_faults(vectors, mean, scale))
-    _tell_outliers(vectors)
+    _warn_of_outliers(vectors)
 
 
-def _tell_outliers(vectors: Vectors) -> None:
+def _warn_of_outliers(vectors: Vectors) -> None:
     sample = vectors[:: -(-len(vectors) // SAMPLE)]
     squares = _squares(vectors, np.median(sample, axis=0).astype(np.float64))
-    if len(vectors) < 3 or np.median(squares) >= FEW_HOLD_ALL * squares.mean():
+    if len(vectors) < 3 or np.median(squares) >= OUTLIER_SHARE * squares.mean():
         return
     farthest = int(squares.argmax())
     logging.getLogger(__name__).warning(

@@ -1,23 +1,34 @@
 """Models from their shapes, and shapes as JSON."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
+from recsys.generation.generator import Generator, GeneratorConfig
+from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.models.base import NextItemModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoder, DualEncoderConfig
-from recsys.models.sasrec import Sasrec
-from recsys.models.tiger import TigerRecommender, TigerRecommenderConfig
+from recsys.models.sasrec import Esasrec, EsasrecConfig, Sasrec
 
-__all__ = ["Shape", "build_model", "plain_shape", "reads_codes", "shape_of"]
+__all__ = [
+    "Shape",
+    "build_model",
+    "plain_shape",
+    "reads_codes",
+    "reads_content",
+    "shape_of",
+    "with_dropout",
+]
 
-Shape = TowerConfig | DualEncoderConfig | TigerRecommenderConfig
+Shape = TowerConfig | DualEncoderConfig | GeneratorConfig | TigerRecommenderConfig
 KINDS: dict[str, type[Shape]] = {
     "sasrec": TowerConfig,
+    "esasrec": EsasrecConfig,
     "dual-encoder": DualEncoderConfig,
+    "generator": GeneratorConfig,
     "tiger": TigerRecommenderConfig,
 }
 
@@ -30,16 +41,34 @@ def build_model(shape: Shape, dataset: SequenceDataset) -> NextItemModel:
     """
     if isinstance(shape, DualEncoderConfig):
         return DualEncoder(shape, dataset)
+    if isinstance(shape, GeneratorConfig):
+        return Generator(shape, dataset)
     if isinstance(shape, TigerRecommenderConfig):
         return TigerRecommender(shape, dataset)
+    if isinstance(shape, EsasrecConfig):
+        return Esasrec(shape, dataset)
     return Sasrec(shape, dataset)
 
 
 def reads_codes(shape: Shape) -> bool:
     """Return whether a model of this shape reads semantic IDs, and so needs a tokenizer."""
     if isinstance(shape, DualEncoderConfig):
-        return not {"codes", "prefixes"}.isdisjoint(shape.parts)
-    return isinstance(shape, TigerRecommenderConfig)
+        return not {"codes", "prefixes"}.isdisjoint({*shape.parts, shape.nearness})
+    return isinstance(shape, GeneratorConfig | TigerRecommenderConfig)
+
+
+def reads_content(shape: Shape) -> bool:
+    """Return whether a model of this shape reads the dataset's content vectors."""
+    if isinstance(shape, DualEncoderConfig):
+        return "content" in {*shape.parts, shape.nearness}
+    return isinstance(shape, GeneratorConfig) and shape.nearness == "content"
+
+
+def with_dropout(shape: Shape, rate: float) -> Shape:
+    """Return a shape whose history-reading network has another dropout."""
+    if isinstance(shape, DualEncoderConfig | GeneratorConfig):
+        return replace(shape, tower=replace(shape.tower, dropout=rate))
+    return replace(shape, dropout=rate)
 
 
 def plain_shape(shape: Shape) -> dict[str, Any]:
@@ -59,9 +88,10 @@ def shape_of(plain: dict[str, Any]) -> Shape:
     kind = KINDS.get(given.pop("kind", ""))
     if kind is None:
         raise InputError(f"unknown model kind {plain.get('kind')!r}; known are {', '.join(KINDS)}")
-    if kind is DualEncoderConfig:
-        tower = _made(TowerConfig, given.get("tower", {}))
-        given |= {"parts": tuple(given.get("parts", ())), "tower": tower}
+    if "tower" in given:
+        given["tower"] = _made(TowerConfig, given["tower"])
+    if "parts" in given:
+        given["parts"] = tuple(given["parts"])
     shape: Shape = _made(kind, given)
     return shape
 

@@ -14,10 +14,11 @@ from recsys.evaluation.full_ranking import RankingQuality
 from recsys.evaluation.metrics import CUTOFFS
 from recsys.evaluation.top_lists import evaluate_lists
 from recsys.generation.decoding import FoundItems, beam_search
+from recsys.generation.encoder_decoder import Tiger, TigerConfig
+from recsys.generation.generative_model import GenerativeModel
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import PADDING, Vocabulary
-from recsys.models.base import Codes, NextItemModel, Suffixes, check_histories
-from recsys.models.encoder_decoder import Tiger, TigerConfig
+from recsys.models.base import Codes, Suffixes, check_histories
 
 __all__ = ["TigerRecommender", "TigerRecommenderConfig"]
 
@@ -46,7 +47,7 @@ class TigerRecommenderConfig(TigerConfig):
     validation_beams: int = 20
 
 
-class TigerRecommender(NextItemModel):
+class TigerRecommender(GenerativeModel):
     """Generates the next item's ID, token by token, from the IDs of a history.
 
     Every training event except a user's first is the target of one example: the encoder reads the
@@ -139,33 +140,35 @@ class TigerRecommender(NextItemModel):
         histories: Tensor,
         top: int = 10,
         excluded: Tensor | None = None,
-        user_tokens: Tensor | None = None,
+        candidates: Tensor | None = None,
         beams: int | None = None,
+        user_tokens: Tensor | None = None,
     ) -> FoundItems:
-        """Return each user's most probable items.
+        """Return each user's most probable items, as `GenerativeModel.recommend`.
 
         Args:
-            histories: (B, T) int64 item numbers, oldest first, padded with -1 at the end; T is at
-                most `history`.
-            excluded: (B, n) int64, items to leave out, padded with -1.
             user_tokens: (B,), from `Vocabulary.user_tokens`, if the model has them; None for
                 unknown users.
-            beams: at least `top`; as configured where None.
-
-        Raises:
-            ValueError: a history is empty or longer than the model reads.
         """
         check_histories(histories, self.history)
         if self.trie.device != self.device:
             self.trie = self.trie.to(self.device)
-        return beam_search(
+        trie = self.trie
+        if candidates is not None:
+            trie = Trie(self.vocabulary, self.tokens[candidates].cpu().numpy()).to(self.device)
+            excluded = None if excluded is None else _among(excluded, candidates)
+        found = beam_search(
             self.network,
             self._read(histories, user_tokens),
-            self.trie,
+            trie,
             top=top,
             beams=max(top, beams or self.config.beams),
             excluded=excluded,
         )
+        if candidates is None:
+            return found
+        items = torch.where(found.items < 0, NO_ITEM, candidates[found.items.clamp(min=0)])
+        return found._replace(items=items)
 
     def evaluate(
         self,
@@ -183,7 +186,7 @@ class TigerRecommender(NextItemModel):
 
         def listed(chosen: Users, histories: Tensor, excluded: Tensor | None) -> Tensor:
             tokens = None if everyone is None else everyone[chosen].to(self.device)
-            return self.recommend(histories, depth, excluded, tokens, depth).items
+            return self.recommend(histories, depth, excluded, None, depth, tokens).items
 
         return evaluate_lists(
             listed,
@@ -203,6 +206,13 @@ class TigerRecommender(NextItemModel):
         if user_tokens is None:
             return tokens
         return torch.cat([user_tokens[:, None], tokens], dim=1)
+
+
+def _among(items: Tensor, candidates: Tensor) -> Tensor:
+    """Return the places of items among candidates (n,), -1 for others; both are item numbers."""
+    ordered, places = candidates.sort()
+    near = torch.searchsorted(ordered, items).clamp(max=len(ordered) - 1)
+    return torch.where(ordered[near] == items, places[near], NO_ITEM)
 
 
 def _groups(lengths: Tensor, width: int) -> Iterator[tuple[Tensor, int]]:

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from recsys.generation.decoding import beam_search
+from recsys.generation.encoder_decoder import Tiger, TigerConfig
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import Vocabulary
-from recsys.models.encoder_decoder import Tiger, TigerConfig
-from tests.recsys.models.t5 import t5_of, tiger_of
+from tests.recsys.generation.t5 import t5_of, tiger_of
 
 VOCABULARY = 60
 CONFIG = TigerConfig(width=32, heads=3, head_width=8, hidden=48, layers=2)

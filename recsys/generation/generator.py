@@ -1,0 +1,385 @@
+"""A generator of semantic IDs in two storeys, after RQ-Transformer (Lee et al., CVPR 2022).
+
+The item storey reads a history with one position an item: a causal Transformer over item vectors.
+The code storey writes the next item's ID: a small causal Transformer over the codes of one item,
+whose position l sees the history's state and the sum of the embeddings of the codes before l. At
+each position it tells apart the siblings of the catalogue's tree, so that the probabilities of all
+items sum to 1, and a position with a single sibling costs nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data_prep.errors import InputError
+from recsys.data.dataset import NO_ITEM, HeldOutPart, SequenceDataset, Users
+from recsys.evaluation.full_ranking import RankingQuality
+from recsys.evaluation.metrics import CUTOFFS
+from recsys.evaluation.top_lists import evaluate_lists
+from recsys.generation.code_tables import CodeTables, NodeTables
+from recsys.generation.decoding import FoundItems
+from recsys.generation.generative_model import GenerativeModel
+from recsys.generation.item_tree import ItemTree
+from recsys.generation.siblings import sibling_log_probabilities, sibling_logits
+from recsys.generation.tree_search import tree_search
+from recsys.models.base import Codes, Suffixes, check_histories, last_of_each
+from recsys.models.causal_transformer import CausalTransformer, TowerConfig
+from recsys.models.item_vectors import ItemVectors
+from recsys.models.nearness import Nearness
+
+__all__ = ["Generator", "GeneratorConfig"]
+
+USERS_ON_CPU, USERS_ON_GPU = 64, 512  # searched at once
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """The shape of both storeys, and of the search.
+
+    Attributes:
+        tower: the item storey; the code storey has its width, heads and feed-forward width.
+        code_layers: layers of the code storey.
+        code_dropout: dropout of the code storey.
+        rows_to: prefixes of 2 to this many codes have a learnt row each, in both storeys.
+        nearness: `codes`, `content` or empty: how near a node's items are to the history's last
+            items counts, as in `recsys.models.nearness`.
+        drop_rows: share of the items that a training step takes as if they had no training event,
+            so that new items get their due (as DropoutNet, NeurIPS 2017, does).
+        smoothing: share of each target's probability that is spread over its siblings.
+        headroom: further suffixes, for items that come later.
+        beams: of the search, which lists as many items; metrics have cutoffs up to it.
+        validation_beams: of the search that measures the model in training.
+    """
+
+    tower: TowerConfig = field(default_factory=lambda: TowerConfig(dropout=0.3))
+    code_layers: int = 2
+    code_dropout: float = 0.1
+    rows_to: int = 3
+    nearness: str = ""
+    drop_rows: float = 0.0
+    smoothing: float = 0.0
+    headroom: int = 16
+    beams: int = 50
+    validation_beams: int = 20
+
+
+class Generator(GenerativeModel):
+    """Writes the next item's ID, code by code; trains on all positions of a window at once.
+
+    Items without a training event are siblings of nobody in training, so that they do not push
+    their codes away.
+
+    Raises:
+        InputError: the data has no codes; two items share an ID; there are fewer beams than the
+            smallest cutoff; as `ItemVectors` and `Nearness`.
+    """
+
+    def __init__(self, config: GeneratorConfig, dataset: SequenceDataset) -> None:
+        super().__init__()
+        if dataset.codes is None:
+            raise InputError("the data has no codes; prepare it with --ids")
+        for name in ("beams", "validation_beams"):
+            if getattr(config, name) < min(CUTOFFS):
+                raise InputError(
+                    f"{name} is {getattr(config, name)}; at least {min(CUTOFFS)} are needed"
+                )
+        self.config, self.history = config, config.tower.history
+        width, levels = config.tower.width, dataset.codes.shape[1]
+        rows = _rows(dataset.codes, dataset.suffixes, config.headroom)
+        self.codebook_size = dataset.codebook_size
+        self.suffixes = 0
+        if rows.shape[1] > levels:
+            self.suffixes = int(rows[:, -1].max()) + 1 + config.headroom
+        self.tree = ItemTree(rows)
+        self.register_buffer("seen", torch.from_numpy(dataset.popularity > 0), persistent=False)
+        parts = ("codes", "prefixes") if levels > 1 and config.rows_to > 1 else ("codes",)
+        self.items = ItemVectors(dataset, parts, width)
+        self.tower = CausalTransformer(config.tower, self.history)
+        self.into = nn.Linear(width, width)
+        self.written = CodeTables(dataset, self.suffixes, width)
+        storey = replace(config.tower, layers=config.code_layers, dropout=config.code_dropout)
+        self.storey = CausalTransformer(storey, rows.shape[1])
+        self.nodes = NodeTables(
+            CodeTables(dataset, self.suffixes, width),
+            self.tree,
+            self.get_buffer("seen"),
+            config.rows_to,
+        )
+        self.nearness: Nearness | None = None
+        if config.nearness:
+            self.nearness = Nearness(dataset, config.nearness, self.history, width, rows.shape[1])
+            self._keep_means()
+        self._static: list[Tensor] | None = None  # the nodes' vectors, while the weights stay
+
+    def extra_repr(self) -> str:
+        return repr(self.config)
+
+    def train(self, mode: bool = True) -> "Generator":
+        self._static = None
+        return super().train(mode)
+
+    def examples(self, dataset: SequenceDataset) -> Tensor:
+        return torch.from_numpy(dataset.training_windows(self.history))
+
+    def predictions(self, examples: Tensor) -> Tensor:
+        return (examples[:, 1:] != NO_ITEM).sum(1)
+
+    def loss(self, examples: Tensor) -> Tensor:
+        """Return the mean of the targets' negative log-probabilities, smoothed as configured."""
+        inputs, nexts = examples[:, :-1], examples[:, 1:]
+        predicts = nexts != NO_ITEM
+        dropped = None
+        if self.config.drop_rows and self.training:
+            draw = torch.rand(len(self.get_buffer("seen")), device=examples.device)
+            dropped = draw < self.config.drop_rows
+        embeddings = self.items(dropped)
+        states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)
+        near = None if self.nearness is None else self.nearness(inputs, predicts)
+        tables = self._tables(dropped)
+        return -self._log_probabilities(states, near, nexts[predicts], tables).mean()
+
+    @torch.no_grad()
+    def log_probabilities(self, histories: Tensor, items: Tensor) -> Tensor:
+        """Return the exact log-probability (B,) of one item after each history.
+
+        Args:
+            histories: (B, T) int64 item numbers, oldest first, padded with -1 at the end.
+            items: (B,) int64.
+        """
+        states, near = self._read(histories)
+        tree = self._tree()
+        total = states.new_zeros(len(states))
+        nodes = torch.zeros_like(items)
+        for depth in range(tree.length):
+            first, count = tree.children(depth, nodes)
+            step = self._step(states, near, depth, tree.rows[items, :depth], nodes, first, count)
+            nodes = tree.nodes[items, depth]
+            total += step.gather(1, (nodes - first)[:, None]).squeeze(1)
+        return total
+
+    def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
+        """Return which items have an ID that can be written, and no known item has it."""
+        accepted: NDArray[np.bool_] = (codes < self.codebook_size).all(1)
+        accepted &= suffixes < max(1, self.suffixes)
+        if self.nearness is not None and self.nearness.source == "content":
+            accepted[:] = False
+        known = {tuple(row) for row in self.tree.rows.tolist()}
+        for row in accepted.nonzero()[0].tolist():
+            accepted[row] = self._row(codes[row], suffixes[row]) not in known
+        return accepted
+
+    def extend(self, codes: Codes, suffixes: Suffixes) -> None:
+        if not self.accepts(codes, suffixes).all():
+            raise InputError("an item's ID cannot be written, or a known item has it")
+        device = self.device
+        more = np.asarray([self._row(*each) for each in zip(codes, suffixes, strict=True)])
+        self.tree = ItemTree(np.concatenate([self.tree.rows.cpu().numpy(), more])).to(device)
+        seen = self.get_buffer("seen")
+        self.seen = torch.cat([seen, seen.new_zeros(len(codes))])
+        given = torch.from_numpy(codes.astype(np.int64))
+        self.items.extend(given)
+        if self.nearness is not None:
+            self.nearness.extend(given)
+        self.nodes.rebuild(self.tree, self.get_buffer("seen"))
+        self._keep_means()
+        self._static = None
+
+    @torch.no_grad()
+    def recommend(
+        self,
+        histories: Tensor,
+        top: int = 10,
+        excluded: Tensor | None = None,
+        candidates: Tensor | None = None,
+        beams: int | None = None,
+    ) -> FoundItems:
+        states, near = self._read(histories)
+        users = torch.arange(len(states), device=states.device)
+
+        def step(
+            depth: int, user: Tensor, codes: Tensor, nodes: Tensor, first: Tensor, count: Tensor
+        ) -> Tensor:
+            own = None if near is None else near[:, user]
+            return self._step(states[users[user]], own, depth, codes, nodes, first, count)
+
+        return tree_search(
+            step,
+            self._tree(),
+            len(states),
+            top=top,
+            beams=max(top, beams or self.config.beams),
+            excluded=excluded,
+            candidates=candidates,
+        )
+
+    def evaluate(
+        self,
+        dataset: SequenceDataset,
+        split: HeldOutPart,
+        users: Users | None = None,
+        coverage: Sequence[int] = CUTOFFS,
+        *,
+        quick: bool = False,
+    ) -> RankingQuality:
+        depth = self.config.validation_beams if quick else self.config.beams
+
+        def listed(_: Users, histories: Tensor, excluded: Tensor | None) -> Tensor:
+            return self.recommend(histories, depth, excluded, beams=depth).items
+
+        return evaluate_lists(
+            listed,
+            dataset,
+            split,
+            depth,
+            self.history,
+            USERS_ON_GPU if self.device.type == "cuda" else USERS_ON_CPU,
+            coverage,
+            self.device,
+            users,
+        )
+
+    def _row(self, codes: NDArray[np.uint16], suffix: np.uint32) -> tuple[int, ...]:
+        row = tuple(codes.tolist())
+        return (*row, int(suffix)) if self.suffixes else row
+
+    def _tree(self) -> ItemTree:
+        if self.tree.device != self.device:
+            self.tree = self.tree.to(self.device)
+        return self.tree
+
+    def _read(self, histories: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the histories' states (B, d) and, by position, their nearness sums."""
+        present = check_histories(histories, self.history)
+        states = self.tower(functional.embedding(histories[present], self.items()), present)
+        near = None if self.nearness is None else self.nearness.of_histories(histories)
+        return last_of_each(states, present), near
+
+    def _keep_means(self) -> None:
+        """Keep the mean content vector of the items under each node."""
+        if self.nearness is None:
+            return
+        vectors = self.nearness.get_buffer("vectors")
+        for depth in range(1, self.tree.length + 1):
+            counts = self.tree.sums(depth, torch.ones_like(vectors[:, :1]))
+            means = self.tree.sums(depth, vectors) / counts
+            self.register_buffer(f"means{depth}", means, persistent=False)
+
+    def _tables(self, dropped: Tensor | None = None) -> list[Tensor]:
+        """Return the vectors of all nodes by depth 1 … length."""
+        if dropped is None and self._static is not None:
+            return self._static
+        tables = self.nodes(self._tree(), dropped)
+        if not self.training and not torch.is_grad_enabled():
+            self._static = tables
+        return tables
+
+    def _terms(
+        self, y: Tensor, near: Tensor | None, depth: int, tables: Sequence[Tensor]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return what `sibling_logits` multiplies at a depth from 0."""
+        terms = [(y, tables[depth])]
+        if near is not None:
+            terms.append((near, self.get_buffer(f"means{depth + 1}")))
+        return terms
+
+    def _log_probabilities(
+        self, states: Tensor, near: Tensor | None, targets: Tensor, tables: Sequence[Tensor]
+    ) -> Tensor:
+        """Return the smoothed log-probabilities (P,) of targets among items seen in training."""
+        tree = self._tree()
+        branches = functional.embedding(targets, self.nodes.get_buffer("branches").int()).bool()
+        columns = torch.arange(tree.length, device=states.device)
+        last = (branches * (columns + 1)).amax(1)
+        written = columns < last[:, None]
+        rows, nodes = tree.rows[targets], functional.pad(tree.nodes[targets], (1, 0))
+        y = self.storey(self._inputs(states, rows)[written], written)
+        at = (written.flatten().cumsum(0) - 1).view(written.shape)
+        total = states.new_zeros(len(states))
+        for depth in range(tree.length):
+            which = branches[:, depth].nonzero().squeeze(1)
+            if not len(which):
+                continue
+            parent, node = nodes[which, depth], nodes[which, depth + 1]
+            own = self._among_siblings(
+                self._terms(
+                    functional.embedding(at[which, depth], y),
+                    None if near is None else functional.embedding(which, near[depth]),
+                    depth,
+                    tables,
+                ),
+                depth,
+                parent,
+                node,
+            )
+            total = total.index_add(0, which, own)
+        return total
+
+    def _among_siblings(
+        self, terms: list[tuple[Tensor, Tensor]], depth: int, parents: Tensor, nodes: Tensor
+    ) -> Tensor:
+        """Return the smoothed log-probabilities (Q,) of nodes among their trained siblings."""
+        tree = self._tree()
+        first, count = tree.children(depth, parents)
+        logits, present = sibling_logits(terms, parents, first, count)
+        members = first[:, None] + torch.arange(logits.shape[1], device=logits.device)
+        trained = self.nodes.trained(depth + 1)
+        counted = present & trained[members.clamp(max=len(trained) - 1)]
+        found = sibling_log_probabilities(logits, counted)
+        own = found.gather(1, (nodes - first)[:, None]).squeeze(1)
+        if share := self.config.smoothing:
+            spread = found.masked_fill(~counted, 0).sum(1) / counted.sum(1)
+            own = (1 - share) * own + share * spread
+        return own
+
+    def _inputs(self, states: Tensor, rows: Tensor) -> Tensor:
+        """Return the code storey's inputs (P, positions, d) for the codes before each position."""
+        running, codes = self.into(states), self.written()
+        inputs = [running]
+        for depth in range(rows.shape[1] - 1):
+            place = self.written.place(depth, rows[:, depth])
+            running = running + functional.embedding(place, codes)
+            inputs.append(running)
+        return torch.stack(inputs, 1)
+
+    def _step(
+        self,
+        states: Tensor,
+        near: Tensor | None,
+        depth: int,
+        codes: Tensor,
+        nodes: Tensor,
+        first: Tensor,
+        count: Tensor,
+    ) -> Tensor:
+        """Return the log-probabilities (Q, widest) of each node's children.
+
+        Args:
+            states: (Q, d), the histories' states.
+            near: (positions, Q, D), or None.
+            codes: (Q, depth) int64, the codes that are written.
+            nodes: (Q,) int64, which they lead to.
+            first, count: (Q,) int64, the children's range.
+        """
+        rows = functional.pad(codes, (0, 1))
+        inputs = self._inputs(states, rows)
+        present = torch.ones(inputs.shape[:2], dtype=torch.bool, device=states.device)
+        y = self.storey(inputs.flatten(0, 1), present).view(*inputs.shape[:2], -1)[:, -1]
+        own = None if near is None else near[depth]
+        terms = self._terms(y, own, depth, self._tables())
+        logits, among = sibling_logits(terms, nodes, first, count)
+        return sibling_log_probabilities(logits, among)
+
+
+def _rows(codes: Codes, suffixes: Suffixes | None, headroom: int) -> NDArray[np.int64]:
+    """Return the codes of each item, and its suffix if one is or can be needed."""
+    rows = codes.astype(np.int64)
+    if suffixes is None:
+        suffixes = np.zeros(len(codes), np.uint32)
+    if not suffixes.any() and not headroom:
+        return rows
+    return np.concatenate([rows, suffixes.astype(np.int64)[:, None]], 1)

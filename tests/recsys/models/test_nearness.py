@@ -1,0 +1,128 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from data_prep.errors import InputError
+from recsys.data.dataset import SequenceDataset
+from recsys.models.causal_transformer import TowerConfig
+from recsys.models.dual_encoder import DualEncoder, DualEncoderConfig
+from recsys.models.nearness import Nearness
+from tests.recsys.conftest import dataset_of
+
+WINDOWS = torch.tensor([[3, 1, 4, 1, 0], [2, 5, -1, -1, -1], [-1] * 5])
+
+
+def _data() -> SequenceDataset:
+    """Return six items with codebooks and vectors; item 5 has no training event."""
+    draw = np.random.default_rng(0)
+    data = dataset_of(
+        [[0, 1, 2, 3, 4, 1, 2], [4, 3, 2, 1, 0, 5, 0]],
+        6,
+        [[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 2]],
+    )
+    return replace(
+        data,
+        codebooks=draw.normal(size=(2, 3, 4)).astype(np.float32),
+        vectors=draw.normal(size=(6, 5)).astype(np.float32),
+    )
+
+
+def _nearness(source: str = "codes", places: int = 3) -> Nearness:
+    nearness = Nearness(_data(), source, places, 9, heads=2)
+    torch.manual_seed(0)
+    torch.nn.init.normal_(nearness.weights)
+    return nearness
+
+
+@pytest.mark.parametrize("source", ["codes", "content"])
+@torch.no_grad()
+def test_the_sums_are_those_over_the_last_items(source: str) -> None:
+    data, nearness = _data(), _nearness(source)
+    vectors = data.decoded if source == "codes" else data.vectors
+    assert vectors is not None
+    if source == "content":
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    centred = vectors - vectors.mean(0)
+    unit = torch.from_numpy(centred / np.linalg.norm(centred, axis=1, keepdims=True))
+    present = WINDOWS >= 0
+    sums = nearness(WINDOWS, present)
+    row = 0
+    for window in WINDOWS.tolist():
+        items = [item for item in window if item >= 0]
+        for end in range(len(items)):
+            last = items[: end + 1][::-1][:3]
+            for head in range(2):
+                expected = sum(
+                    3 * nearness.weights[head, back] * unit[item] for back, item in enumerate(last)
+                )
+                torch.testing.assert_close(sums[head, row], expected)
+            row += 1
+    whole = nearness.of_histories(WINDOWS)
+    torch.testing.assert_close(whole[:, 0], sums[:, 4])
+    torch.testing.assert_close(whole[:, 1], sums[:, 6])
+    assert whole[:, 2].abs().sum() == 0
+
+
+@torch.no_grad()
+def test_a_new_item_has_the_vector_of_its_codes() -> None:
+    nearness = _nearness()
+    vectors = nearness.get_buffer("vectors")
+    nearness.extend(torch.tensor([[1, 1], [0, 1]]))
+    torch.testing.assert_close(nearness.get_buffer("vectors")[6:], vectors[[3, 1]])
+
+
+@torch.no_grad()
+def test_an_items_nearness_is_added_to_its_score() -> None:
+    """For items without training events by a factor and an offset of their own."""
+    config = DualEncoderConfig(
+        ("codes", "prefixes"), tower=TowerConfig(width=8, feedforward=8, history=5)
+    )
+    torch.manual_seed(0)
+    plain = DualEncoder(config, _data()).eval()
+    model = DualEncoder(replace(config, nearness="codes"), _data()).eval()
+    model.load_state_dict(plain.state_dict(), strict=False)
+    histories = WINDOWS[:2]
+    torch.testing.assert_close(model.scores(histories), plain.scores(histories))
+    assert model.nearness is not None
+    assert model.fresh is not None
+    torch.nn.init.normal_(model.nearness.weights)
+    model.fresh.copy_(torch.tensor([3.0, 0.5]))
+    near = model.nearness.of_histories(histories)[0] @ model.nearness.get_buffer("vectors").T
+    near[:, 5] = 3 * near[:, 5] + 0.5 * 8**0.5
+    torch.testing.assert_close(model.scores(histories), plain.scores(histories) + near)
+    model.extend(np.array([[2, 2]], np.uint16), np.array([1], np.uint32))
+    scores = model.scores(histories)
+    torch.testing.assert_close(scores[:, 6], scores[:, 5])
+
+
+def test_a_dropped_item_is_scored_as_a_new_one() -> None:
+    """Training on items dropped altogether equals training on items without events."""
+    config = DualEncoderConfig(
+        ("codes", "prefixes", "dense"),
+        tower=TowerConfig(width=8, feedforward=8, dropout=0.0, history=5),
+        nearness="codes",
+        drop_rows=0.999999,
+    )
+    torch.manual_seed(0)
+    model = DualEncoder(config, _data())
+    assert model.nearness is not None
+    assert model.items.prefixes is not None
+    torch.nn.init.normal_(model.nearness.weights)
+    model(model.examples(_data())).backward()
+    assert model.items.dense is not None
+    for rows in (model.items.dense, model.items.prefixes.table):
+        assert rows.grad is None or rows.grad.abs().sum() == 0
+    assert model.fresh is not None
+    assert model.fresh.grad is not None
+    assert model.fresh.grad.abs().min() > 0
+
+
+def test_unusable_input_is_refused() -> None:
+    with pytest.raises(InputError, match="nearness from 'titles'; choose from codes, content"):
+        Nearness(_data(), "titles", 3, 8)
+    with pytest.raises(InputError, match="needs the codewords"):
+        Nearness(replace(_data(), codebooks=None), "codes", 3, 8)
+    with pytest.raises(InputError, match="no content vectors"):
+        Nearness(replace(_data(), vectors=None), "content", 3, 8)
