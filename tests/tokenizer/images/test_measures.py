@@ -52,8 +52,9 @@ def test_the_perceptual_distance_ignores_lengths_and_grows_with_angles() -> None
     generator = torch.Generator().manual_seed(0)
     maps = [torch.randn(2, 4, 3, 3, generator=generator) for _ in range(2)]
     turned = [torch.flip(m, (1,)) for m in maps]
-    assert perceptual_distance(maps, [3 * m for m in maps]).tolist() == pytest.approx([0, 0], abs=1e-5)
-    assert perceptual_distance(maps, [-m for m in maps]).tolist() == pytest.approx([4, 4], abs=1e-4)
+    longer, opposite = [3 * m for m in maps], [-m for m in maps]
+    assert perceptual_distance(maps, longer).tolist() == pytest.approx([0, 0], abs=1e-5)
+    assert perceptual_distance(maps, opposite).tolist() == pytest.approx([4, 4], abs=1e-4)
     assert (perceptual_distance(maps, turned) > 0.1).all()
     zeros = [torch.zeros_like(m) for m in maps]
     assert perceptual_distance(zeros, zeros).tolist() == [0, 0]

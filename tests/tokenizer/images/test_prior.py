@@ -25,53 +25,38 @@ def _prior(levels: int) -> Prior:
     return prior.eval()
 
 
+def _logits(prior: Prior, codes: torch.Tensor) -> torch.Tensor:
+    """Return the logits (n, P · L, K) of all places at once, as training has them."""
+    sequence = codes.flatten(1)
+    start = prior.start.expand(len(codes), 1, -1)
+    x = torch.cat([start, prior._embedded(sequence[:, :-1])], 1) + prior.places
+    hidden, _ = prior._hidden(x, None)
+    levels = [place % prior.levels for place in range(prior.length)]
+    found = [hidden[:, place] @ prior.tokens[level].T for place, level in enumerate(levels)]
+    return torch.stack(found, 1).detach()
+
+
 @pytest.mark.parametrize("levels", [1, 2])
-def test_probabilities_sum_to_one_and_look_back_only(levels: int) -> None:
-    prior = _prior(levels)
-    codes = torch.randint(5, (1, 6, levels))
-    every = codes.repeat(5, 1, 1)
-    every[:, -1, -1] = torch.arange(5)
-    losses = prior.loss(every).detach().double()
-    before = prior.loss(codes).detach().double() - losses[codes[0, -1, -1]] + losses
-    torch.testing.assert_close(before, losses)
-    # Σ over the last code of p(all codes) is p(the codes before it), which the last cannot change.
-    hidden = torch.logsumexp(-losses, 0)
-    changed = every.clone()
-    changed[:, 0, 0] = (changed[:, 0, 0] + 1) % 5
-    assert hidden < 0
-    assert not torch.isclose(torch.logsumexp(-prior.loss(changed).detach().double(), 0), hidden)
+def test_a_code_is_told_by_those_before_it_alone(levels: int) -> None:
+    prior, codes = _prior(levels), torch.randint(5, (1, 6, levels))
+    before = _logits(prior, codes)
+    changed = codes.clone()
+    changed[0, 3, 0] = (changed[0, 3, 0] + 1) % 5
+    place = 3 * levels
+    same = torch.isclose(_logits(prior, changed), before).all(2)[0].tolist()
+    assert same == [index <= place for index in range(6 * levels)]
+    shares = before.log_softmax(2).gather(2, codes.flatten(1).unsqueeze(2))
+    torch.testing.assert_close(prior.loss(codes).detach(), -shares.sum((1, 2)))
 
 
 @pytest.mark.parametrize("levels", [1, 2])
 def test_draws_with_the_cache_are_those_of_the_whole_sequence(levels: int) -> None:
-    """At temperature near 0 each code is the likeliest one after those before it."""
+    """At a temperature near 0 each code is the likeliest one after those before it."""
     prior = _prior(levels)
     cold = replace(SMALL, temperature=1e-3)
     codes = prior.sample(3, cold, torch.Generator().manual_seed(0))
     assert codes.shape == (3, 6, levels)
-    for place in range(6 * levels):
-        tried = codes.repeat_interleave(5, 0)
-        tried.view(15, -1)[:, place] = torch.arange(5).repeat(3)
-        # Only the code at this place differs before its own loss, so compare prefixes.
-        tried.view(15, -1)[:, place + 1 :] = 0
-        losses = _prefix_losses(prior, tried, place)
-        assert losses.view(3, 5).argmin(1).tolist() == codes.view(3, -1)[:, place].tolist()
-
-
-def _prefix_losses(prior: Prior, codes: torch.Tensor, place: int) -> torch.Tensor:
-    """Return −ln p of the first place + 1 codes: the mean over all that may follow is not needed."""
-    first = codes.clone().view(len(codes), -1)
-    whole = prior.loss(codes).detach()
-    after = torch.zeros_like(whole)
-    hidden, _ = prior._hidden(
-        torch.cat([prior.start.expand(len(codes), 1, -1), prior._embedded(first[:, :-1])], 1)
-        + prior.places,
-        None,
-    )
-    for later in range(place + 1, prior.length):
-        logits = hidden[:, later] @ prior.tokens[later % prior.levels].T
-        after += -logits.log_softmax(1).gather(1, first[:, later : later + 1]).squeeze(1).detach()
-    return whole - after
+    assert torch.equal(_logits(prior, codes).argmax(2), codes.flatten(1))
 
 
 def test_draws_follow_the_probabilities_and_the_seed() -> None:
@@ -79,8 +64,7 @@ def test_draws_follow_the_probabilities_and_the_seed() -> None:
     codes = prior.sample(4000, SMALL, torch.Generator().manual_seed(0))
     again = prior.sample(4000, SMALL, torch.Generator().manual_seed(0))
     assert torch.equal(codes, again)
-    logits = (prior._hidden(prior.start[None, None] + prior.places[0], None)[0][0, 0]) @ prior.tokens[0].T
-    wanted = logits.softmax(0).detach()
+    wanted = _logits(prior, codes[:1])[0, 0].softmax(0)
     drawn = torch.bincount(codes[:, 0, 0], minlength=5) / 4000
     torch.testing.assert_close(drawn, wanted, atol=0.04, rtol=0)
 

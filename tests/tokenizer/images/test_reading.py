@@ -112,7 +112,7 @@ def test_what_holds_no_images_is_refused(
 def test_tables_without_bytes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pl.DataFrame({"label": ["a"], "url": ["b"]}).write_parquet(path)
-    with pytest.raises(InputError, match="no column of images; .*it has label, url"):
+    with pytest.raises(InputError, match=r"no column of images; .*it has label, url"):
         read_images(path, SIDE)
     pl.DataFrame({"image": ["a"]}).write_parquet(path)
     with pytest.raises(InputError, match="must have bytes"):

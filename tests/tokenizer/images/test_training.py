@@ -1,7 +1,6 @@
 """Training of the autoencoder: it learns, a seed determines it, and it stops at what diverges."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -96,7 +95,7 @@ def test_moving_codebooks_come_into_the_average(images: DeviceImages, critic: Cl
 
 def test_a_rate_too_high_stops_with_the_step(images: DeviceImages, critic: Classifier) -> None:
     config = with_image_options(TINY, {"learning_rate": 1e25, "steps": 60, "quantizer": "ste"})
-    with pytest.raises(FloatingPointError, match=r"at step 20; the first that is not finite is "):
+    with pytest.raises(FloatingPointError, match=r"is nan at step \d+; the first that is not"):
         train_images(images, critic, config)
 
 
@@ -106,7 +105,7 @@ def test_the_loss_is_relative_to_the_images_variance(
     """The mean of all images has a relative error near 1, and no perceptual term changes that."""
     x = to_unit(images.training)
     plain = replace(TINY, perceptual=0.0)
-    losses = image_losses(x, torch.full_like(x, float(x.mean())), critic, images.variance(), plain)
+    losses = image_losses(x, torch.full_like(x, float(x.mean())), critic, images.variance, plain)
     assert float(losses.mean()) == pytest.approx(1, rel=1e-3)
-    more = image_losses(x, -x, critic, images.variance(), TINY)
-    assert (more > image_losses(x, -x, critic, images.variance(), plain)).all()
+    more = image_losses(x, -x, critic, images.variance, TINY)
+    assert (more > image_losses(x, -x, critic, images.variance, plain)).all()

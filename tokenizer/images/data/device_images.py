@@ -1,6 +1,7 @@
 """A set of images split once, and held on the device that trains."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ class DeviceImages:
         """Height and width of an image."""
         return int(self.training.shape[-1])
 
+    @cached_property
     def variance(self) -> float:
         """Return the variance of the training images' values in −1…1: the unit of errors."""
         return float(self.training.float().var() / 127.5**2)

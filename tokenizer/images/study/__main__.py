@@ -6,6 +6,7 @@ other in the same processes, and keeps the records. `semid images report` makes 
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from data_prep.embedding.devices import resolve_device
@@ -22,6 +23,8 @@ from tokenizer.images.study.cost import measure_cost
 from tokenizer.images.study.rows import compared_rows, study_rows
 from tokenizer.images.study.studies import IMAGE_STUDIES
 from tokenizer.study.processes import Workers
+
+STARTED = time.perf_counter()
 
 
 def main() -> None:
@@ -52,7 +55,12 @@ def main() -> None:
             print(measure_cost(place, ImageConfig(), sizes))  # noqa: T201
         if given.quantizers:
             rows = compared_rows(given.quantizers.split(","), options)
-            compare_images(place, rows, given.tune, given.seeds, 4, workers, _progress("compare"))
+            try:
+                compare_images(
+                    place, rows, given.tune, given.seeds, 4, workers, _progress("compare")
+                )
+            except InputError as error:  # some runs stopped; the studies can go on
+                _say(str(error))
         if given.studies:
             studies = {
                 name: study_rows(name, options, given.out) for name in given.studies.split(",")
@@ -72,7 +80,7 @@ def _progress(what: str) -> Progress:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(f"{time.perf_counter() - STARTED:.0f} s: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":  # spawned processes import this

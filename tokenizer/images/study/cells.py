@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from data_prep.embedding.devices import full_precision
+from data_prep.errors import InputError
 from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record, trained_on
 from tokenizer.images.config import ImageConfig, ImageNetworkConfig, PriorConfig
@@ -95,21 +96,47 @@ def kept_record(cell: Cell, place: Place) -> dict[str, Any] | None:
 def run_cell(cell: Cell, place: Place, weights: bool = False) -> dict[str, Any]:
     """Return the cell's record; train if there is none.
 
-    A training that diverges has a record too, with the reason under `failed` and no figures.
+    A training that diverges has a record too, with the reason under `failed` and no figures. One
+    that cannot go on for another reason, such as want of memory, has none: `stopped` has the
+    reason, and the next call tries it again.
 
     Args:
         weights: whether the model is kept, too, for `read_trained`.
     """
     record = kept_record(cell, place)
-    kept = cell.path(place).with_suffix(".safetensors")
+    path = cell.path(place)
+    kept = path.with_suffix(".safetensors")
     if record is not None and (not weights or "failed" in record or kept.exists()):
         return record
+    try:
+        record, pictures = _made(cell, place, kept if weights else None)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the other cells go on
+        told = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        return {"cell": cell.plain(), "validation_loss": None, "stopped": told}
+    if pictures:
+        with written_aside(path.with_suffix(".npz")) as aside, aside.open("wb") as file:
+            arrays: dict[str, Any] = {name: v.cpu().numpy() for name, v in pictures.items()}
+            np.savez_compressed(file, **arrays)
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(record, indent=1))
+    return record
+
+
+def _made(
+    cell: Cell, place: Place, weights: Path | None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Train and measure; return the record and what pictures are made of."""
     full_precision()
     started = time.perf_counter()
-    path = cell.path(place)
     images = _images(place)
-    record = {"cell": cell.plain(), "images": place.digest, "held_out": place.held_out}
-    record["side"] = images.side
+    record: dict[str, Any] = {
+        "cell": cell.plain(),
+        "images": place.digest,
+        "held_out": place.held_out,
+        "side": images.side,
+    }
     pictures: dict[str, Tensor] = {}
     try:
         trained = train_images(images, _classifier(place, "critic"), cell.config)
@@ -118,19 +145,13 @@ def run_cell(cell: Cell, place: Place, weights: bool = False) -> dict[str, Any]:
             judge = _classifier(place, "judge")
             figures, pictures = _held_out(trained.model, images, judge, place, cell.config)
             record |= figures
-            if weights:
-                _keep_weights(kept, trained.model)
+        if weights is not None:
+            _keep_weights(weights, trained.model)
     except (FloatingPointError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
         record |= {"failed": str(error), "validation_loss": None}
     record["trained_on"] = trained_on(place.device)
     record["record"] = run_record(cell.config.seed, place.digest, time.perf_counter() - started)
-    if pictures:
-        with written_aside(path.with_suffix(".npz")) as aside, aside.open("wb") as file:
-            arrays: dict[str, Any] = {name: v.cpu().numpy() for name, v in pictures.items()}
-            np.savez_compressed(file, **arrays)
-    with written_aside(path) as aside:
-        aside.write_text(json.dumps(record, indent=1))
-    return record
+    return record, pictures
 
 
 def read_trained(record: Path) -> ImageAutoencoder:
@@ -198,7 +219,7 @@ def _held_out(
     size = config.quantizer.codebook_size
     health = level_health(codes.flatten(0, 1).cpu(), size)
     losses = [
-        image_losses(to_unit(x), to_unit(y), critic, images.variance(), config)
+        image_losses(to_unit(x), to_unit(y), critic, images.variance, config)
         for x, y in zip(torch.split(originals, CHUNK), torch.split(decoded, CHUNK), strict=True)
     ]
     figures |= {

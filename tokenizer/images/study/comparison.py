@@ -134,7 +134,8 @@ def compare_images(
     }
     _write_rows(place, "compare", every)
     more = [(Cell(config), place) for configs in every.values() for config in configs[1:]]
-    workers.run(run_cell, more, progress)
+    records += workers.run(run_cell, more, progress)
+    check_all_done(records)
 
 
 def run_rows(
@@ -151,6 +152,7 @@ def run_rows(
     Args:
         weights: whether the models are kept, too.
     """
+    records = []
     for seed in range(seeds):  # all rows with one seed before any with another
         cells: dict[Path, Cell] = {}
         for study, rows in studies.items():
@@ -161,7 +163,23 @@ def run_rows(
             _write_rows(place, study, done)
             for configs in done.values():
                 cells[Cell(configs[-1]).path(place)] = Cell(configs[-1])
-        workers.run(run_cell, [(cell, place, weights) for cell in cells.values()], progress)
+        work = [(cell, place, weights) for cell in cells.values()]
+        records += workers.run(run_cell, work, progress)
+    check_all_done(records)
+
+
+def check_all_done(records: Sequence[Mapping[str, Any]]) -> None:
+    """Check that no cell stopped for want of something.
+
+    Raises:
+        InputError: cells stopped; what the others found is kept.
+    """
+    reasons = [record["stopped"] for record in records if "stopped" in record]
+    if reasons:
+        raise InputError(
+            f"{len(reasons)} of {len(records)} runs stopped, the first by {reasons[0]}; the others "
+            f"are kept, and the same command tries these again (fewer --jobs need less memory)"
+        )
 
 
 def trainings(rows: int, trials: int, seeds: int, best: int) -> int:

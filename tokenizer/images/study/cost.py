@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 
 from data_prep.embedding.devices import full_precision
 from data_prep.markdown import markdown_table
-from data_prep.progress import Progress
 from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record, trained_on
 from tokenizer.images.config import ImageConfig
@@ -36,12 +35,10 @@ COSTED: dict[str, Mapping[str, object]] = {
     "grit, attention, top k": {"quantizer": "grit", "transform": "attention_top_k"},
     "grit, attention, low rank": {"quantizer": "grit", "transform": "attention_low_rank"},
 }
-ROUNDS, STEPS = 5, 10
+STEPS = 10  # of one turn
 
 
-def measure_cost(
-    place: Place, config: ImageConfig, sizes: Sequence[int], progress: Progress | None = None
-) -> str:
+def measure_cost(place: Place, config: ImageConfig, sizes: Sequence[int], rounds: int = 5) -> str:
     """Measure rows at each codebook size, write `place.out`/cost, and return the table.
 
     Nothing else should run on the device meanwhile.
@@ -59,7 +56,7 @@ def measure_cost(
             name: with_image_options(config, {**options, "codebook_size": size})
             for name, options in COSTED.items()
         }
-        seconds, memory = step_seconds(images, critic, configs, progress)
+        seconds, memory = step_seconds(images, critic, configs, rounds)
         for name in configs:
             row = {"name": name, "codebook_size": size, "milliseconds": seconds[name] * 1e3}
             row["to_ste"] = seconds[name] / seconds["ste"]
@@ -84,7 +81,7 @@ def step_seconds(
     images: DeviceImages,
     critic: Classifier,
     configs: Mapping[str, ImageConfig],
-    progress: Progress | None = None,
+    rounds: int = 5,
 ) -> tuple[dict[str, float], dict[str, int]]:
     """Return the seconds of a step of each configuration, and its bytes of memory on a GPU.
 
@@ -106,7 +103,7 @@ def step_seconds(
             if device.type == "cuda":
                 memory[name] = torch.cuda.max_memory_allocated(device) - before
         turns: dict[str, list[float]] = {name: [] for name in runs}
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             for name, run in runs.items():
                 run.synchronise()
                 started = time.perf_counter()
@@ -114,8 +111,6 @@ def step_seconds(
                     run.step(4 + turn * STEPS + step)
                 run.synchronise()
                 turns[name].append((time.perf_counter() - started) / STEPS)
-            if progress is not None:
-                progress(1)
     return {name: statistics.median(values) for name, values in turns.items()}, memory
 
 

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 CHUNK = 125  # images of a pass without gradients
-CHECKED_EVERY = 20  # steps; each look waits for the device
+CHECKED_EVERY = 20  # steps on a GPU; each look waits for it
 START_ROWS = 32_768  # latents among which k-means finds a level's codewords
 ROWS_PER_CODEWORD = (2, 8)  # as few, where START_ROWS are fewer; and as many, where they are more
 
@@ -122,7 +122,7 @@ class TrainingRun:
         self.images, self.critic, self.config = images, critic, config
         self.device = images.training.device
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.variance = images.variance()
+        self.variance = images.variance
         self.model = ImageAutoencoder(images.side, config).to(self.device)
         self.optimizer = _optimizer(self.model, config)
         self.average: Average | None = None
@@ -131,7 +131,7 @@ class TrainingRun:
         """Make step number `step`, from 1; return its loss.
 
         Raises:
-            FloatingPointError: the loss is not finite; looked at every `CHECKED_EVERY` steps.
+            FloatingPointError: the loss is not finite; a GPU tells it some steps later.
         """
         config, model = self.config, self.model.train()
         quantize = self.average is not None
@@ -139,14 +139,15 @@ class TrainingRun:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * half_cosine(progress)
         x = self._batch()
-        output: ImageOutput = model(x, quantize)
+        try:
+            output: ImageOutput = model(x, quantize)
+        except RuntimeError:  # of what is not finite, as in a matrix's eigenvalues
+            self._check_finite(step, x, None)
+            raise
         losses = image_losses(x, output.reconstruction, self.critic, self.variance, config)
         loss: Tensor = losses.mean() + output.loss / config.network.latent
-        if step % CHECKED_EVERY == 0 and not math.isfinite(loss.item()):
-            raise FloatingPointError(
-                f"the loss is {loss.item()} at step {step}; the first that is not finite is "
-                f"{not_finite(model, x)}; lower the learning rate"
-            )
+        if self.device.type == "cpu" or step % CHECKED_EVERY == 0:
+            self._check_finite(step, x, loss.item())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -165,6 +166,11 @@ class TrainingRun:
         with torch.no_grad():
             parts = torch.split(self.images.training[shown], CHUNK)
             z = torch.cat([self.model.eval().latents(to_unit(part)) for part in parts])
+        if not torch.isfinite(z).all():
+            raise FloatingPointError(
+                f"latents are not finite after {self.config.warmup_steps} warm-up steps; lower the "
+                f"learning rate"
+            )
         chosen = torch.randperm(len(z), generator=self.generator)[:rows].to(self.device)
         self.model.quantizer.start_from(z[chosen], self.generator)
         self.average = Average(self.model, self.config.average)
@@ -201,6 +207,18 @@ class TrainingRun:
         """Wait until the device has done what it was given, so that a clock tells its time."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+    def _check_finite(self, step: int, x: Tensor, loss: float | None) -> None:
+        """Raise an error if the loss is not finite, or, where there is none, a parameter."""
+        if loss is None:
+            finite = all(bool(torch.isfinite(p).all()) for p in self.model.parameters())
+        else:
+            finite = math.isfinite(loss)
+        if not finite:
+            raise FloatingPointError(
+                f"the loss is {loss} at step {step}; the first that is not finite is "
+                f"{not_finite(self.model, x)}; lower the learning rate"
+            )
 
     def _batch(self) -> Tensor:
         training = self.images.training
