@@ -22,6 +22,7 @@ from tests.bench.embedding import embedding
 from tests.bench.ladder import ladder
 from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
+from tests.bench.pictures import image_steps
 from tests.bench.quantizing import encoding, training_steps
 from tests.bench.serving import http
 from tests.bench.spinning import spinning
@@ -43,6 +44,7 @@ def _sgemm() -> dict[str, Any]:
 SECTIONS: dict[str, Callable[[], Any]] = {
     "sgemm": _sgemm,
     "training": training_steps,
+    "images": image_steps,
     "encoding": lambda: encoding(_sgemm()["gflops"]),
     "embedding": embedding,
     "machines": machines,

@@ -149,7 +149,7 @@ class TrainingRun:
         if self.device.type == "cpu" or step % CHECKED_EVERY == 0:
             self._check_finite(step, x, loss.item())
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.average is not None:
             model.quantizer.after_step(step / (config.warmup_steps + config.steps))
