@@ -62,6 +62,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "codebook_learning_rate": (0, _LARGE),
     "weight_decay": (0, _LARGE),
     "held_out": (0, 0.9),
+    "mixing": (0, 1),
     "separation": (0, _LARGE),
     "separation_margin": (0, _LARGE),
     "spectral_clip": (1e-3, _LARGE),

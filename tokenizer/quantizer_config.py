@@ -164,7 +164,8 @@ class GritConfig(CommittedConfig, SummedConfig):
             of `tokenizer.quantizers.grit.codebook.PROTOCOLS`.
         usage_weight: weight of the KL divergence of usage from uniform; `joint` only.
         reset_below: a codeword used less than this share of uniform use counts as dead and restarts
-            from a latent; 0 never resets. Joint protocols only.
+            from a latent; so does one that no training item uses at a measurement. 0 never resets.
+            Joint protocols only.
         decay: decay of the moving averages of use, and of joint_ema's codewords.
         row_norm: normalise each row of the raw codebook to length 1, not only their mean length.
         codeword_norm: normalise the transformed rows too: all codewords of a level then have one

@@ -136,6 +136,18 @@ class Autoencoder(nn.Module):
         """Return the reconstructed raw vectors (n, D) of codes (n, L), the same in any batch."""
         return self._in_blocks("decoded", self._decoded, codes)
 
+    @torch.no_grad()
+    def refill(self, vectors: Tensor) -> list[int]:
+        """Put codewords that none of the training vectors (n, D) uses on their latents.
+
+        Returns:
+            As `ResidualQuantizer.refill`.
+        """
+        if not self.quantizer.stages[0].refills:
+            return [0] * len(self.quantizer.stages)
+        latents = self.latents(vectors)
+        return self.quantizer.refill(latents, self.encode_latents(latents))
+
     def _latents(self, vectors: Tensor) -> Tensor:
         latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
         return latents

@@ -102,6 +102,37 @@ class ResidualQuantizer(nn.Module):
         """Start the levels from latents (n, d)."""
         self.stages[0].start_levels(self.stages, z, generator)
 
+    @torch.no_grad()
+    def refill(self, z: Tensor, codes: Tensor) -> list[int]:
+        """Put codewords that no latent uses on the latents that are coded worst.
+
+        A level's codeword becomes what the levels before it leave of such a latent. Each latent
+        gets one codeword at most, and a latent that its codes give exactly gets none.
+
+        Args:
+            z: the latents of all training items (n, d).
+            codes: their codes (n, L).
+
+        Returns:
+            For each level, how many codewords moved.
+        """
+        if not self.stages[0].refills:
+            return [0] * len(self.stages)
+        inputs = [z]
+        for level, column in zip(self.stages, codes.T, strict=True):
+            inputs.append(inputs[-1] - level.decode(column))
+        gaps = inputs[-1].square().sum(1)
+        bad = gaps > torch.finfo(z.dtype).eps * z.square().sum(1).mean()
+        worst = gaps.argsort(descending=True, stable=True)[: int(bad.sum())]
+        moved = []
+        for level, column, before in zip(self.stages, codes.T, inputs, strict=False):
+            unused = (torch.bincount(column, minlength=level.codebook_size) == 0).nonzero()
+            rows, worst = worst[: len(unused)], worst[len(unused) :]
+            if len(rows):
+                level.put(unused.squeeze(1)[: len(rows)], before[rows])
+            moved.append(len(rows))
+        return moved
+
     def after_step(self, progress: float) -> list[dict[str, int]]:
         """Bring every level's parameters into their bounds, and its schedules to `progress` in 0…1.
 

@@ -22,6 +22,7 @@ TOLD = {
     "clip": "σ_max(W) was scaled down to its bound in {count} of {steps} steps",
     "mixing": "U Vᵀ was scaled down to its bound in {count} of {steps} steps",
     "refresh": "the searched codebook had drifted and was made anew early, {count} × in {steps}",
+    "refill": "{count} codewords that no training item used were put on badly coded items",
     "reset": "{count} dead codewords were put on latents in {steps} steps",
 }
 
@@ -134,6 +135,11 @@ class EventLog:
         self._steps += 1
         for level, counts in enumerate(acted, start=1):
             self._acted.setdefault(level, Counter()).update(counts)
+
+    def refilled(self, moved: Sequence[int]) -> None:
+        """Add for each level how many unused codewords a measurement put on items."""
+        for level, count in enumerate(moved, start=1):
+            self._acted.setdefault(level, Counter())["refill"] += count
 
     def measured(self, evaluation: CodingQuality) -> None:
         """Add events: safeguards that acted since the last measurement, and collapsed levels."""

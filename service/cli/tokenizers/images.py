@@ -1,7 +1,7 @@
 """`semid images`: the vision testbed, where quantizers learn in an image autoencoder."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from tokenizer.images.options import IMAGE_BOUNDS, IMAGE_OPTIONS
 if TYPE_CHECKING:
     from tokenizer.images.config import ImageConfig
     from tokenizer.images.study.cells import Place
-    from tokenizer.study.processes import Workers
+    from tokenizer.study.cells import Mapped
 
 __all__ = [
     "AblateSettings",
@@ -133,8 +133,8 @@ def train(settings: TrainSettings) -> None:
     from tokenizer.images.study.rows import compared_rows
 
     rows = compared_rows([settings.quantizer], _given(settings))
-    with _prepared(settings, rows) as (place, workers), bar("training", 1) as progress:
-        run_rows(place, {"train": rows}, 1, workers, progress, weights=True)
+    with _prepared(settings, rows) as (place, mapped), bar("training", 1) as progress:
+        run_rows(place, {"train": rows}, 1, mapped, progress, weights=True)
     _tell(settings.out, ["train"])
 
 
@@ -154,8 +154,8 @@ def compare(settings: CompareSettings) -> None:
 
     rows = compared_rows(settings.quantizers, _given(settings))
     total = count(len(rows), settings.tune, settings.seeds, settings.best)
-    with _prepared(settings, rows) as (place, workers), bar("comparing", total) as progress:
-        compare_images(place, rows, settings.tune, settings.seeds, settings.best, workers, progress)
+    with _prepared(settings, rows) as (place, mapped), bar("comparing", total) as progress:
+        compare_images(place, rows, settings.tune, settings.seeds, settings.best, mapped, progress)
     _tell(settings.out, ["compare"])
 
 
@@ -180,10 +180,10 @@ def ablate(settings: AblateSettings) -> None:
     studies = {name: study_rows(name, given, tuned) for name in names if name != COST}
     rows = {f"{study}: {name}": row for study in studies for name, row in studies[study].items()}
     total = settings.seeds * len({repr(row) for row in rows.values()})
-    with _prepared(settings, rows) as (place, workers):
+    with _prepared(settings, rows) as (place, mapped):
         if studies:
             with bar("studying", total) as progress:
-                run_rows(place, studies, settings.seeds, workers, progress)
+                run_rows(place, studies, settings.seeds, mapped, progress)
         if COST in names:
             sizes = (1024, 4096)
             base = with_image_options(ImageConfig(), given)
@@ -217,12 +217,12 @@ def _given(settings: _ImagesSettings) -> dict[str, object]:
 @contextmanager
 def _prepared(
     settings: _ImagesSettings, rows: "Mapping[str, ImageConfig]"
-) -> "Iterator[tuple[Place, Workers]]":
+) -> "Iterator[tuple[Place, Mapped]]":
     """Read and check the images, train the classifiers, and start the processes."""
     from data_prep.storage.files import check_writable
     from tokenizer.images.data.reading import read_images
     from tokenizer.images.study.comparison import Source, check_fits, prepared
-    from tokenizer.study.processes import Workers
+    from tokenizer.study.cells import side_by_side
 
     device = settings.torch_device()
     check_writable(settings.out / "runs" / "record.json")
@@ -233,11 +233,10 @@ def _prepared(
     for note in notes:
         errors.print(f"warning: {note}")
     source = Source(images, settings.held_out, settings.classifier_steps)
-    with (
-        Workers(settings.jobs) as workers,
-        prepared(source, settings.out, device, workers) as place,
-    ):
-        yield place, workers
+    # One job runs in this process, with all its threads.
+    jobs = nullcontext(map) if settings.jobs == 1 else side_by_side(settings.jobs)
+    with jobs as mapped, prepared(source, settings.out, device, mapped) as place:
+        yield place, mapped
 
 
 def _tell(out: Path, studies: list[str]) -> None:

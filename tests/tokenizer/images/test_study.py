@@ -29,7 +29,6 @@ from tokenizer.images.study.pictures import draw_study
 from tokenizer.images.study.rows import study_rows
 from tokenizer.images.study.studies import IMAGE_STUDIES
 from tokenizer.images.study.tables import read_study, studies_in, write_tables
-from tokenizer.study.processes import Workers
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +48,8 @@ def _rows(*names: str) -> dict[str, ImageConfig]:
 def test_a_comparison_is_tuned_goes_on_and_is_told(source: Source, tmp_path: Path) -> None:
     rows = _rows("ste", "grit", "fsq")
     done: list[int] = []
-    with Workers(1) as workers, prepared(source, tmp_path, "cpu", workers) as place:
-        compare_images(place, rows, 2, 2, 1, workers, done.append)
+    with prepared(source, tmp_path, "cpu", map) as place:
+        compare_images(place, rows, 2, 2, 1, map, done.append)
     assert sum(done) == trainings(3, 2, 2, 1) == 10
     trials = list((tmp_path / "trials").iterdir())
     assert len(trials) == 6
@@ -77,15 +76,15 @@ def test_a_comparison_is_tuned_goes_on_and_is_told(source: Source, tmp_path: Pat
     with Image.open(tmp_path / "compare" / "reconstructions.png") as sheet:
         assert sheet.height == 4 * (SIDE * 2 + 2)
     stamps = _stamps(tmp_path)
-    with Workers(1) as workers, prepared(source, tmp_path, "cpu", workers) as place:
-        compare_images(place, rows, 2, 2, 1, workers)
+    with prepared(source, tmp_path, "cpu", map) as place:
+        compare_images(place, rows, 2, 2, 1, map)
     assert _stamps(tmp_path) == stamps
     removed = next(iter(found[0].records))
     removed.unlink()
     [missing] = [row for row in read_study(tmp_path, "compare") if row.missing]
     assert missing.name == found[0].name
-    with Workers(1) as workers, prepared(source, tmp_path, "cpu", workers) as place:
-        compare_images(place, rows, 2, 2, 1, workers)
+    with prepared(source, tmp_path, "cpu", map) as place:
+        compare_images(place, rows, 2, 2, 1, map)
     assert {path for path in _stamps(tmp_path) if _stamps(tmp_path)[path] != stamps[path]} == {
         removed
     }
@@ -109,8 +108,8 @@ def test_figures_are_those_of_the_kept_model_on_held_out_images(
     source: Source, tmp_path: Path
 ) -> None:
     config = with_image_options(TINY, {"quantizer": "ste", "levels": 2})
-    with Workers(1) as workers, prepared(source, tmp_path, "cpu", workers) as place:
-        run_rows(place, {"train": {"ste": config}}, 1, workers, weights=True)
+    with prepared(source, tmp_path, "cpu", map) as place:
+        run_rows(place, {"train": {"ste": config}}, 1, map, weights=True)
         images = load_images(place.images, 0.3, "cpu")
         path = Cell(config).path(place)
     record = json.loads(path.read_text())
@@ -134,8 +133,8 @@ def test_figures_are_those_of_the_kept_model_on_held_out_images(
 def test_a_row_that_diverges_is_told_and_stops_nothing(source: Source, tmp_path: Path) -> None:
     rows = _rows("ste")
     rows["too fast"] = with_image_options(rows["ste"], {"learning_rate": 1e25, "steps": 30})
-    with Workers(1) as workers, prepared(source, tmp_path, "cpu", workers) as place:
-        run_rows(place, {"rates": rows}, 1, workers)
+    with prepared(source, tmp_path, "cpu", map) as place:
+        run_rows(place, {"rates": rows}, 1, map)
     found = read_study(tmp_path, "rates")
     assert [row.name for row in found] == ["ste", "too fast"]
     table = write_tables(tmp_path, "rates", found)
@@ -162,7 +161,7 @@ def test_studies_share_runs_and_have_the_rows_of_their_names(tmp_path: Path) -> 
 
 
 def test_the_cost_of_a_step_is_measured(source: Source, tmp_path: Path) -> None:
-    with Workers(1) as workers, prepared(source, tmp_path, "cpu", workers) as place:
+    with prepared(source, tmp_path, "cpu", map) as place:
         table = measure_cost(place, TINY, (32,), rounds=1)
     assert table.splitlines()[2].startswith("| ste | 32 |")
     rows = json.loads((tmp_path / "cost" / "cost.json").read_text())["rows"]
@@ -208,8 +207,8 @@ def test_every_variant_trains_at_4096_codewords(images: ImageSet, tmp_path: Path
         name: with_image_options(big, {"quantizer": name, "codebook_size": 2048})
         for name in CONFIGS
     }
-    with Workers(1) as workers, prepared(Source(images, 0.2, 5), tmp_path, "cpu", workers) as place:
-        run_rows(place, {"many": rows}, 1, workers)
+    with prepared(Source(images, 0.2, 5), tmp_path, "cpu", map) as place:
+        run_rows(place, {"many": rows}, 1, map)
     found = read_study(tmp_path, "many")
     assert [row.failed for row in found] == [()] * len(rows)
     assert torch.tensor([_first(row)["held_out_loss"] for row in found]).isfinite().all()

@@ -22,7 +22,7 @@ from tokenizer.images.study.comparison import Source, compare_images, prepared, 
 from tokenizer.images.study.cost import measure_cost
 from tokenizer.images.study.rows import compared_rows, study_rows
 from tokenizer.images.study.studies import IMAGE_STUDIES
-from tokenizer.study.processes import Workers
+from tokenizer.study.cells import OutOfTimeError, side_by_side
 
 STARTED = time.perf_counter()
 
@@ -42,13 +42,18 @@ def main() -> None:
     parser.add_argument("--study-seeds", type=int, default=1, help="seeds of a study's rows")
     parser.add_argument("--classifier-steps", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
+    parser.add_argument("--minutes", type=float, help="no cell starts after so many minutes")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, cpu or auto")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     given = parser.parse_args()
     device = resolve_device(given.device)
     options = dict(text.split("=", 1) for text in given.set)
     source = Source(read_images(given.images, given.size), given.held_out, given.classifier_steps)
-    with Workers(given.jobs) as workers, prepared(source, given.out, device, workers) as place:
+    until = time.time() + 60 * given.minutes if given.minutes else float("inf")
+    with (
+        side_by_side(given.jobs, until) as mapped,
+        prepared(source, given.out, device, mapped) as place,
+    ):
         _say("classifiers are trained")
         if given.cost:
             sizes = [int(size) for size in given.cost.split(",")]
@@ -57,7 +62,7 @@ def main() -> None:
             rows = compared_rows(given.quantizers.split(","), options)
             try:
                 compare_images(
-                    place, rows, given.tune, given.seeds, 4, workers, _progress("compare")
+                    place, rows, given.tune, given.seeds, 4, mapped, _progress("compare")
                 )
             except InputError as error:  # some runs stopped; the studies can go on
                 _say(str(error))
@@ -65,7 +70,7 @@ def main() -> None:
             studies = {
                 name: study_rows(name, options, given.out) for name in given.studies.split(",")
             }
-            run_rows(place, studies, given.study_seeds, workers, _progress("studies"))
+            run_rows(place, studies, given.study_seeds, mapped, _progress("studies"))
 
 
 def _progress(what: str) -> Progress:
@@ -88,3 +93,5 @@ if __name__ == "__main__":  # spawned processes import this
         main()
     except InputError as error:
         sys.exit(f"semid: {error}")
+    except OutOfTimeError:
+        sys.exit("the time is over; the same command goes on")

@@ -93,7 +93,7 @@ def kept_record(cell: Cell, place: Place) -> dict[str, Any] | None:
     return record if same else None
 
 
-def run_cell(cell: Cell, place: Place, weights: bool = False) -> dict[str, Any]:
+def run_cell(place: Place, cell: Cell, *, weights: bool = False) -> dict[str, Any]:
     """Return the cell's record; train if there is none.
 
     A training that diverges has a record too, with the reason under `failed` and no figures. One

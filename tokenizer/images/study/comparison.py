@@ -2,12 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.torch import save_file
 
@@ -22,7 +24,7 @@ from tokenizer.images.model.autoencoder import halvings
 from tokenizer.images.model.classifier import accuracy, train_classifier
 from tokenizer.images.options import check_images, with_image_options
 from tokenizer.images.study.cells import Cell, Place, run_cell
-from tokenizer.study.processes import Workers
+from tokenizer.study.cells import Mapped
 from tokenizer.study.tuning import (
     CODEBOOK_RATES,
     NETWORK_RATES,
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 Rows = Mapping[str, ImageConfig]
+Result = TypeVar("Result")
 CLASSIFIERS = {"critic": 0, "judge": 1}  # roles and seeds
 NAME_OF_ROWS = "rows.json"
 
@@ -64,18 +67,14 @@ class Source:
 
 
 @contextmanager
-def prepared(source: Source, out: Path, device: str, workers: Workers) -> Iterator[Place]:
-    """Write the images for the workers, and train the two classifiers that `out` lacks."""
+def prepared(source: Source, out: Path, device: str, mapped: Mapped) -> Iterator[Place]:
+    """Write the images for all processes, and train the two classifiers that `out` lacks."""
     with TemporaryDirectory() as kept:
         save_images(Path(kept), source.images)
         digest = f"{source.images.digest}-{source.classifier_steps}"
         place = Place(out, Path(kept), digest, source.held_out, device)
-        missing = [
-            (place, role, source.classifier_steps)
-            for role in CLASSIFIERS
-            if _accuracy_kept(place, role) is None
-        ]
-        workers.run(_classify, missing)
+        missing = [role for role in CLASSIFIERS if _accuracy_kept(place, role) is None]
+        _made(partial(_classify, place, source.classifier_steps), missing, mapped)
         yield place
 
 
@@ -109,7 +108,7 @@ def compare_images(
     trials: int,
     seeds: int,
     best: int,
-    workers: Workers,
+    mapped: Mapped,
     progress: Progress | None = None,
 ) -> None:
     """Tune all rows alike, train each with seed 0, and the best ones with further seeds.
@@ -122,10 +121,11 @@ def compare_images(
         seeds: seeds of the best rows.
         best: how many rows get further seeds.
     """
-    tuned = tune_rows(place, rows, trials, workers, progress)
+    tuned = tune_rows(place, rows, trials, mapped, progress)
     first = {name: [replace(config, seed=0)] for name, config in tuned.items()}
     _write_rows(place, "compare", first)
-    records = workers.run(run_cell, [(Cell(c[0]), place) for c in first.values()], progress)
+    make = partial(run_cell, place)
+    records = _made(make, [Cell(configs[0]) for configs in first.values()], mapped, progress)
     losses = {name: _loss(record) for name, record in zip(first, records, strict=True)}
     chosen = sorted(losses, key=losses.__getitem__)[:best]
     every = {
@@ -133,8 +133,8 @@ def compare_images(
         for name, config in tuned.items()
     }
     _write_rows(place, "compare", every)
-    more = [(Cell(config), place) for configs in every.values() for config in configs[1:]]
-    records += workers.run(run_cell, more, progress)
+    more = [Cell(config) for configs in every.values() for config in configs[1:]]
+    records += _made(make, more, mapped, progress)
     check_all_done(records)
 
 
@@ -142,7 +142,7 @@ def run_rows(
     place: Place,
     studies: Mapping[str, Rows],
     seeds: int,
-    workers: Workers,
+    mapped: Mapped,
     progress: Progress | None = None,
     *,
     weights: bool = False,
@@ -163,9 +163,34 @@ def run_rows(
             _write_rows(place, study, done)
             for configs in done.values():
                 cells[Cell(configs[-1]).path(place)] = Cell(configs[-1])
-        work = [(cell, place, weights) for cell in cells.values()]
-        records += workers.run(run_cell, work, progress)
+        make = partial(run_cell, place, weights=weights)
+        records += _made(make, list(cells.values()), mapped, progress)
     check_all_done(records)
+
+
+def _made(
+    make: Callable[[Any], Result],
+    cells: Sequence[Any],
+    mapped: Mapped,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Return what `make` makes of the cells, in their order.
+
+    Raises:
+        InputError: a process ended, most likely for want of memory.
+    """
+    found = []
+    try:
+        for result in mapped(make, cells):
+            found.append(result)
+            if progress is not None:
+                progress(1)
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process ended, most likely for want of memory; start the same command with fewer "
+            "--jobs, and it goes on"
+        ) from error
+    return found
 
 
 def check_all_done(records: Sequence[Mapping[str, Any]]) -> None:
@@ -188,13 +213,15 @@ def trainings(rows: int, trials: int, seeds: int, best: int) -> int:
 
 
 def tune_rows(
-    place: Place, rows: Rows, trials: int, workers: Workers, progress: Progress | None = None
+    place: Place, rows: Rows, trials: int, mapped: Mapped, progress: Progress | None = None
 ) -> dict[str, ImageConfig]:
     """Tune each row by successive halving, as `tokenizer.study.tuning`, on validation images.
 
     The choices are written to `place.out`/tuning.json.
     """
-    alive = {name: points(_space(config), trials, config.seed) for name, config in rows.items()}
+    alive: dict[str, list[Mapping[str, object]]] = {
+        name: points(_space(config), trials, config.seed) for name, config in rows.items()
+    }
     tried: dict[str, list[dict[str, Any]]] = {name: [] for name in rows}
     for count, share in rounds(trials):
         work = [
@@ -202,7 +229,8 @@ def tune_rows(
             for name in rows
             for options in alive[name][:count]
         ]
-        records = workers.run(run_cell, [(cell, place) for _, _, cell in work], progress)
+        cells = [cell for _, _, cell in work]
+        records = _made(partial(run_cell, place), cells, mapped, progress)
         for name in rows:
             scored = [
                 (_loss(record), index, options)
@@ -263,7 +291,7 @@ def _accuracy_kept(place: Place, role: str) -> dict[str, Any] | None:
     return found if same else None
 
 
-def _classify(place: Place, role: str, steps: int) -> None:
+def _classify(place: Place, steps: int, role: str) -> None:
     images = load_images(place.images, place.held_out, place.device)
     model = train_classifier(images, steps, CLASSIFIERS[role])
     notes = {

@@ -10,7 +10,7 @@ from torch.nn import functional
 from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 from tokenizer.quantizers.base.softplus import inverse_softplus
-from tokenizer.quantizers.grit.codebook import PROTOCOLS
+from tokenizer.quantizers.grit.codebook import PROTOCOLS, JointCodebook
 from tokenizer.quantizers.grit.radius import RADII, Radius
 from tokenizer.quantizers.grit.transform import TRANSFORMS
 
@@ -20,6 +20,7 @@ DRIFT_SAMPLE = 64  # codewords compared to detect drift
 # Smallest scale of a level, in standardised units: shorter residuals are rounding errors. Gaps are
 # divided by the scale, and would overflow at a far smaller one.
 LEAST_SCALE = 1e-6
+PUTS = 6  # repeated, since each brings C̃ nearer to its targets
 MOST_DRIFT = 0.1  # largest drift of the live codebook from the cached one, relative to its length
 
 
@@ -46,6 +47,7 @@ class GritQuantizer(Quantizer):
         self.radius = RADII[config.radius](config.psi_max, config.codebook_size, dimension)
         self.transform = TRANSFORMS[config.transform](config, dimension)
         self.raw = PROTOCOLS[config.protocol](config, dimension)
+        self.refills = config.reset_below > 0 and isinstance(self.raw, JointCodebook)
         self.raw_gain = nn.Parameter(torch.tensor(inverse_softplus(1.0)), requires_grad=config.gain)
 
     @property
@@ -84,6 +86,13 @@ class GritQuantizer(Quantizer):
             self.raw_gain.fill_(inverse_softplus(scale))
         elif not self.config.row_norm:
             self.raw.rows.mul_(scale)
+
+    @torch.no_grad()
+    def put(self, which: Tensor, targets: Tensor) -> None:
+        assert isinstance(self.raw, JointCodebook)
+        for _ in range(PUTS):
+            self.raw.put(which, targets, self.codebook(), self.gain)
+        self.forget_searched()
 
     def after_step(self, progress: float) -> dict[str, int]:
         acted = super().after_step(progress)

@@ -64,7 +64,8 @@ class WeightedTransform(Transform):
         self.register_buffer("guess", start, persistent=False)
 
     def largest_singular_value(self) -> float:
-        return float(torch.linalg.matrix_norm(self.w.detach(), ord=2))
+        # A GPU takes longer than the CPU for so small a matrix.
+        return float(torch.linalg.matrix_norm(self.w.detach().cpu(), ord=2))
 
     @torch.no_grad()
     def clip_(self) -> bool:
@@ -107,7 +108,7 @@ class LinearTransform(WeightedTransform):
 
     @torch.no_grad()
     def smallest_singular_value(self) -> float:
-        u, v = self.u.double(), self.v.double()
+        u, v = self.u.double().cpu(), self.v.double().cpu()
         if not (torch.isfinite(u).all() and torch.isfinite(v).all()):
             return math.nan
         basis = torch.linalg.qr(torch.cat([u, v], dim=1)).Q  # beyond it I + U Vᵀ is the identity
