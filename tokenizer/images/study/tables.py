@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,42 +11,30 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.markdown import markdown_table
+from data_prep.significance import holm, paired_t
 from data_prep.storage.files import written_aside
+from tokenizer.study.comparison import Column
 
-__all__ = ["IMAGE_COLUMNS", "ImageColumn", "StudyRow", "read_study", "studies_in", "write_tables"]
-
-
-@dataclass(frozen=True)
-class ImageColumn:
-    """A column of a study's table.
-
-    Attributes:
-        best: picks the best of several values; None where no best is marked.
-    """
-
-    heading: str
-    key: str
-    form: str
-    best: Callable[[Iterable[float]], float] | None
+__all__ = ["IMAGE_COLUMNS", "StudyRow", "read_study", "studies_in", "write_tables"]
 
 
 IMAGE_COLUMNS = (
-    ImageColumn("validation loss", "validation_loss", ".4f", min),
-    ImageColumn("held-out loss", "held_out_loss", ".4f", None),
-    ImageColumn("bits an image", "bits", ",.0f", None),
-    ImageColumn("PSNR", "psnr", ".2f", max),
-    ImageColumn("SSIM", "ssim", ".4f", max),
-    ImageColumn("perceptual", "perceptual", ".4f", min),
-    ImageColumn("Fréchet, reconstructed", "frechet", ".3f", min),
-    ImageColumn("utilization", "utilization", ".1%", max),
-    ImageColumn("dead codes", "dead_codes", ",.0f", min),
-    ImageColumn("code perplexity", "code_perplexity", ",.0f", max),
-    ImageColumn("Fréchet, samples", "sample_frechet", ".3f", min),
-    ImageColumn("prior's perplexity", "prior_perplexity", ",.1f", None),
-    ImageColumn("prior's bits an image", "prior_bits", ",.0f", None),
-    ImageColumn("training s", "training_seconds", ".0f", None),
-    ImageColumn("ms a step", "step_milliseconds", ".1f", None),
-    ImageColumn("quantizer's parameters", "quantizer_parameters", ",.0f", None),
+    Column("validation loss", "validation_loss", ".4f", min),
+    Column("held-out loss", "held_out_loss", ".4f", None),
+    Column("bits an image", "bits", ",.0f", None),
+    Column("PSNR", "psnr", ".2f", max),
+    Column("SSIM", "ssim", ".4f", max),
+    Column("perceptual", "perceptual", ".4f", min),
+    Column("Fréchet, reconstructed", "frechet", ".3f", min),
+    Column("utilization", "utilization", ".1%", max),
+    Column("dead codes", "dead_codes", ",.0f", min),
+    Column("code perplexity", "code_perplexity", ",.0f", max),
+    Column("Fréchet, samples", "sample_frechet", ".3f", min),
+    Column("prior's perplexity", "prior_perplexity", ",.1f", None),
+    Column("prior's bits an image", "prior_bits", ",.0f", None),
+    Column("training s", "training_seconds", ".0f", None),
+    Column("ms a step", "step_milliseconds", ".1f", None),
+    Column("quantizer's parameters", "quantizer_parameters", ",.0f", None),
 )
 
 
@@ -102,10 +90,13 @@ def write_tables(out: Path, study: str, rows: Sequence[StudyRow]) -> str:
     """Write summary.json and summary.md of a study, and return the table in Markdown.
 
     The best figure of a column is bold. p is that of Student's paired t-test of the loss on
-    held-out images against the first row, two-sided, not corrected for the number of rows; only
-    rows with the same seeds are compared.
+    held-out images against the first row, two-sided, after Holm's correction for all rows; an
+    image's loss is its mean over the seeds that both rows have.
     """
     summary = [_summary(row, rows[0]) for row in rows]
+    tested = [entry for entry in summary if entry["held_out_p"] is not None]
+    for entry, p in zip(tested, holm([entry["held_out_p"] for entry in tested]), strict=True):
+        entry["held_out_p_holm"] = float(p)
     shown = [
         column
         for column in IMAGE_COLUMNS
@@ -117,7 +108,7 @@ def write_tables(out: Path, study: str, rows: Sequence[StudyRow]) -> str:
     for entry in summary:
         cells = [entry["name"], str(entry["seeds"])]
         cells += [_cell(entry, column, summary) for column in shown]
-        p = entry["held_out_p"]
+        p = entry.get("held_out_p_holm")
         cells.insert(4, "" if p is None else f"{p:.2g}")
         lines.append(cells)
     notes = [f"{row.name}: {reason}" for row in rows for reason in row.failed]
@@ -148,13 +139,13 @@ def _summary(row: StudyRow, first: StudyRow) -> dict[str, Any]:
 
 
 def _paired_p(row: StudyRow, first: StudyRow) -> float | None:
-    from scipy.stats import ttest_rel
-
+    """Return the paired test's p-value over images; None if the rows have no seed in common."""
     ours, theirs = _losses(row), _losses(first)
-    if not ours or ours.keys() != theirs.keys():
+    common = sorted(ours.keys() & theirs.keys())
+    if not common:
         return None
-    a, b = (np.concatenate([losses[seed] for seed in sorted(losses)]) for losses in (ours, theirs))
-    return 1.0 if (a == b).all() else float(ttest_rel(a, b).pvalue)
+    a, b = (np.mean([losses[seed] for seed in common], axis=0) for losses in (ours, theirs))
+    return paired_t(a, b)
 
 
 def _losses(row: StudyRow) -> dict[int, list[float]]:
@@ -169,9 +160,7 @@ def _mean(row: StudyRow, key: str) -> float | None:
     return statistics.fmean(values) if values else None
 
 
-def _cell(
-    entry: Mapping[str, Any], column: ImageColumn, summary: Sequence[Mapping[str, Any]]
-) -> str:
+def _cell(entry: Mapping[str, Any], column: Column, summary: Sequence[Mapping[str, Any]]) -> str:
     if entry.get(column.key) is None:
         return ""
     mean, spread = entry[column.key]["mean"], entry[column.key]["std"]
