@@ -74,7 +74,7 @@ IMAGE_STUDIES: dict[str, ImageStudy] = {
     ),
     "levels": ImageStudy(
         {
-            f"{name}, {levels} levels": {"quantizer": name, "levels": levels}
+            f"{name}, L = {levels}": {"quantizer": name, "levels": levels}
             for levels in (1, 2, 3)
             for name in ("diveq", "grit")
         },
