@@ -49,6 +49,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "levels": (1, 16),
     "codebook_size": (2, 65_536),
     "search_beam": (1, 256),
+    "crowded_choices": (1, 65_536),
     "latent": (2, 4096),
     "hidden": (1, 65_536),
     "dropout": (0, 0.99),

@@ -35,6 +35,9 @@ class QuantizerConfig:
         codebook_size: K, the codewords a level has; 2 to 65,536, since codes are stored as uint16.
         search_beam: how many paths the search keeps from level to level when it codes an item; 1 is
             the greedy search, and the fastest.
+        crowded_choices: if several items of the fitted catalogue had the same codes, an item with
+            these codes takes one of so many nearest codewords of the last level, chosen by a hash
+            of its vector; 1 always takes the nearest one. For variants that choose by distance.
         start: how codebooks start: from `kmeans` centres of the latents after the warm-up, or from
             `random` Gaussian codewords of the latents' length.
     """
@@ -43,6 +46,7 @@ class QuantizerConfig:
     levels: int = 4
     codebook_size: int = 256
     search_beam: int = 1
+    crowded_choices: int = 1
     start: str = "kmeans"
 
 

@@ -148,6 +148,17 @@ class Autoencoder(nn.Module):
         latents = self.latents(vectors)
         return self.quantizer.refill(latents, self.encode_latents(latents))
 
+    @torch.no_grad()
+    def mark_crowded(self, vectors: Tensor) -> int:
+        """Mark the codes that several of the vectors (n, D) share; return the number of such codes.
+
+        Items with these codes are then told apart, as `ResidualQuantizer` says.
+        """
+        if self.quantizer.choices == 1:
+            return 0
+        latents = self.latents(vectors)
+        return self.quantizer.mark_crowded(latents, self.encode_latents(latents))
+
     def _latents(self, vectors: Tensor) -> Tensor:
         latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
         return latents
@@ -201,4 +212,9 @@ class Autoencoder(nn.Module):
         latents = self.latents(vectors)
         if what == "decoded":
             return [(self._decoded, self.encode_latents(latents))]
-        return [(level.compared, latents) for level in self.quantizer.stages]
+        compared: list[tuple[Function, Tensor]] = [
+            (level.compared, latents) for level in self.quantizer.stages
+        ]
+        if self.quantizer.choices > 1:
+            compared.append((self.quantizer.hashed, latents))
+        return compared

@@ -2,8 +2,9 @@
 
 Every variant gets the same number of trials. Tuning varies the network's learning rate, the levels'
 learning rate and one parameter of the variant's own. Trials are points of a scrambled Sobol
-sequence; the first one is the defaults. Successive halving (arXiv 1502.07943) trains all of them
-for a short time, then the best third of each round for three times as long, until one is left.
+sequence; the first one is the defaults. They train for a third of the steps. If there are more than
+nine, successive halving (arXiv 1502.07943) comes first: all of them train for a shorter time, and
+the best third of each round goes on for three times as long.
 """
 
 import hashlib
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 FACTOR = 3
+MOST_LAST = 9  # trials of the last round
 NETWORK_RATES = (3e-4, 1e-2)
 CODEBOOK_RATES = (3e-4, 1e-1)
 
@@ -213,9 +215,9 @@ def make_trial(trial: Trial) -> Mapping[str, Any]:
 
 
 def rounds(trials: int) -> list[tuple[int, float]]:
-    """Return the number of trials and the share of the steps of each round; the last leaves one."""
+    """Return the number of trials and the share of the steps of each round; the last is a third."""
     counts = [trials] if trials > 1 else []
-    while counts and counts[-1] > FACTOR:
+    while counts and counts[-1] > MOST_LAST:
         counts.append(math.ceil(counts[-1] / FACTOR))
     return [(count, FACTOR ** (i - len(counts))) for i, count in enumerate(counts)]
 

@@ -20,7 +20,7 @@ DRIFT_SAMPLE = 64  # codewords compared to detect drift
 # Smallest scale of a level, in standardised units: shorter residuals are rounding errors. Gaps are
 # divided by the scale, and would overflow at a far smaller one.
 LEAST_SCALE = 1e-6
-PUTS = 6  # repeated, since each brings C̃ nearer to its targets
+PUTS = 3  # repeated, since a codeword that moves also moves the others a little
 MOST_DRIFT = 0.1  # largest drift of the live codebook from the cached one, relative to its length
 
 
@@ -91,7 +91,9 @@ class GritQuantizer(Quantizer):
     def put(self, which: Tensor, targets: Tensor) -> None:
         assert isinstance(self.raw, JointCodebook)
         for _ in range(PUTS):
-            self.raw.put(which, targets, self.codebook(), self.gain)
+            current = self.codebook()
+            shifts = self.transform.undone(targets - current[which])
+            self.raw.put(which, current[which] + shifts, current, self.gain)
         self.forget_searched()
 
     def after_step(self, progress: float) -> dict[str, int]:
