@@ -31,13 +31,6 @@ def _grit(**options: object) -> dict[str, object]:
 
 # The order is that in which `all` runs them.
 IMAGE_STUDIES: dict[str, ImageStudy] = {
-    "codebook-size": ImageStudy(
-        {
-            f"{name}, K = {size}": {"quantizer": name, "codebook_size": size}
-            for size in (256, 1024, 4096, 16_384)
-            for name in ("diveq", "ema", "fsq", "grit", "ste", "wasserstein")
-        }
-    ),
     "components": ImageStudy(
         {
             "ste": {"quantizer": "ste"},
@@ -46,6 +39,13 @@ IMAGE_STUDIES: dict[str, ImageStudy] = {
             "grit": _grit(),
             "grit, frozen": _grit(protocol="frozen"),
         },
+    ),
+    "codebook-size": ImageStudy(
+        {
+            f"{name}, K = {size}": {"quantizer": name, "codebook_size": size}
+            for size in (256, 1024, 4096, 16_384)
+            for name in ("diveq", "ema", "fsq", "grit", "ste", "wasserstein")
+        }
     ),
     "start": ImageStudy(
         {
