@@ -212,3 +212,12 @@ def test_every_variant_trains_at_4096_codewords(images: ImageSet, tmp_path: Path
     found = read_study(tmp_path, "many")
     assert [row.failed for row in found] == [()] * len(rows)
     assert torch.tensor([_first(row)["held_out_loss"] for row in found]).isfinite().all()
+
+
+def test_another_split_has_other_classifiers_and_records(source: Source, tmp_path: Path) -> None:
+    found = []
+    for share in (0.3, 0.4):
+        with prepared(replace(source, held_out=share), tmp_path, "cpu", map) as place:
+            found.append((Cell(TINY).path(place), place.classifier("judge").read_bytes()))
+    assert found[0][0] != found[1][0]
+    assert found[0][1] != found[1][1]

@@ -43,7 +43,8 @@ class Place:
     Attributes:
         out: folder of the study.
         images: folder that `save_images` wrote.
-        digest: SHA-256 of the images.
+        digest: the images' SHA-256, `held_out` and the steps of the classifiers; records of others
+            are not this study's.
         held_out: share of the images that do not train.
         device: where cells train.
     """
@@ -77,7 +78,7 @@ class Cell:
 
     def path(self, place: Place) -> Path:
         """Return the file of the cell's record; other images have another file."""
-        kept = json.dumps([self.plain(), place.digest, place.held_out], sort_keys=True)
+        kept = json.dumps([self.plain(), place.digest], sort_keys=True)
         key = hashlib.sha256(kept.encode()).hexdigest()[:16]
         folder = "trials" if self.trial else "runs"
         return place.out / folder / f"{self.config.quantizer.name}-{key}.json"

@@ -71,7 +71,7 @@ def prepared(source: Source, out: Path, device: str, mapped: Mapped) -> Iterator
     """Write the images for all processes, and train the two classifiers that `out` lacks."""
     with TemporaryDirectory() as kept:
         save_images(Path(kept), source.images)
-        digest = f"{source.images.digest}-{source.classifier_steps}"
+        digest = f"{source.images.digest}-{source.held_out:g}-{source.classifier_steps}"
         place = Place(out, Path(kept), digest, source.held_out, device)
         missing = [role for role in CLASSIFIERS if _accuracy_kept(place, role) is None]
         _made(partial(_classify, place, source.classifier_steps), missing, mapped)
