@@ -19,21 +19,24 @@ class Average:
         model: the copy, without gradients.
     """
 
-    def __init__(self, model: ImageAutoencoder, decay: float) -> None:
-        self.model = copy.deepcopy(model.eval()).requires_grad_(requires_grad=False)
+    def __init__(self, followed: ImageAutoencoder, decay: float) -> None:
+        self.model = copy.deepcopy(followed.eval()).requires_grad_(requires_grad=False)
         self.decay, self.steps = decay, 0
-        names = {name for name, _ in model.named_parameters()}
-        self._buffers = [name for name in model.state_dict() if name not in names]
+        self._averages: list[Tensor] = list(self.model.parameters())
+        self._current: list[Tensor] = list(followed.parameters())
+        parameters = {name for name, _ in followed.named_parameters()}
+        places = [name.rpartition(".") for name in followed.state_dict() if name not in parameters]
+        # Looked up by module, since a module may replace a buffer of its own.
+        self._buffers = [
+            (self.model.get_submodule(module), followed.get_submodule(module), name)
+            for module, _, name in places
+        ]
 
     @torch.no_grad()
-    def follow(self, model: ImageAutoencoder) -> None:
-        """Move the average towards the model, whose step is done."""
+    def follow(self) -> None:
+        """Move the average towards the followed model, whose step is done."""
         self.steps += 1
         decay = min(self.decay, self.steps / (EARLY + self.steps))
-        averages: list[Tensor] = list(self.model.parameters())
-        current: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(averages, current, 1 - decay)  # as torch's own average
-        if self._buffers:
-            ours, theirs = self.model.state_dict(), model.state_dict()
-            for name in self._buffers:
-                ours[name].copy_(theirs[name])
+        torch._foreach_lerp_(self._averages, self._current, 1 - decay)  # as torch's own average
+        for ours, theirs, name in self._buffers:
+            ours.get_buffer(name).copy_(theirs.get_buffer(name))

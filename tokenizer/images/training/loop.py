@@ -153,7 +153,7 @@ class TrainingRun:
         self.optimizer.step()
         if self.average is not None:
             model.quantizer.after_step(step / (config.warmup_steps + config.steps))
-            self.average.follow(model)
+            self.average.follow()
         return loss
 
     def start_quantizing(self) -> None:
