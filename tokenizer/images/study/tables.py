@@ -1,6 +1,7 @@
 """Tables of a study, from the records of its rows."""
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ __all__ = ["IMAGE_COLUMNS", "StudyRow", "read_study", "studies_in", "write_table
 
 
 IMAGE_COLUMNS = (
+    Column("validation loss, common seeds", "common_loss", ".4f", min),
     Column("validation loss", "validation_loss", ".4f", min),
     Column("held-out loss", "held_out_loss", ".4f", None),
     Column("bits an image", "bits", ",.0f", None),
@@ -69,7 +71,10 @@ def studies_in(out: Path) -> list[str]:
 
 
 def read_study(out: Path, study: str) -> list[StudyRow]:
-    """Return a study's rows, the lowest mean validation loss first, rows without figures last."""
+    """Return a study's rows, the lowest validation loss first, rows without figures last.
+
+    Losses are means over the seeds that all rows with figures have: a seed moves all rows alike.
+    """
     told: dict[str, list[str]] = json.loads((out / study / "rows.json").read_text())
     rows = []
     for name, files in told.items():
@@ -83,7 +88,8 @@ def read_study(out: Path, study: str) -> list[StudyRow]:
                 len(paths) - len(made),
             )
         )
-    return sorted(rows, key=lambda row: _mean(row, "validation_loss") or float("inf"))
+    common = _common_seeds(rows)
+    return sorted(rows, key=lambda row: _loss(row, common))
 
 
 def write_tables(out: Path, study: str, rows: Sequence[StudyRow]) -> str:
@@ -94,6 +100,11 @@ def write_tables(out: Path, study: str, rows: Sequence[StudyRow]) -> str:
     image's loss is its mean over the seeds that both rows have.
     """
     summary = [_summary(row, rows[0]) for row in rows]
+    common = _common_seeds(rows)
+    if any(len(row.records) not in {0, len(common)} for row in rows):
+        for entry, row in zip(summary, rows, strict=True):
+            if row.records and common:
+                entry["common_loss"] = {"mean": _loss(row, common), "std": None}
     tested = [entry for entry in summary if entry["held_out_p"] is not None]
     for entry, p in zip(tested, holm([entry["held_out_p"] for entry in tested]), strict=True):
         entry["held_out_p_holm"] = float(p)
@@ -102,14 +113,13 @@ def write_tables(out: Path, study: str, rows: Sequence[StudyRow]) -> str:
         for column in IMAGE_COLUMNS
         if any(entry.get(column.key) is not None for entry in summary)
     ]
-    headings = ["", "seeds", *(column.heading for column in shown)]
-    headings.insert(4, "p against the first")
+    headings = ["", "seeds", *(column.heading for column in shown), "p against the first"]
     lines = []
     for entry in summary:
         cells = [entry["name"], str(entry["seeds"])]
         cells += [_cell(entry, column, summary) for column in shown]
         p = entry.get("held_out_p_holm")
-        cells.insert(4, "" if p is None else f"{p:.2g}")
+        cells.append("" if p is None else f"{p:.2g}")
         lines.append(cells)
     notes = [f"{row.name}: {reason}" for row in rows for reason in row.failed]
     notes += [f"{row.name}: {row.missing} runs are not done" for row in rows if row.missing]
@@ -149,15 +159,28 @@ def _paired_p(row: StudyRow, first: StudyRow) -> float | None:
 
 
 def _losses(row: StudyRow) -> dict[int, list[float]]:
-    return {
-        record["cell"]["config"]["seed"]: record["held_out_losses"]
+    return {_seed(record): record["held_out_losses"] for record in row.records.values()}
+
+
+def _common_seeds(rows: Sequence[StudyRow]) -> set[int]:
+    """Return the seeds that all rows with figures have."""
+    seeds = [{_seed(record) for record in row.records.values()} for row in rows if row.records]
+    return set.intersection(*seeds) if seeds else set()
+
+
+def _loss(row: StudyRow, seeds: set[int]) -> float:
+    """Return a row's mean validation loss over some seeds; ∞ if it has none of them."""
+    found = [
+        float(record["validation_loss"])
         for record in row.records.values()
-    }
+        if _seed(record) in seeds
+    ]
+    return statistics.fmean(found) if found else math.inf
 
 
-def _mean(row: StudyRow, key: str) -> float | None:
-    values = [record[key] for record in row.records.values()]
-    return statistics.fmean(values) if values else None
+def _seed(record: Mapping[str, Any]) -> int:
+    seed: int = record["cell"]["config"]["seed"]
+    return seed
 
 
 def _cell(entry: Mapping[str, Any], column: Column, summary: Sequence[Mapping[str, Any]]) -> str:
