@@ -65,7 +65,7 @@ def __dir__() -> list[str]:
 def read_items(
     path: str | Path, columns: Mapping[str, str] | None = None, category_separator: str = ">"
 ) -> "pl.DataFrame":
-    """Read and check a catalogue: parquet, CSV or JSON lines, the last two also gzipped.
+    """Read and check a catalogue: CSV, JSON, parquet or Excel; texts also gzipped.
 
     Args:
         columns: column name in the Items schema → name in the file, where the two differ.

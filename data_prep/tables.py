@@ -1,11 +1,13 @@
 """The schemas of the packages' tables, and checks that bring a table into its schema."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 import polars as pl
 
 from data_prep.errors import InputError
+from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.values.columns import (
     Source,
     category_column,
@@ -13,6 +15,7 @@ from data_prep.values.columns import (
     id_column,
     named_rows,
     price_column,
+    readable,
     text_column,
     title_column,
 )
@@ -56,7 +59,10 @@ QUERIES: dict[str, pl.DataType] = {
 
 
 def check_items(
-    frame: pl.DataFrame, source: str | Source, category_separator: str = ">"
+    frame: pl.DataFrame,
+    source: str | Source,
+    mapping: ColumnMapping | None = None,
+    needed: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Bring a catalogue into the Items schema; the log names ids that look alike.
 
@@ -64,14 +70,16 @@ def check_items(
         frame: a table with at least the column `item_id`. Missing optional columns become null;
             further columns are kept after the known ones.
         source: name of the table in error messages, usually the file's name.
-        category_separator: splits `categories` if a row has them as one text.
+        mapping: tells how a text of categories is split. The columns have our names already.
+        needed: columns whose values must be readable; None for all. Values of other columns that
+            cannot be read become null, and the log counts them. `item_id` is always needed.
 
     Raises:
         InputError: there are no rows or no `item_id`; an `item_id` is empty or occurs twice; or a
             value cannot be read.
     """
     source = _source(source)
-    frame = _typed(frame, ITEMS, ["item_id"], source, category_separator)
+    frame = _typed(frame, ITEMS, ["item_id"], source, mapping or ColumnMapping(), needed)
     _refuse_repeated(frame, source)
     _warn_of_similar_ids(frame["item_id"], source)
     return frame
@@ -171,7 +179,8 @@ def _refuse_repeated(frame: pl.DataFrame, source: Source) -> None:
         where = source.rows(frame["item_id"] == first)
         raise InputError(
             f"{source.name}: item_id {first!r} is in more than one row ({where}); "
-            f"{repeated.sum()} rows share their item_id with another; keep one row an item"
+            f"{repeated.sum()} rows share their item_id with another; keep one row an item, or let "
+            f"--dedupe keep the first or the longest"
         )
 
 
@@ -222,25 +231,29 @@ def _typed(
     schema: dict[str, pl.DataType],
     required: Sequence[str],
     source: Source,
-    separator: str = ">",
+    mapping: ColumnMapping | None = None,
+    needed: Collection[str] | None = None,
 ) -> pl.DataFrame:
     _check_columns(frame, required, source)
+    split = (mapping or ColumnMapping()).categories
     readers: dict[str, Callable[[pl.Series, Source], pl.Series]] = {
         **dict.fromkeys(("item_id", "user_id", "query_id"), id_column),
         "title": title_column,
-        "categories": lambda column, place: category_column(column, separator, place),
+        "categories": lambda column, place: category_column(column, split, place),
         "price": price_column,
     }
     columns = []
     for name, dtype in schema.items():
         if name not in frame.columns:
             columns.append(pl.Series(name, [None] * frame.height, dtype=dtype))
-        elif name in readers:
-            columns.append(readers[name](frame[name], source))
-        elif dtype == pl.String:
-            columns.append(text_column(frame[name], source))
+            continue
+        read = readers.get(name)
+        if read is None:
+            read = text_column if dtype == pl.String else partial(_cast, dtype)
+        if needed is None or name in needed or name in required:
+            columns.append(read(frame[name], source))
         else:
-            columns.append(_cast(frame[name], dtype, source))
+            columns.append(readable(frame[name], read, dtype, source))
     columns += [further_column(frame[name]) for name in frame.columns if name not in schema]
     frame = pl.DataFrame(columns)
     for name in required:
@@ -256,7 +269,7 @@ def _typed(
     return frame
 
 
-def _cast(column: pl.Series, dtype: pl.DataType, source: Source) -> pl.Series:
+def _cast(dtype: pl.DataType, column: pl.Series, source: Source) -> pl.Series:
     if column.dtype == dtype:
         return column
     if column.dtype == pl.Object:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_prep.errors import InputError
+from data_prep.markup import plain_text
 
 __all__ = ["DEFAULT_FIELDS", "TextTemplate", "as_text", "text_fault"]
 
@@ -20,15 +21,20 @@ class TextTemplate(BaseModel):
 
     The first field has no label; each further field follows its name:
     `"Rose Hand Cream. Brand: Avila. Categories: Beauty > Skin Care."` Empty fields are left out.
+
+    Attributes:
+        markup: `strip` takes HTML tags and entities out of the fields, `keep` leaves them. A field
+            `text` stays as it is.
     """
 
     model_config = ConfigDict(frozen=True)
 
     fields: tuple[str, ...] = Field(default=DEFAULT_FIELDS, min_length=1)
+    markup: Literal["keep", "strip"] = "keep"  # as tokenizers of before this field were fitted
 
     @classmethod
     def of(cls, fields: Sequence[str], columns: Sequence[str]) -> Self:
-        """Make the template of some fields of a table.
+        """Make the template of some fields of a table, without their HTML.
 
         Raises:
             InputError: the table has no column for one of them.
@@ -39,13 +45,15 @@ class TextTemplate(BaseModel):
                 f"the text needs field {unknown[0]!r}, which the catalogue does not have; it has "
                 f"{', '.join(columns)}"
             )
-        return cls(fields=tuple(fields))
+        return cls(fields=tuple(fields), markup="strip")
 
     def render(self, item: Mapping[str, Any]) -> str:
         """Return the content text of one item; empty if none of the fields has text."""
         parts = []
         for position, name in enumerate(self.fields):
             text = as_text(item.get(name))
+            if self.markup == "strip" and ("<" in text or "&" in text):
+                text = " ".join(plain_text(text).split())
             if text:
                 parts.append(text if position == 0 else f"{name.capitalize()}: {text}")
         return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts)

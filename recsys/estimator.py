@@ -105,24 +105,39 @@ class Recommender:
         fitted(self, "_frozen").write(check_new(Path(folder), overwrite=overwrite))
 
     def recommend(
-        self, histories: Iterable[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+        self,
+        histories: Iterable[Sequence[str]],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Iterable[str] | None = None,
+        prefix: Sequence[int] = (),
     ) -> "pl.DataFrame":
         """Rank the items that may come next.
 
         Args:
             histories: item ids, oldest first; items that the model does not know are ignored.
             exclude_seen: whether an item of the history is left out.
+            candidates: the only items that may be recommended; unknown ones are ignored.
+            prefix: the first codes of the items that may be recommended.
 
         Returns:
             `history`, its number from 0; `rank`, from 1; `item_id`; `score`.
 
         Raises:
-            InputError: a history has no item that the model knows, or k exceeds the catalogue.
+            InputError: a history has no item that the model knows, k exceeds the catalogue, or no
+                item is left that may be recommended.
         """
         from recsys.tables import recommended
 
-        opened = fitted(self, "_opened")
-        return recommended(opened, list(histories), k, exclude_seen=exclude_seen)
+        return recommended(
+            fitted(self, "_opened"),
+            list(histories),
+            k,
+            exclude_seen=exclude_seen,
+            candidates=None if candidates is None else list(candidates),
+            prefix=prefix,
+        )
 
     def evaluate(self, interactions: "Table") -> "pl.DataFrame":
         """Rank every user's test item among all items, and among those outside the history.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from data_prep.names import check_name
 from recsys.generation.generator import GeneratorConfig
@@ -9,7 +10,7 @@ from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
 from recsys.models.sasrec import EsasrecConfig
-from recsys.shapes import Shape, reads_codes
+from recsys.shapes import Shape, reads_codes, reads_content
 from recsys.training.config import TrainingConfig
 
 __all__ = ["MODELS", "PRESETS", "Model", "Preset", "preset_named"]
@@ -27,6 +28,11 @@ class Model:
         """Whether the model reads semantic IDs; a benchmark trains it once for each quantizer."""
         return reads_codes(self.shape)
 
+    @property
+    def reads_content(self) -> bool:
+        """Whether the model reads content vectors."""
+        return reads_content(self.shape)
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -35,12 +41,19 @@ class Preset:
     Attributes:
         default: the models of a benchmark for which none are named.
         tokenizer: fields of the tokenizer's configuration, as `semid fit --set` takes them.
+        quantizers: of a benchmark for which none are named; `dense` is one code an item.
+        finalists: how many tokenizers go on to further seeds after the first one, by validation; 0
+            for all.
+        seeds: of a benchmark for which their number is not given.
     """
 
     name: str
     models: Mapping[str, Model]
     default: tuple[str, ...]
     tokenizer: Mapping[str, int | float | str]
+    quantizers: tuple[str, ...] = ("grit",)
+    finalists: int = 0
+    seeds: int = 1
 
     def model(self, name: str) -> Model:
         """Return a model by its name.
@@ -109,7 +122,7 @@ def _dual(like: Model, *parts: str, outputs: str = "tied", loss: str = "full") -
     return Model(DualEncoderConfig(parts, outputs, loss, like.shape), like.training)
 
 
-def _changed(model: Model, **changes: float | str) -> Model:
+def _changed(model: Model, **changes: Any) -> Model:
     return replace(model, shape=replace(model.shape, **changes))
 
 
@@ -135,8 +148,9 @@ _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_us
 _TUNED = TrainingConfig(
     epochs=40,
     patience=4,
-    evaluate_every=4,
-    batch_size=512,
+    evaluate_every=5,
+    batch_size=1024,
+    warmup_steps=50,
     learning_rate=2e-3,
     schedule="cosine",
     precision="bf16",
@@ -146,6 +160,14 @@ _TUNED_GENERATOR = replace(_TUNED, validation_users=4000, candidates="all")
 _LIGHT = TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-prefixes", "dual-encoder-prefixes-repeats")
 _BEST = ("sasrec", "esasrec", "dual-encoder-prefixes-nearness", "generator-nearness")
+
+_TUNED_MODELS = _models(
+    Model(TowerConfig(), _TUNED),
+    Model(_LIGHT, replace(_TUNED, learning_rate=4e-3)),
+    Model(TigerRecommenderConfig(), _LONG_TIGER),
+    Model(GeneratorConfig(), _TUNED_GENERATOR),
+)
+_TABLE5 = ("grit", "rqvae", "ema", "simvq", "diveq", "kmeans", "lsh", "dense")
 
 _PRESETS = (
     Preset(
@@ -172,14 +194,19 @@ _PRESETS = (
     ),
     Preset(
         "tuned",
-        _models(
-            Model(TowerConfig(), _TUNED),
-            Model(_LIGHT, replace(_TUNED, learning_rate=4e-3)),
-            Model(TigerRecommenderConfig(), _LONG_TIGER),
-            Model(GeneratorConfig(), _TUNED_GENERATOR),
-        ),
+        _TUNED_MODELS,
         _BEST,
-        {"network": "identity", "search_beam": 5, "steps": 400, "batch_size": 512},
+        {"network": "identity", "search_beam": 5, "steps": 240, "batch_size": 512},
+    ),
+    # GRIT-VQ, arXiv 2602.01140, Tables 5 (a) and 6; `ema` stands for its VQ-VAE.
+    Preset(
+        "table5",
+        _TUNED_MODELS,
+        ("generator",),
+        {"levels": 4, "codebook_size": 256, "steps": 600, "batch_size": 512},
+        _TABLE5,
+        finalists=4,
+        seeds=3,
     ),
     Preset(
         "paper",

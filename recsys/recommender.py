@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -22,6 +23,7 @@ from data_prep.storage.record import library_versions
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.generation.generative_model import GenerativeModel
 from recsys.item_index import ItemIndex
+from recsys.item_numbers import ItemNumbers
 from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes
 from recsys.shapes import (
     Shape,
@@ -189,9 +191,8 @@ class Recommender:
     ) -> None:
         self.model, self.fingerprint, self.metrics = model.eval(), fingerprint, metrics
         self.tokenizer = catalogue.tokenizer
-        self._item_ids, self._trained = list(catalogue.item_ids), catalogue.n_items
-        self._numbers = {item_id: number for number, item_id in enumerate(self._item_ids)}
-        self._hidden: set[int] = set()
+        self._items = ItemNumbers(catalogue.item_ids, catalogue.codes)
+        self._trained = catalogue.n_items
         self._busy = threading.Lock()
         self._index = None
         if isinstance(model, ScoringModel):
@@ -213,7 +214,7 @@ class Recommender:
         return cls(frozen.model(), frozen.catalogue, frozen.fingerprint, frozen.metrics)
 
     def __len__(self) -> int:
-        return len(self._item_ids)
+        return len(self._items)
 
     def check_tokenizer(self, fingerprint: str) -> None:
         """Check that the model reads the IDs of this tokenizer, or no IDs.
@@ -235,7 +236,7 @@ class Recommender:
         """
         if dataset.tokenizer and self.tokenizer:
             self.check_tokenizer(dataset.tokenizer)
-        if list(dataset.item_ids) != self._item_ids[: self._trained]:
+        if list(dataset.item_ids) != self._items.item_ids[: self._trained]:
             raise InputError(
                 "the data has other items than the recommender's training data; prepare it from "
                 "the same catalogue, or train again"
@@ -255,7 +256,7 @@ class Recommender:
             return 0
         with self._busy:
             known = self.model.accepts(codes, suffixes)
-            known &= np.asarray([item_id not in self._numbers for item_id in item_ids], dtype=bool)
+            known &= np.asarray([item_id not in self._items for item_id in item_ids], dtype=bool)
             rows: list[int] = known.nonzero()[0].tolist()
             if not rows:
                 return 0
@@ -263,24 +264,26 @@ class Recommender:
             if isinstance(self.model, ScoringModel) and self._index is not None:
                 with torch.no_grad():
                     self._index.add(self.model.item_vectors()[len(self._index) :].numpy())
-            for row in rows:
-                self._numbers[item_ids[row]] = len(self._item_ids)
-                self._item_ids.append(item_ids[row])
+            self._items.add([item_ids[row] for row in rows], codes[rows])
             return len(rows)
 
     def knows(self, item_id: str) -> bool:
         """Return whether the catalogue has an item; hidden items count."""
-        return item_id in self._numbers
+        return item_id in self._items
 
     def hide(self, item_id: str, *, hidden: bool = True) -> None:
         """Stop recommending an item, or start again; histories may still contain it."""
-        number = self._numbers.get(item_id)
-        if number is not None:
-            with self._busy:
-                (self._hidden.add if hidden else self._hidden.discard)(number)
+        with self._busy:
+            self._items.hide(item_id, hidden=hidden)
 
     def recommend(
-        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Sequence[str] | None = None,
+        prefix: Sequence[int] = (),
     ) -> list[list[Recommendation]]:
         """Return up to k items for each history, best first.
 
@@ -289,25 +292,34 @@ class Recommender:
         Args:
             histories: item ids, oldest first.
             exclude_seen: whether to leave out the items of the history.
+            candidates: the only items that may be recommended; unknown ones are skipped, and
+                `unknown` names them. None for all items. Scores stay what they are among all items.
+            prefix: the first codes of the items that may be recommended.
 
         Raises:
-            InputError: a history without a known item, or k beyond the catalogue.
+            InputError: a history without a known item, or k beyond the catalogue; no item is left
+                that can be recommended; a prefix for a model without codes.
         """
         if not 1 <= k <= len(self):
             raise InputError(f"k is {k}; give 1 to {len(self)}, the size of the catalogue")
         if not histories:
             return []
         with self._busy:
+            among = self._items.among(candidates, prefix)
             known = [self._known(row, history) for row, history in enumerate(histories)]
             return [
-                [Recommendation(self._item_ids[item], score) for item, score in row]
+                [Recommendation(self._items.item_ids[item], score) for item, score in row]
                 for start in range(0, len(known), BATCH)
-                for row in self._ranked(known[start : start + BATCH], k, exclude_seen)
+                for row in self._ranked(known[start : start + BATCH], k, exclude_seen, among)
             ]
+
+    def unknown(self, item_ids: Sequence[str]) -> list[str]:
+        """Return the distinct items that cannot be recommended: unknown or hidden ones."""
+        return self._items.unknown(item_ids)
 
     def _known(self, row: int, history: Sequence[str]) -> list[int]:
         """Return the numbers of a history's known items."""
-        known = [self._numbers[item_id] for item_id in history if item_id in self._numbers]
+        known = self._items.known(history)
         if not known:
             reason = "has no items" if not history else f"has no known item: {history[0]!r}"
             raise InputError(f"histories/{row} {reason}; give at least one item of the catalogue")
@@ -315,7 +327,11 @@ class Recommender:
 
     @torch.no_grad()
     def _ranked(
-        self, histories: Sequence[Sequence[int]], k: int, exclude_seen: bool
+        self,
+        histories: Sequence[Sequence[int]],
+        k: int,
+        exclude_seen: bool,
+        among: NDArray[np.int64] | None,
     ) -> list[list[tuple[int, float]]]:
         """Return each history's k best items by number, with their scores."""
         recent = _padded([items[-self.model.history :] for items in histories])
@@ -324,11 +340,12 @@ class Recommender:
             assert self._index is not None
             users, repeats = self.model.user_vectors(recent), self.model.repeat_scores(recent)
             bonuses = repeats.by_item() if repeats else ()
-            return self._index.search(users.numpy(), k, seen, bonuses, self._hidden)
+            return self._index.search(users.numpy(), k, seen, bonuses, self._items.hidden, among)
         assert isinstance(self.model, GenerativeModel)
-        left_out = [[*items, *self._hidden] for items in seen]
+        left_out = [[*items, *(self._items.hidden if among is None else ())] for items in seen]
         excluded = _padded(left_out) if any(left_out) else None
-        found = self.model.recommend(recent, k, excluded)
+        candidates = None if among is None else torch.from_numpy(among)
+        found = self.model.recommend(recent, k, excluded, candidates)
         return [
             [(item, score) for item, score in zip(*row, strict=True) if item != NO_ITEM]
             for row in zip(found.items.tolist(), found.log_probabilities.tolist(), strict=True)

@@ -11,7 +11,13 @@ __all__ = ["evaluated", "recommended"]
 
 
 def recommended(
-    recommender: Recommender, histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
+    recommender: Recommender,
+    histories: Sequence[Sequence[str]],
+    k: int,
+    *,
+    exclude_seen: bool,
+    candidates: Sequence[str] | None = None,
+    prefix: Sequence[int] = (),
 ) -> pl.DataFrame:
     """Rank up to k items for each history, as `Recommender.recommend` does.
 
@@ -19,9 +25,11 @@ def recommended(
         `history`, its number from 0; `rank`, from 1; `item_id`; `score`.
 
     Raises:
-        InputError: a history has no item that the model knows, or k exceeds the catalogue.
+        InputError: as `Recommender.recommend`.
     """
-    found = recommender.recommend(histories, k, exclude_seen=exclude_seen)
+    found = recommender.recommend(
+        histories, k, exclude_seen=exclude_seen, candidates=candidates, prefix=prefix
+    )
     rows = [
         (number, rank, item.item_id, item.score)
         for number, items in enumerate(found)

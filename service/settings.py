@@ -32,11 +32,11 @@ __all__ = [
     "RegistrySettings",
     "Several",
     "argument",
+    "display_of",
     "from_core",
     "option",
     "option_name",
     "resolve",
-    "shown",
 ]
 
 S = TypeVar("S", bound="CommandSettings")
@@ -91,13 +91,13 @@ def option(
         "panel": panel,
         "hidden": hidden,
     }
-    return Field(default, description=description, json_schema_extra={"shown": extra}, **bounds)
+    return Field(default, description=description, json_schema_extra={"display": extra}, **bounds)
 
 
 def argument(description: str, default: Any = ..., **more: Any) -> Any:
     """Return a field that is a positional argument; `more` as for `option`."""
     field = option(description, default, **more)
-    shown(field)["argument"] = True
+    display_of(field)["argument"] = True
     return field
 
 
@@ -115,10 +115,10 @@ def from_core(name: str, description: str, *, panel: str = "") -> Any:
     return option(description, usual, panel=panel, **bounds)
 
 
-def shown(field: FieldInfo) -> dict[str, Any]:
+def display_of(field: FieldInfo) -> dict[str, Any]:
     """Return how the command line shows a field, as `option` or `argument` stored it."""
     extra = field.json_schema_extra
-    told = extra.get("shown", {}) if isinstance(extra, dict) else {}
+    told = extra.get("display", {}) if isinstance(extra, dict) else {}
     assert isinstance(told, dict)
     return told
 
@@ -211,9 +211,9 @@ class RegistrySettings(CommandSettings):
 
 def option_name(name: str, field: FieldInfo) -> str:
     """Return a field's name on the command line."""
-    if shown(field).get("argument"):
-        return str(shown(field).get("metavar") or name.upper())
-    return str(shown(field).get("name") or f"--{name.replace('_', '-')}")
+    if display_of(field).get("argument"):
+        return str(display_of(field).get("metavar") or name.upper())
+    return str(display_of(field).get("name") or f"--{name.replace('_', '-')}")
 
 
 def resolve(settings: type[S], given: Mapping[str, object]) -> S:

@@ -12,7 +12,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from data_prep.embedding.encoders import Encoder
+from data_prep.embedding.model_settings import ModelSettings
 from data_prep.errors import InputError
+from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.storage.durable import recover
 from data_prep.storage.files import written_aside
 from data_prep.text import TextTemplate
@@ -34,22 +36,39 @@ __all__ = [
 ]
 
 FORMAT = 2
-FILES = CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+ENCODER = "encoder.safetensors"  # of an encoder that was fitted with the tokenizer
+FILES = CONFIG, WEIGHTS, METRICS, ENCODER
+NAME = "name"
 MEASURED = ("items", "train_error", "held_out_error", "unique_share", "levels", "record")
 
 
 class EncoderReference(pydantic.BaseModel):
-    """The text encoder that a tokenizer was fitted with."""
+    """The text encoder that a tokenizer was fitted with.
+
+    Attributes:
+        settings: of a sentence-transformers model; None if it is used as it is.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     name: str
     revision: str
+    settings: ModelSettings | None = None
 
     @classmethod
     def of(cls, encoder: Encoder) -> Self:
         """Refer to a loaded encoder."""
-        return cls(name=encoder.name, revision=encoder.revision)
+        settings = getattr(encoder, "settings", None)
+        if settings is not None and settings.usual:
+            settings = None
+        return cls(name=encoder.name, revision=encoder.revision, settings=settings)
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_defaults(self, write: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out absent settings, so that fingerprints stay those of before this field."""
+        body: dict[str, Any] = write(self)
+        return {name: value for name, value in body.items() if name != "settings" or value}
 
 
 def _training(value: Any) -> FitConfig:
@@ -77,6 +96,7 @@ class TokenizerConfig(pydantic.BaseModel):
         encoder: the text encoder; None if the tokenizer was fitted on the user's own vectors.
         policy: how items with the same codes are told apart.
         versions: library versions at the time of fitting, by name.
+        mapping: how rows of the catalogue become items; None if its columns have our names.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +110,13 @@ class TokenizerConfig(pydantic.BaseModel):
     encoder: EncoderReference | None
     policy: Policy
     versions: dict[str, str]
+    mapping: ColumnMapping | None = None
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_defaults(self, write: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not there, so that fingerprints stay those of before these fields."""
+        body: dict[str, Any] = write(self)
+        return {name: value for name, value in body.items() if name != "mapping" or value}
 
     @property
     def quantizer(self) -> QuantizerConfig:
@@ -104,16 +131,27 @@ class TokenizerConfig(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class TokenizerArtifact:
-    """A loaded tokenizer: `model` is in eval mode; `metrics` were measured when it was fitted."""
+    """A loaded tokenizer.
+
+    Attributes:
+        model: in eval mode.
+        metrics: measured when the tokenizer was fitted.
+        name: what people call it; not part of the fingerprint.
+        encoder_weights: of an encoder that was fitted with the tokenizer; None for other encoders,
+            which are loaded by name.
+    """
 
     config: TokenizerConfig
     model: Autoencoder
     metrics: dict[str, Any]
     fingerprint: str
+    name: str = ""
+    encoder_weights: bytes | None = None
 
     def described(self) -> dict[str, Any]:
-        """Return fingerprint, config and metrics as plain values."""
+        """Return name, fingerprint, config and metrics as plain values."""
         return {
+            "name": self.name,
             "fingerprint": self.fingerprint,
             "config": self.config.model_dump(mode="json"),
             "metrics": self.metrics,
@@ -130,15 +168,21 @@ def save(
 
 
 def freeze(
-    config: TokenizerConfig, model: Autoencoder, metrics: dict[str, Any]
+    config: TokenizerConfig,
+    model: Autoencoder,
+    metrics: dict[str, Any],
+    encoder_weights: bytes | None = None,
 ) -> TokenizerArtifact:
     """Give a trained tokenizer its fingerprint.
 
-    It is the SHA-256 of the canonical config and the weights' bytes.
+    It is the SHA-256 of the canonical config and the weights' bytes. The config names the encoder's
+    revision, which is a digest of the encoder's weights.
     """
     fingerprint = _fingerprint(config.model_dump(mode="json"), _weights(model))
     plain = json.loads(json.dumps(metrics))  # equal to what `load` reads back
-    return TokenizerArtifact(config, model.cpu().eval(), plain, fingerprint)
+    return TokenizerArtifact(
+        config, model.cpu().eval(), plain, fingerprint, encoder_weights=encoder_weights
+    )
 
 
 def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
@@ -147,8 +191,14 @@ def write(folder: Path, tokenizer: TokenizerArtifact) -> None:
     Raises:
         InputError: the folder cannot be written.
     """
-    body = {"fingerprint": tokenizer.fingerprint, **tokenizer.config.model_dump(mode="json")}
+    body = {
+        "fingerprint": tokenizer.fingerprint,
+        NAME: tokenizer.name or folder.resolve().name,
+        **tokenizer.config.model_dump(mode="json"),
+    }
     with written_aside(folder, FILES) as aside:
+        if tokenizer.encoder_weights is not None:
+            (aside / ENCODER).write_bytes(tokenizer.encoder_weights)
         (aside / WEIGHTS).write_bytes(_weights(tokenizer.model))
         (aside / CONFIG).write_text(json.dumps(body, indent=2))
         (aside / METRICS).write_text(json.dumps(tokenizer.metrics, indent=2))
@@ -174,6 +224,7 @@ def load(folder: Path) -> TokenizerArtifact:
             f"format {FORMAT}; fit again or use the version that wrote it ({_versions(body)})"
         )
     stated = body.pop("fingerprint", None)
+    name = str(body.pop(NAME, "") or folder.resolve().name)
     if _fingerprint(body, weights) != stated:
         raise InputError(
             f"{folder}: {CONFIG} and {WEIGHTS} do not match the fingerprint {stated}; the files "
@@ -183,12 +234,13 @@ def load(folder: Path) -> TokenizerArtifact:
         config = TokenizerConfig.model_validate(body)
         model = Autoencoder(config.dimension, config.autoencoder, config.quantizer)
         model.load_state_dict(load_tensors(weights))
+        own = _bytes(folder, ENCODER) if (folder / ENCODER).exists() else None
     except (pydantic.ValidationError, SafetensorError, RuntimeError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{folder} is not a tokenizer that this version can read: {reason}"
         ) from error
-    return TokenizerArtifact(config, model.eval(), metrics, str(stated))
+    return TokenizerArtifact(config, model.eval(), metrics, str(stated), name, own)
 
 
 def _weights(model: Autoencoder) -> bytes:

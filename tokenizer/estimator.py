@@ -36,7 +36,8 @@ class Tokenizer:
         seed: seed of every random choice.
         policy: how items with the same codes are told apart: `suffix` numbers them, `reassign`
             gives the later ones the nearest free codes.
-        encoder: `minilm`, `hashing` or a sentence-transformers model; None for minilm.
+        encoder: `minilm`, `ngrams`, `words`, `hashing` or a sentence-transformers model; None for
+            minilm.
         text_fields: the fields that make an item's text, in order; None for title, brand,
             categories, description.
         options: any further field of the configuration, as `semid fit --set` takes it.
@@ -135,7 +136,7 @@ class Tokenizer:
 
         pipeline, given = self._pipeline, None if known is None else self._ids(known)
         with EmbeddingCache(Path(self.cache or default_cache_folder())) as cache:
-            return tokenize_catalogue(_items(items), pipeline, given, cache=cache)
+            return tokenize_catalogue(_items(items, pipeline), pipeline, given, cache=cache)
 
     def encode(self, vectors: ArrayLike) -> NDArray[np.uint16]:
         """Return the codes (N, L) of vectors (N, D); raise InputError if one cannot be coded."""
@@ -155,27 +156,33 @@ class Tokenizer:
         text: str | None = None,
         vector: ArrayLike | None = None,
         k: int = 10,
+        items: "Table | None" = None,
     ) -> "pl.DataFrame":
         """Find the items of a table of IDs nearest to an item, a text or a vector (D,).
 
         Args:
             ids: a table that `tokenize` returned.
             item_id: an item of the table; it is left out of the result.
+            items: the catalogue, whose texts or vectors rank exactly; None answers from codes.
 
         Returns:
-            Up to k rows, nearest first: `item_id`, `semantic_id`, and `distance`, the squared
-                distance between latents.
+            Up to k rows, nearest first: `item_id`, `semantic_id`; `cosine`; `exact`, whether the
+                item's own vector gave it; and `distance`, squared, between latents.
 
         Raises:
             InputError: not exactly one of item_id, text and vector is given, or it cannot be used.
         """
+        from data_prep.embedding.embed import EmbeddingCache, default_cache_folder
         from data_prep.readers.frames import as_matrix
-        from tokenizer.offline.nearest import similar_items
+        from tokenizer.offline.nearest import similar_items, vectors_of
 
-        own = None if vector is None else as_matrix(np.asarray(vector)[None], "vector")[0]
-        return similar_items(
-            self._ids(ids), self._pipeline, item_id=item_id, text=text, vector=own, k=k
-        )
+        asked = None if vector is None else as_matrix(np.asarray(vector)[None], "vector")[0]
+        table, pipeline = self._ids(ids), self._pipeline
+        with EmbeddingCache(Path(self.cache or default_cache_folder())) as cache:
+            own = None if items is None else vectors_of(_items(items), pipeline, cache)
+            return similar_items(
+                table, pipeline, item_id=item_id, text=text, vector=asked, k=k, own=own
+            )
 
     def inspect(self) -> dict[str, Any]:
         """Return fingerprint, config and metrics, as `semid inspect --json` prints them."""
@@ -203,11 +210,10 @@ class Tokenizer:
         return check_ids(as_polars(ids, "ids"), "ids", self._pipeline)
 
 
-def _items(items: "Table") -> "pl.DataFrame":
-    from data_prep.readers.frames import as_polars
-    from data_prep.tables import check_items
+def _items(items: "Table", pipeline: "Pipeline | None" = None) -> "pl.DataFrame":
+    from data_prep.readers.frames import as_items
 
-    return check_items(as_polars(items, "items"), "items")
+    return as_items(items, None if pipeline is None else pipeline.config.mapping)
 
 
 def fitted(estimator: object, part: str) -> Any:

@@ -47,7 +47,7 @@ class Pipeline:
     """A frozen tokenizer with its text encoder.
 
     Attributes:
-        config, fingerprint, metrics: as in the tokenizer's artifact.
+        config, fingerprint, metrics, name: as in the tokenizer's artifact.
         codebooks: (L, K, d) float32.
         device: where texts are encoded and vectors tokenized.
     """
@@ -65,6 +65,7 @@ class Pipeline:
         self.config = tokenizer.config
         self.fingerprint = tokenizer.fingerprint
         self.metrics = tokenizer.metrics
+        self.name = tokenizer.name
         full_precision()
         self.codebooks: NDArray[np.float32] = tokenizer.model.quantizer.codebooks().cpu().numpy()
         self.device = device
@@ -73,7 +74,9 @@ class Pipeline:
         self._scale = float(tokenizer.model.scale)
         self._encoder: Encoder | None = None
         if (reference := tokenizer.config.encoder) is not None:
-            self._encoder = load_encoder(reference.name, device)
+            self._encoder = load_encoder(
+                reference.name, device, tokenizer.encoder_weights, reference.settings
+            )
             if self._encoder.revision != reference.revision:
                 raise InputError(
                     f"encoder {reference.name!r} here has revision {self._encoder.revision}, but "
@@ -89,6 +92,11 @@ class Pipeline:
             InputError: as `tokenizer.artifact.load`, or the encoder does not fit.
         """
         return cls(artifact.load(folder), device)
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The text encoder; None for a tokenizer that was fitted on vectors."""
+        return self._encoder
 
     @property
     def levels(self) -> int:
@@ -126,6 +134,22 @@ class Pipeline:
             )
         return embed(texts, self._encoder, cache, progress, threads)
 
+    def texts_of_some(self, items: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Return the content texts of those items that have a valid one, by item_id."""
+        texts: dict[str, str] = {}
+        for item in items:
+            try:
+                text = self.config.text.content(item)
+            except ValueError:
+                continue
+            if text:
+                texts[item["item_id"]] = text
+        return texts
+
+    def cached(self, texts: Sequence[str], cache: EmbeddingCache) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors (D,) of those texts whose vectors the cache has, by text."""
+        return {} if self._encoder is None else cache.get(self._encoder, texts)
+
     def tokenize(self, vectors: NDArray[np.float32], *, checked: bool = False) -> Tokenized:
         """Return codes, distortion and latents of vectors (n, D); batches do not change them.
 
@@ -140,7 +164,7 @@ class Pipeline:
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         latents = self._model.latents(torch.tensor(vectors, device=self.device))
         codes = self._model.encode_latents(latents).cpu().numpy().astype(np.uint16)
-        return Tokenized(codes, self._distortion(vectors, codes), latents.cpu().numpy(), vectors)
+        return Tokenized(codes, self.distortion(vectors, codes), latents.cpu().numpy(), vectors)
 
     def reassign(self, tokenized: Tokenized, taken: TakenCodes) -> Tokenized:
         """Give each row unique codes (`tokenizer.ids.policy.assign_free`) and their distortion.
@@ -151,7 +175,7 @@ class Pipeline:
         codes = assign_free(tokenized.codes, tokenized.latents, self.codebooks, taken)
         changed = (codes != tokenized.codes).any(axis=1)
         distortion = tokenized.distortion.copy()
-        distortion[changed] = self._distortion(tokenized.vectors[changed], codes[changed])
+        distortion[changed] = self.distortion(tokenized.vectors[changed], codes[changed])
         return replace(tokenized, codes=codes, distortion=distortion)
 
     def latents(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -188,7 +212,8 @@ class Pipeline:
             raise InputError(f"codes hold a value that is not a code; this tokenizer has {sizes}")
         return self.vectors_of_codes(codes.astype(np.uint16))
 
-    def _distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
+    def distortion(self, vectors: NDArray[np.float32], codes: Codes) -> NDArray[np.float32]:
+        """Return the distortion (n,) of vectors (n, D) that have these codes (n, L)."""
         decoded = self.vectors_of_codes(codes)
         # NumPy sums a row the same way in any batch. torch's sum of a long row depends on threads.
         lost = np.square(vectors - decoded).sum(axis=1)

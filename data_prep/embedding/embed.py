@@ -142,6 +142,11 @@ class EmbeddingCache:
                 "(key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID"
             )
 
+    @staticmethod
+    def is_there(folder: Path) -> bool:
+        """Return whether a folder has a cache."""
+        return (folder / "embeddings.sqlite").exists()
+
     def __enter__(self) -> Self:
         return self
 

@@ -77,7 +77,7 @@ class LatentSemanticConfig:
 class LatentSemanticEncoder:
     """Texts → vectors of length 1, by a projection that `fit` found; an `Encoder`.
 
-    A text's bits do not depend on its company: each row of the sparse product is computed alone.
+    A text's vector does not depend on its batch: each row of the sparse product is computed alone.
 
     Attributes:
         name: the folder that it was loaded from.
@@ -137,7 +137,7 @@ class LatentSemanticEncoder:
         rows = sparse.vstack(drawn.rows, format="csr") if drawn.rows else np.empty((0, 0))
         width = min(config.dimension, rows.shape[0], int((frequency > 0).sum()))
         if width < 2:
-            raise InputError("an encoder is fitted to two texts with words at least; give more")
+            raise InputError("an encoder needs at least two texts with words; give more")
         _, _, directions = randomized_svd(
             _weighed(rows, idf), n_components=width, n_iter=4, random_state=config.seed
         )
@@ -164,8 +164,7 @@ class LatentSemanticEncoder:
             encoder = cls(config, weights["idf"], weights["projection"], body["texts"], str(folder))
         except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(
-                f"{folder} is no fitted encoder: {error}; give the folder that semid fit-encoder "
-                f"wrote"
+                f"{folder} is not a fitted encoder: {error}; give the folder of semid fit-encoder"
             ) from error
         if encoder.revision != body.get("revision"):
             raise InputError(
@@ -185,6 +184,29 @@ class LatentSemanticEncoder:
         with written_aside(folder, FILES) as aside:
             (aside / WEIGHTS).write_bytes(weights)
             (aside / CONFIG).write_text(json.dumps(body, indent=2))
+
+    def packed(self) -> bytes:
+        """Return configuration and weights as one file of safetensors, for `unpacked`."""
+        weights = {"idf": self._idf, "projection": self._projection}
+        return save(weights, metadata={KIND: json.dumps(self._body())})
+
+    @classmethod
+    def unpacked(cls, packed: bytes, name: str) -> Self:
+        """Make the encoder of what `packed` returned.
+
+        Raises:
+            InputError: the bytes are none of such an encoder.
+        """
+        try:
+            weights, size = load(packed), int.from_bytes(packed[:8], "little")
+            body = json.loads(json.loads(packed[8 : 8 + size])["__metadata__"][KIND])
+            config = LatentSemanticConfig(**body["config"])
+            return cls(config, weights["idf"], weights["projection"], body["texts"], name)
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(
+                f"the weights of the encoder {name} are damaged: {error}; restore the tokenizer "
+                f"from a copy"
+            ) from error
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return 1 for each text: any texts may be encoded together."""

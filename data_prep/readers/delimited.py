@@ -127,6 +127,6 @@ def _check_fields(text: bytes, fields: int, mark: bytes, path: Path, first: int)
         begins = text[start : min(start + 40, int(ends[at]))].decode(errors="replace")
         found = "is empty" if ends[at] == start else f"has {counts[at]} fields, not {fields}"
         raise InputError(
-            f"{path}, line {first + at}: {found} (it begins {begins!r}); mend the line: a "
+            f"{path}, line {first + at}: {found} (it begins {begins!r}); correct the line: a "
             f"file that was cut short ends so"
         )

@@ -15,7 +15,7 @@ import polars as pl
 
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from data_prep.readers.lines import read_csv
+from data_prep.readers.csv_files import read_csv
 from data_prep.readers.published import published_file, scan_published
 
 __all__ = ["GAINS", "LABELS", "LOCALES", "POSITIVE", "VERSIONS", "EsciCounts", "prepare_esci"]
@@ -131,7 +131,7 @@ def prepare_esci(
 
     Raises:
         InputError: a file is not as published; a label, locale or split is unknown; a product or
-            judgement stands twice; or nothing is left.
+            judgement occurs twice; or nothing is left.
     """
     for what, given, names in (
         ("locale", locale, LOCALES),
@@ -186,7 +186,7 @@ def _judgements(
     for column in EXAMPLES:
         if empty[column][0]:
             row = frame[column].is_null().arg_true()[0] + 1
-            raise InputError(f"{name}, row {row}: no {column}; mend the file")
+            raise InputError(f"{name}, row {row}: no {column}; correct the file")
     for column, known in (
         ("esci_label", tuple(LABELS)),
         ("product_locale", LOCALES),
@@ -248,11 +248,13 @@ def _write_items(paths: Sequence[Path], folder: Path, locale: str, *, joined: bo
         raise InputError(f"{paths[0]} cannot be read to its end: {reason}") from error
     name = ", ".join(path.name for path in paths)
     if found["item_id"].null_count():
-        raise InputError(f"{name}: a product of locale {locale} has no product_id; mend the file")
+        raise InputError(
+            f"{name}: a product of locale {locale} has no product_id; correct the file"
+        )
     repeated = found["item_id"].is_duplicated()
     if repeated.any() and not joined:
         raise InputError(
-            f"{name}: product {found['item_id'].filter(repeated)[0]!r} of locale {locale} stands "
+            f"{name}: product {found['item_id'].filter(repeated)[0]!r} of locale {locale} occurs "
             f"twice; {repeated.sum():,} rows share their (locale, id); keep one row a product"
         )
     if found.is_empty():
@@ -285,7 +287,7 @@ def _position(query_id: str) -> float:
 
 
 def _sources(path: Path) -> pl.DataFrame:
-    frame, _ = read_csv(published_file(path))
+    frame = read_csv(published_file(path), "utf-8", ",").frame
     missing = {"query_id", "source"}.difference(frame.columns)
     if missing:
         raise InputError(

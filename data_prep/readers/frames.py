@@ -8,9 +8,11 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from data_prep.errors import InputError
+from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.readers.lines import table_of
+from data_prep.tables import check_items
 
-__all__ = ["Table", "as_matrix", "as_polars"]
+__all__ = ["Table", "as_items", "as_matrix", "as_polars"]
 
 
 class PandasFrame(Protocol):
@@ -53,6 +55,19 @@ def as_polars(table: Table, name: str) -> pl.DataFrame:
         return table_of(rows)
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
         raise InputError(f"{name}: the rows cannot be read: {error}") from error
+
+
+def as_items(table: Table, mapping: ColumnMapping | None = None) -> pl.DataFrame:
+    """Return a catalogue in the Items schema.
+
+    Args:
+        mapping: of the tokenizer that reads it; columns with our names may stand in it too.
+
+    Raises:
+        InputError: as `as_polars` and `data_prep.tables.check_items`.
+    """
+    frame = as_polars(table, "items")
+    return check_items(frame if mapping is None else mapping.frame(frame), "items", mapping)
 
 
 def _plain(column: str, value: Any) -> Any:

@@ -102,7 +102,7 @@ def prepare_jdsearch(
     if repeated.any():
         row = repeated.arg_true()[1]
         raise InputError(
-            f"{products}: product {ids['item_id'][row]} stands twice, again in line {row + 2}; "
+            f"{products}: product {ids['item_id'][row]} occurs twice, again in line {row + 2}; "
             f"keep one line a product"
         )
     blocks = _behaviour(behaviour)
@@ -153,7 +153,9 @@ def _items(path: Path) -> Iterator[pl.DataFrame]:
     for first, frame in read_blocks(path, PRODUCTS):
         empty = frame["wid"].str.strip_chars() == ""
         if empty.any():
-            raise InputError(f"{path}, line {first + empty.arg_true()[0]}: no wid; mend the line")
+            raise InputError(
+                f"{path}, line {first + empty.arg_true()[0]}: no wid; correct the line"
+            )
         yield frame.select(
             item_id="wid",
             title=_terms(pl.col("name")),
@@ -205,7 +207,7 @@ def _check_lists(frame: pl.DataFrame, path: Path, first: int) -> None:
             row = int(wrong.arg_true()[0])
             raise InputError(
                 f"{path}, line {first + row}: {name} has {length(name)[row]} entries and {like} "
-                f"{length(like)[row]}{', one less is needed' if more else ''}; mend the line"
+                f"{length(like)[row]}{', one less is needed' if more else ''}; correct the line"
             )
     for name, known in ((SHOWN[1], LABELS), (HISTORY[2], ACTIONS)):
         wrong = ~frame[name].list.eval(pl.element().is_in(known)).list.all()
@@ -220,7 +222,7 @@ def _check_lists(frame: pl.DataFrame, path: Path, first: int) -> None:
     if wrong.any():
         row = int(wrong.arg_true()[0])
         raise InputError(
-            f"{path}, line {first + row}: {HISTORY[3]} holds what is no interval in whole seconds"
+            f"{path}, line {first + row}: {HISTORY[3]} has a value that is not in whole seconds"
         )
 
 

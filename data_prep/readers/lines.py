@@ -1,13 +1,12 @@
-"""CSV and JSON lines, plain or gzipped → tables, with the line number of each row."""
+"""JSON lines and JSON arrays, plain or gzipped → tables, with the line number of each row."""
 
-import csv
 import gzip
 import io
 import json
 import re
-import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,10 +15,18 @@ import orjson
 import polars as pl
 
 from data_prep.errors import InputError
+from data_prep.input_files.encodings import check_encoding, find_encoding
 from data_prep.storage.files import existing_file
 from data_prep.text import as_text
 
-__all__ = ["json_lines", "json_value", "read_csv", "read_json_lines", "table_of"]
+__all__ = [
+    "json_lines",
+    "json_value",
+    "not_gzip",
+    "opened",
+    "read_json",
+    "table_of",
+]
 
 BOM = b"\xef\xbb\xbf"
 # orjson rounds whole numbers that do not fit into 64 bits.
@@ -33,14 +40,14 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         InputError: the file is missing, or its gzip stream is broken.
     """
-    with _opened(path) as lines:
+    with opened(path) as lines:
         try:
             for number, line in enumerate(lines, start=1):
                 text = line.removeprefix(BOM) if number == 1 else line
                 if text.strip():
                     yield number, text
         except (OSError, EOFError, zlib.error) as error:
-            raise _not_gzip(path, error) from error
+            raise not_gzip(path, error) from error
 
 
 def json_value(line: bytes) -> Any:
@@ -53,15 +60,85 @@ def json_value(line: bytes) -> Any:
     return json.loads(line) if _LONG_NUMBER.search(line) else value
 
 
-def read_json_lines(path: Path) -> tuple[pl.DataFrame, list[int]]:
-    """Return a table with one row for each line's JSON object, and the line of each row.
+def read_json(
+    path: Path, encoding: str = "", *, whole: bool = False
+) -> tuple[pl.DataFrame, list[int] | None, str]:
+    """Read a file with one JSON object a line, or with one array of objects.
+
+    An object whose only list of objects is one of its fields, as `{"products": [...]}`, stands for
+    this list.
+
+    Args:
+        encoding: the file's encoding; empty to find it.
+        whole: whether the file may be an object over many lines; an array is found in any case.
+
+    Returns:
+        The table, the line of each row, or None for an array, and the encoding.
 
     Raises:
-        InputError: the file has no line, or a line is not a JSON object.
+        InputError: the file is empty, or not of this form; the message names the line or the row.
     """
+    try:
+        encoding = (
+            check_encoding(encoding) if encoding else find_encoding(path, partial(opened, path))
+        )
+        if (whole or _starts_an_array(path, encoding)) and (
+            rows := _array(path, encoding)
+        ) is not None:
+            return table_of(rows), None, encoding
+        frame, lines = _read_lines(path, encoding)
+    except UnicodeError as error:
+        raise InputError(
+            f"{path}: not {encoding}; name its encoding with --encoding, or save it as UTF-8"
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise not_gzip(path, error) from error
+    return frame, lines, encoding
+
+
+def _starts_an_array(path: Path, encoding: str) -> bool:
+    """Return whether a file begins with a list whose first element is an object."""
+    with opened(path) as file:
+        start = file.read(4096).decode(_without_mark(encoding), errors="ignore")
+    return "".join(start.split()).startswith("[{")
+
+
+def _array(path: Path, encoding: str) -> list[dict[str, Any]] | None:
+    """Return the objects of a file that is one JSON value; None if it is none, or one object."""
+    with opened(path) as file:
+        text = file.read().decode(_without_mark(encoding)).encode()
+    try:
+        value = json_value(text)
+    except ValueError as error:
+        if text.lstrip()[:1] == b"[":
+            raise InputError(f"{path}: not JSON ({error}); correct the file") from error
+        return None
+    if isinstance(value, dict):
+        lists = {
+            name: part
+            for name, part in value.items()
+            if isinstance(part, list) and part and all(isinstance(row, dict) for row in part)
+        }
+        if len(lists) != 1 or "item_id" in value:
+            return None
+        [value] = lists.values()
+    if not isinstance(value, list):
+        return None
+    for number, row in enumerate(value, start=1):
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{path}, row {number}: an object {{…}} is needed; a catalogue is an array of "
+                f"objects, one an item"
+            )
+    if not value:
+        raise InputError(f"{path}: the file is empty")
+    return value
+
+
+def _read_lines(path: Path, encoding: str) -> tuple[pl.DataFrame, list[int]]:
     rows: list[dict[str, Any]] = []
     numbers = []
-    for number, line in json_lines(path):
+    for number, line in _lines_in(path, encoding):
         try:
             row = json_value(line)
         except ValueError as error:
@@ -77,69 +154,32 @@ def read_json_lines(path: Path) -> tuple[pl.DataFrame, list[int]]:
     return table_of(rows), numbers
 
 
+def _lines_in(path: Path, encoding: str) -> Iterator[tuple[int, bytes]]:
+    if encoding.startswith("utf-8"):
+        yield from json_lines(path)
+        return
+    with io.TextIOWrapper(opened(path), encoding=encoding) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield number, line.encode()
+
+
+def _without_mark(encoding: str) -> str:
+    return "utf-8-sig" if encoding == "utf-8" else encoding
+
+
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return a table of rows; a column with several types has Python objects."""
     names = dict.fromkeys(chain.from_iterable(rows))
     return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
-def read_csv(path: Path) -> tuple[pl.DataFrame, list[int]]:
-    """Return a table of texts, with empty ones null, and the first line of each row.
+def opened(path: Path) -> IO[bytes]:
+    """Open a file's bytes, decompressed if it is gzipped.
 
     Raises:
-        InputError: the file is empty or not UTF-8; a row has more or fewer fields than the header;
-            or quotes do not close.
+        InputError: the file is missing or not readable.
     """
-    with _opened(path) as file:
-        first = 1
-        rows: list[list[str]] = []
-        numbers: list[int] = []
-        csv.field_size_limit(sys.maxsize)
-        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
-        try:
-            header = next(reader, None)
-            if header is None:
-                raise InputError(f"{path}: the file is empty")
-            first = reader.line_num + 1
-            for row in reader:
-                if row:
-                    if len(row) != len(header):
-                        raise _ragged(path, first, row, header)
-                    rows.append(row)
-                    numbers.append(first)
-                first = reader.line_num + 1
-        except csv.Error as error:
-            raise InputError(
-                f"{path}, line {first}: not CSV ({error}); put quotes around the field, and double "
-                f"those in it"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}, about line {first}: not UTF-8 ({error.reason}); save the file as UTF-8"
-            ) from error
-        except (OSError, EOFError, zlib.error) as error:
-            raise _not_gzip(path, error) from error
-    twice = [name for at, name in enumerate(header) if name in header[:at]]
-    if twice:
-        raise InputError(f"{path}: two columns are named {twice[0]!r}; rename one")
-    values = zip(*rows, strict=True) if rows else [()] * len(header)
-    columns = [
-        pl.Series(name, [field or None for field in fields], dtype=pl.String)
-        for name, fields in zip(header, values, strict=True)
-    ]
-    return pl.DataFrame(columns), numbers
-
-
-def _ragged(path: Path, line: int, row: list[str], header: list[str]) -> InputError:
-    cause = "more" if len(row) > len(header) else "fewer"
-    return InputError(
-        f"{path}, line {line}: {len(row)} fields, {cause} than the {len(header)} of the header "
-        f"(it begins {row[0][:40]!r}); correct the line. Text with commas or line breaks needs "
-        f"quotes; a file that was cut short also ends like this"
-    )
-
-
-def _opened(path: Path) -> IO[bytes]:
     existing_file(path)
     file = path.open("rb")
     zipped = path.suffix.lower() == ".gz" or file.peek(2)[:2] == b"\x1f\x8b"
@@ -149,7 +189,8 @@ def _opened(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path))
 
 
-def _not_gzip(path: Path, error: Exception) -> InputError:
+def not_gzip(path: Path, error: Exception) -> InputError:
+    """Return the error for a gzip stream that is broken."""
     return InputError(f"{path} is not a readable gzip file: {error}")
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from data_prep.errors import InputError
+from data_prep.readers.csv_files import read_csv
 from data_prep.readers.delimited import read_blocks
-from data_prep.readers.lines import read_csv
 from data_prep.readers.published import open_published, published_file
 from data_prep.sequences import in_time_order
 from data_prep.tables import ITEMS
@@ -63,7 +63,7 @@ def read_movielens(folder: Path, least_rating: float = 0.0) -> MovieLens:
 
     Raises:
         InputError: the folder has no known layout; a file is not as published; a rating's movie is
-            unknown; a movie stands twice; or no rating is left.
+            unknown; a movie occurs twice; or no rating is left.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder with MovieLens' files")
@@ -104,7 +104,7 @@ def _found(folder: Path, name: str) -> Path | None:
 def _check(events: pl.DataFrame, items: pl.DataFrame, ratings: Path, movies: Path) -> None:
     repeated = items["item_id"].is_duplicated()
     if repeated.any():
-        raise InputError(f"{movies}: movie {items['item_id'].filter(repeated)[0]} stands twice")
+        raise InputError(f"{movies}: movie {items['item_id'].filter(repeated)[0]} occurs twice")
     unknown = events.join(items, on="item_id", how="anti")
     if unknown.height:
         raise InputError(
@@ -132,8 +132,8 @@ def _ratings(
             if wrong.any():
                 row = int(wrong.arg_true()[0])
                 raise InputError(
-                    f"{path}, line {first + row}: {name} {named[name][row]!r} is no number; mend "
-                    f"the line"
+                    f"{path}, line {first + row}: {name} {named[name][row]!r} is not a number; "
+                    f"correct the line"
                 )
         blocks.append(typed)
     if not blocks:
@@ -159,7 +159,7 @@ def _atomic_ratings(path: Path) -> pl.DataFrame:
 
 
 def _csv(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    frame, _ = read_csv(published_file(path))
+    frame = read_csv(published_file(path), "utf-8", ",").frame
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise InputError(f"{path}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")

@@ -3,6 +3,7 @@
 No value is lost as null. A column with values of several types comes as Python objects.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,7 +15,6 @@ from data_prep.values.item_rules import (
     LONGEST_ID,
     LONGEST_TITLE,
     MOST_CATEGORIES,
-    category_path,
     id_fault,
     id_text,
     price_of,
@@ -30,11 +30,14 @@ __all__ = [
     "id_list_column",
     "named_rows",
     "price_column",
+    "readable",
     "text_column",
     "title_column",
+    "with_code_lists",
 ]
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class Source:
@@ -131,8 +134,15 @@ def text_column(column: pl.Series, source: Source) -> pl.Series:
     return column
 
 
-def category_column(column: pl.Series, separator: str, source: Source) -> pl.Series:
-    """Return one path of categories a row (`data_prep.values.item_rules.category_path`).
+def category_column(
+    column: pl.Series,
+    split: Callable[[Any], list[str | None] | None],
+    source: Source,
+) -> pl.Series:
+    """Return one path of categories a row.
+
+    Args:
+        split: reads one value, as `data_prep.values.item_rules.category_path`.
 
     Raises:
         InputError: a value is not a path.
@@ -142,9 +152,7 @@ def category_column(column: pl.Series, separator: str, source: Source) -> pl.Ser
         many = (column.list.len() > MOST_CATEGORIES).fill_null(value=False)
         if not many.any():
             return column
-    return _each(
-        column, lambda value: category_path(value, separator), pl.List(pl.String()), source
-    )
+    return _each(column, split, pl.List(pl.String()), source)
 
 
 def price_column(column: pl.Series, source: Source) -> pl.Series:
@@ -158,12 +166,46 @@ def price_column(column: pl.Series, source: Source) -> pl.Series:
     return _each(_plain(column), price_of, pl.Float64(), source)
 
 
+def readable(
+    column: pl.Series,
+    read: Callable[[pl.Series, Source], pl.Series],
+    dtype: pl.DataType,
+    source: Source,
+) -> pl.Series:
+    """Return a column that nothing needs; values that `read` refuses are counted and left empty."""
+    try:
+        return read(column, source)
+    except InputError as error:
+        first = error
+    values: list[Any] = []
+    refused: set[int] = set()
+    for row in range(len(column)):
+        try:
+            values.append(read(column[row : row + 1], source)[0])
+        except InputError:
+            values.append(None)
+            refused.add(row)
+    lost = pl.Series([row in refused for row in range(len(column))])
+    logger.warning(
+        "warning: %s: %d values of column %r cannot be read and are left empty (%s); nothing needs "
+        "them (%s)", source.name, len(refused), column.name, source.rows(lost), first,
+    )  # fmt: skip
+    return pl.Series(column.name, values, dtype=dtype)
+
+
 def further_column(column: pl.Series) -> pl.Series:
     """Return a column outside the schema; values of several types become texts."""
     if column.dtype != pl.Object:
         return column
     texts = [None if value is None else as_text(value) for value in column.to_list()]
     return pl.Series(column.name, texts, dtype=pl.String)
+
+
+def with_code_lists(ids: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of IDs whose codes are lists, also where CSV has them as text: `12-240-3`."""
+    if ids.schema.get("codes") != pl.String:
+        return ids
+    return ids.with_columns(pl.col("codes").str.split("-").cast(pl.List(pl.UInt16())))
 
 
 def _plain(column: pl.Series) -> pl.Series:

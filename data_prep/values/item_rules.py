@@ -35,6 +35,13 @@ FIRST_INEXACT = 2**53  # from here on several whole numbers share one float
 CONTROLS = r"\x00-\x1f\x7f-\x9f"
 # No control character, and at least one visible character. Python and Rust both read this pattern.
 ID_PATTERN = rf"^[^{CONTROLS}]*[^\s{CONTROLS}][^{CONTROLS}]*$"
+# A currency has letters or signs, as USD, zł or US$, and no digits.
+_CURRENCY = r"[^\W\d_]{0,4}\.?\s*[^\w\s.,'’%/+-]?"
+_NUMBER = r"[+-]?\d[\d.,'’\s]*(?<=\d)|[+-]?\d"
+_PRICE = re.compile(rf"(?:{_CURRENCY})\s*(?P<number>{_NUMBER})\s*(?:{_CURRENCY})")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,(?:\d{1,2}|\d{4,})")
+# Groups of two digits are India's: 1,23,456.
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?|[+-]?\d{1,3}(?:\.\d{3})+")
 _CONTROL = re.compile(f"[{CONTROLS}]")
 _TITLE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # allows tab, line breaks
 
@@ -123,6 +130,10 @@ def category_path(value: object, separator: str = ">") -> list[str | None] | Non
 def price_of(value: object) -> float | None:
     """Return a price; None for an empty value.
 
+    A text may have a currency before or after the number (`28.00 USD`, `€ 1.234,50`). Of two kinds
+    of marks in the number, the last one is the decimal mark. A single comma is one too unless three
+    digits follow it.
+
     Raises:
         ValueError: the value is not a finite number.
     """
@@ -132,10 +143,28 @@ def price_of(value: object) -> float | None:
         try:
             price = float(value)
         except (ValueError, OverflowError):
-            price = math.nan
+            price = _with_currency(value) if isinstance(value, str) else math.nan
         if math.isfinite(price):
             return price
     raise ValueError("is not a finite number")
+
+
+def _with_currency(text: str) -> float:
+    """Return the number of a text such as `1.234,50 EUR`; NaN if there is not one number."""
+    found = _PRICE.fullmatch(text.strip())
+    if found is None:
+        return math.nan
+    if re.search(r"[\s'’](?!\d{3}(?!\d))", found["number"]):
+        return math.nan
+    number = re.sub(r"[\s'’]", "", found["number"])
+    comma, point = number.rfind(","), number.rfind(".")
+    if comma > point and (point >= 0 or _DECIMAL_COMMA.fullmatch(number)):
+        number = number.replace(".", "").replace(",", ".")
+    elif comma >= 0 or number.count(".") > 1:
+        if not _THOUSANDS.fullmatch(number):
+            return math.nan
+        number = number.replace(",", "") if comma >= 0 else number.replace(".", "")
+    return float(number)
 
 
 def _is_list(value: object) -> bool:

@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_prep.embedding.devices import resolve_device
 from data_prep.errors import InputError
@@ -12,10 +15,10 @@ from data_prep.threads import use_threads
 
 use_threads()  # before torch loads, which reads it then
 
-from recsys.benchmarks.cells import Cell
-from recsys.benchmarks.choices import GRID, Choices
+from recsys.benchmarks.cells import CONTENT, Cell, dataset_read
+from recsys.benchmarks.choices import GRID, Choices, finalists
 from recsys.benchmarks.jobs import Job, run_jobs
-from recsys.models.baselines import BASELINES, CODED_BASELINES
+from recsys.models.baselines import BASELINES
 from recsys.presets import PRESETS, Preset, preset_named
 
 
@@ -48,27 +51,46 @@ def main() -> None:
         action="store_true",
         help="a stopped training begins again; kept records still count",
     )
+    parser.add_argument(
+        "--finalists",
+        type=int,
+        default=0,
+        help="tokenizers that go on after the first seed, by validation; 0 for all",
+    )
     parser.add_argument("--choices", type=Path, help="choices.json of a search")
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
     given = parser.parse_args()
     use_threads(given.threads)
     preset = preset_named(given.preset)
     jobs = list(_jobs(given, preset, resolve_device(given.device)))
-    trials = []
-    for job, record in run_jobs(jobs, given.jobs, given.threads, given.stop_after):
+    first = [job for job in jobs if not job.cell.seed]
+    until = time.monotonic() + given.stop_after if given.stop_after else math.inf
+    records = _told(given, first, until)
+    if further := [job for job in jobs if job.cell.seed]:
+        if given.finalists:
+            best = ("", *finalists(records, given.finalists))
+            further = [job for job in further if job.cell.tokenizer in best]
+        _told(given, further, until)
+    if given.search:
+        chosen = Choices.of(records)
+        chosen.write(given.out / "choices.json")
+        print(json.dumps(chosen.options))  # noqa: T201
+
+
+def _told(given: argparse.Namespace, jobs: Sequence[Job], until: float) -> list[dict[str, Any]]:
+    """Run jobs, print a line for each, and return the records."""
+    records = []
+    for job, record in run_jobs(jobs, given.jobs, given.threads, until):
         if record is None:
             continue
-        trials.append(record)
+        records.append(record)
         if given.search:
             print(f"{job.name}: validation {record['monitor']:.4f}", flush=True)  # noqa: T201
             continue
         metrics = (record["metrics"][name] for name in ("all", "without_history"))
         told = " · ".join(f"{each['recall@10']:.4f} {each['ndcg@10']:.4f}" for each in metrics)
         print(f"{job.name}: {told}", flush=True)  # noqa: T201
-    if given.search:
-        chosen = Choices.of(trials)
-        chosen.write(given.out / "choices.json")
-        print(json.dumps(chosen.options))  # noqa: T201
+    return records
 
 
 def _jobs(given: argparse.Namespace, preset: Preset, device: str) -> Iterator[Job]:
@@ -78,13 +100,10 @@ def _jobs(given: argparse.Namespace, preset: Preset, device: str) -> Iterator[Jo
         InputError: an unknown model, or one that can read none of the files.
     """
     for model in given.model:
-        if model not in BASELINES:
-            preset.model(model)
         if not any(_reads(preset, model, path) for path in given.datasets):
-            raise InputError(
-                f"{model} reads {'codes' if _quantized(preset, model) else 'no codes'}; give it "
-                f"CATEGORY{'-TOKENIZER' * _quantized(preset, model)}.safetensors"
-            )
+            kind = dataset_read(preset, model, "TOKENIZER")
+            name = "-".join(part for part in ("CATEGORY", kind) if part)
+            raise InputError(f"{model} reads none of these files; give it {name}.safetensors")
     variants = (
         [(0, options) for options in GRID]
         if given.search
@@ -93,8 +112,9 @@ def _jobs(given: argparse.Namespace, preset: Preset, device: str) -> Iterator[Jo
     for seed, options in variants:
         for model in given.model:
             for path in given.datasets:
-                if _reads(preset, model, path):
-                    category, _, tokenizer = path.stem.partition("-")
+                if _reads(preset, model, path) and not (seed and model in BASELINES):
+                    category, _, kind = path.stem.partition("-")
+                    tokenizer = kind if kind != CONTENT else ""
                     cell = Cell(category, model, tokenizer, seed, given.cold)
                     yield Job(
                         cell,
@@ -109,13 +129,10 @@ def _jobs(given: argparse.Namespace, preset: Preset, device: str) -> Iterator[Jo
 
 
 def _reads(preset: Preset, model: str, path: Path) -> bool:
-    return bool(path.stem.partition("-")[2]) == _quantized(preset, model)
-
-
-def _quantized(preset: Preset, model: str) -> bool:
-    if model in BASELINES:
-        return model in CODED_BASELINES
-    return preset.model(model).quantized
+    """Return whether a model reads a file, by the part of its name after the category."""
+    kind = path.stem.partition("-")[2]
+    coded = kind if kind != CONTENT else "TOKENIZER"
+    return kind == dataset_read(preset, model, coded or "TOKENIZER")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +150,7 @@ def tokenized(
     configuration.
 
     Yields:
-        The category, its dataset with codes, suffixes and vectors, and the tokenizer's entry for
-        records.
+        The category, its dataset with codes and suffixes, and the tokenizer's entry for records.
     """
     items = pl.concat([category.items.select("item_id") for category in categories])
     vectors = np.concatenate([category.vectors for category in categories])
@@ -174,13 +173,12 @@ def tokenized(
             source=category.source,
         )
         entry = _record_entry(pipeline, categories, config, ids)
-        yield category, replace(coded, vectors=category.vectors), {"tokenizer": entry}
+        yield category, coded, {"tokenizer": entry}
 
 
 def dataset_of(category: Category) -> SequenceDataset:
-    """Return the category's dataset without codes, with its content vectors."""
-    bare = prepare_dataset(category.sequences, category.items, source=category.source)
-    return replace(bare, vectors=category.vectors)
+    """Return the category's dataset without codes and content vectors."""
+    return prepare_dataset(category.sequences, category.items, source=category.source)
 
 
 def _record_entry(

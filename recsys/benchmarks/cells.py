@@ -19,13 +19,15 @@ from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import CANDIDATES, RankingQuality, evaluate
-from recsys.models.baselines import BASELINES, baseline
+from recsys.models.baselines import BASELINES, CODED_BASELINES, CONTENT_BASELINES, baseline
 from recsys.presets import Model, Preset
 from recsys.shapes import build_model, plain_shape, shape_of
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import Measurement, train
 
-__all__ = ["Cell", "run_cell"]
+__all__ = ["CONTENT", "Cell", "dataset_read", "run_cell"]
+
+CONTENT = "content"  # stands for a tokenizer in the name of the dataset with content vectors
 
 Progress = Callable[[int, int, Measurement | None], None]
 
@@ -53,6 +55,26 @@ class Cell:
         parts = [self.category, self.model, self.tokenizer]
         parts += [f"cold{self.cold:g}"] if self.cold else []
         return "-".join(part for part in [*parts, f"seed{self.seed}"] if part)
+
+
+def dataset_read(preset: Preset, model: str, tokenizer: str) -> str:
+    """Return which of a category's datasets a model reads: that of a tokenizer, or another.
+
+    Returns:
+        `tokenizer` if the model reads codes; `CONTENT` if it reads content vectors; else nothing.
+
+    Raises:
+        InputError: an unknown model.
+    """
+    if model in BASELINES:
+        reads_codes, reads_content = model in CODED_BASELINES, model in CONTENT_BASELINES
+    else:
+        known = _model(Cell("", model), preset)
+        assert known is not None
+        reads_codes, reads_content = known.quantized, known.reads_content
+    if reads_codes:
+        return tokenizer
+    return CONTENT if reads_content else ""
 
 
 def run_cell(

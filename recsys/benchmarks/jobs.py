@@ -1,9 +1,10 @@
-"""Cells of a benchmark side by side, each in a process of its own, from prepared files.
+"""Cells of a benchmark side by side, each in a separate process, from prepared files.
 
 This module needs torch, numpy and safetensors alone.
 """
 
 import json
+import math
 import multiprocessing
 import sys
 import time
@@ -53,7 +54,7 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[Job], side_by_side: int = 1, threads: int = 0, stop_after: float = 0
+    jobs: Sequence[Job], side_by_side: int = 1, threads: int = 0, until: float = math.inf
 ) -> Iterator[tuple[Job, dict[str, Any] | None]]:
     """Run jobs in their order, and yield each with its record, or None where it failed.
 
@@ -62,30 +63,21 @@ def run_jobs(
     Args:
         side_by_side: how many processes; 1 runs the jobs in this one.
         threads: of each process.
-        stop_after: seconds after which no further job begins; 0 for no end.
+        until: no further job begins when `time.monotonic()` is past this.
     """
+    waiting = list(reversed(jobs))
     if side_by_side == 1:
-        began = time.monotonic()
-        for job in jobs:
-            if stop_after and time.monotonic() - began > stop_after:
-                return
+        while waiting and time.monotonic() < until:
+            job = waiting.pop()
             yield job, _run(job)
         return
-    yield from _in_processes(jobs, side_by_side, threads, stop_after)
-
-
-def _in_processes(
-    jobs: Sequence[Job], side_by_side: int, threads: int, stop_after: float
-) -> Iterator[tuple[Job, dict[str, Any] | None]]:
-    began, waiting = time.monotonic(), list(reversed(jobs))
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         side_by_side, mp_context=spawned, initializer=use_threads, initargs=(threads or 1,)
     ) as pool:
         running: dict[Future[dict[str, Any] | None], Job] = {}
-        while waiting or running:
-            late = stop_after and time.monotonic() - began > stop_after
-            while waiting and not late and len(running) < side_by_side:
+        while True:
+            while waiting and len(running) < side_by_side and time.monotonic() < until:
                 job = waiting.pop()
                 running[pool.submit(_run, job)] = job
             if not running:

@@ -1,7 +1,7 @@
 """A whole benchmark: data, tokenizers and cells. Results of an earlier run are reused."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,8 @@ from recsys.benchmarks.amazon import (
     tokenized,
     tokenizer_name,
 )
-from recsys.benchmarks.cells import Cell, run_cell
+from recsys.benchmarks.cells import CONTENT, Cell, dataset_read, run_cell
+from recsys.benchmarks.choices import finalists
 from recsys.benchmarks.summary import NOTES
 from recsys.data.dataset import SequenceDataset
 from recsys.models.baselines import BASELINES, CODED_BASELINES
@@ -26,8 +27,9 @@ from recsys.presets import Preset
 from recsys.training.loop import Measurement
 from tokenizer.config import FitConfig
 
-__all__ = ["Plan", "Reporter", "run_plan"]
+__all__ = ["DENSE", "Plan", "Reporter", "run_plan"]
 
+DENSE = "dense"  # the tokenizer that gives each item one code
 # By category and tokenizer (empty for none): the dataset, and its entries for records.
 Datasets = dict[tuple[str, str], tuple[SequenceDataset, dict[str, Any]]]
 
@@ -56,6 +58,7 @@ class Plan:
         seeds: how many trainings of each model, with the seeds 0, 1, …
         shared: whether all categories share one tokenizer; else each category has its own.
         cold: shares of the items to hold out of training; each share has its own cells, 0 is none.
+        dense: whether there is also a tokenizer `dense`, with one code an item.
     """
 
     preset: Preset
@@ -66,6 +69,7 @@ class Plan:
     shared: bool = True
     cold: tuple[float, ...] = (0.0,)
     device: str = "cpu"
+    dense: bool = False
 
     @property
     def cells(self) -> list[Cell]:
@@ -76,6 +80,7 @@ class Plan:
         coded = [*CODED_BASELINES, *(name for name in self.models if known[name].quantized)]
         rows = [("", name) for name in bare]
         rows += [(tokenizer_name(each), name) for each in self.tokenizers for name in coded]
+        rows += [(DENSE, name) for name in coded if self.dense and name not in CODED_BASELINES]
         return [
             Cell(category, model, tokenizer, seed, cold)
             for category in self.categories
@@ -83,6 +88,21 @@ class Plan:
             for cold in self.cold
             for seed in range(1 if model in BASELINES else self.seeds)
         ]
+
+    def goes_on(self, cell: Cell, records: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether a cell is run: one with a further seed only if it is among the finalists.
+
+        Args:
+            records: of the cells with the first seed.
+        """
+        if not (cell.seed and cell.tokenizer and self.preset.finalists):
+            return True
+        first = [
+            record
+            for record in records
+            if (record["cell"]["model"], record["cell"]["cold"]) == (cell.model, cell.cold)
+        ]
+        return cell.tokenizer in finalists(first, self.preset.finalists)
 
 
 def run_plan(
@@ -111,7 +131,13 @@ def run_plan(
         reporter.begins(f"reading {name}")
         tables = folder / "tables" / name
         categories.append(prepare_category(name, files, tables, embedded, template))
-    datasets: Datasets = {(each.name, ""): (dataset_of(each), {}) for each in categories}
+    datasets: Datasets = {}
+    for each in categories:
+        bare = dataset_of(each)
+        datasets[each.name, ""] = (bare, {})
+        datasets[each.name, CONTENT] = (replace(bare, vectors=each.vectors), {})
+        if plan.dense:
+            datasets[each.name, DENSE] = (bare.with_dense_codes(), {})
     groups = [categories] if plan.shared else [[category] for category in categories]
     if any(cell.tokenizer for cell in plan.cells):
         for config in plan.tokenizers:
@@ -120,10 +146,15 @@ def run_plan(
     _save(datasets, folder / "datasets")
     notes = {category.name: dict(category.notes) for category in categories}
     (folder / NOTES).write_text(json.dumps(notes, indent=2) + "\n")
-    records = []
-    for cell in plan.cells if train else ():
+    records: list[dict[str, Any]] = []
+    for cell in sorted(plan.cells, key=lambda cell: cell.seed) if train else ():
+        first = [record for record in records if not record["cell"]["seed"]]
+        if not plan.goes_on(cell, first):
+            reporter.ends()
+            continue
         reporter.begins(cell.name)
-        dataset, entries = datasets[cell.category, cell.tokenizer]
+        kind = dataset_read(plan.preset, cell.model, cell.tokenizer)
+        dataset, entries = datasets[cell.category, kind]
         progress = _progress(reporter)
         records.append(run_cell(folder, cell, plan.preset, dataset, entries, plan.device, progress))
         reporter.ends()

@@ -26,6 +26,7 @@ HELD_BACK: dict[HeldOutPart, int] = {"validation": 2, "test": 1}
 NAMES = ("item_ids", "user_ids")
 OPTIONAL = ("codes", "suffixes", "vectors", "codebooks", "counts")
 EVERYONE = slice(None)
+MOST_CODES = 2**16  # that an uint16 can count
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +167,22 @@ class SequenceDataset:
         """Return the dataset without IDs, codebooks and tokenizer."""
         return replace(
             self, codes=None, suffixes=None, codebooks=None, codebook_size=0, tokenizer=""
+        )
+
+    def with_dense_codes(self) -> Self:
+        """Return the dataset with one code an item, its number: IDs that say nothing of content.
+
+        Raises:
+            InputError: there are more items than a code can count.
+        """
+        if self.n_items > MOST_CODES:
+            raise InputError(f"{self.n_items} items; dense codes count up to {MOST_CODES}")
+        return replace(
+            self.without_codes(),
+            codes=np.arange(self.n_items, dtype=np.uint16)[:, None],
+            suffixes=np.zeros(self.n_items, dtype=np.uint32),
+            codebook_size=self.n_items,
+            tokenizer="dense",
         )
 
     def without_users(self) -> Self:

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from data_prep.errors import InputError
 from data_prep.sequences import LEAST, in_time_order
 from data_prep.tables import check_interactions, check_items, check_vectors, join_vectors
-from data_prep.values.columns import Source, id_column, id_list_column, named_rows
+from data_prep.values.columns import (
+    Source,
+    id_column,
+    id_list_column,
+    named_rows,
+    with_code_lists,
+)
+from data_prep.values.times import TIMESTAMP
 from recsys.data.dataset import SequenceDataset
 
 __all__ = ["Dropped", "prepare_dataset", "prepare_reported"]
@@ -86,8 +93,8 @@ def prepare_reported(
 
     Args:
         events: sequences (`user_id`, `history`, `validation`, `test`) from `leave_one_out`, or
-            interactions (`user_id`, `item_id`, `timestamp`), which are then ordered and split in
-            the same way.
+            interactions (`user_id`, `item_id`, and `timestamp` unless the rows are in order), which
+            are then ordered and split in the same way.
         items: a table with the catalogue's `item_id`; its order gives the items' numbers. None for
             the items of `ids`, or else those of the events.
         ids: `item_id`, `codes`, `suffix` and `tokenizer`, as semid tokenize writes them.
@@ -154,6 +161,8 @@ def prepare_reported(
 def _sequences(events: pl.DataFrame) -> pl.DataFrame:
     """Return `user_id` and `items`, all items of each user in order."""
     if "history" not in events.columns:
+        if TIMESTAMP not in events.columns:  # the rows are in order
+            events = events.with_columns(pl.int_range(events.height).alias(TIMESTAMP))
         log = in_time_order(check_interactions(events, "interactions"))
         return log.group_by("user_id", maintain_order=True).agg(pl.col("item_id").alias("items"))
     missing = {"user_id", "history", "validation", "test"}.difference(events.columns)
@@ -205,6 +214,7 @@ def _codes(
             f"ids: no column {min(missing)!r}; a table that semid tokenize wrote is needed"
         )
     check_items(ids.select("item_id"), "ids")
+    ids = with_code_lists(ids)
     for name, dtype in (("codes", pl.List(pl.UInt16())), ("suffix", pl.UInt32())):
         try:
             ids = ids.with_columns(pl.col(name).cast(dtype))

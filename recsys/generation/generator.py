@@ -34,7 +34,7 @@ from recsys.models.nearness import Nearness
 
 __all__ = ["Generator", "GeneratorConfig"]
 
-USERS_ON_CPU, USERS_ON_GPU = 64, 512  # searched at once
+USERS_ON_CPU, USERS_ON_GPU = 64, 1024  # searched at once
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Generator(GenerativeModel):
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         """Return which items have an ID that can be written, and no known item has it."""
-        accepted: NDArray[np.bool_] = (codes < self.codebook_size).all(1)
+        accepted = np.asarray((codes < self.codebook_size).all(1))
         accepted &= suffixes < max(1, self.suffixes)
         if self.nearness is not None and self.nearness.source == "content":
             accepted[:] = False
@@ -273,7 +273,7 @@ class Generator(GenerativeModel):
         """Return the vectors of all nodes by depth 1 … length."""
         if dropped is None and self._static is not None:
             return self._static
-        tables = self.nodes(self._tree(), dropped)
+        tables: list[Tensor] = self.nodes(self._tree(), dropped)
         if not self.training and not torch.is_grad_enabled():
             self._static = tables
         return tables

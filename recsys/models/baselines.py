@@ -12,6 +12,7 @@ from recsys.data.dataset import NO_ITEM, SequenceDataset
 __all__ = [
     "BASELINES",
     "CODED_BASELINES",
+    "CONTENT_BASELINES",
     "Baseline",
     "CoOccurrence",
     "NearestContent",
@@ -19,8 +20,9 @@ __all__ = [
     "baseline",
 ]
 
+CONTENT_BASELINES = ("nearest-content",)  # those that read content vectors
 CODED_BASELINES = ("nearest-decoded",)  # those that read codes
-BASELINES = ("popularity", "co-occurrence", "nearest-content", *CODED_BASELINES)
+BASELINES = ("popularity", "co-occurrence", *CONTENT_BASELINES, *CODED_BASELINES)
 WEIGHTS = (1.0, 0.6, 0.4, 0.3, 0.2)  # of the last items, the newest first
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from service.cli.data import embed, fit_encoder, prepare
-from service.cli.recommenders import benchmark, models, recommend, train
+from service.cli.data import check, embed, fit_encoder, prepare
+from service.cli.recommenders import benchmark, models, recommend, train, train_search
 from service.cli.serving import database, demo, keys, serve, transfer
 from service.cli.terminal.command import add_command
 from service.cli.terminal.console import be_quiet
@@ -49,6 +49,7 @@ DATA, TOKENIZERS, RECOMMENDERS = "Data", "Tokenizers", "Recommenders"
 SERVICE = "Service and registry"
 
 add_command(app, demo.demo)
+add_command(app, check.check, panel=DATA)
 app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
 add_command(app, embed.embed, panel=DATA)
 add_command(app, fit_encoder.fit_encoder, panel=DATA)
@@ -64,6 +65,7 @@ add_command(app, compare.ablate, panel=TOKENIZERS)
 app.add_typer(images.app, name="images", rich_help_panel=TOKENIZERS)
 add_command(app, train.train, panel=RECOMMENDERS)
 add_command(app, train.evaluate, panel=RECOMMENDERS)
+add_command(app, train_search.train_search, panel=RECOMMENDERS)
 add_command(app, recommend.recommend, panel=RECOMMENDERS)
 add_command(app, models.models, panel=RECOMMENDERS)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=RECOMMENDERS)

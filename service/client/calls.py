@@ -14,19 +14,20 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from service.client.retries import Outcome, is_transient
+from service.http.messages.browsing_schemas import CodesAnswer, FieldsAnswer, PrefixPage
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     IdMapPage,
     Item,
     ItemPage,
     ItemToTokenize,
-    PrefixPage,
     Problem,
     RecommendAnswer,
     SimilarAnswer,
     TokenizeAnswer,
     TokenizerDescription,
 )
+from service.http.messages.search_schemas import SearchAnswer
 
 __all__ = [
     "Call",
@@ -35,16 +36,19 @@ __all__ = [
     "address_of",
     "batches",
     "check",
+    "codes_of",
     "describe",
     "encoded",
     "get_item",
     "headers_of",
     "id_map_page",
     "is_unknown_item",
+    "item_fields",
     "item_page",
     "prefix_page",
     "recommended",
     "remove_item",
+    "search_items",
     "similar_items",
     "tokenize_items",
     "tokenize_vectors",
@@ -166,11 +170,34 @@ def remove_item(item_id: str) -> Call[Nothing]:
 
 
 def recommended(
-    histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
+    histories: Sequence[Sequence[str]],
+    k: int,
+    *,
+    exclude_seen: bool,
+    candidates: Sequence[str] | None = None,
+    prefix: str = "",
 ) -> Call[RecommendAnswer]:
     """Ask for the items that come next after each history."""
-    query = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    query: dict[str, object] = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    query |= {"candidates": candidates} if candidates is not None else {}
+    query |= {"prefix": prefix} if prefix else {}
     return Call(RecommendAnswer, "POST", "/v1/recommend", body=_json(query))
+
+
+def search_items(
+    query: str | None,
+    history: Sequence[str],
+    k: int,
+    *,
+    exclude_seen: bool,
+    prefix: str | None,
+    among: Sequence[str] | None,
+) -> Call[SearchAnswer]:
+    """Ask for the items that answer a query."""
+    given: dict[str, Any] = {"query": query, "prefix": prefix, "among": among}
+    body = {name: value for name, value in given.items() if value is not None}
+    body |= {"history": history, "k": k, "exclude_seen": exclude_seen}
+    return Call(SearchAnswer, "POST", "/v1/search", body=_json(body))
 
 
 def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage]:
@@ -178,6 +205,18 @@ def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage
     params = {"prefix": prefix, "search": search, "after": after}
     given: dict[str, str | int] = {name: value for name, value in params.items() if value}
     return Call(ItemPage, "GET", "/v1/items", given | {"limit": limit})
+
+
+def item_fields(item_id: str) -> Call[FieldsAnswer]:
+    """Ask for an item's fields in the service's catalogue."""
+    return Call(FieldsAnswer, "GET", f"/v1/fields/{_quoted(item_id)}")
+
+
+def codes_of(text: str | None, vector: NDArray[np.float32] | None) -> Call[CodesAnswer]:
+    """Ask for the codes of a text or a vector."""
+    query = {"text": text} if vector is None else {"text": text, "vector": vector}
+    given = {name: value for name, value in query.items() if value is not None}
+    return Call(CodesAnswer, "POST", "/v1/codes", body=_json(given))
 
 
 def prefix_page(prefix: str) -> Call[PrefixPage]:
@@ -192,10 +231,15 @@ def id_map_page(old: str, new: str, after: int, limit: int) -> Call[IdMapPage]:
 
 
 def similar_items(
-    item_id: str | None, text: str | None, vector: NDArray[np.float32] | None, k: int
+    item_id: str | None,
+    text: str | None,
+    vector: NDArray[np.float32] | None,
+    k: int,
+    *,
+    exact: bool,
 ) -> Call[SimilarAnswer]:
     """Ask for the nearest items."""
-    query: dict[str, Any] = {"k": k}
+    query: dict[str, Any] = {"k": k} if exact else {"k": k, "exact": False}
     given = {"item_id": item_id, "text": text, "vector": vector}
     query |= {name: value for name, value in given.items() if value is not None}
     return Call(SimilarAnswer, "POST", "/v1/similar", body=_json(query))

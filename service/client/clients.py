@@ -161,11 +161,14 @@ class Semid(_Client[httpx.Client]):
     bulk = _yielded(Conversation.bulk)
     item = _returned(Conversation.item)
     items = _yielded(Conversation.items)
+    fields = _returned(Conversation.fields)
+    codes = _returned(Conversation.codes)
     prefixes = _returned(Conversation.prefixes)
     id_map = _yielded(Conversation.id_map)
     similar = _returned(Conversation.similar)
     remove = _returned(Conversation.remove)
     recommend = _returned(Conversation.recommend)
+    search = _returned(Conversation.search)
 
     def _found(self, steps: Pages[T]) -> Iterator[T]:
         step = _next(steps, None)
@@ -224,11 +227,14 @@ class AsyncSemid(_Client[httpx.AsyncClient]):
     bulk = _streamed(Conversation.bulk)
     item = _awaited(Conversation.item)
     items = _streamed(Conversation.items)
+    fields = _awaited(Conversation.fields)
+    codes = _awaited(Conversation.codes)
     prefixes = _awaited(Conversation.prefixes)
     id_map = _streamed(Conversation.id_map)
     similar = _awaited(Conversation.similar)
     remove = _awaited(Conversation.remove)
     recommend = _awaited(Conversation.recommend)
+    search = _awaited(Conversation.search)
 
     async def _found(self, steps: Pages[T]) -> AsyncIterator[T]:
         step = _next(steps, None)

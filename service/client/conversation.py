@@ -18,17 +18,18 @@ from service.client import calls
 from service.client.bulk import BulkPart, ItemProblem, bulk_parts
 from service.client.calls import Call, SemidError, SendableItem
 from service.client.retries import Outcome, may_be_done, retry_policy
+from service.http.messages.browsing_schemas import CodesAnswer, PrefixEntry
 from service.http.messages.limits import RequestLimits
 from service.http.messages.schemas import (
     Item,
     MappedId,
-    PrefixEntry,
     RecommendedItem,
     SimilarItem,
     TokenizeAnswer,
     TokenizedItem,
     TokenizerDescription,
 )
+from service.http.messages.search_schemas import SearchedItem
 
 __all__ = ["Conversation", "Found", "Pages", "Pause", "Step", "Steps"]
 
@@ -148,6 +149,25 @@ class Conversation:
             yield Found(page.items)
             after = page.next
 
+    def fields(self, item_id: str) -> Steps[dict[str, Any] | None]:
+        """Return an item's fields in the service's catalogue; None if it does not have the item.
+
+        Raises:
+            SemidError: the service has no catalogue.
+        """
+        try:
+            return (yield from self._ask(calls.item_fields(item_id))).fields
+        except SemidError as error:
+            if not calls.is_unknown_item(error):
+                raise
+            return None
+
+    def codes(
+        self, *, text: str | None = None, vector: NDArray[np.float32] | None = None
+    ) -> Steps[CodesAnswer]:
+        """Return the codes that a text or a vector (D,) would get; no item is registered."""
+        return (yield from self._ask(calls.codes_of(text, vector)))
+
     def prefixes(self, prefix: str = "") -> Steps[list[PrefixEntry]]:
         """Return the prefixes that extend `prefix` by one code and have items.
 
@@ -179,13 +199,18 @@ class Conversation:
         text: str | None = None,
         vector: NDArray[np.float32] | None = None,
         k: int = 10,
+        exact: bool = True,
     ) -> Steps[list[SimilarItem]]:
         """Return the k items nearest to an item, a text or a vector (D,), nearest first.
+
+        Args:
+            exact: rank by the items' vectors; False answers from codes alone.
 
         Raises:
             SemidError: not exactly one of the three is given, or the item is not registered.
         """
-        return (yield from self._ask(calls.similar_items(item_id, text, vector, k))).items
+        call = calls.similar_items(item_id, text, vector, k, exact=exact)
+        return (yield from self._ask(call)).items
 
     def remove(self, item_id: str) -> Steps[bool]:
         """Remove an item and return whether it was registered; the key needs the scope admin.
@@ -204,18 +229,55 @@ class Conversation:
         return True
 
     def recommend(
-        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Sequence[str] | None = None,
+        prefix: str = "",
     ) -> Steps[list[list[RecommendedItem]]]:
         """Return up to k items that come next after each history.
 
         Args:
             histories: item ids, the oldest first.
+            candidates: the only items that may be recommended; unknown ones are ignored.
+            prefix: the first codes of those items, such as `12-240`.
 
         Raises:
-            SemidError: the recommender knows no item of a history, or there is no recommender.
+            SemidError: the recommender knows no item of a history, no item is left to recommend, or
+                there is no recommender.
         """
-        call = calls.recommended(histories, k, exclude_seen=exclude_seen)
+        call = calls.recommended(
+            histories, k, exclude_seen=exclude_seen, candidates=candidates, prefix=prefix
+        )
         return (yield from self._ask(call)).lists
+
+    def search(
+        self,
+        query: str | None = None,
+        history: Sequence[str] = (),
+        k: int = 10,
+        *,
+        exclude_seen: bool = False,
+        prefix: str | None = None,
+        among: Sequence[str] | None = None,
+    ) -> Steps[list[SearchedItem]]:
+        """Return up to k items that answer a query, after a history; one of both is needed.
+
+        Args:
+            history: item ids, the oldest first.
+            exclude_seen: whether to leave out the items of the history.
+            prefix: how the items' IDs begin, as `12-240`; None for any.
+            among: ids of the only items that may be found; None for all.
+
+        Raises:
+            SemidError: there is no search model, or it knows no item of a history without a query.
+        """
+        call = calls.search_items(
+            query, history, k, exclude_seen=exclude_seen, prefix=prefix, among=among
+        )
+        return (yield from self._ask(call)).items
 
     def _most(self) -> Steps[RequestLimits]:
         if self._limits is None:

@@ -12,20 +12,24 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
 from data_prep.errors import InputError
+from service.engine.browsing.named_prefixes import NamedPrefixes
 from service.engine.index_file import IndexContents, read_index, write_index
 from service.engine.item_cache import ItemCache
+from service.engine.neighbours.nearest import Nearest, Neighbour, Query
+from service.engine.neighbours.recall import RecallMeter
 from service.registry import NewItem, RegisteredItem, Registry
+from service.registry.vectors import packed
 from tokenizer.ids.policy import TakenCodes
 from tokenizer.ids.semantic_id import Codes
 from tokenizer.index.semantic_index import SemanticIndex
 from tokenizer.pipeline import Pipeline, Tokenized
 
-__all__ = ["Catalogue", "ItemToRegister", "Neighbour"]
+__all__ = ["MOST_KEPT", "Catalogue", "ItemToRegister"]
 
 SAVE_CHANGES = 10_000  # changes of the index after which it is saved
 SAVE_SECONDS = 60  # seconds after which a changed index is saved
 logger = logging.getLogger("semid")
-Neighbour = tuple[RegisteredItem, float]
+MOST_KEPT = 1_000_000  # items whose vectors are kept, by default
 
 
 @dataclass(slots=True)
@@ -50,6 +54,9 @@ class Catalogue:
 
     Attributes:
         known: cache of items that were looked up; following the registry keeps it correct.
+        nearest: finds the nearest items, and has the items' kept vectors.
+        prefixes: names prefixes.
+        recall: measures how many of them are found.
     """
 
     def __init__(
@@ -58,17 +65,23 @@ class Catalogue:
         registry: Registry,
         index_file: Path | None = None,
         index_device: str = "cpu",
+        keep_vectors: int = MOST_KEPT,
     ) -> None:
         """Start from the saved index if it belongs to this registry, else from an empty one.
 
         Args:
             index_file: file in which the index is saved; None to save none.
             index_device: device that searches the index, as `resolve_index_device` returns it.
+            keep_vectors: number of items up to which the vectors of new items are kept.
         """
         self.pipeline = pipeline
         self.registry = registry
         self.known = ItemCache()
         self._index = SemanticIndex(pipeline.codebooks, index_device)
+        self.nearest = Nearest(pipeline, registry, self._index.search)
+        self.prefixes = NamedPrefixes(pipeline, registry, self.nearest.vectors)
+        self.recall = RecallMeter(self.nearest, self.indexed)
+        self._keep_vectors = keep_vectors
         self._newest = 0  # number of the last change that the index has taken in
         self._last = 0  # largest item number in those changes
         self._following = threading.Lock()
@@ -90,9 +103,11 @@ class Catalogue:
             InputError: no codes are free (policy reassign); nothing is registered then.
         """
         codes, distortions = tokenized.codes.tolist(), tokenized.distortion.tolist()
+        room = self.indexed() + len(items) <= self._keep_vectors
+        kept = packed(tokenized.vectors) if room else [None] * len(items)
         new = [
-            NewItem(item.item_id, tuple(own), distortion, item.title)
-            for item, own, distortion in zip(items, codes, distortions, strict=True)
+            NewItem(item.item_id, tuple(own), distortion, item.title, vector=vector)
+            for item, own, distortion, vector in zip(items, codes, distortions, kept, strict=True)
         ]
 
         def reassign(rows: Sequence[int], taken: TakenCodes) -> tuple[Codes, NDArray[np.float32]]:
@@ -102,47 +117,24 @@ class Catalogue:
         policy = reassign if self.pipeline.config.policy == "reassign" else None
         return self.registry.add(new, policy)
 
-    def similar(self, query: NDArray[np.float32], k: int, leave_out: str | None) -> list[Neighbour]:
-        """Return up to k registered items nearest to a latent (d,), with squared distances.
-
-        Args:
-            leave_out: an item_id that is left out of the result.
-        """
+    def similar(
+        self, query: Query, k: int, leave_out: str | None = None, *, exact: bool = True
+    ) -> list[Neighbour]:
+        """Return up to k registered items nearest to a query, as `Nearest.find`."""
         self.follow()
-        keys, distances = self._index.search(query[None, :], k + (leave_out is not None))
-        found = self.registry.by_number([int(key) for key in keys[0] if key >= 0])
-        neighbours = [
-            (found[int(key)], float(distance))
-            for key, distance in zip(keys[0], distances[0], strict=True)
-            if int(key) in found and found[int(key)].item_id != leave_out
-        ]
-        return neighbours[:k]
+        return self.nearest.find(query, k, leave_out, exact=exact)
 
     def item(self, item_id: str) -> RegisteredItem | None:
         """Return a registered item, or None; another process's removal shows within 2 seconds."""
         return self.known.get(item_id) or self.registry.get([item_id]).get(item_id)
 
-    def latent_of_item(self, item: RegisteredItem) -> NDArray[np.float32]:
-        """Return the latent (d,) that an item's codes decode to."""
-        codes = np.asarray([item.codes], dtype=np.uint16)
-        latent: NDArray[np.float32] = self.pipeline.latents_of_codes(codes)[0]
-        return latent
-
-    def latent_of_text(self, text: str) -> NDArray[np.float32]:
-        """Return the latent (d,) of a text.
+    def query_of_text(self, text: str) -> Query:
+        """Return the query of a text.
 
         Raises:
             InputError: the tokenizer has no text encoder.
         """
-        return self._latent(self.pipeline.embed([text]))
-
-    def latent_of_vector(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the latent (d,) of a vector (D,).
-
-        Raises:
-            InputError: the vector cannot be tokenized.
-        """
-        return self._latent(vector[None, :])
+        return self.nearest.of_vector(self.pipeline.embed([text])[0])
 
     def check(self) -> None:
         """Check that the encoder, the tokenizer and the registry work.
@@ -174,6 +166,16 @@ class Catalogue:
         """Return how many items the index holds; do not follow the registry."""
         return len(self._index)
 
+    def searched(self) -> dict[str, float]:
+        """Return how the index is searched, as `service.http.messages.schemas.IndexDescription`."""
+        probing = self._index.probing
+        return {
+            "items": len(self._index),
+            "lists": self._index.lists,
+            "scanned_lists": probing.lists,
+            "recall_at_10": probing.recall,
+        }
+
     def save(self) -> None:
         """Save the index if it has changed since the last time; log a failure."""
         if self._index_file is None:
@@ -183,11 +185,12 @@ class Catalogue:
             with self._following:
                 newest = self._newest
                 keys, packed = self._index.contents()
+                probing = self._index.probing
             anchor = self.registry.anchor(newest)
             # No anchor: the item has just changed again. The next save will do.
             if anchor is not None and newest != self._saved[0]:
                 known = self.pipeline.fingerprint, self.registry.tokenizer.origin
-                write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
+                write_index(self._index_file, IndexContents(keys, packed, anchor, probing), *known)
                 self._saved = (newest, time.monotonic())
         except (InputError, SQLAlchemyError) as error:
             logger.warning("the index was not saved: %s", error)
@@ -205,7 +208,7 @@ class Catalogue:
         try:
             found = read_index(file, *known)
             if self.registry.anchor(found.anchor.change) == found.anchor:
-                self._index.add_packed(found.keys, found.packed)
+                self._index.add_packed(found.keys, found.packed, found.probing)
             else:
                 logger.info("%s is behind the registry; the index is rebuilt", file)
                 return
@@ -215,7 +218,3 @@ class Catalogue:
         self._newest = found.anchor.change
         self._last = max(found.anchor.number, int(found.keys.max(initial=0)))
         self._saved = (self._newest, time.monotonic())
-
-    def _latent(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        latent: NDArray[np.float32] = self.pipeline.latents(vectors)[0]
-        return latent

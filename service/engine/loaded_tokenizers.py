@@ -19,6 +19,7 @@ from service.registry.tokenizers import default_tokenizer
 __all__ = ["LoadedTokenizers"]
 
 REFRESH_SECONDS = 0.5  # between two refreshes from the database
+MEASURE_SECONDS = 5.0  # between two looks whether the items have changed much
 logger = logging.getLogger("semid")
 
 
@@ -54,6 +55,11 @@ class LoadedTokenizers:
             catalogue = one.catalogue
             self.telemetry.holding(
                 catalogue.pipeline, catalogue.indexed, partial(self.is_default, one)
+            )
+            self.telemetry.searching(catalogue.pipeline, catalogue.searched)
+            self.telemetry.finding(
+                catalogue.pipeline,
+                {way: partial(catalogue.recall.share, way) for way in ("codes", "vectors")},
             )
 
     def __iter__(self) -> Iterator[Tokenizing]:
@@ -146,17 +152,36 @@ class LoadedTokenizers:
 
     @contextmanager
     def refreshed(self) -> Iterator[None]:
-        """Refresh twice a second in a thread while the block runs; save the indexes at its end."""
+        """Refresh twice a second in a thread while the block runs; save the indexes at its end.
+
+        Another thread measures how many of the nearest items are found.
+        """
         stop = threading.Event()
-        thread = threading.Thread(target=self._refresh_until, args=(stop,), daemon=True)
-        thread.start()
+        threads = [
+            threading.Thread(target=work, args=(stop,), daemon=True)
+            for work in (self._refresh_until, self._measure_until)
+        ]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             stop.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
             for one in self:
                 one.catalogue.save()
+
+    def _measure_until(self, stop: threading.Event) -> None:
+        while not stop.wait(MEASURE_SECONDS):
+            for one in self:
+                try:
+                    if one.catalogue.recall.due():
+                        one.catalogue.recall.measure(stop)
+                except SQLAlchemyError:  # the thread that refreshes logs it
+                    pass
+                except Exception:
+                    logger.exception("the recall of nearest items is not measured")
 
     def _refresh_until(self, stop: threading.Event) -> None:
         answers = True

@@ -1,201 +1,145 @@
-// The page over the HTTP interface: find an item, see its ID and neighbours, browse by prefix.
+// The page over the HTTP interface: find an item, search, tokenize a text, browse, recommend.
 
-const PAGE = 50;
-const KEY = "semid-key";
-const ROOT = new URL("../", import.meta.url);  // also behind a proxy that takes a path off
-const at = (id) => document.getElementById(id);
+import { browse } from "./browse.js";
+import { at, codes, element, fill, row, show } from "./elements.js";
+import { save } from "./export.js";
+import { showItem } from "./item.js";
+import { go, past, place, withPast } from "./place.js";
+import { ask, itemPath, useKey } from "./service.js";
+import { forget } from "./tree.js";
 
-// The key, where the service takes one, is kept until the tab is closed.
-async function ask(path, body) {
-  const headers = {};
-  const key = sessionStorage.getItem(KEY);
-  if (key) headers.Authorization = `Bearer ${key}`;
-  if (body) headers["Content-Type"] = "application/json";
-  const answer = await fetch(new URL(path, ROOT), body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
-  const content = await answer.json();
-  if (answer.status === 401) at("key").hidden = false;
-  if (!answer.ok) throw new Error(content.detail);
-  return content;
-}
+// The tokenizer's description, which says what the service can do.
+let described = Promise.resolve({});
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-// One code, coloured by level and value: items alike begin with the same colours.
-function code(value, level) {
-  const hue = (value * 137.508 + level * 47) % 360;
-  const chip = element("span", { className: "code", textContent: value });
-  chip.style.background = `hsl(${hue} 45% 38%)`;
-  return chip;
-}
-
-function codes(item, linked = false) {
-  const chips = (item.codes ?? []).map((value, level) => {
-    const chip = code(value, level);
-    if (!linked) return chip;
-    const prefix = item.codes.slice(0, level + 1).join("-");
-    const link = element("a", { href: `#prefix=${prefix}`, title: `browse ${prefix}` });
-    link.className = chip.className;
-    link.style.background = chip.style.background;
-    link.textContent = value;
-    return link;
-  });
-  if (item.suffix) {
-    chips.push(element("span", { className: "code suffix", textContent: item.suffix }));
-  }
-  return element("span", { className: "codes", title: item.semantic_id ?? "" }, ...chips);
-}
-
-function row(item, note) {
-  const title = element("span", { className: "title", textContent: item.title ?? item.item_id });
-  const made = element("button", { className: "row", type: "button" }, title, codes(item));
-  made.dataset.itemId = item.item_id;
-  if (note) made.append(element("span", { className: "dim", textContent: note }));
-  made.onclick = () => { location.hash = `item=${encodeURIComponent(item.item_id)}`; };
-  return made;
-}
-
-function fill(id, children, empty) {
-  const none = element("p", { className: "dim", textContent: empty ?? "" });
-  at(id).replaceChildren(...(children.length ? children : [none]));
-}
-
-function show(id, problem) {
-  at(id).replaceChildren(element("p", { className: "problem", textContent: problem.message }));
+// What the search model ranks for the words after the history; null where there is no such model.
+async function ranked(words) {
+  const { search } = await described;
+  if (!search) return null;
+  const found = await ask("v1/search", {}, { query: words, history: past(), k: 20 });
+  return found.items;
 }
 
 async function search(words) {
   try {
-    const exact = await ask(`v1/items/${encodeURIComponent(words)}`).catch(() => null);
-    const titled = await ask(`v1/items?limit=20&search=${encodeURIComponent(words)}`);
-    let found = titled.items;
+    const exact = await ask(itemPath(words)).catch(() => null);
+    const answers = await ranked(words);
+    let found = answers ?? (await ask("v1/items", { limit: 20, search: words })).items;
     if (exact) found = [exact, ...found.filter((item) => item.item_id !== exact.item_id)];
-    const rows = found.map((item) => row(item));
+    const rows = found.map((item) => row(item, item.score === undefined ? undefined : `score ${item.score.toFixed(2)}`));
     if (!rows.length) {
-      const near = await ask("v1/similar", { text: words, k: 20 });
-      rows.push(...near.items.map((item) => row(item, `distance ${item.distance.toFixed(2)}`)));
+      const near = await ask("v1/similar", {}, { text: words, k: 20 });
+      found = near.items;
+      rows.push(...found.map((item) => row(item, `cosine ${item.cosine.toFixed(2)}`)));
       rows.unshift(element("p", { className: "dim", textContent: "No title has these words; near in meaning:" }));
     }
     fill("results", rows, "Nothing found.");
+    at("export-results").hidden = !found.length;
+    at("export-results").onclick = () => save(found, "results.csv");
   } catch (problem) {
+    at("export-results").hidden = true;
     show("results", problem);
   }
 }
 
-async function showItem(itemId) {
-  at("item").hidden = false;
+async function tokenize(text) {
   try {
-    const item = await ask(`v1/items/${encodeURIComponent(itemId)}`);
-    at("item-heading").textContent = item.title ?? item.item_id;
-    at("item-id").replaceChildren(codes(item, true));
-    at("add").onclick = () => { history.push(item); recommend(); };
-    at("item-facts").replaceChildren(
-      element("span", { className: "dim", textContent:
-        `item_id ${item.item_id} · semantic ID ${item.semantic_id} · distortion ${item.distortion.toFixed(3)}` }),
+    const found = await ask("v1/codes", {}, { text });
+    const shared = found.items.map((items, level) => `${items} share ${level + 1}`).join(", ");
+    const near = await ask("v1/similar", {}, { text, k: 5 });
+    at("tried").replaceChildren(
+      codes({ codes: found.codes, semantic_id: found.prefix }, true),
+      element("p", { className: "dim", textContent: `distortion ${found.distortion.toFixed(3)} · of the items, by number of first codes: ${shared}` }),
+      ...near.items.map((item) => row(item, `cosine ${item.cosine.toFixed(2)}`)),
     );
-    const near = await ask("v1/similar", { item_id: itemId, k: 12 });
-    fill("neighbours", near.items.map((other) => row(other, `distance ${other.distance.toFixed(2)}`)), "No other items.");
   } catch (problem) {
-    at("item-heading").textContent = itemId;
-    fill("item-id", []);
-    fill("item-facts", []);
-    show("neighbours", problem);
+    show("tried", problem);
   }
 }
 
-// The history that the page asks a recommender about: items in the order in which they were added.
-const history = [];
-
-async function recommend() {
-  at("next").hidden = !history.length;
-  at("history").replaceChildren(...history.map((item, place) => {
-    const made = element("button", { className: "step", type: "button", title: "remove",
-      textContent: `${item.title ?? item.item_id} ×` });
-    made.onclick = () => { history.splice(place, 1); recommend(); };
+// The history that searches and the recommender read: items in the order in which they were added.
+async function recommend(itemIds) {
+  at("next").hidden = !itemIds.length;
+  if (!itemIds.length) return;
+  const titles = await Promise.all(itemIds.map((itemId) => ask(itemPath(itemId)).then((item) => item.title ?? itemId).catch(() => itemId)));
+  at("history").replaceChildren(...titles.map((title, number) => {
+    const made = element("button", { className: "step", type: "button", title: "remove", textContent: `${title} ×` });
+    made.onclick = () => go({ history: withPast(itemIds.filter((_, other) => other !== number)) });
     return made;
   }));
-  if (!history.length) return;
   try {
-    const found = await ask("v1/recommend", { history: history.map((item) => item.item_id), k: 12 });
+    const { recommender } = await described;
+    if (!recommender) return fill("recommended", [], "No recommender is served; searches follow this history.");
+    const found = await ask("v1/recommend", {}, { history: itemIds, k: 12 });
     fill("recommended", found.lists[0].map((item) => row(item, `score ${item.score.toFixed(2)}`)), "No other items.");
   } catch (problem) {
     show("recommended", problem);
   }
 }
 
-function showPath(prefix) {
-  const steps = [["all items", ""]];
-  const parts = prefix ? prefix.split("-") : [];
-  parts.forEach((part, level) => steps.push([part, parts.slice(0, level + 1).join("-")]));
-  const buttons = steps.map(([name, target]) => {
-    const made = element("button", { type: "button", textContent: name });
-    made.onclick = () => { location.hash = `prefix=${target}`; };
-    return made;
-  });
-  at("path").replaceChildren(...buttons.flatMap((made, index) => (index ? [" – ", made] : [made])));
-}
-
-async function browse(prefix) {
-  showPath(prefix);
-  try {
-    const below = await ask(`v1/prefixes?prefix=${prefix}`);
-    fill("prefixes", below.prefixes.map((entry) => {
-      const value = Number(entry.prefix.split("-").at(-1));
-      const level = entry.prefix.split("-").length - 1;
-      const head = element("span", {}, code(value, level), ` ${entry.items} item${entry.items === 1 ? "" : "s"}`);
-      const made = element("button", { className: "prefix", type: "button" }, head,
-        element("span", { className: "dim", textContent: entry.example ?? "" }));
-      made.dataset.prefix = entry.prefix;
-      made.onclick = () => { location.hash = `prefix=${entry.prefix}`; };
-      return made;
-    }));
-    at("members").replaceChildren();
-    at("more").hidden = true;
-    if (prefix) await addMembers(prefix, "");
-  } catch (problem) {
-    fill("members", []);
-    show("prefixes", problem);
-  }
-}
-
-async function addMembers(prefix, after) {
-  const page = await ask(`v1/items?prefix=${prefix}&limit=${PAGE}&after=${after}`);
-  at("members").append(...page.items.map((item) => row(item)));
-  at("more").hidden = !page.next;
-  at("more").onclick = () => addMembers(prefix, page.next);
-}
-
 async function summarise() {
-  const tokenizer = await ask("v1/tokenizer");
-  at("add").hidden = !tokenizer.recommender;
+  described = ask("v1/tokenizer");
+  const tokenizer = await described;
+  at("add").hidden = !tokenizer.recommender && !tokenizer.search;
   at("summary").textContent =
     `${tokenizer.items.toLocaleString("en")} items · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +
     `${tokenizer.quantizer} codes · tokenizer ${tokenizer.fingerprint.slice(0, 12)}`;
+  at("choose").hidden = tokenizer.held.length < 2;
+  at("tokenizer").replaceChildren(...tokenizer.held.map((fingerprint) =>
+    element("option", { value: fingerprint.slice(0, 16), textContent: fingerprint.slice(0, 12), selected: fingerprint === tokenizer.fingerprint })));
 }
 
+// What the page shows now, so that only what has changed is asked again.
+let current = {};
+
 function follow() {
-  const target = new URLSearchParams(location.hash.slice(1));
-  if (target.has("item")) showItem(target.get("item"));
-  if (target.has("prefix")) browse(target.get("prefix"));
+  const target = place();
+  const read = (name) => target.get(name) ?? "";
+  const before = current;
+  current = Object.fromEntries(["q", "text", "item", "prefix", "sort", "history", "tokenizer"].map((name) => [name, read(name)]));
+  const other = before.tokenizer !== current.tokenizer;
+  const changed = (name) => other || before[name] !== current[name];
+  if (other) {
+    forget();
+    summarise().catch((problem) => show("summary", problem));
+  }
+  if (changed("q") || (current.q && changed("history"))) {
+    at("words").value = current.q;
+    if (current.q) search(current.q);
+    else { fill("results", []); at("export-results").hidden = true; }
+  }
+  if (changed("text")) {
+    at("text").value = current.text;
+    if (current.text) tokenize(current.text);
+    else at("tried").replaceChildren();
+  }
+  if (changed("item")) {
+    if (current.item) showItem(current.item);
+    else at("item").hidden = true;
+  }
+  if (changed("prefix") || changed("sort")) browse(current.prefix);
+  if (changed("history")) recommend(past());
 }
 
 function start() {
-  summarise().catch((problem) => show("summary", problem));
-  browse("");
+  current = {};
+  forget();
   follow();
 }
 
 at("search").onsubmit = (event) => {
   event.preventDefault();
-  const words = at("words").value.trim();
-  if (words) search(words);
+  go({ q: at("words").value.trim() });
 };
+at("try").onsubmit = (event) => {
+  event.preventDefault();
+  go({ text: at("text").value.trim() });
+};
+at("sort").onchange = () => go({ sort: at("sort").value });
+at("clear").onclick = () => go({ history: null });
+at("tokenizer").onchange = () => go({ tokenizer: at("tokenizer").value, prefix: null });
 at("key").onsubmit = (event) => {
   event.preventDefault();
-  sessionStorage.setItem(KEY, at("key-value").value.trim());
+  useKey(at("key-value").value.trim());
   at("key-value").value = "";
   at("key").hidden = true;
   start();

@@ -11,10 +11,13 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys.recommender import Recommender
+from recsys.search.searcher import Searcher
+from service.engine.browsing.item_fields import ItemFields
 from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
-from service.engine.recommending import Recommending
+from service.engine.recommending import Recommenders
+from service.engine.searching import Searching
 from service.http.access_log import AccessLog
 from service.http.messages.headers import SecurityHeaders
 from service.http.messages.problems import install_problems
@@ -38,17 +41,21 @@ def create_app(
     capacity: Capacity = DEFAULT_CAPACITY,
     others: Sequence[Catalogue] = (),
     health_elsewhere: bool = False,
-    recommender: Recommender | None = None,
+    recommenders: Sequence[Recommender] = (),
+    searcher: Searcher | None = None,
+    fields: ItemFields | None = None,
 ) -> FastAPI:
     """Return the application that serves an open catalogue; it loads nothing from the network.
 
     Args:
         others: catalogues of further tokenizers, in the same database.
         health_elsewhere: whether to leave health and metrics to `create_health_app`.
-        recommender: the model that answers /v1/recommend.
+        fields: the fields of the items, for /v1/fields.
+        recommenders: the models that answer /v1/recommend, at most one for each tokenizer.
+        searcher: the model that answers /v1/search.
 
     Raises:
-        InputError: the recommender reads the IDs of another tokenizer than these.
+        InputError: a recommender or the search model reads the IDs of another tokenizer than these.
     """
     loaded = LoadedTokenizers((catalogue, *others), capacity)
 
@@ -68,9 +75,9 @@ def create_app(
         telemetry=NO_TELEMETRY,
     )
     app.state.tokenizers = loaded
-    app.state.recommending = (
-        None if recommender is None else Recommending(recommender, (catalogue, *others))
-    )
+    app.state.fields = fields
+    app.state.recommenders = Recommenders(recommenders, (catalogue, *others))
+    app.state.searching = None if searcher is None else Searching(searcher, (catalogue, *others))
     install_problems(app)
     for router in ROUTERS:
         # include_router would match each route twice in every request.

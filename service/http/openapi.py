@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from service.http.messages.browsing_schemas import CodesQuery
 from service.http.messages.described_bodies import REFERENCE
 from service.http.messages.schemas import (
     ItemToTokenize,
@@ -12,11 +13,19 @@ from service.http.messages.schemas import (
     SimilarQuery,
     TokenizeRequest,
 )
+from service.http.messages.search_schemas import SearchQuery
 from service.http.security.guard import describe_rules
 
 __all__ = ["describe"]
 
-BODIES = (TokenizeRequest, ItemToTokenize, SimilarQuery, RecommendQuery)
+BODIES = (
+    TokenizeRequest,
+    ItemToTokenize,
+    SimilarQuery,
+    RecommendQuery,
+    CodesQuery,
+    SearchQuery,
+)
 
 
 def describe(app: FastAPI) -> None:

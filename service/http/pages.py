@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from service.engine.problem_error import ProblemError
-from service.http.messages.headers import policy
+from service.http.messages.headers import WITH_PICTURES, policy
 from service.http.messages.problems import PROBLEMS, ProblemType
 
 __all__ = ["install_pages"]
@@ -31,7 +31,8 @@ router = APIRouter(include_in_schema=False)
 async def page(request: Request) -> HTMLResponse:
     """Return the explorer's page."""
     root = escape(request.scope.get("root_path", ""))
-    return HTMLResponse(PAGE.replace('="/', f'="{root}/'))
+    headers = {"content-security-policy": WITH_PICTURES}
+    return HTMLResponse(PAGE.replace('="/', f'="{root}/'), headers=headers)
 
 
 @router.get("/docs")

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +11,43 @@ from sqlalchemy.engine import Row
 
 from tokenizer.ids.semantic_id import Codes, format_semantic_id
 
-__all__ = ["Changes", "NewItem", "PrefixCount", "RegisteredItem", "codes_of", "key_of"]
+__all__ = [
+    "Changes",
+    "KeptVector",
+    "NewItem",
+    "PrefixCount",
+    "RegisteredItem",
+    "codes_of",
+    "key_of",
+]
 
 
 @dataclass(frozen=True)
 class NewItem:
-    """An item with its codes; the registry chooses the suffix if `suffix` is None."""
+    """An item with its codes; the registry chooses the suffix if `suffix` is None.
+
+    Attributes:
+        vector: kept beside the ID; None keeps none.
+    """
 
     item_id: str
     codes: tuple[int, ...]
     distortion: float
     title: str | None = None
     suffix: int | None = None
+    vector: "KeptVector | None" = None
+
+
+class KeptVector(NamedTuple):
+    """A vector as the database keeps it.
+
+    Attributes:
+        direction: the vector scaled to length 1, in float16, little-endian.
+        length: of the vector before.
+    """
+
+    direction: bytes
+    length: float
 
 
 @dataclass(frozen=True)

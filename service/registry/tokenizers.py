@@ -1,6 +1,7 @@
 """The tokenizers of a database, and which of them is the default."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sql
@@ -8,16 +9,18 @@ from sqlalchemy.engine import Connection
 
 from data_prep.errors import InputError
 from service.registry.database import Database
-from service.registry.migrations.schema import ids, promotions, tokenizers
+from service.registry.migrations.schema import ids, promotions, recommenders, tokenizers
 
 __all__ = [
     "EnrolledTokenizer",
     "default_tokenizer",
     "enrol",
     "enrol_in",
+    "enrol_recommenders",
     "enrolled_tokenizers",
     "named_tokenizer",
     "promote",
+    "recommender_for",
 ]
 
 
@@ -104,14 +107,38 @@ def enrol_in(connection: Connection, fingerprint: str, levels: int) -> EnrolledT
     return found
 
 
-def promote(database: Database, fingerprint: str, *, incomplete: bool = False) -> EnrolledTokenizer:
+def enrol_recommenders(database: Database, served: Mapping[str, str]) -> None:
+    """Note the recommenders that are served: fingerprints by that of the tokenizer they read."""
+    with database.writing() as connection:
+        for tokenizer, fingerprint in served.items():
+            own = recommenders.c.tokenizer == tokenizer
+            connection.execute(recommenders.delete().where(own))
+            row = {"tokenizer": tokenizer, "fingerprint": fingerprint}
+            connection.execute(recommenders.insert(), row)
+
+
+def recommender_for(connection: Connection, fingerprint: str) -> str | None:
+    """Return the recommender last served for a tokenizer; one that reads no IDs is for any."""
+    served = _recommenders(connection)
+    return served.get(fingerprint, served.get(""))
+
+
+def promote(
+    database: Database,
+    fingerprint: str,
+    *,
+    incomplete: bool = False,
+    without_recommender: bool = False,
+) -> EnrolledTokenizer:
     """Make a tokenizer the default for every process that serves the database.
 
     Args:
         incomplete: promote it even if some items of the present default have no ID by it.
+        without_recommender: promote it even if recommenders are served and none reads its IDs.
 
     Raises:
-        InputError: the tokenizer is unknown, or such items exist and `incomplete` is False.
+        InputError: the tokenizer is unknown; such items exist and `incomplete` is False; or no
+            recommender goes with it and `without_recommender` is False.
     """
     with database.writing() as connection:
         chosen = named_tokenizer(connection, fingerprint)
@@ -123,8 +150,23 @@ def promote(database: Database, fingerprint: str, *, incomplete: bool = False) -
                 f"{chosen.fingerprint[:16]}…; post them with ?tokenizer={chosen.fingerprint[:16]}, "
                 f"or take a table over with semid serve --ids; --incomplete promotes it as it is"
             )
+        served = _recommenders(connection)
+        if served and not without_recommender and not {chosen.fingerprint, ""} & served.keys():
+            reads, name = next(iter(served.items()))
+            raise InputError(
+                f"no recommender reads the IDs of {chosen.fingerprint[:16]}…: {name[:16]}… reads "
+                f"those of {reads[:16]}…; train one on the new IDs and serve it with "
+                f"--recommender; --without-recommender promotes it as it is, and the old one goes "
+                f"on and answers the new IDs"
+            )
         connection.execute(promotions.insert(), {"tokenizer": chosen.number})
     return chosen
+
+
+def _recommenders(connection: Connection) -> dict[str, str]:
+    """Return the fingerprints of the recommenders, by that of the tokenizer that each reads."""
+    rows = connection.execute(sql.select(recommenders).order_by(recommenders.c.tokenizer))
+    return {row.tokenizer: row.fingerprint for row in rows}
 
 
 def _default(connection: Connection) -> int | None:

@@ -9,6 +9,7 @@ import torch
 from data_prep.errors import InputError
 from recsys import item_index
 from recsys.data.dataset import SequenceDataset
+from recsys.generation.generator import GeneratorConfig
 from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.item_index import ItemIndex
 from recsys.models.base import NextItemModel, ScoringModel
@@ -22,10 +23,13 @@ DUAL = DualEncoderConfig(tower=TOWER)
 TIGER = TigerRecommenderConfig(
     width=16, heads=2, head_width=8, hidden=32, layers=1, beams=20, validation_beams=10, history=8
 )
+GENERATOR = GeneratorConfig(tower=TOWER, nearness="codes", beams=20, validation_beams=10)
 SHAPES: dict[str, Shape] = {
     "sasrec": TOWER,
     "sasrec-repeats": replace(TOWER, repeats=True),
     "dual-encoder": DUAL,
+    "dual-encoder-nearness": replace(DUAL, nearness="codes"),
+    "generator": GENERATOR,
     "tiger": TIGER,
 }
 
@@ -39,7 +43,11 @@ def suffixed(dataset: SequenceDataset) -> SequenceDataset:
     for row in dataset.codes:
         suffixes.append(seen.get(row.tobytes(), 0))
         seen[row.tobytes()] = suffixes[-1] + 1
-    return replace(dataset, suffixes=np.asarray(suffixes, dtype=np.uint32))
+    return replace(
+        dataset,
+        suffixes=np.asarray(suffixes, dtype=np.uint32),
+        codebooks=np.random.default_rng(0).normal(size=(3, 16, 8)).astype(np.float32),
+    )
 
 
 def _model(shape: Shape, dataset: SequenceDataset, repeats: float = 0.02) -> NextItemModel:
@@ -47,6 +55,9 @@ def _model(shape: Shape, dataset: SequenceDataset, repeats: float = 0.02) -> Nex
     model = build_model(shape, dataset).eval()
     if isinstance(model, ScoringModel) and model.repeats is not None:
         torch.nn.init.constant_(model.repeats.weight, repeats)
+    nearness = getattr(model, "nearness", None)
+    if nearness is not None:
+        torch.nn.init.normal_(nearness.weights)
     return model
 
 
@@ -98,7 +109,7 @@ def test_a_saved_recommender_has_no_users(suffixed: SequenceDataset, tmp_path: P
     assert kept.vectors is None
 
 
-@pytest.mark.parametrize("kind", ["dual-encoder", "tiger"])
+@pytest.mark.parametrize("kind", ["dual-encoder", "dual-encoder-nearness", "generator", "tiger"])
 def test_a_new_item_can_be_recommended_and_read(
     kind: str, suffixed: SequenceDataset, tmp_path: Path
 ) -> None:
@@ -118,7 +129,7 @@ def test_a_new_item_can_be_recommended_and_read(
     size = suffixed.codebook_size
     for beyond in ([size, 0, 0], [0, 0, size]):  # from a tokenizer with larger codebooks
         assert recommender.add(["far"], np.asarray([beyond], dtype=np.uint16), fresh) == 0
-    if kind == "tiger":
+    if kind in {"generator", "tiger"}:
         assert recommender.add(["far"], codes, np.asarray([10**6], dtype=np.uint32)) == 0
         # Another item with the ID of a training item.
         assert recommender.add(["twin"], suffixed.codes[:1], suffixed.suffixes[:1]) == 0
@@ -210,7 +221,7 @@ def test_a_hidden_item_is_read_but_not_recommended(
     kind: str, suffixed: SequenceDataset, tmp_path: Path
 ) -> None:
     shape = SHAPES[kind]
-    if isinstance(shape, TigerRecommenderConfig):
+    if isinstance(shape, GeneratorConfig | TigerRecommenderConfig):
         shape = replace(shape, beams=suffixed.n_items)  # so that the search misses no item
     recommender = _saved(tmp_path / "r", shape, suffixed)
     history = [list(suffixed.item_ids[:3])]
@@ -225,3 +236,51 @@ def test_a_hidden_item_is_read_but_not_recommended(
     recommender.hide(best[0].item_id, hidden=False)
     assert recommender.recommend(history, 5)[0] == best
     recommender.hide("nobody's")
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_recommendations_keep_to_the_candidates_with_their_scores(
+    kind: str, suffixed: SequenceDataset, tmp_path: Path
+) -> None:
+    shape = SHAPES[kind]
+    if isinstance(shape, GeneratorConfig | TigerRecommenderConfig):
+        shape = replace(shape, beams=suffixed.n_items)
+    recommender = _saved(tmp_path / "r", shape, suffixed)
+    histories = [list(suffixed.item_ids[:3]), list(suffixed.item_ids[5:6])]
+    recommender.hide(suffixed.item_ids[30])
+    chosen = [*suffixed.item_ids[2:40:3], suffixed.item_ids[30], "nobody's", "nobody's"]
+    assert recommender.unknown(chosen) == [suffixed.item_ids[30], "nobody's"]
+    whole = recommender.recommend(histories, 300)
+    found = recommender.recommend(histories, 20, candidates=chosen)
+    for every, some in zip(whole, found, strict=True):
+        expected = [each for each in every if each.item_id in chosen]
+        assert [each.item_id for each in some] == [each.item_id for each in expected]
+        scores = [each.score for each in expected]
+        assert [each.score for each in some] == pytest.approx(scores, abs=1e-4)
+    with pytest.raises(InputError, match="no item is left to recommend"):
+        recommender.recommend(histories, candidates=["nobody's", suffixed.item_ids[30]])
+
+
+@pytest.mark.parametrize("kind", ["dual-encoder", "generator", "tiger"])
+def test_recommendations_keep_to_a_prefix(
+    kind: str, suffixed: SequenceDataset, tmp_path: Path
+) -> None:
+    recommender = _saved(tmp_path / "r", SHAPES[kind], suffixed)
+    assert suffixed.codes is not None
+    first = int(suffixed.codes[17, 0])
+    under = {suffixed.item_ids[n] for n in np.flatnonzero(suffixed.codes[:, 0] == first)}
+    history = [[suffixed.item_ids[0]]]
+    found = recommender.recommend(history, 100, exclude_seen=False, prefix=[first])[0]
+    assert {each.item_id for each in found} == under
+    both = recommender.recommend(
+        history, 100, exclude_seen=False, prefix=[first], candidates=suffixed.item_ids[:18]
+    )[0]
+    assert {each.item_id for each in both} == under.intersection(suffixed.item_ids[:18])
+    with pytest.raises(InputError, match="a prefix of 4 codes, and IDs of 3"):
+        recommender.recommend(history, prefix=[1, 2, 3, 4])
+
+
+def test_a_prefix_needs_a_model_that_reads_codes(suffixed: SequenceDataset, tmp_path: Path) -> None:
+    recommender = _saved(tmp_path / "r", TOWER, suffixed)
+    with pytest.raises(InputError, match="reads no codes; give candidates"):
+        recommender.recommend([[suffixed.item_ids[0]]], prefix=[1])

@@ -1,14 +1,23 @@
-"""Search a table of IDs for the items nearest to a latent, without a service."""
+"""Search a table of IDs for the items nearest to an item, a text or a vector, without a service."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data_prep.embedding.embed import EmbeddingCache
 from data_prep.errors import InputError
+from data_prep.tables import check_vectors
+from tokenizer.index.exact_neighbours import candidates, cosines
 from tokenizer.index.semantic_index import SemanticIndex
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["latent_of_item", "nearest_items", "similar_items"]
+__all__ = ["VectorsOf", "latent_of_item", "nearest_items", "similar_items", "vectors_of"]
+
+Vector = NDArray[np.float32]
+# Takes item_ids; returns the vectors (D,) of those that have one, by item_id.
+VectorsOf = Callable[[Sequence[str]], dict[str, Vector]]
 
 
 def similar_items(
@@ -17,14 +26,16 @@ def similar_items(
     *,
     item_id: str | None = None,
     text: str | None = None,
-    vector: NDArray[np.float32] | None = None,
+    vector: Vector | None = None,
     k: int = 10,
+    own: VectorsOf | None = None,
 ) -> pl.DataFrame:
     """Find the items nearest to an item of the table, a text or a vector (D,).
 
     Args:
         ids: a table that `tokenizer.offline.id_table.check_ids` returned.
         item_id: the item whose neighbours are wanted; it is left out of the result.
+        own: the items' vectors, which rank the neighbours; without them codes alone do.
 
     Returns:
         As `nearest_items`.
@@ -37,45 +48,66 @@ def similar_items(
         raise InputError("give exactly one of item_id, text and vector")
     if k < 1:
         raise InputError(f"k is {k}; give 1 or more")
+    if text is not None:
+        vector = pipeline.embed([text])[0]
     if item_id is not None:
         latent = latent_of_item(ids, pipeline, item_id)
-    elif text is not None:
-        latent = pipeline.latents(pipeline.embed([text]))[0]
-    else:
-        latent = pipeline.latents(np.asarray(vector)[None])[0]
-    return nearest_items(ids, pipeline, latent, k, item_id)
+        vector = None if own is None else own([item_id]).get(item_id)
+        if vector is None:
+            codes = ids.filter(pl.col("item_id") == item_id)["codes"].to_list()
+            decoded = pipeline.vectors_of_codes(np.asarray(codes, np.uint16))[0]
+            return nearest_items(ids, pipeline, latent, decoded, k, item_id, own)
+    asked = np.asarray(vector, np.float32)
+    return nearest_items(ids, pipeline, pipeline.latents(asked[None])[0], asked, k, item_id, own)
 
 
 def nearest_items(
     ids: pl.DataFrame,
     pipeline: Pipeline,
-    latent: NDArray[np.float32],
+    latent: Vector,
+    vector: Vector,
     k: int,
     leave_out: str | None = None,
+    own: VectorsOf | None = None,
 ) -> pl.DataFrame:
-    """Find the items whose decoded latents are nearest to a latent.
+    """Find the items that are nearest to a latent by their codes, and rank them by their vectors.
 
     Args:
         ids: a table that `tokenizer.offline.id_table.check_ids` returned.
         latent: (d,), as `Pipeline.latents` or `latent_of_item` makes it.
+        vector: (D,), compared with the items' vectors.
         leave_out: item_id of an item to leave out.
+        own: the items' vectors; None ranks by the distance of decoded latents.
 
     Returns:
-        Up to k rows, nearest first: `item_id`, `semantic_id`, and `distance`, float32, the squared
-            distance that the service also reports.
+        Up to k rows, nearest first: `item_id`, `semantic_id`; `cosine`, float32, with the item's
+            vector; `exact`, whether that was its own vector, or else the one that its codes decode
+            to; and `distance`, float32, the squared distance from the latent to the item's decoded
+            latent.
     """
-    nearest: pl.DataFrame
     index = SemanticIndex(pipeline.codebooks)
     codes = np.asarray(ids["codes"].to_list(), dtype=np.uint16).reshape(-1, pipeline.levels)
     index.add(np.arange(ids.height), codes)
-    keys, distances = index.search(latent[None, :], k + (leave_out is not None))
-    there = keys[0] >= 0
-    nearest = ids.select("item_id", "semantic_id")[keys[0][there]]
-    found = nearest.with_columns(pl.Series("distance", distances[0][there]))
-    return found.filter(pl.col("item_id").ne_missing(leave_out)).head(k)
+    asked = candidates(k) if own is not None else k + (leave_out is not None)
+    keys, distances = index.search(latent[None, :], min(asked, max(1, ids.height)))
+    rows = keys[0][keys[0] >= 0]
+    near = ids.select("item_id", "semantic_id")[rows]
+    vectors = {} if own is None else own(near["item_id"].to_list())
+    compared = pipeline.vectors_of_codes(codes[rows])
+    exact = np.asarray([item_id in vectors for item_id in near["item_id"]], np.bool_)
+    for row in np.flatnonzero(exact).tolist():
+        compared[row] = vectors[near["item_id"][row]]
+    found: pl.DataFrame = near.with_columns(
+        pl.Series("cosine", cosines(vector, compared)),
+        pl.Series("exact", exact),
+        pl.Series("distance", distances[0][: len(rows)]),
+    ).filter(pl.col("item_id").ne_missing(leave_out))
+    if own is not None:
+        found = found.sort("cosine", descending=True, maintain_order=True)
+    return found.head(k)
 
 
-def latent_of_item(ids: pl.DataFrame, pipeline: Pipeline, item_id: str) -> NDArray[np.float32]:
+def latent_of_item(ids: pl.DataFrame, pipeline: Pipeline, item_id: str) -> Vector:
     """Return the decoded latent (d,) of an item's codes.
 
     Raises:
@@ -84,5 +116,36 @@ def latent_of_item(ids: pl.DataFrame, pipeline: Pipeline, item_id: str) -> NDArr
     codes = ids.filter(pl.col("item_id") == item_id)["codes"].to_list()
     if not codes:
         raise InputError(f"the table of IDs has no item {item_id!r}; tokenize it first")
-    latent: NDArray[np.float32] = pipeline.latents_of_codes(np.asarray(codes, np.uint16))[0]
+    latent: Vector = pipeline.latents_of_codes(np.asarray(codes, np.uint16))[0]
     return latent
+
+
+def vectors_of(
+    items: pl.DataFrame, pipeline: Pipeline, cache: EmbeddingCache | None = None
+) -> VectorsOf:
+    """Return a function that makes the vectors of a catalogue's items when they are asked for.
+
+    Args:
+        items: the Items table; a column `vector` goes before the texts.
+        cache: keeps the vectors of texts.
+
+    Raises:
+        InputError: the vectors are not valid; or, when it is called, the tokenizer has no text
+            encoder.
+    """
+    if "vector" in items.columns and items["vector"].null_count() < items.height:
+        table = check_vectors(items.select("item_id", "vector").drop_nulls(), "the catalogue")
+        pipeline.check(table["vector"].to_numpy(), table["item_id"].to_list())
+
+        def given(item_ids: Sequence[str]) -> dict[str, Vector]:
+            some = table.filter(pl.col("item_id").is_in(item_ids))
+            return dict(zip(some["item_id"].to_list(), some["vector"].to_numpy(), strict=True))
+
+        return given
+
+    def embedded(item_ids: Sequence[str]) -> dict[str, Vector]:
+        some = items.filter(pl.col("item_id").is_in(item_ids))
+        texts = pipeline.texts_of_some(some.iter_rows(named=True))
+        return dict(zip(texts, pipeline.embed(list(texts.values()), cache), strict=True))
+
+    return embedded

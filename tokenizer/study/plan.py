@@ -27,8 +27,9 @@ from tokenizer.study.ablations import STUDIES
 from tokenizer.study.cells import Mapped
 from tokenizer.study.comparison import compare, summarise
 from tokenizer.study.items import StudyItems
+from tokenizer.study.records import shortened
 from tokenizer.study.rows import configurations, markdown, quantizer_rows
-from tokenizer.study.tuning import tune
+from tokenizer.study.tuning import Tuned, tune
 
 __all__ = ["PlannedComparison", "make_plan", "read_plan"]
 
@@ -103,9 +104,11 @@ def _planned(table: Mapping[str, Any], folder: Path) -> PlannedComparison:
 def make_plan(
     planned: Sequence[PlannedComparison], out: Path, mapped: Mapped, jobs: int, device: str = "cpu"
 ) -> dict[str, str]:
-    """Make the comparisons in the plan's order, and write summary.json and summary.md of each.
+    """Make the comparisons in the plan's order, and write the results of each.
 
     Records are kept as by `semid compare --tune`, in `out`/NAME, so that a stopped plan goes on.
+    `out`/NAME.md is the table. `out`/NAME.json has the table's figures, and every run and trial in
+    short.
 
     Args:
         mapped: makes the cells, as `tokenizer.study.cells.side_by_side` does.
@@ -122,14 +125,14 @@ def make_plan(
             for each in planned
         ]
         ends = {
-            each.name: tables.submit(_finish, each, made, rows, out, device, mapped)
+            each.name: tables.submit(_finish, each, made, out, device, mapped)
             for each, made in begun
         }
         found = {name: end.result() for name, end in ends.items()}
     return {name: fault for name, fault in found.items() if fault}
 
 
-Row = tuple[str, FitConfig, list[dict[str, Any]]]  # name, tuned configuration, records
+Row = tuple[str, Tuned, list[dict[str, Any]]]  # name, tuning, records
 
 
 def _row(planned: PlannedComparison, name: str, out: Path, device: str, mapped: Mapped) -> Row:
@@ -139,13 +142,12 @@ def _row(planned: PlannedComparison, name: str, out: Path, device: str, mapped: 
         folder, name, items, planned.rows[name], planned.tune, device=device, mapped=mapped
     )
     config = replace(tuned.config, seed=0)
-    return name, config, compare(folder, items, [(name, config)], device=device, mapped=mapped)
+    return name, tuned, compare(folder, items, [(name, config)], device=device, mapped=mapped)
 
 
 def _finish(
     planned: PlannedComparison,
     begun: Iterable[Future[Row]],
-    rows: ThreadPoolExecutor,
     out: Path,
     device: str,
     mapped: Mapped,
@@ -158,22 +160,25 @@ def _finish(
     made, faults = _ended(begun)
     made.sort(key=lambda row: float(row[2][0]["validation_error"]))
     more = [
-        (name, replace(config, seed=seed))
-        for name, config, _ in made[: planned.best]
+        (name, replace(tuned.config, seed=seed))
+        for name, tuned, _ in made[: planned.best]
         for seed in range(1, planned.seeds)
     ]
-    further, later_faults = _ended(
-        rows.submit(compare, folder, items, [run], None, device, mapped) for run in more
-    )
+    # Not behind the rows of later comparisons.
+    with ThreadPoolExecutor(len(more) or 1) as threads:
+        further, later_faults = _ended(
+            threads.submit(compare, folder, items, [run], None, device, mapped) for run in more
+        )
     records = [record for _, _, found in made for record in found]
     records += [record for found in further for record in found]
     if records:
         table = summarise(records)
-        for name, text in (
-            ("summary.json", json.dumps(table, indent=2) + "\n"),
-            ("summary.md", markdown(table) + "\n"),
+        trials = [trial for _, tuned, _ in made for trial in tuned.trials]
+        for ending, text in (
+            ("json", json.dumps(shortened(table, records, trials)) + "\n"),
+            ("md", markdown(table) + "\n"),
         ):
-            with written_aside(folder / name) as aside:
+            with written_aside(out / f"{planned.name}.{ending}") as aside:
                 aside.write_text(text)
     return next(iter(faults + later_faults), "")
 

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.embedding.devices import full_precision
-from data_prep.embedding.encoders import Encoder
+from data_prep.embedding.encoders import Encoder, weights_to_keep
 from data_prep.errors import InputError
+from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.storage.record import library_versions, run_record, trained_on
 from data_prep.text import TextTemplate
 from tokenizer import artifact
@@ -21,7 +22,7 @@ from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.model.vector_checks import check_trainable
 from tokenizer.options import check_training
-from tokenizer.training.health import level_health, unique_share
+from tokenizer.training.health import level_health, prefix_sizes, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.monitor import CodingQuality, evaluate
 from tokenizer.training.split import split_rows
@@ -42,6 +43,9 @@ def fit(
     progress: Callable[[int, CodingQuality | None], None] | None = None,
     policy: Policy = "suffix",
     device: str = "cpu",
+    mapping: ColumnMapping | None = None,
+    name: str = "",
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and save.
 
@@ -49,6 +53,7 @@ def fit(
         folder: output folder, written atomically. FOLDER.training beside it keeps the state of a
             stopped training; the next fit resumes from it. The other arguments are those of
             `fit_frozen`.
+        name: what people call the tokenizer; empty for the folder's name.
 
     Raises:
         InputError: as `fit_frozen`; or the folder cannot be written.
@@ -56,8 +61,9 @@ def fit(
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     frozen = fit_frozen(
         vectors, training, text, encoder, data_fingerprint, baseline, progress, policy, device,
-        checkpoint,
+        checkpoint, mapping, catalogue_items,
     )  # fmt: skip
+    frozen = replace(frozen, name=name or folder.resolve().name)
     artifact.write(folder, frozen)
     shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return frozen
@@ -74,6 +80,8 @@ def fit_frozen(
     policy: Policy = "suffix",
     device: str = "cpu",
     checkpoint: Path | None = None,
+    mapping: ColumnMapping | None = None,
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and freeze.
 
@@ -86,6 +94,8 @@ def fit_frozen(
         device: where the tokenizer trains, as `data_prep.embedding.devices.resolve_device` returns
             it; FAISS always trains on the CPU.
         checkpoint: file that keeps the state of a stopped training.
+        mapping: how rows of the catalogue became items.
+        catalogue_items: number of items that the vectors are a sample of; None if they are all.
 
     Raises:
         InputError: the configuration cannot be built; there are fewer than two items; the vectors
@@ -111,12 +121,15 @@ def fit_frozen(
         encoder=None if encoder is None else artifact.EncoderReference.of(encoder),
         policy=policy,
         versions=library_versions(),
+        mapping=None if mapping is None or mapping.plain else mapping,
     )
     metrics = _measure(vectors, training, result) | {"trained_on": trained_on(device)}
+    if catalogue_items is not None and catalogue_items > len(vectors):
+        metrics["sampled_from"] = catalogue_items
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
     metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)
-    return artifact.freeze(config, result.model, metrics)
+    return artifact.freeze(config, result.model, metrics, weights_to_keep(encoder))
 
 
 def _measure(
@@ -131,6 +144,7 @@ def _measure(
         "held_out_error": result.best.held_out_error,
         "unique_share": unique_share(codes),
         "levels": [level.as_dict() for level in health],
+        "prefixes": prefix_sizes(codes),
         "training_seconds": round(result.seconds, 2),
         "best_step": result.best.step,
         "history": [asdict(measured) for measured in result.history],

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
-from data_prep.embedding.encoders import DEFAULT_ENCODER, load_encoder
+from data_prep.embedding.encoders import DEFAULT_ENCODER, encoder_for
 from data_prep.tables import check_vectors
 from data_prep.text import DEFAULT_FIELDS, TextTemplate
 from tokenizer.artifact import TokenizerArtifact
@@ -49,8 +49,8 @@ def fit_items(
     template = TextTemplate.of(
         DEFAULT_FIELDS if text_fields is None else text_fields, items.columns
     )
-    model = load_encoder(encoder or DEFAULT_ENCODER, device)
     texts = template.render_all(items.iter_rows(named=True))
+    model = encoder_for(encoder or DEFAULT_ENCODER, texts, device)
     with EmbeddingCache(cache or default_cache_folder()) as kept:
         vectors = embed(texts, model, kept)
     digest = sha256(vectors.tobytes()).hexdigest()

@@ -8,14 +8,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
-from data_prep.embedding.encoders import Encoder
-from data_prep.readers.catalogue import read_vectors
-from data_prep.tables import join_vectors
+from data_prep.embedding.encoders import FITTED, Encoder, encoder_for
+from data_prep.embedding.model_settings import ModelSettings
 from data_prep.text import TextTemplate
-from service.cli.terminal.console import bar
-from tokenizer.model.vector_checks import check_finite
+from service.cli.terminal.console import bar, working
 
-__all__ = ["open_cache", "template_of", "vectors_of_items", "vectors_of_texts"]
+__all__ = [
+    "encoded_items",
+    "encoder_of",
+    "open_cache",
+    "template_of",
+    "vectors_of_texts",
+]
 
 
 def open_cache(folder: Path | None) -> EmbeddingCache:
@@ -23,34 +27,48 @@ def open_cache(folder: Path | None) -> EmbeddingCache:
     return EmbeddingCache(folder or default_cache_folder())
 
 
-def vectors_of_texts(
-    items: pl.DataFrame,
-    template: TextTemplate,
-    encoder: Encoder,
-    cache: Path | None,
-    threads: int | None = None,
-) -> NDArray[np.float32]:
-    """Return the vectors (n, D) of the items' texts, with a progress bar.
+def encoder_of(
+    name: str,
+    texts: Sequence[str],
+    device: str = "cpu",
+    settings: ModelSettings | None = None,
+) -> Encoder:
+    """Return the encoder of a name; `ngrams` and `words` are fitted to the texts.
 
     Raises:
-        InputError: an item has no text.
+        InputError: the encoder cannot be loaded or fitted.
     """
-    texts = template.render_all(items.iter_rows(named=True))
+    if name not in FITTED:
+        return encoder_for(name, texts, device, settings)
+    with working(f"fitting {name} to {len(texts):,} texts"):
+        return encoder_for(name, texts, device, settings)
+
+
+def vectors_of_texts(
+    texts: Sequence[str], encoder: Encoder, cache: Path | None, threads: int | None = None
+) -> NDArray[np.float32]:
+    """Return the vectors (n, D) of texts, with a progress bar."""
     with open_cache(cache) as kept, bar(f"embedding with {encoder.name}", len(texts)) as progress:
         return embed(texts, encoder, kept, progress, threads)
 
 
-def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:
-    """Return the items' vectors (n, D) from the file at `path`.
+def encoded_items(
+    items: pl.DataFrame,
+    template: TextTemplate,
+    name: str,
+    cache: Path | None,
+    device: str = "cpu",
+    threads: int | None = None,
+    settings: ModelSettings | None = None,
+) -> tuple[Encoder, NDArray[np.float32]]:
+    """Return an encoder and its vectors (n, D) of the items' texts, with a progress bar.
 
     Raises:
-        InputError: the file cannot be used, or an item has no vector in it, or a vector that is not
-            finite or is all zero.
+        InputError: an item has no text, or the encoder cannot be loaded or fitted.
     """
-    joined = join_vectors(items, read_vectors(path))
-    vectors: NDArray[np.float32] = joined["vector"].to_numpy()
-    check_finite(vectors, joined["item_id"].to_list())
-    return vectors
+    texts = template.render_all(items.iter_rows(named=True))
+    encoder = encoder_of(name, texts, device, settings)
+    return encoder, vectors_of_texts(texts, encoder, cache, threads)
 
 
 def template_of(fields: Sequence[str], items: pl.DataFrame) -> TextTemplate:

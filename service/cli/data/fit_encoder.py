@@ -1,4 +1,4 @@
-"""`semid fit-encoder`: a catalogue's texts → an encoder of its own, without a download."""
+"""`semid fit-encoder`: a catalogue's texts → an encoder, without a download."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ class FitEncoderSettings(ThreadsOption, CatalogueOptions, QuietOption):
     seed: int = option("Of the draw and of the SVD.", 0, ge=0)
     text_fields: Commas = option(
         "Fields that make the text, in order, joined by commas.",
-        DEFAULT_FIELDS,
-        min_length=1,
+        (),
+        default_text=f"{','.join(DEFAULT_FIELDS)}, or the preset's",
         panel=TEXTS,
     )
 
@@ -64,9 +64,9 @@ def fit_encoder(settings: FitEncoderSettings) -> None:
         settings.seed,
     )
     config.check()
-    frame = settings.read(settings.items)
+    frame, guess = settings.read_guessed(settings.items, settings.text_fields)
     check_writable(settings.out, FILES)
-    template = template_of(settings.text_fields, frame)
+    template = template_of(settings.text_fields or guess.text_fields, frame)
     with working("fitting the encoder"):
         rendered = (template.render(row) for row in frame.iter_rows(named=True))
         encoder = LatentSemanticEncoder.fit(rendered, config)

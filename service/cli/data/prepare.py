@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +12,11 @@ from service.cli.terminal.command import add_command
 from service.cli.terminal.console import output, working
 from service.cli.terminal.options import CatalogueOptions, QuietOption
 from service.settings import argument, option
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tokenizer.pipeline import Pipeline
 
 __all__ = ["app"]
 
@@ -84,7 +90,10 @@ class TrainingSettings(QuietOption):
 
     command = "prepare training"
 
-    events: Path = argument("sequences.parquet, or interactions (.parquet) to be split by time.")
+    events: Path = argument(
+        "sequences.parquet, or a log of events: user_id, item_id, and timestamp if the rows are in "
+        "no order."
+    )
     items: Path = option("The catalogue, items.parquet.")
     out: Path = option("File for semid train (.safetensors).")
     ids: Path | None = option("IDs from semid tokenize, for models that read them.", None)
@@ -92,6 +101,12 @@ class TrainingSettings(QuietOption):
         "Tokenizer of the IDs; the model's code embeddings then start from its codewords.", None
     )
     vectors: Path | None = option("Content vectors (parquet: item_id, vector).", None)
+    column: dict[str, str] = option(
+        "Read semid's column OURS of the log from the file's column THEIRS, such as "
+        "user_id=customer. May be repeated.",
+        {},
+        metavar="OURS=THEIRS",
+    )
     most_unknown: float = option(
         "Largest share of events whose item is not in the catalogue.", 0.0, ge=0, le=1
     )
@@ -124,8 +139,8 @@ def training(settings: TrainingSettings) -> None:
                 f"{settings.tokenizer} is {pipeline.fingerprint}; give the one that made them"
             )
     dataset, dropped = prepare_reported(
-        read_table(settings.events),
-        read_table(settings.items),
+        _events(settings),
+        _catalogue(settings, pipeline),
         given,
         None if settings.vectors is None else read_vectors(settings.vectors),
         None if pipeline is None or given is None else pipeline.codebooks,
@@ -141,6 +156,35 @@ def training(settings: TrainingSettings) -> None:
     )
     for line in dropped.told():
         output.print(line)
+
+
+def _events(settings: TrainingSettings) -> "pl.DataFrame":
+    """Return the log with our column names; names that were taken by themselves are printed."""
+    from data_prep.mapping.event_columns import events_of
+    from data_prep.readers.table_files import read_table_file
+    from service.cli.terminal.console import progress
+
+    file = read_table_file(settings.events)
+    frame, guessed = events_of(file.frame, file.name, settings.column)
+    if guessed:
+        pairs = ", ".join(f"{ours}={theirs}" for ours, theirs in guessed.items())
+        progress.print(f"columns of {settings.events.name} by their names: {pairs}")
+    if not {"timestamp", "history"} & set(frame.columns):
+        progress.print(f"{settings.events.name} has no times; its rows are taken in their order")
+    return frame
+
+
+def _catalogue(settings: TrainingSettings, pipeline: "Pipeline | None") -> "pl.DataFrame":
+    """Return the catalogue's items, by the tokenizer's mapping if one is given."""
+    from data_prep.mapping.column_names import guess_mapping
+    from data_prep.readers.catalogue import items_of
+    from data_prep.readers.table_files import read_table_file
+
+    file = read_table_file(settings.items)
+    mapping = guess_mapping(file.frame.columns).mapping
+    if pipeline is not None and pipeline.config.mapping is not None:
+        mapping = pipeline.config.mapping
+    return items_of(file, mapping, ())
 
 
 class CatalogueSettings(CatalogueOptions, QuietOption):
@@ -160,7 +204,7 @@ def catalogue(settings: CatalogueSettings) -> None:
     """
     from data_prep.storage.files import written_aside
 
-    items = settings.read(settings.source)
+    items, _ = settings.read_guessed(settings.source)
     with written_aside(settings.out / "items.parquet") as path:
         items.write_parquet(path)
     output.print(f"{settings.out / 'items.parquet'}: {items.height:,} items")

@@ -45,7 +45,7 @@ class JdsearchSettings(QuietOption):
     behaviour: Path = option("user_behavior_data.txt, or the older release_data.txt")
     products: Path = option("product_meta_data.txt, or the older product_data.txt")
     out: Path = option("Folder for the tables.")
-    least: int = option("Fewest events of a user with a sequence.", 5, ge=3)
+    least: int = option("Smallest number of events of a user with a sequence.", 5, ge=3)
 
 
 class MovielensSettings(QuietOption):
@@ -55,8 +55,8 @@ class MovielensSettings(QuietOption):
 
     folder: Path = argument("Folder of a MovieLens release: 25M, 10M, 1M, 100K, latest, …")
     out: Path = option("Folder for the tables.")
-    least_rating: float = option("Lower ratings are left out.", 0.0, ge=0, le=5)
-    k_core: int = option("Least ratings of every user and movie.", 5, ge=1)
+    least_rating: float = option("Smallest rating that is kept.", 0.0, ge=0, le=5)
+    k_core: int = option("Smallest number of ratings of every user and movie.", 5, ge=1)
 
 
 def esci(settings: EsciSettings) -> None:

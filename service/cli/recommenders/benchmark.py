@@ -1,13 +1,13 @@
 """`semid benchmark`: recommenders on public data, compared with published figures."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
+from service.cli.recommenders import search_benchmark
+from service.cli.recommenders.benchmark_progress import benchmark_progress
 from service.cli.terminal.command import add_command
-from service.cli.terminal.console import Bar, bar, errors, output
+from service.cli.terminal.console import output
 from service.cli.terminal.options import (
     CacheOption,
     ConfigurationOption,
@@ -32,12 +32,18 @@ class AmazonSettings(DeviceOption, EncoderOption, CacheOption, ConfigurationOpti
 
     data: Path = argument("Folder with reviews_NAME_5.json.gz and meta_NAME.json.gz, at any depth.")
     out: Path = option("Folder of the benchmark; a later run continues it.")
-    preset: str = option("smoke (a minute), quick (a CPU), or paper (an accelerator).", "quick")
+    preset: str = option(
+        "smoke (a minute), quick (a CPU), tuned or paper (an accelerator), or table5 (the "
+        "tokenizers of GRIT-VQ's Table 5).",
+        "quick",
+    )
     models: Commas = option("Names joined by commas.", (), default_text="the preset's")
-    quantizers: Commas = option("Names joined by commas.", ("grit",), min_length=1)
+    quantizers: Commas = option(
+        "Names joined by commas; dense is one code an item.", (), default_text="the preset's"
+    )
     levels: Commas = option("Numbers of levels, joined by commas.", (), default_text="4")
     categories: Commas = option("Names joined by commas.", (), default_text="all in the folder")
-    seeds: int = option("Seeds of each model.", 1, ge=1)
+    seeds: int = option("Seeds of each model; 0 for the preset's number.", 0, ge=0)
     cold: float = option(
         "Also train without this share of the items, to measure cold start.", 0.0, ge=0, le=0.9
     )
@@ -73,7 +79,7 @@ def amazon(settings: AmazonSettings) -> None:
     from data_prep.storage.files import check_writable
     from data_prep.text import TextTemplate
     from recsys.benchmarks.amazon import categories_in
-    from recsys.benchmarks.run import Plan, run_plan
+    from recsys.benchmarks.run import DENSE, Plan, run_plan
     from recsys.benchmarks.summary import write_summary
     from recsys.presets import preset_named
     from service.cli.data.catalogue import open_cache
@@ -85,11 +91,14 @@ def amazon(settings: AmazonSettings) -> None:
     wanted = settings.models or chosen.default
     for name in wanted:
         chosen.model(name)
+    quantizers = settings.quantizers or chosen.quantizers
     given = dict(chosen.tokenizer) | settings.options
     configs = []
     usual = str(given.pop("levels", FitConfig().quantizer.levels))
     for length in settings.levels or [usual]:
-        for name in settings.quantizers:
+        for name in quantizers:
+            if name == DENSE:
+                continue
             changes = options_for(name, given) | {"quantizer": name, "levels": length}
             config = fitted_to_size(with_options(FitConfig(), changes))
             check_training(config)
@@ -100,15 +109,16 @@ def amazon(settings: AmazonSettings) -> None:
         categories_in(settings.data, settings.categories),
         wanted,
         tuple(configs),
-        settings.seeds,
+        settings.seeds or chosen.seeds,
         settings.shared,
         (0.0, settings.cold) if settings.cold else (0.0,),
         device,
+        DENSE in quantizers,
     )
     check_writable(out / "summary.json")
     template = TextTemplate()
     kind = load_encoder(settings.encoder)
-    with _benchmark_progress(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
+    with benchmark_progress(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
         records, notes = run_plan(
             plan,
             out,
@@ -130,46 +140,19 @@ def tables(settings: TablesSettings) -> None:
 
     Example: semid benchmark tables bench/beauty
     """
+    from recsys.benchmarks.search import summary as search_summary
     from recsys.benchmarks.summary import kept_records, write_summary
 
-    output.print(write_summary(settings.folder, *kept_records(settings.folder)))
+    folder = settings.folder
+    if (folder / "requests").is_dir():
+        text = search_summary.write_summary(folder, *search_summary.kept_records(folder))
+    else:
+        text = write_summary(folder, *kept_records(folder))
+    output.print(text)
 
 
 add_command(app, amazon)
+add_command(app, search_benchmark.search)
+add_command(app, search_benchmark.esci)
+add_command(app, search_benchmark.jdsearch)
 add_command(app, tables)
-
-
-class _BenchmarkProgress:
-    """Shows a benchmark's progress: a bar over its cells, and a line for each figure."""
-
-    def __init__(self, cells: Bar) -> None:
-        self._cells = cells
-        self._what = ""
-
-    def begins(self, what: str) -> None:
-        self._what = what
-        self._cells.note(what)
-
-    def ends(self) -> None:
-        self._cells(1)
-
-    def counting(self, total: int) -> Callable[[int], None]:
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            self._cells.note(f"{self._what}, text {done:,} of {total:,}")
-
-        return count
-
-    def goes_on(self, step: int, total: int, note: str) -> None:
-        self._cells.note(f"{self._what}, step {step:,} of {total:,}")
-        if note:
-            errors.print(f"{self._what}: {note}")
-
-
-@contextmanager
-def _benchmark_progress(cells: int) -> Iterator[_BenchmarkProgress]:
-    with bar("benchmark", cells) as progress:
-        yield _BenchmarkProgress(progress)

@@ -31,6 +31,7 @@ class PromoteSettings(RegistrySettings):
 
     fingerprint: str = argument("Fingerprint of a tokenizer, or its first characters.")
     incomplete: bool = option("Promote it even if some items have no ID by it yet.", False)
+    without_recommender: bool = option("Promote it even if no recommender reads its IDs.", False)
 
 
 def upgrade(settings: UpgradeSettings) -> None:
@@ -78,15 +79,26 @@ def promote(settings: PromoteSettings) -> None:
     """Make a tokenizer the default of every service on the database, without a restart.
 
     Requests that name no tokenizer use the default. To switch back, promote the earlier tokenizer.
+    Where recommenders are served, one of them should read the new IDs.
 
     Example: semid promote 3f9a --database postgresql+psycopg://semid@db/semid
     """
     from service.registry import open_database
     from service.registry.tokenizers import promote as promote_in
+    from service.registry.tokenizers import recommender_for
 
     with open_database(settings.database, new=False) as opened, opened.refusing():
-        chosen = promote_in(opened, settings.fingerprint, incomplete=settings.incomplete)
+        chosen = promote_in(
+            opened,
+            settings.fingerprint,
+            incomplete=settings.incomplete,
+            without_recommender=settings.without_recommender,
+        )
+        with opened.reading() as connection:
+            recommender = recommender_for(connection, chosen.fingerprint)
     output.print(f"{opened.name}: the default is {chosen.fingerprint}")
+    if recommender is not None:
+        output.print(f"recommender {recommender} goes with it")
 
 
 add_command(app, upgrade)

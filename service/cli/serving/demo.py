@@ -68,7 +68,8 @@ def demo(settings: DemoSettings) -> None:
     recommender = _train(out, device)
     if listener is not None:
         database = f"sqlite:///{out / f'semid-{fingerprint[:12]}.db'}"
-        more = {"database": database, "recommender": recommender}
+        recommenders = () if recommender is None else (recommender,)
+        more = {"database": database, "recommender": recommenders, "cache": out / "cache"}
         serving = serving.model_copy(update=more)
         show = webbrowser.open if settings.browser and _has_screen() else lambda address: None
         run(serving, catalogue, listener, show)
@@ -77,17 +78,18 @@ def demo(settings: DemoSettings) -> None:
 def _fit(
     items: "pl.DataFrame", out: Path, encoder_name: str, training: FitConfig, device: str
 ) -> None:
-    from data_prep.embedding.encoders import load_encoder
     from data_prep.errors import InputError
     from data_prep.storage.record import file_digest
     from data_prep.text import TextTemplate
-    from service.cli.data.catalogue import vectors_of_texts
+    from service.cli.data.catalogue import encoder_of, vectors_of_texts
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.artifact import EncoderReference, load
     from tokenizer.training.fit import fit
 
     folder = out / "tokenizer"
-    encoder = load_encoder(encoder_name, device)
+    template = TextTemplate()
+    texts = template.render_all(items.iter_rows(named=True))
+    encoder = encoder_of(encoder_name, texts, device)
     digest = file_digest(out / "items.parquet")
     found = None
     with suppress(InputError):  # a tokenizer of another version is fitted again
@@ -102,8 +104,7 @@ def _fit(
         if made_of == (digest, training, EncoderReference.of(encoder), device):
             output.print(f"{folder}: used again")
             return
-    template = TextTemplate()
-    vectors = vectors_of_texts(items, template, encoder, out / "cache")
+    vectors = vectors_of_texts(texts, encoder, out / "cache")
     with bar("training", training.warmup_steps + training.steps) as progress:
         saved = fit(
             folder, vectors, training, template, encoder, digest,

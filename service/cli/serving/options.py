@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from service.cli.terminal.options import CatalogueOptions, DeviceOption
+from service.cli.terminal.options import CacheOption, CatalogueOptions, DeviceOption
 from service.engine.capacity import Capacity
 from service.http.messages.limits import (
     DEFAULT,
@@ -27,7 +27,7 @@ USUAL = Capacity()
 ADDRESS, LIMITS, LOAD = "Address and access", "Limits of a request", "Capacity"
 
 
-class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
+class ServeSettings(RegistrySettings, DeviceOption, CacheOption, CatalogueOptions):
     """The options of `semid serve`."""
 
     command = "serve"
@@ -43,11 +43,26 @@ class ServeSettings(RegistrySettings, DeviceOption, CatalogueOptions):
     )
     catalogue: Path | None = option("Catalogue with the items' titles.", None)
     catalog: Path | None = option("Earlier spelling of --catalogue.", None, hidden=True)
-    recommender: Path | None = option("Folder that semid train wrote, for /v1/recommend.", None)
+    recommender: Paths = option(
+        "Folder that semid train wrote, for /v1/recommend. May be repeated, one for each "
+        "tokenizer.",
+        (),
+    )
+    search: Path | None = option("Folder that semid train-search wrote, for /v1/search.", None)
     index_cache: Path | None = option(
         "Folder where the index is saved for the next start.",
         None,
         default_text="beside a SQLite file",
+    )
+    vectors: Paths = option(
+        "Vectors of --ids (parquet: item_id, vector), so that their nearest items are exact. "
+        "Without, those of the texts of --catalogue that the cache has. May be given often.",
+        (),
+    )
+    keep_vectors: int = option(
+        "Items up to which vectors are kept, for exact nearest items; 0 answers from codes alone.",
+        1_000_000,
+        ge=0,
     )
     index_device: str = option(
         "Device that searches similar items: cpu, cuda, cuda:1 or auto. A GPU needs faiss-gpu, and "

@@ -11,11 +11,13 @@ import structlog
 
 from data_prep.errors import InputError
 from service.cli.serving.options import ServeSettings
+from service.cli.serving.vectors import take_vectors
 from service.cli.terminal.console import bar, errors
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from recsys.search.searcher import Searcher
     from service.engine.catalogue import Catalogue
     from service.registry import Database, NewItem, Registry
     from tokenizer.pipeline import Pipeline
@@ -33,8 +35,12 @@ def serve(settings: ServeSettings) -> None:
     Example: semid serve --tokenizer tokenizers/beauty --ids beauty-ids.parquet --catalogue
     data/beauty/items.parquet
     """
+    from tokenizer.artifact import load
+
     listener = listening(settings)
-    titles = None if settings.catalogue is None else settings.read(settings.catalogue)
+    titles = None
+    if settings.catalogue is not None:
+        titles = settings.read(settings.catalogue, load(settings.tokenizer[0]).config)
     run(settings, titles, listener)
 
 
@@ -54,12 +60,14 @@ def run(
         InputError: one of them cannot be used; the database is then unchanged.
     """
     from recsys.recommender import Recommender
+    from service.engine.browsing.item_fields import ItemFields
     from service.http.app import create_app, create_health_app
     from service.http.security.guard import Access
     from service.http.security.keys import KeyRing
     from service.http.server import answer_until_stopped
     from service.observability.logs import set_up_logs
     from service.registry import open_database
+    from service.registry.tokenizers import enrol_recommenders
     from tokenizer.index.semantic_index import faiss_build, resolve_index_device
     from tokenizer.offline.id_table import read_ids
     from tokenizer.pipeline import Pipeline
@@ -81,15 +89,18 @@ def run(
         loaded = [Pipeline.load(folder, device) for folder in settings.tokenizer]
         pipelines = list({one.fingerprint: one for one in loaded}.values())
         tables = [read_ids(path, _owner(path, pipelines)) for path in settings.ids]
-        recommender = None
-        if settings.recommender is not None:
-            recommender = Recommender.load(settings.recommender)
-            if recommender.tokenizer not in [one.fingerprint for one in pipelines]:
-                recommender.check_tokenizer(pipelines[0].fingerprint)
+        recommenders = [Recommender.load(folder) for folder in settings.recommender]
+        for each in recommenders:
+            if each.tokenizer not in [one.fingerprint for one in pipelines]:
+                each.check_tokenizer(pipelines[0].fingerprint)
         database = stack.enter_context(open_database(settings.database))
         with database.refusing():
             catalogues = _opened(
-                pipelines, tables, titles, database, settings.index_cache, index_device
+                pipelines, tables, titles, database, settings.index_cache, index_device,
+                settings.keep_vectors,
+            )  # fmt: skip
+            take_vectors(
+                catalogues, settings.vectors, titles, settings.keep_vectors, settings.cache
             )
             indexed = sum(catalogue.follow() for catalogue in catalogues)
             app = create_app(
@@ -98,7 +109,12 @@ def run(
                 settings.capacity(),
                 catalogues[1:],
                 health_elsewhere=side is not None,
-                recommender=recommender,
+                recommenders=recommenders,
+                searcher=_searcher(settings.search),
+                fields=None if titles is None else ItemFields(titles),
+            )
+            enrol_recommenders(
+                database, {each.tokenizer: each.fingerprint for each in recommenders}
             )
         told = structlog.get_logger("semid").info if settings.log_format == "json" else errors.print
         address = _address(listener)
@@ -113,6 +129,12 @@ def run(
         answer_until_stopped(
             app, listener, app.state.tokenizers.stop, settings.timeout, health, settings.root_path
         )
+
+
+def _searcher(folder: Path | None) -> "Searcher | None":
+    from recsys.search.searcher import Searcher
+
+    return None if folder is None else Searcher.load(folder)
 
 
 def listening(settings: ServeSettings) -> socket.socket:
@@ -174,6 +196,7 @@ def _opened(
     database: "Database",
     index_cache: Path | None,
     index_device: str,
+    keep_vectors: int,
 ) -> "list[Catalogue]":
     """Return one catalogue for each tokenizer, the default first, with IDs and titles imported."""
     from service.engine.catalogue import Catalogue
@@ -195,7 +218,7 @@ def _opened(
         if titles is not None:
             _take_titles(titles, registry)
         file = database.beside(f"index-{pipeline.fingerprint[:16]}", index_cache)
-        catalogues.append(Catalogue(pipeline, registry, file, index_device))
+        catalogues.append(Catalogue(pipeline, registry, file, index_device, keep_vectors))
     first = default.fingerprint if default is not None else pipelines[0].fingerprint
     return sorted(catalogues, key=lambda one: one.pipeline.fingerprint != first)
 

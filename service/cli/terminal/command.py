@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 from data_prep.errors import InputError
 from service.cli.terminal.console import be_quiet
 from service.cli.terminal.endings import EndedError, ending
-from service.settings import REPEATABLE, CommandSettings, option_name, resolve, shown
+from service.settings import REPEATABLE, CommandSettings, display_of, option_name, resolve
 
 __all__ = ["add_command", "in_order"]
 
@@ -83,7 +83,7 @@ def _pairs(name: str, field: FieldInfo, given: list[str]) -> dict[str, str]:
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            form = shown(field).get("metavar") or METAVARS[dict]
+            form = display_of(field).get("metavar") or METAVARS[dict]
             raise InputError(f"{option_name(name, field)} {text} is not {form}")
         pairs[key] = value
     return pairs
@@ -91,7 +91,7 @@ def _pairs(name: str, field: FieldInfo, given: list[str]) -> dict[str, str]:
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return a field as a typer parameter; typer passes texts, and the model parses them."""
-    kind, told = _kind(field), shown(field)
+    kind, told = _kind(field), display_of(field)
     plain: Any = {bool: bool, Path: Path}.get(kind, str)
     given = list[plain] if _is_repeatable(field) else plain
     more: dict[str, Any] = {
@@ -182,7 +182,7 @@ def _number(value: float) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    value, text = field.get_default(call_default_factory=True), shown(field).get("default")
+    value, text = field.get_default(call_default_factory=True), display_of(field).get("default")
     if text or value is None or value is PydanticUndefined:
         return text or ""
     if isinstance(value, bool):

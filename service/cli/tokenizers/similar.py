@@ -5,18 +5,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
-from service.cli.terminal.console import print_json, print_table
-from service.cli.terminal.options import CATALOGUE, CatalogueOptions, JsonOption, ThreadsOption
+from service.cli.terminal.console import errors, print_json, print_table, working
+from service.cli.terminal.options import (
+    CATALOGUE,
+    VECTORS,
+    CacheOption,
+    CatalogueOptions,
+    JsonOption,
+    ThreadsOption,
+)
 from service.settings import argument, option
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
+
+    from tokenizer.pipeline import Pipeline
 
 __all__ = ["SimilarSettings", "similar"]
 
 
-class SimilarSettings(ThreadsOption, CatalogueOptions, JsonOption):
+class SimilarSettings(ThreadsOption, CacheOption, CatalogueOptions, JsonOption):
     """The options of `semid similar`."""
 
     command = "similar"
@@ -29,19 +39,26 @@ class SimilarSettings(ThreadsOption, CatalogueOptions, JsonOption):
         "JSON file with a vector (a list of numbers); - reads standard input.", None
     )
     k: int = option("Items in the answer.", 10, ge=1)
-    items: Path | None = option(f"{CATALOGUE}, for titles.", None)
+    items: Path | None = option(
+        f"{CATALOGUE}; its texts rank the answer exactly, and it shows titles.", None
+    )
+    vectors: Path | None = option(VECTORS, None)
+    exact: bool = option("Rank by the vectors of --items or --vectors; else by codes.", True)
 
 
 def similar(settings: SimilarSettings) -> None:
     """Find the items of --ids that are nearest to an item, a text or a vector of your own.
 
-    A distance is the squared distance between the latent of the query and the decoded latent of an
-    item, the same as in answers of semid serve.
+    The codes propose items, and the vectors of --items or --vectors rank them by cosine. An item
+    without a vector, or any item with --no-exact, is compared by what its codes decode to. A
+    distance is the squared distance from the latent of the query to the decoded latent of an item.
+    All figures are those of semid serve.
 
     Example: semid similar tokenizers/beauty --ids beauty-ids.parquet --text "rose hand cream"
     """
+    from service.cli.data.catalogue import open_cache
     from tokenizer.offline.id_table import read_ids
-    from tokenizer.offline.nearest import similar_items
+    from tokenizer.offline.nearest import similar_items, vectors_of
     from tokenizer.pipeline import Pipeline
 
     settings.use_threads()
@@ -51,11 +68,17 @@ def similar(settings: SimilarSettings) -> None:
     vector = None if settings.vector is None else _read_vector(settings.vector)
     pipeline = Pipeline.load(settings.tokenizer)
     ids = read_ids(settings.ids, pipeline)
-    found = similar_items(
-        ids, pipeline, item_id=settings.item, text=settings.text, vector=vector, k=settings.k
-    )
-    if settings.items is not None:
-        titles = settings.read(settings.items).select("item_id", "title")
+    items = None if settings.items is None else settings.read(settings.items, pipeline.config)
+    source = _source(settings, items, pipeline)
+    if source is None and settings.exact:
+        errors.print("answered from codes alone; give --items or --vectors for exact neighbours")
+    with open_cache(settings.cache) as cache, working("comparing vectors"):
+        found = similar_items(
+            ids, pipeline, item_id=settings.item, text=settings.text, vector=vector, k=settings.k,
+            own=None if source is None else vectors_of(source, pipeline, cache),
+        )  # fmt: skip
+    if items is not None:
+        titles = items.select("item_id", "title")
         found = found.join(titles, on="item_id", how="left", maintain_order="left")
     if settings.as_json:
         print_json(found.to_dicts())
@@ -63,6 +86,21 @@ def similar(settings: SimilarSettings) -> None:
     print_table(
         found.columns, [["" if cell is None else cell for cell in row] for row in found.rows()]
     )
+
+
+def _source(
+    settings: SimilarSettings, items: "pl.DataFrame | None", pipeline: "Pipeline"
+) -> "pl.DataFrame | None":
+    """Return the table whose vectors or texts rank the neighbours; None if there is none."""
+    from data_prep.readers.catalogue import read_vectors
+
+    if not settings.exact:
+        return None
+    if settings.vectors is not None:
+        return read_vectors(settings.vectors)
+    if items is None or "vector" in items.columns or pipeline.config.encoder is not None:
+        return items
+    return None
 
 
 def _read_vector(path: Path) -> "NDArray[np.float32]":

@@ -30,7 +30,7 @@ class StudyOptions(
     """The options of every command that studies a catalogue."""
 
     items: Path = argument(CATALOGUE)
-    vectors: Path | None = option(VECTORS, None)
+    vectors: str | None = option(VECTORS, None)
 
 
 class TuneSettings(StudyOptions):
@@ -70,20 +70,22 @@ def tune(settings: TuneSettings) -> None:
 
 def study_items(settings: StudyOptions, device: str) -> "StudyItems":
     """Return the catalogue's vectors, from texts or the user's own, and its categories."""
-    from data_prep.embedding.encoders import load_encoder
-    from data_prep.storage.record import file_digest
-    from data_prep.text import TextTemplate
-    from service.cli.data.catalogue import vectors_of_items, vectors_of_texts
+    from data_prep.text import DEFAULT_FIELDS, TextTemplate
+    from service.cli.data.catalogue import encoded_items
+    from service.cli.data.training_items import own_vectors
     from tokenizer.study.items import StudyItems
 
     frame = settings.read(settings.items)
     if settings.vectors is None:
-        encoder = load_encoder(settings.encoder, device)
-        vectors = vectors_of_texts(frame, TextTemplate(), encoder, settings.cache)
+        template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
+        _, vectors = encoded_items(
+            frame, template, settings.encoder, settings.cache, device,
+            settings=settings.model_settings(),
+        )  # fmt: skip
     else:
-        vectors = vectors_of_items(frame, settings.vectors)
+        vectors = own_vectors(frame, settings.vectors)
     labels = tuple(" > ".join(filter(None, path or [])) for path in frame["categories"].to_list())
-    return StudyItems(vectors, labels, file_digest(settings.items))
+    return StudyItems(vectors, labels, settings.digest(settings.items))
 
 
 def tuned_rows(

@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -38,6 +39,7 @@ MSGPACK = "application/msgpack"
 MSGPACKS = (MSGPACK, "application/x-msgpack", "application/vnd.msgpack")
 NDJSON = "application/x-ndjson"
 NDJSONS = (NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines")
+QUICK_FIELDS = frozenset(["item_id", "vector", "title"])
 LARGEST_COMPONENT = 3e38  # magnitude of a component
 READ_AT_ONCE = 2**16  # bytes; a thread reads a longer body, to keep the event loop free
 _ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID, pattern=r"\S")]
@@ -97,23 +99,26 @@ def item_of_line(line: bytes, pipeline: Pipeline) -> ItemToRegister:
     Raises:
         ProblemError, RequestValidationError: as `read_items`, with paths from the line's root.
     """
-    try:
-        quick = _vector_item.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        quick = None
+    quick = None
+    if _has_our_names(pipeline):
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            quick = _vector_item.decode(line)
     item = None if quick is None else _quick_item(quick)
     faults: list[str] = []
     if item is None:
-        item, faults = _item_to_register(read_model(_item, line), pipeline)
+        item, faults = _item_to_register(
+            read_model(_item, line, lambda given: _named(given, pipeline)), pipeline
+        )
     _check([item], [faults], pipeline, lambda _, field: field)
     return item
 
 
 def _of_json(body: bytes, pipeline: Pipeline) -> list[ItemToRegister]:
-    items = _quickly(body)
+    items = _quickly(body) if _has_our_names(pipeline) else None
     faults: Sequence[Sequence[str]] = ()
     if items is None:
-        read = [_item_to_register(item, pipeline) for item in read_model(_request, body).items]
+        request = read_model(_request, body, lambda given: _all_named(given, pipeline))
+        read = [_item_to_register(item, pipeline) for item in request.items]
         items, faults = [item for item, _ in read], [wrong for _, wrong in read]
     _check(items, faults, pipeline, lambda row, field: f"items/{row}/{field}".rstrip("/"))
     return items
@@ -154,8 +159,31 @@ def _vector(components: Sequence[float]) -> NDArray[np.float32] | None:
     return vector.astype(np.float32)
 
 
-def read_model(adapter: TypeAdapter[T], body: bytes) -> T:
+def _has_our_names(pipeline: Pipeline) -> bool:
+    """Return whether a body of vectors and titles needs no mapping."""
+    mapping = pipeline.config.mapping
+    return mapping is None or not mapping.reads(QUICK_FIELDS)
+
+
+def _named(item: object, pipeline: Pipeline) -> object:
+    """Return a decoded item with our names, by the mapping that the tokenizer was fitted with."""
+    mapping = pipeline.config.mapping
+    return item if mapping is None or not isinstance(item, dict) else mapping.row(item)
+
+
+def _all_named(body: object, pipeline: Pipeline) -> object:
+    if not isinstance(body, dict) or not isinstance(body.get("items"), list):
+        return body
+    return body | {"items": [_named(item, pipeline) for item in body["items"]]}
+
+
+def read_model(
+    adapter: TypeAdapter[T], body: bytes, prepared: Callable[[object], object] = lambda body: body
+) -> T:
     """Return the model in a JSON body.
+
+    Args:
+        prepared: changes the decoded body before it is checked.
 
     Raises:
         ProblemError: 400, the body is not JSON.
@@ -170,7 +198,7 @@ def read_model(adapter: TypeAdapter[T], body: bytes) -> T:
     except (ValueError, RecursionError) as error:
         raise ProblemError(400, f"the body is not JSON: {error}") from error
     try:
-        return adapter.validate_python(decoded)
+        return adapter.validate_python(prepared(decoded))
     except ValidationError as error:
         found = [wrong | {"loc": ("body", *wrong["loc"])} for wrong in error.errors()]
         raise RequestValidationError(found) from error

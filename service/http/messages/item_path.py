@@ -2,9 +2,10 @@
 
 from starlette.convertors import Convertor, register_url_convertor
 
-__all__ = ["ITEM"]
+__all__ = ["FIELDS", "ITEM"]
 
 ITEM = "/items/{item_id:any}"
+FIELDS = "/fields/{item_id:any}"
 
 
 class _Any(Convertor[str]):

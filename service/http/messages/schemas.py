@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from service.registry import RegisteredItem
 
 __all__ = [
+    "History",
     "IdMapPage",
     "Item",
+    "ItemId",
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
-    "PrefixEntry",
-    "PrefixPage",
     "Problem",
     "RecommendAnswer",
     "RecommendQuery",
@@ -81,6 +81,7 @@ Price = Annotated[
     BeforeValidator(price_of),
 ]
 Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
+MOST_CANDIDATES = 10_000
 History = Annotated[list[ItemId], bounded_history]
 Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
 
@@ -181,21 +182,6 @@ class ItemPage(BaseModel):
     next: str | None
 
 
-class PrefixEntry(BaseModel):
-    """A prefix that is one code longer, and how many items have it."""
-
-    prefix: str
-    items: int
-    example: str | None = Field(description="title of one of these items")
-
-
-class PrefixPage(BaseModel):
-    """The prefixes that extend a prefix by one code."""
-
-    prefix: str
-    prefixes: list[PrefixEntry]
-
-
 class MappedId(BaseModel):
     """An item's ID by one tokenizer and by another."""
 
@@ -224,6 +210,25 @@ class RecommendQuery(BaseModel):
     histories: Annotated[list[History], Field(min_length=1, max_length=1000)] | None = None
     k: Annotated[int, Field(ge=1, le=1000)] = 10
     exclude_seen: bool = True
+    candidates: (
+        Annotated[
+            list[ItemId],
+            Field(
+                min_length=1,
+                max_length=MOST_CANDIDATES,
+                description="the only items that may be recommended; unknown ones are counted",
+            ),
+        ]
+        | None
+    ) = None
+    prefix: Annotated[
+        str,
+        Field(
+            max_length=200,
+            description="the first codes of the items that may be recommended, such as 12-240, by "
+            "the tokenizer whose IDs the recommender reads",
+        ),
+    ] = ""
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -233,12 +238,12 @@ class RecommendQuery(BaseModel):
 
 
 class RecommendedItem(BaseModel):
-    """A recommended item; its ID and title are null if it is not registered here."""
+    """A recommended item; its ID and title are null if the tokenizer has not given it one."""
 
     item_id: str
     score: float = Field(
-        description="log-probability for TIGER, inner product for other models; comparable only "
-        "within one list"
+        description="log-probability for models that generate, inner product for others; "
+        "comparable only within one list"
     )
     semantic_id: str | None = None
     codes: list[int] | None = None
@@ -257,6 +262,11 @@ class RecommendAnswer(BaseModel):
 
     lists: list[list[RecommendedItem]]
     recommender: str
+    tokenizer: str = Field(description="fingerprint of the tokenizer of the items' IDs")
+    unknown_candidates: int = Field(
+        0, description="how many candidates the recommender does not have, or are removed"
+    )
+    unknown: list[str] = Field([], description="the first 100 of those candidates")
 
 
 class SimilarQuery(BaseModel):
@@ -270,6 +280,9 @@ class SimilarQuery(BaseModel):
     text: Annotated[BoundedText, StringConstraints(pattern=r"\S")] | None = None
     vector: Vector | None = None
     k: Annotated[int, Field(ge=1, le=1000)] = 10
+    exact: bool = Field(
+        default=True, description="rank by the items' vectors; false answers from codes alone"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -280,13 +293,19 @@ class SimilarQuery(BaseModel):
 
 
 class SimilarItem(Item):
-    """A neighbour; `distance` is the squared distance from its decoded latent to the query's."""
+    """A neighbour, with its cosine and its distance."""
 
-    distance: float
+    cosine: float = Field(description="between the query's vector and the item's")
+    exact: bool = Field(
+        description="whether the item's own vector gave the cosine; else its codes' decoded one"
+    )
+    distance: float = Field(
+        description="squared, from the query's latent to the item's decoded latent"
+    )
 
 
 class SimilarAnswer(BaseModel):
-    """Neighbours, nearest first."""
+    """Neighbours, nearest first: by cosine, or by distance if `exact` was false."""
 
     items: list[SimilarItem]
 
@@ -304,6 +323,15 @@ class Problem(BaseModel):
     )
 
 
+class IndexDescription(BaseModel):
+    """How the index is searched."""
+
+    items: int
+    lists: int = Field(description="prefixes that items are listed under; 0 for an index without")
+    scanned_lists: int = Field(description="lists that a search scans; 0 for all, which is exact")
+    recall_at_10: float = Field(description="measured share of the ten nearest items it finds")
+
+
 class TokenizerDescription(BaseModel):
     """The tokenizer, its limits and its measured quality."""
 
@@ -318,7 +346,15 @@ class TokenizerDescription(BaseModel):
     encoder: str | None
     text_fields: list[str]
     items: int = Field(description="number of registered items")
+    index: IndexDescription
     recommender: str | None = Field(description="fingerprint of the recommender; null without one")
+    recommender_reads: str | None = Field(
+        default=None,
+        description="fingerprint of the tokenizer whose IDs it reads; empty if it reads none",
+    )
+    search: str | None = Field(
+        default=None, description="fingerprint of the search model; null without one"
+    )
     limits: RequestLimits
     queue: int = Field(description="items that may wait, over all requests; beyond it 429")
     timeout: float = Field(description="seconds until a request without an answer gets 503")

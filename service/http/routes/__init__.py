@@ -1,6 +1,17 @@
 """The API's routers, one for each resource; the health router may run in another application."""
 
-from service.http.routes import bulk, health, id_map, items, recommend, similar, tokenize, tokenizer
+from service.http.routes import (
+    browsing,
+    bulk,
+    health,
+    id_map,
+    items,
+    recommend,
+    search,
+    similar,
+    tokenize,
+    tokenizer,
+)
 
 __all__ = ["ROUTERS", "health"]
 
@@ -9,8 +20,10 @@ ROUTERS = (
     tokenize.router,
     bulk.router,
     items.router,
+    browsing.router,
     similar.router,
     recommend.router,
+    search.router,
     tokenizer.router,
     id_map.router,
 )

@@ -1,4 +1,4 @@
-"""Dependencies that FastAPI passes to routes: tokenizers, catalogue, recommender."""
+"""Dependencies that FastAPI passes to routes: tokenizers, catalogue, recommender, search model."""
 
 from typing import Annotated
 
@@ -6,13 +6,15 @@ from fastapi import Depends, Query, Request
 
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
-from service.engine.recommending import Recommending
+from service.engine.recommending import Recommenders, Recommending
+from service.engine.searching import Searching
 from service.engine.tokenizing import Tokenizing
 
 __all__ = [
     "NAMES_TOKENIZER",
     "CatalogueDependency",
     "LoadedDependency",
+    "SearchingDependency",
     "TokenizingDependency",
     "loaded_of",
     "tokenizing_of",
@@ -55,9 +57,17 @@ def tokenizing_of(request: Request) -> Tokenizing:
     return loaded.named(request.query_params.get("tokenizer") if asked else None)
 
 
-async def _recommending(request: Request) -> Recommending | None:
-    recommending: Recommending | None = request.app.state.recommending
-    return recommending
+async def _recommending(request: Request, tokenizing: TokenizingDependency) -> Recommending | None:
+    recommenders: Recommenders = request.app.state.recommenders
+    return recommenders.of(tokenizing.catalogue.pipeline.fingerprint)
 
 
 RecommendingDependency = Annotated[Recommending | None, Depends(_recommending)]
+
+
+async def _searching(request: Request) -> Searching | None:
+    searching: Searching | None = request.app.state.searching
+    return searching
+
+
+SearchingDependency = Annotated[Searching | None, Depends(_searching)]

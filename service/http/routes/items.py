@@ -6,18 +6,21 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from data_prep.errors import InputError
+from service.engine.browsing.named_prefixes import PrefixName
 from service.engine.problem_error import FieldError, ProblemError
+from service.http.messages.browsing_schemas import CentralItem, PrefixDepth, PrefixEntry, PrefixPage
 from service.http.messages.item_path import ITEM
 from service.http.messages.problems import RESPONSES
-from service.http.messages.schemas import Item, ItemPage, PrefixEntry, PrefixPage
+from service.http.messages.schemas import Item, ItemPage
 from service.http.routes.dependencies import (
     NAMES_TOKENIZER,
     CatalogueDependency,
     LoadedDependency,
     tokenizing_of,
 )
-from service.http.routes.direct import Direct
-from service.http.routes.threaded import Threaded
+from service.http.routing.direct import Direct
+from service.http.routing.threaded import Threaded
+from service.registry import PrefixCount
 from tokenizer.ids.semantic_id import format_semantic_id, parse_prefix
 from tokenizer.pipeline import Pipeline
 
@@ -32,7 +35,9 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def list_items(
     catalogue: CatalogueDependency,
     prefix: Annotated[str, Query(description="first codes of an ID, such as 12-240")] = "",
-    search: Annotated[str, Query(max_length=200, description="a part of a title")] = "",
+    search: Annotated[
+        str, Query(max_length=200, description="words of a title, or their beginnings")
+    ] = "",
     limit: Limit = 50,
     after: Annotated[str, Query(description="`next` of the previous page")] = "",
 ) -> ItemPage:
@@ -95,21 +100,41 @@ def remove_item(item_id: str, loaded: LoadedDependency) -> None:
 @router.get("/prefixes", responses=RESPONSES)
 def list_prefixes(
     catalogue: CatalogueDependency,
-    prefix: Annotated[
-        str, Query(description="first codes of an ID; empty for all first codes")
-    ] = "",
+    prefix: Annotated[str, Query(description="first codes of an ID; empty for the roots")] = "",
+    named: Annotated[bool, Query(description="with words, central items and sizes")] = True,
 ) -> PrefixPage:
-    """Return the prefixes that extend `prefix` by one code and have items, with the item counts."""
+    """Return the prefixes that extend `prefix` by one code and have items, with the item counts.
+
+    Words, central items and coherence come from a sample of each prefix's items. They are kept for
+    ten minutes, or until the number of items has changed by a tenth.
+    """
     codes = _prefix(prefix, catalogue.pipeline)
     if len(codes) == catalogue.pipeline.levels:
         return PrefixPage(prefix=prefix, prefixes=[])
-    entries = [
-        PrefixEntry(prefix=format_semantic_id(entry.codes), items=entry.items, example=entry.title)
-        for entry in catalogue.registry.next_codes(codes)
-    ]
-    if codes and not entries:
+    counts = catalogue.registry.next_codes(codes)
+    if codes and not counts:
         raise ProblemError(404, f"no item has an ID that starts with {prefix}")
-    return PrefixPage(prefix=prefix, prefixes=entries)
+    found = catalogue.prefixes.below(codes, counts) if named and counts else None
+    return PrefixPage(
+        prefix=prefix,
+        prefixes=[
+            _entry(count, None if found is None else found.names.get(count.codes[-1]))
+            for count in counts
+        ],
+        depths=[] if found is None else [PrefixDepth(**vars(each)) for each in found.depths],
+        chance=None if found is None else found.chance,
+    )
+
+
+def _entry(count: PrefixCount, name: PrefixName | None) -> PrefixEntry:
+    entry = PrefixEntry(
+        prefix=format_semantic_id(count.codes), items=count.items, example=count.title
+    )
+    if name is not None:
+        entry.words, entry.coherence = list(name.words), name.coherence
+        item_id, title = name.central
+        entry.central = CentralItem(item_id=item_id, title=title)
+    return entry
 
 
 def _unknown(item_id: str, remedy: str) -> ProblemError:

@@ -8,8 +8,8 @@ from service.http.messages.bodies import read_model
 from service.http.messages.described_bodies import json_body
 from service.http.messages.problems import RESPONSES
 from service.http.messages.schemas import RecommendAnswer, RecommendedItem, RecommendQuery
-from service.http.routes.dependencies import RecommendingDependency
-from service.http.routes.threaded import Threaded, body_of
+from service.http.routes.dependencies import CatalogueDependency, RecommendingDependency
+from service.http.routing.threaded import Threaded, body_of
 
 __all__ = ["router"]
 
@@ -22,11 +22,16 @@ _query = TypeAdapter(RecommendQuery)
     responses=RESPONSES | {404: {"description": "Not found"}},
     openapi_extra=json_body("RecommendQuery"),
 )
-def recommend(request: Request, recommending: RecommendingDependency) -> RecommendAnswer:
+def recommend(
+    request: Request, catalogue: CatalogueDependency, recommending: RecommendingDependency
+) -> RecommendAnswer:
     """Rank the catalogue's items as the next item after each history.
 
     The recommender reads the last items of a history that it knows: the items of its training and,
-    by their IDs, those registered since. Scores are comparable only within one list.
+    by their codes, those registered since. The answer has the items' IDs by the tokenizer that is
+    named, or by the default one, whichever tokenizer the recommender reads. Scores are comparable
+    only within one list. `candidates` and `prefix` say which items may be recommended; scores stay
+    what they are among all items.
     """
     query = read_model(_query, body_of(request))
     if recommending is None:
@@ -50,9 +55,20 @@ def recommend(request: Request, recommending: RecommendingDependency) -> Recomme
     if errors:
         first = errors[0]
         raise ProblemError(422, f"{first['path']}: {first['message']}", errors[:100])
-    found = recommending.recommend(histories, query.k, exclude_seen=query.exclude_seen)
+    found = recommending.recommend(
+        histories,
+        query.k,
+        catalogue,
+        exclude_seen=query.exclude_seen,
+        candidates=query.candidates,
+        prefix=recommending.prefix(query.prefix),
+    )
+    unknown = recommender.unknown(query.candidates or [])
     return RecommendAnswer(
         recommender=recommender.fingerprint,
+        tokenizer=catalogue.pipeline.fingerprint,
+        unknown_candidates=len(unknown),
+        unknown=unknown[:100],
         lists=[
             [RecommendedItem.of(each.item_id, each.score, item) for each, item in row]
             for row in found

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.engine.problem_error import ProblemError
 from service.http.messages.bodies import MSGPACKS, NDJSONS, media_type
-from service.http.messages.item_path import ITEM
+from service.http.messages.item_path import FIELDS, ITEM
 from service.http.messages.limits import DEFAULT, LIMITS, RequestLimits
 from service.http.messages.problems import MEDIA_TYPE, problem_response
 from service.http.messages.schemas import Problem
@@ -63,8 +63,11 @@ RULES = {
     ("GET", f"/v1{ITEM}"): READ,
     ("DELETE", f"/v1{ITEM}"): Rule("admin"),
     ("GET", "/v1/prefixes"): READ,
+    ("GET", f"/v1{FIELDS}"): READ,
+    ("POST", "/v1/codes"): Rule("read", JSON),
     ("POST", "/v1/similar"): Rule("read", JSON),
     ("POST", "/v1/recommend"): Rule("read", JSON),
+    ("POST", "/v1/search"): Rule("read", JSON),
     ("GET", "/v1/tokenizer"): READ,
     ("GET", "/v1/id-map"): READ,
     ("GET", "/health/live"): OPEN,

@@ -141,7 +141,7 @@ def test_an_unknown_encoder_is_named() -> None:
     for name, reason in (("/nowhere", "there is no such folder"), ("nowhere/model", ".+")):
         with pytest.raises(InputError) as error:
             load_encoder(name)
-        known = "known here: minilm, hashing, or the name or folder"
+        known = "known here: minilm, hashing, ngrams, or the name or folder"
         assert re.match(rf"encoder '{name}' cannot be loaded: {reason}; {known}", str(error.value))
         assert str(error.value).endswith("download the model elsewhere and give its folder")
 

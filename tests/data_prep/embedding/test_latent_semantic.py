@@ -74,7 +74,7 @@ def test_a_changed_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has changed since"):
         LatentSemanticEncoder.load(tmp_path / "one")
     (tmp_path / "one" / "weights.safetensors").write_bytes(b"no")
-    with pytest.raises(InputError, match="is no fitted encoder"):
+    with pytest.raises(InputError, match="is not a fitted encoder"):
         LatentSemanticEncoder.load(tmp_path / "one")
 
 

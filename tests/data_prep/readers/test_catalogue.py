@@ -46,7 +46,8 @@ def test_nested_categories_keep_the_first_path(tmp_path: Path) -> None:
         ("i.jsonl", "[1]\n", "line 1: an object"),
         ("i.parquet", "not parquet", "not a readable parquet"),
         ("i.jsonl.gz", "not gzip", "not a readable gzip"),
-        ("i.xlsx", "x", "unknown format"),
+        ("i.xlsx", "x", "not a readable workbook"),
+        ("i.pdf", "x", "unknown format"),
         ("i.csv", "sku\n1\n", "no column 'item_id'"),
     ],
 )

@@ -142,7 +142,7 @@ def test_unknown_labels_locales_and_splits_are_named(
 def test_what_stands_twice_is_named(made: tuple[Path, Path], tmp_path: Path) -> None:
     products = pl.read_parquet(made[1])
     pl.concat([products, products[7:8]]).write_parquet(tmp_path / "twice.parquet")
-    with pytest.raises(InputError, match="product 'B000000007' of locale us stands twice"):
+    with pytest.raises(InputError, match="product 'B000000007' of locale us occurs twice"):
         _prepared((made[0], tmp_path / "twice.parquet"), tmp_path / "out")
     other = products[7:8].with_columns(product_locale=pl.lit("es"))
     pl.concat([products, other]).write_parquet(tmp_path / "two.parquet")

@@ -105,8 +105,8 @@ def _broken(path: Path, line: int, before: str, after: str) -> Path:
         ("_0.0", "", r"line 4: candidate_label_list has 19 entries and candidate_wid_list 20"),
         ("_0.0", "_4.0", r"line 4: candidate_label_list holds '4.0'"),
         ("_CLICK", "_LOOK", r"line 4: history_type_list holds 'LOOK'"),
-        ("\t0_", "\tsoon_", r"line 4: history_time_list holds what is no interval"),
-        ("\t0_", "\t-1_", r"line 4: history_time_list holds what is no interval"),
+        ("\t0_", "\tsoon_", r"line 4: history_time_list has a value that is not in whole seconds"),
+        ("\t0_", "\t-1_", r"line 4: history_time_list has a value that is not in whole seconds"),
         ("\t0_", "\t0_5_", r"line 4: history_time_list has \d+ entries and history_wid_list"),
     ],
 )
@@ -130,7 +130,7 @@ def test_files_that_are_not_the_data_are_named(made: tuple[Path, Path], tmp_path
         _prepared((made[1], made[1]), tmp_path / "c")
     lines = made[1].read_text().split("\n")
     made[1].write_text("\n".join([*lines[:-1], lines[3], ""]))
-    with pytest.raises(InputError, match=rf"product 1002 stands twice, again in line {len(lines)}"):
+    with pytest.raises(InputError, match=rf"product 1002 occurs twice, again in line {len(lines)}"):
         _prepared(made, tmp_path / "d")
     made[1].write_text("\n".join(lines).replace("\n1003\t", "\n\t"))
     with pytest.raises(InputError, match="line 5: no wid"):

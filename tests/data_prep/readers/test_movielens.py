@@ -86,17 +86,17 @@ def test_what_is_wrong_is_named(tmp_path: Path) -> None:
         "line 3: has 3 fields, not 4": {
             "ratings__csv": f"{head}1,7,4,20\n1,7,4\n", "movies__csv": movies,
         },
-        "line 2: rating 'good' is no number": {
+        "line 2: rating 'good' is not a number": {
             "ratings__csv": f"{head}1,7,good,20\n", "movies__csv": movies,
         },
-        "line 2: timestamp '' is no number": {
+        "line 2: timestamp '' is not a number": {
             "ratings__csv": f"{head}1,7,4,\n", "movies__csv": movies,
         },
         "line 1: no column 'userId'": {
             "ratings__csv": "user,movieId,rating,timestamp\n1,7,4,20\n", "movies__csv": movies,
         },
         "rates movie '8', which": {"ratings__csv": f"{head}1,8,4,20\n", "movies__csv": movies},
-        "movie 7 stands twice": {
+        "movie 7 occurs twice": {
             "ratings__csv": f"{head}1,7,4,20\n", "movies__csv": f"{movies}7,B,Drama\n",
         },
         "no column 'genres'": {

@@ -73,6 +73,30 @@ def test_what_is_no_path_is_refused(value: object) -> None:
 
 def test_prices_are_finite_numbers() -> None:
     assert [price_of(value) for value in (3, " 12.5 ", "", None)] == [3.0, 12.5, None, None]
-    for value in ("$5", "nan", float("inf"), 10**400, [1]):
+    for value in (
+        "5 or 6",
+        "10-20",
+        "12 13",
+        "2,5,7",
+        "5 %",
+        "free",
+        "nan",
+        float("inf"),
+        10**400,
+        [1],
+    ):
         with pytest.raises(ValueError, match="not a finite number"):
             price_of(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("28.00 USD", 28.0), ("USD 28", 28.0), ("$5", 5.0), ("\u20ac 1.234,50", 1234.5),
+        ("1,234.50", 1234.5), ("1,234", 1234.0), ("1.234", 1.234), ("12,5", 12.5),
+        ("1.234.567", 1234567.0), ("CHF 1'299.00", 1299.0), ("1 299,00 kr", 1299.0),
+        ("Rs. 1,23,456", 123456.0), ("R$ 10,00", 10.0), ("12.50\u20ac", 12.5), ("-5 z\u0142", -5.0),
+    ],
+)  # fmt: skip
+def test_a_price_may_have_a_currency(text: str, price: float) -> None:
+    assert price_of(text) == price

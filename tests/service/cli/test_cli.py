@@ -86,7 +86,13 @@ def test_csv_json_lines_and_mapped_columns(semid: Command, catalogue: Path) -> N
     outcome = semid("fit", "shop.csv", "--out", "tok", "--column", "item_id=sku", *SMALL)
     assert outcome.code == 0, outcome.errors
     refused(semid("fit", "shop.csv", "--out", "t2", "--column", "sku", *SMALL), "OURS=THEIRS")
-    refused(semid("fit", "shop.csv", "--out", "t2", *SMALL), "no column 'item_id'", "--column")
+    guessed = semid("fit", "shop.csv", "--out", "t2", *SMALL)
+    assert "columns by their names: item_id=sku" in guessed.errors
+    assert json.loads(semid("inspect", "t2", "--json").output)["config"]["mapping"]["columns"] == {
+        "item_id": "sku"
+    }
+    items.rename({"item_id": "first"}).drop("categories").write_csv("other.csv")
+    refused(semid("fit", "other.csv", "--out", "t3", *SMALL), "mean --column item_id=first?")
 
 
 def test_own_vectors_need_no_encoder(semid: Command, catalogue: Path) -> None:

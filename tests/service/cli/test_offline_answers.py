@@ -41,25 +41,32 @@ def test_similar_items_are_those_of_the_service(
         known = registry.get(["D00004"])["D00004"]
         vector = pipeline.embed(["red kettle"])[0]
         Path("v.json").write_text(json.dumps(vector.tolist()))
-        for asked, latent, left_out in (
-            (("--item", "D00004"), service.latent_of_item(known), "D00004"),
-            (("--text", "red kettle"), service.latent_of_text("red kettle"), None),
-            (("--vector", "v.json"), service.latent_of_vector(vector), None),
-        ):
-            done = semid(*similar, *asked)
-            assert done.code == 0, done.errors
-            found = json.loads(done.output)
-            expected = service.similar(latent, 5, left_out)
-            assert [row["distance"] for row in found] == pytest.approx(
-                [distance for _, distance in expected]
-            )
-            assert len(found) == 5
-            assert all(row["item_id"] != left_out for row in found)
-    table = semid(*similar[:-1], "--item", "D00004", "--items", catalogue).output
-    assert len(table.splitlines()) == 6
+        for exact in (False, True):
+            if exact:
+                table = pl.read_parquet(catalogue)
+                vectors = pipeline.embed(pipeline.texts(table.iter_rows(named=True)))
+                service.nearest.vectors.keep([(table["item_id"].to_list(), vectors)], print)
+            for asked, query, left_out in (
+                (("--item", "D00004"), service.nearest.of_item(known, exact=exact), "D00004"),
+                (("--text", "red kettle"), service.query_of_text("red kettle"), None),
+                (("--vector", "v.json"), service.nearest.of_vector(vector), None),
+            ):
+                done = semid(*similar, *asked, *(("--items", catalogue) if exact else ()))
+                assert done.code == 0, done.errors
+                assert ("answered from codes alone" in done.errors) is not exact
+                found = json.loads(done.output)
+                expected = service.similar(query, 5, left_out, exact=exact)
+                assert [row["exact"] for row in found] == [exact] * 5
+                for figure in ("distance", "cosine"):
+                    assert [row[figure] for row in found] == pytest.approx(
+                        [getattr(near, figure) for near in expected], abs=2e-3
+                    )
+                assert all(row["item_id"] != left_out for row in found)
+    shown = semid(*similar[:-1], "--item", "D00004", "--items", catalogue).output
+    assert len(shown.splitlines()) == 6
     titles = pl.read_parquet(catalogue)
-    first = table.splitlines()[1].split()[0]
-    assert titles.filter(titles["item_id"] == first)["title"][0] in table
+    first = shown.splitlines()[1].split()[0]
+    assert titles.filter(titles["item_id"] == first)["title"][0] in shown
 
 
 def test_what_similar_refuses(semid: Command, tokenizer_folder: Path, ids: Path) -> None:

@@ -16,7 +16,7 @@ from data_prep.errors import InputError
 from service.cli.commands import app
 from service.cli.serving.options import ServeSettings
 from service.cli.tokenizers.fit import FitSettings
-from service.settings import CommandSettings, RegistrySettings, option_name, resolve, shown
+from service.settings import CommandSettings, RegistrySettings, display_of, option_name, resolve
 from tests.service.cli.command import Command, refused
 from tokenizer.options import BOUNDS, OPTIONS
 
@@ -53,7 +53,7 @@ def test_options_are_the_fields_of_the_model(
     parameters = {each.name: each for each in command.params if each.name != "help"}
     assert parameters.keys() == model.model_fields.keys()
     for name, field in model.model_fields.items():
-        if not shown(field).get("argument"):
+        if not display_of(field).get("argument"):
             assert option_name(name, field) in parameters[name].opts
 
 
@@ -70,7 +70,7 @@ def test_help_tells_of_every_field(
     assert command.help.splitlines()[0] in told
     for name, field in model.model_fields.items():
         assert field.description
-        hidden = shown(field).get("hidden")
+        hidden = display_of(field).get("hidden")
         assert (field.description in told) == (not hidden), name
         line = next((line for line in told.splitlines() if field.description in line), "")
         assert hidden or field.is_required() == ("[required]" in line)

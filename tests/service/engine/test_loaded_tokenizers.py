@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.engine.catalogue import Catalogue
+from service.engine.neighbours.nearest import Query
 from service.http.app import create_app
 from service.registry import Changes, Registry, open_database
 from service.registry.tokenizers import promote
@@ -262,8 +263,13 @@ def _saving(folder: Path, pipeline: Pipeline) -> Catalogue:
 
 
 def _distances(catalogue: Catalogue) -> list[tuple[str, float]]:
-    query = catalogue.pipeline.latents_of_codes(np.zeros((1, 3), np.uint16))[0]
-    return sorted((item.item_id, distance) for item, distance in catalogue.similar(query, 99, None))
+    codes = np.zeros((1, 3), np.uint16)
+    latent, vector = (
+        decode(codes)[0]
+        for decode in (catalogue.pipeline.latents_of_codes, catalogue.pipeline.vectors_of_codes)
+    )
+    found = catalogue.similar(Query(latent, vector), 99, exact=False)
+    return sorted((near.item.item_id, near.distance) for near in found)
 
 
 def test_an_index_set_aside_is_what_would_be_built(

@@ -75,7 +75,7 @@ def test_wrong_requests(client: TestClient, method: str, path: str, status: int,
 def test_an_address_tells_all_that_it_takes(client: TestClient) -> None:
     for method in ("OPTIONS", "PATCH", "POST"):
         answer = client.request(method, "/v1/items/a")
-        assert "takes DELETE, GET, HEAD" in problem_of(answer, 405)["detail"]
+        assert "accepts DELETE, GET, HEAD" in problem_of(answer, 405)["detail"]
         assert answer.headers["allow"] == "DELETE, GET, HEAD"
 
 

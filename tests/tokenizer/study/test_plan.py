@@ -72,9 +72,13 @@ def test_cells_side_by_side_are_those_made_in_turn(plan: Path, tmp_path: Path) -
     ]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert told == "two: made\nlevels: made\n"
-    rows = json.loads((both / "two/summary.json").read_text())
+    kept = json.loads((both / "two.json").read_text())
+    rows = kept["rows"]
     assert [row["seeds"] for row in rows] == [2, 2, 1]  # the best two have a second seed
-    assert "two levels" in (both / "levels/summary.md").read_text()
+    assert "two levels" in (both / "levels.md").read_text()
+    assert [len(kept[part]) for part in ("runs", "trials")] == [5, 9]
+    assert "held_out_losses" not in kept["runs"][0]
+    assert kept["runs"][0]["history"][-1]["validation_error"] > 0
     records = sorted(both.glob("*/[rt]*s/*.json"))
     assert len(records) == 3 * 3 + 3 + 2 + 2  # trials, runs, second seeds, levels
     before = {path: path.stat().st_mtime_ns for path in records}

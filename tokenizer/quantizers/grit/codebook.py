@@ -61,12 +61,15 @@ class RawCodebook(nn.Module):
         """
         return z.new_zeros(())
 
-    def after_step(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
+    def after_step(
+        self, transformed: Callable[[], Tensor], gain: Tensor, guarded: bool = True
+    ) -> int:
         """Update C after an optimizer step; return how many dead codewords were reset.
 
         Args:
             transformed: computes the current C̃ (K, d).
             gain: the scale of C̃.
+            guarded: whether to look for dead codewords.
         """
         return 0
 
@@ -110,8 +113,10 @@ class JointCodebook(RawCodebook):
         divergence = math.log(len(usage)) + (usage * usage.clamp(min=1e-12).log()).sum()
         return self.config.usage_weight * unit * divergence
 
-    def after_step(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
-        moved = self._reset(transformed, gain)
+    def after_step(
+        self, transformed: Callable[[], Tensor], gain: Tensor, guarded: bool = True
+    ) -> int:
+        moved = self._reset(transformed, gain) if guarded else 0
         self.normalise_()
         return moved
 
@@ -174,8 +179,10 @@ class EmaJointCodebook(JointCodebook):
         self.sums.zero_()
         return super().set_(codewords)
 
-    def after_step(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
-        moved = self._reset(transformed, gain)
+    def after_step(
+        self, transformed: Callable[[], Tensor], gain: Tensor, guarded: bool = True
+    ) -> int:
+        moved = self._reset(transformed, gain) if guarded else 0
         self.steps += 1
         if int(self.steps) % COPY_EVERY == 0:
             seen = (self.counts > 1e-3).nonzero().squeeze(1)

@@ -20,6 +20,9 @@ DRIFT_SAMPLE = 64  # codewords compared to detect drift
 # Smallest scale of a level, in standardised units: shorter residuals are rounding errors. Gaps are
 # divided by the scale, and would overflow at a far smaller one.
 LEAST_SCALE = 1e-6
+# Steps between two checks of the bounds and of dead codewords. A check waits for the GPU and takes
+# as long as a part of the step; W and U move little in so many steps.
+GUARDED_EVERY = 8
 PUTS = 3  # repeated, since a codeword that moves also moves the others a little
 MOST_DRIFT = 0.1  # largest drift of the live codebook from the cached one, relative to its length
 
@@ -48,6 +51,7 @@ class GritQuantizer(Quantizer):
         self.transform = TRANSFORMS[config.transform](config, dimension)
         self.raw = PROTOCOLS[config.protocol](config, dimension)
         self.refills = config.reset_below > 0 and isinstance(self.raw, JointCodebook)
+        self._steps = 0
         self.raw_gain = nn.Parameter(torch.tensor(inverse_softplus(1.0)), requires_grad=config.gain)
 
     @property
@@ -98,10 +102,13 @@ class GritQuantizer(Quantizer):
 
     def after_step(self, progress: float) -> dict[str, int]:
         acted = super().after_step(progress)
+        guarded = self._steps % GUARDED_EVERY == 0
+        self._steps += 1
         with torch.no_grad():
-            acted["clip"] = int(self.transform.clip_())
-            acted["mixing"] = int(self.transform.clip_mixing_())
-            acted["reset"] = self.raw.after_step(self.codebook, self.gain)
+            if guarded:
+                acted["clip"] = int(self.transform.clip_())
+                acted["mixing"] = int(self.transform.clip_mixing_())
+            acted["reset"] = self.raw.after_step(self.codebook, self.gain, guarded)
             acted["refresh"] = int(self._drifted())
         if acted["reset"] or acted["refresh"]:
             self.forget_searched()

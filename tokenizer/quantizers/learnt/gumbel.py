@@ -59,7 +59,6 @@ class GumbelQuantizer(SampledQuantizer, LearntCodebook):
     Logits are negative squared distances; eval mode chooses the nearest codeword. Distances are
     divided by the mean squared distance to the nearest codeword, so that the temperature means the
     same at any scale.
-    temperature means the same at any scale.
     """
 
     def logits(self, z: Tensor, book: Tensor) -> Tensor:

@@ -29,5 +29,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: no version of the schema is taken back."""
-    raise NotImplementedError("the registry's schema is not taken back; restore a backup")
+    """Refuse: no migration can be undone."""
+    raise NotImplementedError("the registry's schema cannot be downgraded; restore a backup")

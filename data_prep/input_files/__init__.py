@@ -1,0 +1,1 @@
+"""Files as they are given: their encoding, workbooks, and standard input."""

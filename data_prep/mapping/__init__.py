@@ -1,0 +1,1 @@
+"""How the columns of a user's file become the fields of an item."""
