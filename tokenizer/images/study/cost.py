@@ -88,7 +88,8 @@ def step_seconds(
     Configurations take turns, so that a slow moment of the machine affects all of them; the median
     of their turns counts. Bytes are the peak of a step, with parameters and optimizer.
     """
-    runs, memory = {}, {}
+    runs: dict[str, TrainingRun] = {}
+    memory: dict[str, int] = {}
     device = images.training.device
     first = next(iter(configs))
     with deterministic(0):
