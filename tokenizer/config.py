@@ -44,6 +44,8 @@ class FitConfig:
         evaluate_every: steps between two measurements.
         patience: measurements without a better validation error before training stops.
         seed: seed of every random choice.
+        mixing: each training vector is moved a random share of the way to its nearest other item,
+            from 0 to `mixing`; 0 leaves it.
         separation: weight of the term that keeps near items apart
             (`tokenizer.training.separation`).
         separation_margin: the squared distance that this term asks for between near items, in units
@@ -60,6 +62,7 @@ class FitConfig:
     evaluate_every: int = 100
     patience: int = 10
     seed: int = 0
+    mixing: float = 0.0
     separation: float = 0.1
     separation_margin: float = 2.0
     quantizer: QuantizerConfig = field(default_factory=GritConfig)

@@ -35,6 +35,9 @@ class QuantizerConfig:
         codebook_size: K, the codewords a level has; 2 to 65,536, since codes are stored as uint16.
         search_beam: how many paths the search keeps from level to level when it codes an item; 1 is
             the greedy search, and the fastest.
+        crowded_choices: if several items of the fitted catalogue had the same codes, an item with
+            these codes takes one of so many nearest codewords of the last level, chosen by a hash
+            of its vector; 1 always takes the nearest one. For variants that choose by distance.
         start: how codebooks start: from `kmeans` centres of the latents after the warm-up, or from
             `random` Gaussian codewords of the latents' length.
     """
@@ -43,6 +46,7 @@ class QuantizerConfig:
     levels: int = 4
     codebook_size: int = 256
     search_beam: int = 1
+    crowded_choices: int = 1
     start: str = "kmeans"
 
 
@@ -164,7 +168,8 @@ class GritConfig(CommittedConfig, SummedConfig):
             of `tokenizer.quantizers.grit.codebook.PROTOCOLS`.
         usage_weight: weight of the KL divergence of usage from uniform; `joint` only.
         reset_below: a codeword used less than this share of uniform use counts as dead and restarts
-            from a latent; 0 never resets. Joint protocols only.
+            from a latent; so does one that no training item uses at a measurement. 0 never resets.
+            Joint protocols only.
         decay: decay of the moving averages of use, and of joint_ema's codewords.
         row_norm: normalise each row of the raw codebook to length 1, not only their mean length.
         codeword_norm: normalise the transformed rows too: all codewords of a level then have one

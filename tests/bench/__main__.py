@@ -24,6 +24,7 @@ from tests.bench.ladder import ladder
 from tests.bench.languages import languages
 from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
+from tests.bench.pictures import image_steps
 from tests.bench.quantizing import encoding, training_steps
 from tests.bench.search_at_size import search_at_size
 from tests.bench.serving import http
@@ -47,6 +48,7 @@ LONG = ("search-at-size",)  # sections of an hour, only measured when they are n
 SECTIONS: dict[str, Callable[[], Any]] = {
     "sgemm": _sgemm,
     "training": training_steps,
+    "images": image_steps,
     "encoding": lambda: encoding(_sgemm()["gflops"]),
     "embedding": embedding,
     "machines": machines,
