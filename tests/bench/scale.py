@@ -38,7 +38,7 @@ __all__ = ["main"]
 RESULTS = Path("bench/scale.json")
 SIZES = (100_000, 1_000_000, 10_000_000)
 WHOLE = 1_000_000  # items up to which the registry and the service are measured too
-STEPS = 400  # of the fit
+STEPS = int(os.environ.get("SEMID_SCALE_STEPS", "400"))  # of the fit
 CLIENTS, SECONDS = 16, 8.0
 QUERIES = 300
 
@@ -152,7 +152,8 @@ class _Rung:
                 address, get_requests, searches, clients=clients, seconds=SECONDS / 2
             ),
         }
-        httpx.post(f"{address}/v1/similar", content=similar[0], timeout=120).raise_for_status()
+        first = {"item_id": names[0], "k": 10}
+        httpx.post(f"{address}/v1/similar", json=first, timeout=120).raise_for_status()
         figures: dict[str, float] = {}
         for name, load in loads.items():
             alone, together = load(1), load(CLIENTS)
