@@ -74,7 +74,9 @@ class Pipeline:
         self._scale = float(tokenizer.model.scale)
         self._encoder: Encoder | None = None
         if (reference := tokenizer.config.encoder) is not None:
-            self._encoder = load_encoder(reference.name, device, tokenizer.encoder_weights)
+            self._encoder = load_encoder(
+                reference.name, device, tokenizer.encoder_weights, reference.settings
+            )
             if self._encoder.revision != reference.revision:
                 raise InputError(
                     f"encoder {reference.name!r} here has revision {self._encoder.revision}, but "
@@ -90,6 +92,11 @@ class Pipeline:
             InputError: as `tokenizer.artifact.load`, or the encoder does not fit.
         """
         return cls(artifact.load(folder), device)
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The text encoder; None for a tokenizer that was fitted on vectors."""
+        return self._encoder
 
     @property
     def levels(self) -> int:

@@ -1,4 +1,4 @@
-// The page over the HTTP interface: find an item, tokenize a text, browse by prefix, recommend.
+// The page over the HTTP interface: find an item, search, tokenize a text, browse, recommend.
 
 import { browse } from "./browse.js";
 import { at, codes, element, fill, row, show } from "./elements.js";
@@ -8,13 +8,24 @@ import { go, past, place, withPast } from "./place.js";
 import { ask, itemPath, useKey } from "./service.js";
 import { forget } from "./tree.js";
 
+// The tokenizer's description, which says what the service can do.
+let described = Promise.resolve({});
+
+// What the search model ranks for the words after the history; null where there is no such model.
+async function ranked(words) {
+  const { search } = await described;
+  if (!search) return null;
+  const found = await ask("v1/search", {}, { query: words, history: past(), k: 20 });
+  return found.items;
+}
+
 async function search(words) {
   try {
     const exact = await ask(itemPath(words)).catch(() => null);
-    const titled = await ask("v1/items", { limit: 20, search: words });
-    let found = titled.items;
+    const answers = await ranked(words);
+    let found = answers ?? (await ask("v1/items", { limit: 20, search: words })).items;
     if (exact) found = [exact, ...found.filter((item) => item.item_id !== exact.item_id)];
-    const rows = found.map((item) => row(item));
+    const rows = found.map((item) => row(item, item.score === undefined ? undefined : `score ${item.score.toFixed(2)}`));
     if (!rows.length) {
       const near = await ask("v1/similar", {}, { text: words, k: 20 });
       found = near.items;
@@ -45,7 +56,7 @@ async function tokenize(text) {
   }
 }
 
-// The history that the page asks a recommender about: items in the order in which they were added.
+// The history that searches and the recommender read: items in the order in which they were added.
 async function recommend(itemIds) {
   at("next").hidden = !itemIds.length;
   if (!itemIds.length) return;
@@ -56,6 +67,8 @@ async function recommend(itemIds) {
     return made;
   }));
   try {
+    const { recommender } = await described;
+    if (!recommender) return fill("recommended", [], "No recommender is served; searches follow this history.");
     const found = await ask("v1/recommend", {}, { history: itemIds, k: 12 });
     fill("recommended", found.lists[0].map((item) => row(item, `score ${item.score.toFixed(2)}`)), "No other items.");
   } catch (problem) {
@@ -64,8 +77,9 @@ async function recommend(itemIds) {
 }
 
 async function summarise() {
-  const tokenizer = await ask("v1/tokenizer");
-  at("add").hidden = !tokenizer.recommender;
+  described = ask("v1/tokenizer");
+  const tokenizer = await described;
+  at("add").hidden = !tokenizer.recommender && !tokenizer.search;
   at("summary").textContent =
     `${tokenizer.items.toLocaleString("en")} items · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +
     `${tokenizer.quantizer} codes · tokenizer ${tokenizer.fingerprint.slice(0, 12)}`;
@@ -88,7 +102,7 @@ function follow() {
     forget();
     summarise().catch((problem) => show("summary", problem));
   }
-  if (changed("q")) {
+  if (changed("q") || (current.q && changed("history"))) {
     at("words").value = current.q;
     if (current.q) search(current.q);
     else { fill("results", []); at("export-results").hidden = true; }

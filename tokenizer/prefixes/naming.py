@@ -83,7 +83,7 @@ class PrefixNamer:
     def below(self, prefix: tuple[int, ...] = ()) -> list[NamedPrefix]:
         """Return the prefixes that extend a prefix by one code, most items first."""
         depth = len(prefix)
-        rows = np.flatnonzero((self.codes[:, :depth] == prefix).all(axis=1))
+        rows = self.rows(prefix)
         if not len(rows) or depth == self.codes.shape[1]:
             return []
         values, groups = _grouped(self.codes[rows, depth], rows)
@@ -96,6 +96,10 @@ class PrefixNamer:
             for value, size, named, group in zip(values, sizes, words, groups, strict=True)
         ]
         return sorted(found, key=lambda each: (-each.items, each.codes))
+
+    def rows(self, prefix: tuple[int, ...]) -> NDArray[np.intp]:
+        """Return the rows of the items whose codes start with a prefix."""
+        return np.flatnonzero((self.codes[:, : len(prefix)] == prefix).all(axis=1))
 
     def _middle(self, rows: NDArray[np.intp]) -> tuple[int, float | None]:
         """Return the central row of a group, and its coherence."""

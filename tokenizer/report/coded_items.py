@@ -10,17 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from tokenizer.ids.semantic_id import Codes
+from tokenizer.ids.semantic_id import Codes, format_semantic_id
 from tokenizer.report.html import chips, figure, item_list, section, table
-from tokenizer.report.pictures import Line, draw_lines, draw_map, level_lines
-from tokenizer.report.prefix_groups import PrefixGroup, prefix_groups, shared, spread
+from tokenizer.report.pictures import Line, draw_lines, level_lines
+from tokenizer.report.prefix_groups import PrefixGroup, shared
 from tokenizer.training.health import level_health, unique_share
 
 __all__ = [
     "CodedItems",
     "collisions_section",
-    "map_section",
-    "prefix_groups_section",
     "usage_section",
 ]
 
@@ -37,26 +35,43 @@ class CodedItems:
         codes: (n, L) uint16, n ≥ 1.
         names: (n,) titles; the item id of an item without a title.
         error: mean distortion of the items, which is their relative error.
+        item_ids: (n,).
+        titles: (n,); None for an item without a title.
+        directions: (n, D), the items' vectors, each of length 1, or NaN for one that is not known;
+            None if none is known.
     """
 
     codes: Codes
     names: Sequence[str]
     error: float
+    item_ids: Sequence[str]
+    titles: Sequence[str | None]
+    directions: NDArray[np.float32] | None = None
+
+    def written(self, row: int) -> str:
+        """Return the codes of an item as text."""
+        return format_semantic_id(self.codes[row].tolist())
 
     @classmethod
-    def of(cls, ids: pl.DataFrame, items: pl.DataFrame | None) -> Self:
+    def of(
+        cls,
+        ids: pl.DataFrame,
+        items: pl.DataFrame | None,
+        directions: NDArray[np.float32] | None = None,
+    ) -> Self:
         """Read the codes from a table of IDs and the names from the catalogue.
 
         Args:
             ids: as `tokenizer.offline.id_table.read_ids` returns it.
             items: the Items table; None names items by their ids.
+            directions: the items' vectors, as the attribute.
 
         Raises:
             InputError: the table is empty, or no item of it is in the catalogue.
         """
         if ids.is_empty():
             raise InputError("the table of IDs is empty; a report needs at least one item")
-        names = ids["item_id"]
+        names, titles = ids["item_id"], pl.Series([None] * ids.height, dtype=pl.String())
         if items is not None:
             if not names.is_in(items["item_id"].implode()).any():
                 raise InputError(
@@ -69,10 +84,14 @@ class CodedItems:
             )
             blank = titled["title"].fill_null("").str.strip_chars() == ""
             names = titled["item_id"].zip_with(blank, titled["title"])
+            titles = titled["title"]
         return cls(
             np.asarray(ids["codes"].to_list(), dtype=np.uint16),
             [_shortened(name) for name in names.to_list()],
             float(ids["distortion"].to_numpy().mean(dtype=np.float64)),
+            ids["item_id"].to_list(),
+            titles.to_list(),
+            directions,
         )
 
 
@@ -109,28 +128,6 @@ def usage_section(items: CodedItems, size: int) -> str:
     )
 
 
-def map_section(items: CodedItems, codebooks: NDArray[np.float64]) -> str:
-    """Return the section with a map of the decoded latents on their two principal axes.
-
-    Args:
-        codebooks: (L, K, d) float64.
-    """
-    latents = codebooks[np.arange(len(codebooks)), items.codes.astype(np.int64)].sum(1)
-    latents = np.pad(latents, ((0, 0), (0, max(0, 2 - latents.shape[1]))))
-    centred = latents - latents.mean(0)
-    values, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, :2]
-    axes *= np.sign(axes[np.abs(axes).argmax(0), [0, 1]])  # an eigenvector's sign is arbitrary
-    shares = (values[::-1][:2] / max(values.sum(), 1e-30)).tolist()
-    picture = draw_map(centred @ axes, shares, items.codes[:, 0])
-    return section(
-        "Map of the latents",
-        "The decoded latents on the two axes with the most variance. The most common first codes "
-        "have a colour; the number of each is at the median of its items.",
-        figure(picture, "Decoded latents on their two principal axes", kind="map"),
-    )
-
-
 def collisions_section(items: CodedItems) -> str:
     """Return the section on the largest groups of items with equal codes."""
     groups = shared(items.codes)
@@ -146,22 +143,6 @@ def collisions_section(items: CodedItems) -> str:
         *parts,
         "</div>",
     )
-
-
-def prefix_groups_section(items: CodedItems) -> str:
-    """Return the section with examples of items under shared prefixes."""
-    parts = []
-    for chain in prefix_groups(items.codes):
-        columns = (_group(items, one, spread(one, items.codes, MAX_NAMES)) for one in chain)
-        parts.append(f'<div class="columns">{"".join(columns)}</div>')
-    lead = "No two items share a first code."
-    if parts:
-        lead = (
-            "Each row starts with the items of a first code, and goes on with its most common "
-            "longer prefixes, which should hold narrower kinds of items. The first codes are "
-            "between the most common one and the median one."
-        )
-    return section("Items under shared prefixes", lead, *parts)
 
 
 def _group(items: CodedItems, group: PrefixGroup, rows: NDArray[np.intp]) -> str:

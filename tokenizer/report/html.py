@@ -1,6 +1,8 @@
-"""The HTML elements of a self-contained page: inline style, no script, nothing to fetch."""
+"""The HTML elements of a self-contained page: inline style and script, nothing to fetch."""
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from html import escape
 from pathlib import Path
 
@@ -8,14 +10,15 @@ from tokenizer.report.pictures import code_hue
 
 __all__ = ["chips", "figure", "item_list", "page", "pairs", "section", "table", "tiles"]
 
-# The policy forbids scripts and requests, whatever a title contains.
+# The policy allows the page's own script alone, and no requests, whatever a title contains.
 FRAME = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+  content="default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline';
+  img-src data:">
 <link rel="icon" href="data:,">
 <title>{title}</title>
 <style>
@@ -26,6 +29,7 @@ FRAME = """<!doctype html>
 <main>
 {sections}
 </main>
+<script>{script}</script>
 </body>
 </html>
 """
@@ -33,7 +37,10 @@ FRAME = """<!doctype html>
 
 def page(title: str, lead: str, sections: Iterable[str]) -> str:
     """Return the page; the sections are HTML, title and lead are text."""
+    script = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
     return FRAME.format(
+        script=script,
+        digest=b64encode(sha256(script.encode()).digest()).decode(),
         title=escape(title),
         lead=escape(lead),
         style=Path(__file__).with_name("report.css").read_text(encoding="utf-8"),

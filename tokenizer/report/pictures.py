@@ -16,13 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from tokenizer.ids.semantic_id import Codes
-
 __all__ = [
     "Line",
     "code_hue",
     "draw_lines",
-    "draw_map",
     "level_lines",
 ]
 
@@ -40,9 +37,6 @@ STYLE: Any = {  # matplotlib's type lists every name
     "ytick.color": INK,
 }
 MAX_POINTS = 400
-COLOURS = [f"tab:{name}" for name in (
-    "blue", "orange", "green", "red", "purple", "brown", "pink", "olive", "cyan",
-)]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,39 +122,6 @@ def level_lines(
         Line(f"level {number + 1}", places, level.tolist(), number)
         for number, level in enumerate(values)
     ]
-
-
-def draw_map(points: NDArray[np.float64], shares: Sequence[float], codes: Codes) -> str:
-    """Return an SVG of points (n, 2); points of the most common codes are coloured and labelled.
-
-    Args:
-        shares: each axis's share of the variance.
-        codes: (n,), the first code of each point.
-    """
-    salt = {"svg.hashsalt": "map", "axes.spines.left": False, "axes.spines.bottom": False}
-    with mpl.rc_context(STYLE | salt):
-        figure = Figure(figsize=(10, 5.6), layout="constrained")
-        axes = figure.subplots()
-        size = float(np.clip(60_000 / len(points), 2, 30))
-        numbers, counts = np.unique(codes, return_counts=True)
-        common = numbers[np.argsort(-counts, kind="stable")[: len(COLOURS)]].tolist()
-        _dots(axes, points[~np.isin(codes, common)], size, "#9aa1ab")
-        for code, colour in zip(common, COLOURS, strict=False):
-            own = points[codes == code]
-            _dots(axes, own, 2 * size, colour)
-            axes.annotate(str(code), np.median(own, 0), ha="center", va="center", weight="bold")
-        axes.set_xlabel(f"first principal axis, {shares[0]:.0%} of the variance")
-        axes.set_ylabel(f"second, {shares[1]:.0%}")
-        axes.margins(0.02)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        return _svg(figure)
-
-
-def _dots(axes: Axes, points: NDArray[np.float64], size: float, colour: str) -> None:
-    axes.scatter(
-        points[:, 0], points[:, 1], s=size, color=colour, alpha=0.7, linewidths=0, rasterized=True
-    )
 
 
 def code_hue(level: int, code: int) -> float:

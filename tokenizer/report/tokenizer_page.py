@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenizer.artifact import TokenizerArtifact
-from tokenizer.report.coded_items import (
-    CodedItems,
-    collisions_section,
-    map_section,
-    prefix_groups_section,
-    usage_section,
-)
+from tokenizer.prefixes.naming import PrefixNamer
+from tokenizer.report.coded_items import CodedItems, collisions_section, usage_section
+from tokenizer.report.compared import Compared, compared_section
+from tokenizer.report.content import Content, content_section
+from tokenizer.report.families import families_section, sizes_section
 from tokenizer.report.html import figure, page, pairs, section, table, tiles
+from tokenizer.report.item_map import map_section
+from tokenizer.report.neighbours import decoded_latents, neighbour_overlap, neighbours_section
 from tokenizer.report.pictures import Line, draw_lines, level_lines
 
 __all__ = ["report"]
@@ -24,11 +24,18 @@ MAX_EVENTS = 200
 Values = NDArray[np.float64]
 
 
-def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
+def report(
+    tokenizer: TokenizerArtifact,
+    items: CodedItems | None,
+    content: Content | None = None,
+    other: tuple[TokenizerArtifact, CodedItems] | None = None,
+) -> str:
     """Return the page as HTML; equal arguments give equal text.
 
     Args:
         items: the items to show; None shows what the tokenizer's files contain.
+        content: the items' fields and texts; None leaves that section out.
+        other: another tokenizer with its items, to compare with; needs `items`.
     """
     quantizer = tokenizer.config.quantizer
     encoder = tokenizer.config.encoder
@@ -49,14 +56,31 @@ def report(tokenizer: TokenizerArtifact, items: CodedItems | None) -> str:
             )
         )
     else:
+        shown = _compared(tokenizer, items)
+        if content is not None:
+            sections.append(content_section(content))
+        words = {family.codes[0]: family.words for family in shown.namer.below()}
         sections += [
             usage_section(items, quantizer.codebook_size),
-            map_section(items, codebooks),
+            map_section(items, decoded_latents(codebooks, items.codes), words),
+            neighbours_section(shown.overlap),
+            sizes_section(items),
+            families_section(items, shown.namer),
             collisions_section(items),
-            prefix_groups_section(items),
         ]
+        if other is not None:
+            sections.append(compared_section(shown, _compared(*other)))
     sections.append(_configuration(tokenizer))
     return page("Tokenizer report", lead, sections)
+
+
+def _compared(tokenizer: TokenizerArtifact, items: CodedItems) -> Compared:
+    """Return a tokenizer with its items, the names of their prefixes, and their overlap."""
+    codebooks = tokenizer.model.quantizer.codebooks().double().numpy()
+    latents = decoded_latents(codebooks, items.codes)
+    namer = PrefixNamer(items.codes, items.titles, latents, items.directions)
+    overlap = None if items.directions is None else neighbour_overlap(latents, items.directions)
+    return Compared(tokenizer, items, namer, overlap)
 
 
 def _summary(tokenizer: TokenizerArtifact) -> str:

@@ -132,7 +132,7 @@ def _namer(
     ids = read_ids(settings.ids, pipeline)
     if ids.is_empty():
         raise InputError(f"{settings.ids} has no items")
-    items = None if settings.items is None else settings.read(settings.items)
+    items = None if settings.items is None else settings.read(settings.items, tokenizer.config)
     vectors = None if settings.vectors is None else read_vectors(settings.vectors)
     folder = settings.cache or default_cache_folder()
     directions = None
