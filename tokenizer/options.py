@@ -1,6 +1,6 @@
 """Set any field of a fit's configuration by its name: `radius=huber`, `network=identity`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ __all__ = [
     "changed_options",
     "check_training",
     "configured",
+    "fitted_configs",
     "fitted_to_size",
     "options_for",
     "options_of",
@@ -162,6 +163,21 @@ def fitted_to_size(config: FitConfig) -> FitConfig:
         if getattr(quantizer, name) == getattr(default, name)
     }
     return replace(config, quantizer=replace(quantizer, **smaller))
+
+
+def fitted_configs(quantizers: Sequence[str], options: Mapping[str, object]) -> list[FitConfig]:
+    """Return a configuration for each quantizer; each takes the options that its variant has.
+
+    Raises:
+        InputError: as `options_for`, `with_options` and `check_training`.
+    """
+    configs = []
+    for name in quantizers:
+        changes = options_for(name, options) | {"quantizer": name}
+        config = fitted_to_size(with_options(FitConfig(), changes))
+        check_training(config)
+        configs.append(config)
+    return configs
 
 
 def check_training(config: FitConfig) -> None:

@@ -37,6 +37,8 @@ LATIN = (
 )
 OTHER_SCRIPTS = {"cp1251", "cp1253", "cp1255", "cp1256", "iso8859_5", "iso8859_6", "iso8859_7",
                  "iso8859_8", "mac_cyrillic", "mac_greek", "cp855", "cp862", "cp864"}  # fmt: skip
+# The likelier one of two encodings that differ in few letters.
+LIKELIER = {"mac_cyrillic": "cp1251", "mac_greek": "cp1253"}
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +123,7 @@ def _guess(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, preemptive_behaviour=False).best()
-    found = None if best is None else best.encoding
+    found = None if best is None else LIKELIER.get(best.encoding, best.encoding)
     if found is not None and found not in OTHER_SCRIPTS and not found.startswith(LATIN):
         return found
     if found in OTHER_SCRIPTS and best is not None and not _western(sample):

@@ -27,6 +27,7 @@ class ColumnMapping(BaseModel):
         drop: columns that are left out.
         dedupe: what is done with rows that share an item_id: `refuse` them, or keep the `first`
             one, or the one with the `longest` text.
+        skip_empty: whether items without text are left out, instead of refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +37,7 @@ class ColumnMapping(BaseModel):
     path_separator: str = ""
     drop: tuple[str, ...] = ()
     dedupe: Dedupe = "refuse"
+    skip_empty: bool = False
 
     @property
     def plain(self) -> bool:
@@ -48,6 +50,8 @@ class ColumnMapping(BaseModel):
         drop: Sequence[str] = (),
         category_separator: str | None = None,
         dedupe: Dedupe | None = None,
+        *,
+        skip_empty: bool = False,
     ) -> "ColumnMapping":
         """Return the mapping with what a user asks for; None and empty values change nothing."""
         left = {
@@ -62,6 +66,8 @@ class ColumnMapping(BaseModel):
             update |= {"category_separator": category_separator, "path_separator": ""}
         if dedupe is not None:
             update["dedupe"] = dedupe
+        if skip_empty:
+            update["skip_empty"] = True
         return self.model_copy(update=update)
 
     def frame(self, frame: pl.DataFrame) -> pl.DataFrame:

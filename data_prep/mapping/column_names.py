@@ -96,6 +96,8 @@ def by_name(columns: Sequence[str]) -> dict[str, str]:
     plain: dict[str, str] = {}
     for name in columns:
         plain.setdefault(plain_name(name), name)
+    for name in columns:  # ingredients_200 is ingredients
+        plain.setdefault(plain_name(name).rstrip("0123456789"), name)
     found: dict[str, str] = {}
     used = {name for name in NAMES if name in columns}
     for ours, names in NAMES.items():

@@ -15,6 +15,7 @@ from data_prep.mapping.column_mapping import (
 )
 from data_prep.readers.table_files import TableFile, read_table, read_table_file
 from data_prep.tables import check_items, check_vectors
+from data_prep.text import TextTemplate
 from data_prep.values.columns import Source, id_column
 
 __all__ = ["items_of", "read_items", "read_table", "read_vectors"]
@@ -44,13 +45,17 @@ def read_items(
 
 
 def items_of(
-    file: TableFile, mapping: ColumnMapping, needed: Collection[str] | None = None
+    file: TableFile,
+    mapping: ColumnMapping,
+    needed: Collection[str] | None = None,
+    template: TextTemplate | None = None,
 ) -> pl.DataFrame:
     """Bring the table of a file into the Items schema.
 
     Args:
         mapping: what the file's columns are, and what is done with rows that share an item_id.
         needed: as for `data_prep.tables.check_items`.
+        template: makes the items' texts; needed if the mapping leaves out items without text.
 
     Raises:
         InputError: the file has no rows, or `check_items` refuses it.
@@ -63,7 +68,19 @@ def items_of(
             logger.warning("warning: %s has neither a column %r nor %r", file.name, theirs, ours)
     if mapping.dedupe != "refuse" and "item_id" in frame.columns:
         frame, lines = _collapsed(frame, Source(file.name, lines), mapping.dedupe)
-    return check_items(frame, Source(file.name, lines), mapping, needed)
+    items = check_items(frame, Source(file.name, lines), mapping, needed)
+    return _with_text(items, template, file.name) if template and mapping.skip_empty else items
+
+
+def _with_text(items: pl.DataFrame, template: TextTemplate, name: str) -> pl.DataFrame:
+    """Leave out items without text; the log counts them."""
+    kept = pl.Series([bool(template.content(row)) for row in items.iter_rows(named=True)])
+    if not kept.all():
+        gone = f"{(~kept).sum():,}"
+        logger.warning("%s: %s items have no text and are left out", name, gone)
+    if not kept.any():
+        raise InputError(f"{name}: no item has text in any of {', '.join(template.fields)}")
+    return items.filter(kept)
 
 
 def _collapsed(

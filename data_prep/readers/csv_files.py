@@ -43,9 +43,16 @@ class CsvTable:
 
 @dataclass(frozen=True)
 class _Rows:
+    """Rows of fields.
+
+    Attributes:
+        breaks_lines: the line of the first row with a field of several lines; 0 if there is none.
+    """
+
     header: list[str]
     rows: list[list[str]]
     lines: list[int]
+    breaks_lines: int
 
 
 class _NotCsvError(Exception):
@@ -116,21 +123,29 @@ def _named(header: Sequence[str]) -> list[str]:
 
 def _tolerant(path: Path, encoding: str, mark: str) -> _Rows:
     """Read rows strictly, or else by the looser readings that still give whole rows."""
+    strict = None
     try:
-        return _read(path, encoding, mark)
+        found = _read(path, encoding, mark)
+        if not found.breaks_lines:
+            return found
     except _NotCsvError as error:
         strict = error
-    looser = [csv.QUOTE_MINIMAL] if "expected after" in strict.reason else []
-    looser += [csv.QUOTE_NONE] if mark == "\t" else []
+    # A field of several lines is one, or stands between two quotes that are ordinary characters.
+    looser = [csv.QUOTE_NONE] if mark == "\t" or strict is None else []
+    looser += [csv.QUOTE_MINIMAL] if strict and "expected after" in strict.reason else []
     for quoting in looser:
         try:
-            found = _read(path, encoding, mark, strict=False, quoting=quoting)
+            loose = _read(path, encoding, mark, strict=False, quoting=quoting)
         except (_NotCsvError, InputError):
+            continue
+        if loose.breaks_lines:
             continue
         logger.warning(
             "warning: %s, line %d: a quote stands within a field and is not doubled; it is read "
-            "as it stands", path.name, strict.line,
+            "as it stands", path.name, strict.line if strict else found.breaks_lines,
         )  # fmt: skip
+        return loose
+    if strict is None:
         return found
     raise InputError(
         f"{path}, line {strict.line}: not CSV ({strict.reason}); put quotes around the field, and "
@@ -145,6 +160,7 @@ def _read(
     first = 1
     rows: list[list[str]] = []
     lines: list[int] = []
+    breaks = 0
     with closing(opened(path)) as file:
         text = io.TextIOWrapper(file, encoding=_without_mark(encoding), newline="")
         reader = csv.reader(text, delimiter=mark, strict=strict, quoting=quoting)  # type: ignore[arg-type]
@@ -159,10 +175,11 @@ def _read(
                         raise _ragged(path, first, row, header)
                     rows.append(row)
                     lines.append(first)
+                    breaks = breaks or (first if reader.line_num > first else 0)
                 first = reader.line_num + 1
         except csv.Error as error:
             raise _NotCsvError(first, str(error)) from error
-    return _Rows(header, rows, lines)
+    return _Rows(header, rows, lines, breaks)
 
 
 def _without_mark(encoding: str) -> str:

@@ -82,7 +82,9 @@ def read_json(
         encoding = (
             check_encoding(encoding) if encoding else find_encoding(path, partial(opened, path))
         )
-        if (whole or _starts_an_array(path)) and (rows := _array(path, encoding)) is not None:
+        if (whole or _starts_an_array(path, encoding)) and (
+            rows := _array(path, encoding)
+        ) is not None:
             return table_of(rows), None, encoding
         frame, lines = _read_lines(path, encoding)
     except UnicodeError as error:
@@ -94,17 +96,17 @@ def read_json(
     return frame, lines, encoding
 
 
-def _starts_an_array(path: Path) -> bool:
+def _starts_an_array(path: Path, encoding: str) -> bool:
     """Return whether a file begins with a list whose first element is an object."""
     with opened(path) as file:
-        start = file.read(4096).removeprefix(BOM).split()
-    return b"".join(start).startswith(b"[{")
+        start = file.read(4096).decode(_without_mark(encoding), errors="ignore")
+    return "".join(start.split()).startswith("[{")
 
 
 def _array(path: Path, encoding: str) -> list[dict[str, Any]] | None:
     """Return the objects of a file that is one JSON value; None if it is none, or one object."""
     with opened(path) as file:
-        text = file.read().decode("utf-8-sig" if encoding == "utf-8" else encoding).encode()
+        text = file.read().decode(_without_mark(encoding)).encode()
     try:
         value = json_value(text)
     except ValueError as error:
@@ -156,10 +158,14 @@ def _lines_in(path: Path, encoding: str) -> Iterator[tuple[int, bytes]]:
     if encoding.startswith("utf-8"):
         yield from json_lines(path)
         return
-    with opened(path) as file:
-        for number, line in enumerate(io.TextIOWrapper(file, encoding=encoding), start=1):
+    with io.TextIOWrapper(opened(path), encoding=encoding) as lines:
+        for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield number, line.encode()
+
+
+def _without_mark(encoding: str) -> str:
+    return "utf-8-sig" if encoding == "utf-8" else encoding
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
-from recsys.models.causal_transformer import INITIAL_STD
 from recsys.search.data import SearchDataset
 
 __all__ = ["PARTS", "ItemTower"]
@@ -43,13 +42,13 @@ class ItemTower(nn.Module):
         self.n_items, self.width = dataset.n_items, width
         self.dense = self.levels = self.meaning = self.content_map = None
         if "dense" in parts:
-            self.dense = nn.Parameter(torch.randn(dataset.n_items, width) * INITIAL_STD)
+            self.dense = nn.Parameter(torch.randn(dataset.n_items, width) * width**-0.5)
         if "codes" in parts:
             if dataset.codes is None:
                 raise InputError("the data has no codes; prepare it with IDs")
             codes, size = torch.from_numpy(dataset.codes.astype("int64")), dataset.codebook_size
             self.codebook_size = size
-            self.levels = nn.Parameter(torch.randn(codes.shape[1] * size, width) * INITIAL_STD)
+            self.levels = nn.Parameter(torch.randn(codes.shape[1] * size, width) * width**-0.5)
             rows = codes + size * torch.arange(codes.shape[1])
             self.register_buffer("rows", rows.int(), persistent=False)
             if dataset.codebooks is not None:

@@ -91,12 +91,12 @@ class SearchModel(nn.Module):
         both[rows, lengths] = asked
         is_query = torch.zeros_like(both)
         is_query[rows, lengths] = asked
-        width = self.query.out_features
-        x = queries.new_zeros(int(both.sum()), width, dtype=self.query.weight.dtype)
         mark = is_query[both]
-        x = x.masked_scatter(mark[:, None], self.query(functional.normalize(queries[asked], dim=1)))
+        x = queries.new_zeros(len(mark), self.query.out_features)
+        own = self.query(functional.normalize(queries[asked], dim=1))
+        x = x.index_copy(0, mark.nonzero().squeeze(1), own)
         if self.history:
-            x = x.masked_scatter(~mark[:, None], self.items(histories[present]))
+            x = x.index_copy(0, (~mark).nonzero().squeeze(1), self.items(histories[present]))
         states = self.tower(x, both)
         last: Tensor = states[both.sum(1).cumsum(0) - 1]
         return last

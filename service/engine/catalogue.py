@@ -166,6 +166,16 @@ class Catalogue:
         """Return how many items the index holds; do not follow the registry."""
         return len(self._index)
 
+    def searched(self) -> dict[str, float]:
+        """Return how the index is searched, as `service.http.messages.schemas.IndexDescription`."""
+        probing = self._index.probing
+        return {
+            "items": len(self._index),
+            "lists": self._index.lists,
+            "scanned_lists": probing.lists,
+            "recall_at_10": probing.recall,
+        }
+
     def save(self) -> None:
         """Save the index if it has changed since the last time; log a failure."""
         if self._index_file is None:
@@ -175,11 +185,12 @@ class Catalogue:
             with self._following:
                 newest = self._newest
                 keys, packed = self._index.contents()
+                probing = self._index.probing
             anchor = self.registry.anchor(newest)
             # No anchor: the item has just changed again. The next save will do.
             if anchor is not None and newest != self._saved[0]:
                 known = self.pipeline.fingerprint, self.registry.tokenizer.origin
-                write_index(self._index_file, IndexContents(keys, packed, anchor), *known)
+                write_index(self._index_file, IndexContents(keys, packed, anchor, probing), *known)
                 self._saved = (newest, time.monotonic())
         except (InputError, SQLAlchemyError) as error:
             logger.warning("the index was not saved: %s", error)
@@ -197,7 +208,7 @@ class Catalogue:
         try:
             found = read_index(file, *known)
             if self.registry.anchor(found.anchor.change) == found.anchor:
-                self._index.add_packed(found.keys, found.packed)
+                self._index.add_packed(found.keys, found.packed, found.probing)
             else:
                 logger.info("%s is behind the registry; the index is rebuilt", file)
                 return

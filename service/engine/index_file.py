@@ -1,7 +1,8 @@
 """The index of a catalogue in a file, so that a start need not read the whole registry."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from safetensors.numpy import save
 
 from data_prep.storage.files import written_aside
 from service.registry.changes import Anchor
+from tokenizer.index.semantic_index import EXACT, Probing
 
 __all__ = ["IndexContents", "read_index", "write_index"]
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class IndexContents:
         keys: (n,) int64, numbers of the items.
         packed: (n, bytes of an item's codes) uint8.
         anchor: the last change that the index took in.
+        probing: how many lists a search scans, so that a start need not measure it.
     """
 
     keys: NDArray[np.int64]
     packed: NDArray[np.uint8]
     anchor: Anchor
+    probing: Probing = EXACT
 
 
 def write_index(path: Path, contents: IndexContents, tokenizer: str, origin: str) -> None:
@@ -46,7 +50,9 @@ def write_index(path: Path, contents: IndexContents, tokenizer: str, origin: str
     head = _head(tokenizer, origin, contents.anchor)
     arrays: dict[str, NDArray[Any]] = {"keys": contents.keys, "packed": contents.packed}
     with written_aside(path) as aside:
-        aside.write_bytes(save(arrays, head | {"digest": _digest(contents, head)}))
+        probing = json.dumps(asdict(contents.probing))
+        told = head | {"digest": _digest(contents, head), "probing": probing}
+        aside.write_bytes(save(arrays, told))
 
 
 def read_index(path: Path, tokenizer: str, origin: str) -> IndexContents:
@@ -60,8 +66,11 @@ def read_index(path: Path, tokenizer: str, origin: str) -> IndexContents:
         with safe_open(path, "numpy") as file:
             written: dict[str, str] = file.metadata() or {}
             anchor = Anchor(int(written["change"]), int(written["number"]), written["item_id"])
-            contents = IndexContents(file.get_tensor("keys"), file.get_tensor("packed"), anchor)
-    except (SafetensorError, KeyError) as error:
+            told = json.loads(written["probing"])
+            probing = Probing(int(told["lists"]), float(told["recall"]), int(told["items"]))
+            keys, packed = file.get_tensor("keys"), file.get_tensor("packed")
+            contents = IndexContents(keys, packed, anchor, probing)
+    except (SafetensorError, KeyError, TypeError) as error:
         raise ValueError(f"it is damaged ({error})") from error
     head = _head(tokenizer, origin, anchor)
     if any(written.get(name) != value for name, value in head.items()):
@@ -83,7 +92,8 @@ def _head(tokenizer: str, origin: str, anchor: Anchor) -> dict[str, str]:
 
 
 def _digest(contents: IndexContents, head: dict[str, str]) -> str:
-    digest = hashlib.blake2b(repr(sorted(head.items())).encode())
+    told = repr((sorted(head.items()), contents.probing))
+    digest = hashlib.blake2b(told.encode())
     digest.update(np.ascontiguousarray(contents.keys).tobytes())
     digest.update(np.ascontiguousarray(contents.packed).tobytes())
     return digest.hexdigest()

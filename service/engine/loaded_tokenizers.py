@@ -56,6 +56,7 @@ class LoadedTokenizers:
             self.telemetry.holding(
                 catalogue.pipeline, catalogue.indexed, partial(self.is_default, one)
             )
+            self.telemetry.searching(catalogue.pipeline, catalogue.searched)
             self.telemetry.finding(
                 catalogue.pipeline,
                 {way: partial(catalogue.recall.share, way) for way in ("codes", "vectors")},

@@ -86,6 +86,14 @@ class Telemetry:
         self._indexed = Gauge(
             "semid_index_items", "Items in the index.", ["tokenizer"], registry=self._metrics
         )
+        self._scanned = Gauge(
+            "semid_index_scanned_lists", "Lists that a search scans; 0 for all.",
+            ["tokenizer"], registry=self._metrics,
+        )  # fmt: skip
+        self._index_recall = Gauge(
+            "semid_index_recall_at_10", "Measured share of the ten nearest that a search finds.",
+            ["tokenizer"], registry=self._metrics,
+        )  # fmt: skip
         self._default = Gauge(
             "semid_default_tokenizer", "1 for the default tokenizer.",
             ["tokenizer"], registry=self._metrics,
@@ -150,6 +158,12 @@ class Telemetry:
         """Expose the shares of a tokenizer's nearest items that are found, by way of finding."""
         for way, share in recalls.items():
             self._recall.labels(way, pipeline.fingerprint[:16]).set_function(share)
+
+    def searching(self, pipeline: Pipeline, searched: Callable[[], dict[str, float]]) -> None:
+        """Expose how a tokenizer's index is searched, as `Catalogue.searched` returns it."""
+        tokenizer = pipeline.fingerprint[:16]
+        self._scanned.labels(tokenizer).set_function(lambda: searched()["scanned_lists"])
+        self._index_recall.labels(tokenizer).set_function(lambda: searched()["recall_at_10"])
 
     def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
         """Return a callback for a stage's batches: it takes each job's wait in s and the size."""

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from data_prep.values.folding import folded_title
 from service.registry.database import Database
 from service.registry.migrations.schema import ids, vectors
+from service.registry.prefix_counts import change_counts
+from service.registry.words import change_words
 
 __all__ = [
     "CHUNK",
@@ -27,7 +29,6 @@ _update = (
     .where(ids.c.number == sql.bindparam("_number"))
     .values(
         title=sql.bindparam("_title"),
-        folded=sql.bindparam("_folded"),
         removed=sql.bindparam("_removed"),
         change=sql.bindparam("_change"),
     )
@@ -76,6 +77,17 @@ def change_items(connection: Connection, tokenizer: int, changes: Sequence[Chang
     """Change items of a tokenizer; `connection` must be in a write transaction."""
     if not changes:
         return
+    before = _before(connection, [change.number for change in changes])
+    moved = [
+        (before[c.number].codes, int(before[c.number].removed) - int(c.removed)) for c in changes
+    ]
+    change_counts(connection, tokenizer, [(bytes(key), by) for key, by in moved if by])
+    retitled = [c for c in changes if c.title != before[c.number].title]
+    change_words(
+        connection,
+        [(c.number, before[c.number].title) for c in retitled],
+        [(c.number, c.title) for c in retitled],
+    )
     numbered = enumerate(changes, newest_change(connection, tokenizer) + 1)
     connection.execute(
         _update,
@@ -83,13 +95,21 @@ def change_items(connection: Connection, tokenizer: int, changes: Sequence[Chang
             {
                 "_number": c.number,
                 "_title": c.title,
-                "_folded": folded_title(c.title),
                 "_removed": c.removed,
                 "_change": change,
             }
             for change, c in numbered
         ],
     )
+
+
+def _before(connection: Connection, numbers: Sequence[int]) -> dict[int, sql.Row[Any]]:
+    """Return the rows of items as they are, by number."""
+    rows: dict[int, sql.Row[Any]] = {}
+    for start in range(0, len(numbers), CHUNK):
+        some = sql.select(ids).where(ids.c.number.in_(numbers[start : start + CHUNK]))
+        rows |= {row.number: row for row in connection.execute(some)}
+    return rows
 
 
 def forget_vectors(connection: Connection, numbers: Sequence[int]) -> None:

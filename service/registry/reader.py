@@ -7,12 +7,13 @@ import numpy as np
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
-from data_prep.values.folding import folded
 from service.registry.changes import CHUNK, Anchor, anchor_of
 from service.registry.database import Database
 from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
 from service.registry.migrations.schema import ids
+from service.registry.prefix_counts import kept_count, kept_levels, kept_next_codes
 from service.registry.tokenizers import EnrolledTokenizer
+from service.registry.words import MOST_COUNTED, matching
 from tokenizer.ids.semantic_id import codes_of_key
 
 __all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
@@ -117,6 +118,9 @@ class RegistryReader:
 
     def count_with_prefix(self, prefix: tuple[int, ...]) -> int:
         """Return how many items' codes start with `prefix`."""
+        if len(prefix) <= kept_levels(self.tokenizer.levels):
+            with self.database.reading() as connection:
+                return kept_count(connection, self.tokenizer.number, prefix)
         query = (
             sql.select(sql.func.count())
             .select_from(ids)
@@ -127,6 +131,9 @@ class RegistryReader:
 
     def next_codes(self, prefix: tuple[int, ...]) -> list[PrefixCount]:
         """Return the prefixes that extend `prefix` by one code and have items, in code order."""
+        if len(prefix) < kept_levels(self.tokenizer.levels):
+            with self.database.reading() as connection:
+                return kept_next_codes(connection, self.tokenizer.number, prefix)
         part = first_codes(len(prefix) + 1)
         query = (
             sql.select(part, sql.func.count(), sql.func.min(ids.c.title))
@@ -139,20 +146,22 @@ class RegistryReader:
         return [PrefixCount(codes_of(key), items, title) for key, items, title in rows]
 
     def search_titles(self, words: str, limit: int) -> tuple[list[RegisteredItem], int]:
-        """Return the first `limit` items whose title contains `words`, and the number of all such.
+        """Return the first `limit` items whose title has the words, and the number of all such.
 
-        Case, accents and Unicode forms do not matter; every database gives the same result.
+        Each of the words must be in the title, or begin one of its words. Case, accents and Unicode
+        forms do not matter; every database gives the same result. The number stops at
+        `MOST_COUNTED`.
         """
-        part = folded(words)
-        if not part or NUL in part:
-            return [], 0
-        has = ids.c.folded.contains(part, autoescape=True)
-        found = sql.and_(self._own, _live, has)
-        query = sql.select(ids).where(found).order_by(ids.c.number).limit(limit)
-        total = sql.select(sql.func.count()).select_from(ids).where(found)
         with self.database.reading() as connection:
+            found = matching(connection, words)
+            if found is None:
+                return [], 0
+            own = found.where(self._own, _live)
+            query = own.order_by(ids.c.number).limit(limit)
             items = [RegisteredItem.of(row) for row in connection.execute(query)]
-            return items, connection.scalar(total) or 0
+            some = own.with_only_columns(ids.c.number).limit(MOST_COUNTED).subquery()
+            total = connection.scalar(sql.select(sql.func.count()).select_from(some))
+            return items, total or 0
 
     def _rows(
         self, connection: Connection, column: sql.Column[Any], values: Sequence[Any]

@@ -12,14 +12,15 @@ from sqlalchemy.engine import Connection
 
 from data_prep.errors import InputError
 from data_prep.progress import Progress
-from data_prep.values.folding import folded_title
 from service.registry.changes import Change, change_items, newest_change, remove_item
 from service.registry.database import Database
 from service.registry.entries import NewItem, RegisteredItem, key_of
 from service.registry.migrations.schema import ids
+from service.registry.prefix_counts import change_counts
 from service.registry.reader import CHUNK, NUL, RegistryReader, first_codes, starts_with
 from service.registry.tokenizers import enrol
 from service.registry.vectors import insert_vectors
+from service.registry.words import add_words
 from tokenizer.ids.policy import TakenCodes
 from tokenizer.ids.semantic_id import Codes, format_semantic_id
 
@@ -160,12 +161,13 @@ class Registry(RegistryReader):
                     "suffix": suffix,
                     "distortion": item.distortion,
                     "title": item.title,
-                    "folded": folded_title(item.title),
                     "removed": False,
                     "change": change,
                 }
             )
         numbers = {row.item_id: row.number for row in connection.execute(_insert, rows)}
+        change_counts(connection, self.tokenizer.number, [(key_of(i.codes), 1) for i in items])
+        add_words(connection, [(numbers[item.item_id], item.title) for item in items])
         return {
             item.item_id: RegisteredItem(
                 numbers[item.item_id], item.item_id, item.codes, suffix, item.distortion, item.title

@@ -20,6 +20,7 @@ from tests.bench.decoding import decoding
 from tests.bench.devices import devices
 from tests.bench.embedding import embedding
 from tests.bench.ladder import ladder
+from tests.bench.languages import languages
 from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
 from tests.bench.quantizing import encoding, training_steps
@@ -53,6 +54,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "ladder": ladder,
     "devices": devices,
     "spinning": spinning,
+    "languages": languages,
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,12 +14,16 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import InputError
-from data_prep.readers.catalogue import read_items
+from data_prep.mapping.column_mapping import ColumnMapping
+from data_prep.readers.catalogue import items_of, read_items
+from data_prep.readers.table_files import read_table_file
+from data_prep.text import TextTemplate
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
 from service.registry.exchange import export_registry, import_registry
 from tests.service.databases import sqlite_url
+from tokenizer.artifact import load
 from tokenizer.offline.catalogue import tokenize_catalogue
 from tokenizer.offline.id_table import SEMANTIC_IDS
 from tokenizer.pipeline import Pipeline
@@ -64,6 +69,16 @@ UNLIKELY = st.fixed_dictionaries(
 )
 
 
+MAPPING = ColumnMapping(
+    columns={"item_id": "sku", "title": "name", "brand": "maker", "categories": "path"},
+    category_separator="/",
+    path_separator="|",
+    drop=("colour",),
+)
+THEIRS = {**MAPPING.columns, "item_id": "sku"}
+PATHS = st.sampled_from(["Food / Tea", "Food / Tea | Gifts", r"Food \| Drink / Tea", "Tea", " / "])
+
+
 @pytest.fixture
 def registry(tmp_path: Path, pipeline: Pipeline) -> Iterator[Registry]:
     database = open_database(sqlite_url(tmp_path))
@@ -80,11 +95,18 @@ class Doors:
         self.ids = pl.DataFrame(schema=SEMANTIC_IDS)
         self.titles: dict[str, str | None] = {}
 
+    def items(self) -> pl.DataFrame:
+        """Return the file's items, by the tokenizer's mapping."""
+        mapping = self.pipeline.config.mapping
+        if mapping is None:
+            return read_items(self.file)
+        return items_of(read_table_file(self.file), mapping)
+
     def offline(self, line: str) -> tuple[str, str | None] | None:
         """Return an item's id and title, and give it its ID, or None where it is refused."""
         self.file.write_text(line + "\n")
         try:
-            items = read_items(self.file)
+            items = self.items()
             assume(items["item_id"][0] not in self.titles)
             self.ids = tokenize_catalogue(items, self.pipeline, self.ids)
         except InputError:
@@ -150,3 +172,45 @@ def test_an_item_is_the_same_in_every_door(
     there = Registry(other, pipeline.fingerprint, pipeline.levels).get(doors.titles)
     assert {item.item_id: item.title for item in there.values()} == doors.titles
     other.close()
+
+
+def test_a_mapped_row_is_the_same_in_every_door(
+    tmp_path: Path, tokenizer_folder: Path, registry: Registry
+) -> None:
+    """A row with the names of the catalogue that the tokenizer was fitted to, or with our names."""
+    fitted = load(tokenizer_folder)
+    config = fitted.config.model_copy(
+        update={"mapping": MAPPING, "text": TextTemplate(markup="strip")}
+    )
+    doors = Doors(tmp_path, Pipeline(replace(fitted, config=config)), registry)
+    wrong: list[str] = []
+    seen: set[str] = set()
+
+    @settings(
+        max_examples=80, deadline=None, database=None, derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(LIKELY | UNLIKELY, PATHS | st.none(), st.booleans())
+    @example({"item_id": "a", "title": "soap", "name": 7}, "Food / Tea", True)
+    @example({"item_id": "b", "title": "<b>soap</b> &amp; salt"}, "Food / Tea", True)
+    def same(item: dict[str, Any], path: str | None, theirs: bool) -> None:
+        if path is not None:
+            item = item | {"categories": path}
+        if theirs:
+            item = {THEIRS.get(name, name): value for name, value in item.items()}
+        line = json.dumps(item)
+        offline, online = doors.offline(line), doors.online(line)
+        if offline is None or online is None:
+            if offline or online:
+                wrong.append(f"{line}: a file gives {offline}, a request {online}")
+            return
+        item_id, title = offline
+        doors.titles[item_id] = title
+        seen.add("theirs" if theirs else "ours")
+        expected = doors.ids.filter(pl.col("item_id") == item_id)["semantic_id"].item()
+        if (online["item_id"], online["title"], online["semantic_id"]) != (*offline, expected):
+            wrong.append(f"{line}: a file gives {offline} {expected}, a request {online}")
+
+    same()
+    assert not wrong, wrong[:3]
+    assert seen == {"ours", "theirs"}

@@ -10,7 +10,14 @@ from data_prep.tables import check_items
 from data_prep.values.columns import named_rows, with_code_lists
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["SEMANTIC_IDS", "check_ids", "check_keeps", "read_ids", "written_ids"]
+__all__ = [
+    "SEMANTIC_IDS",
+    "check_ids",
+    "check_keeps",
+    "check_rows",
+    "read_ids",
+    "written_ids",
+]
 
 SEMANTIC_IDS: dict[str, pl.DataType] = {
     "item_id": pl.String(),
@@ -23,14 +30,25 @@ SEMANTIC_IDS: dict[str, pl.DataType] = {
 
 
 def read_ids(path: Path, pipeline: Pipeline) -> pl.DataFrame:
-    """Read a table that `semid tokenize` wrote with the tokenizer of `pipeline`.
+    """Read a table that `semid tokenize` wrote, a file or a folder of parts.
+
+    Args:
+        pipeline: has the tokenizer that made the IDs.
 
     Raises:
         InputError: the file cannot be read; a column or value is missing; the IDs are another
             tokenizer's; a row has a suffix although this tokenizer gives none; a row's values
             contradict each other; or an item or an ID occurs twice.
     """
-    return check_ids(read_table(path), str(path), pipeline)
+    table = _folder(path, pipeline) if path.is_dir() else read_table(path)
+    return check_ids(table, str(path), pipeline)
+
+
+def _folder(path: Path, pipeline: Pipeline) -> pl.DataFrame:
+    from tokenizer.offline.id_parts import IdParts
+
+    parts = IdParts.of(path, pipeline.fingerprint, pipeline.levels, pipeline.codebook_size)
+    return pl.concat(parts.batches())
 
 
 def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFrame:
@@ -49,6 +67,42 @@ def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFr
         )
     if frame.is_empty():
         return pl.DataFrame(schema=SEMANTIC_IDS)
+    frame = check_rows(
+        frame,
+        source,
+        pipeline.levels,
+        pipeline.codebook_size,
+        suffixes=pipeline.config.policy == "suffix",
+    )
+    others = frame.filter(pl.col("tokenizer") != pipeline.fingerprint)["tokenizer"].unique()
+    if len(others):
+        raise InputError(
+            f"{source} holds IDs of tokenizer {others[0]}, not of {pipeline.fingerprint}; "
+            f"use the tokenizer that made them"
+        )
+    check_items(frame.select("item_id"), source)
+    repeated = frame["semantic_id"].is_duplicated()
+    if repeated.any():
+        raise InputError(f"{source}: a semantic_id is given twice ({named_rows(repeated)})")
+    return frame
+
+
+def check_rows(
+    frame: pl.DataFrame, source: str, levels: int, codebook_size: int, *, suffixes: bool
+) -> pl.DataFrame:
+    """Check that each row's codes, suffix and ID are ones that a tokenizer can give.
+
+    Args:
+        frame: a table with the columns of `SEMANTIC_IDS`, which may have further ones.
+        source: name of the table in error messages.
+        suffixes: whether the tokenizer gives suffixes.
+
+    Returns:
+        The table in its schema.
+
+    Raises:
+        InputError: a column has another type, a value is missing, or a row contradicts itself.
+    """
     try:
         frame = with_code_lists(frame)
         frame = frame.select(pl.col(name).cast(dtype) for name, dtype in SEMANTIC_IDS.items())
@@ -59,31 +113,14 @@ def check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> pl.DataFr
     for name in SEMANTIC_IDS:
         if frame[name].null_count():
             raise InputError(f"{source}: no {name!r} in {named_rows(frame[name].is_null())}")
-    others = frame.filter(pl.col("tokenizer") != pipeline.fingerprint)["tokenizer"].unique()
-    if len(others):
-        raise InputError(
-            f"{source} holds IDs of tokenizer {others[0]}, not of {pipeline.fingerprint}; "
-            f"use the tokenizer that made them"
-        )
-    _check_ids(frame, source, pipeline)
-    check_items(frame.select("item_id"), source)
-    repeated = frame["semantic_id"].is_duplicated()
-    if repeated.any():
-        raise InputError(f"{source}: a semantic_id is given twice ({named_rows(repeated)})")
-    return frame
-
-
-def _check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> None:
-    """Check that each row's codes, suffix and ID are ones that the tokenizer can give."""
     codes = frame["codes"].list
-    wrong = (codes.len() != pipeline.levels) | (codes.max() >= pipeline.codebook_size)
+    wrong = (codes.len() != levels) | (codes.max() >= codebook_size)
     if wrong.any():
         raise InputError(
-            f"{source}: {named_rows(wrong)} do not have {pipeline.levels} codes below "
-            f"{pipeline.codebook_size}"
+            f"{source}: {named_rows(wrong)} do not have {levels} codes below {codebook_size}"
         )
     suffixed = frame["suffix"] > 0
-    if pipeline.config.policy == "reassign" and suffixed.any():
+    if not suffixes and suffixed.any():
         raise InputError(
             f"{source}: a suffix in {named_rows(suffixed)}, where this tokenizer gives none "
             f"(policy reassign); use the table that semid tokenize wrote, or leave those rows out"
@@ -92,6 +129,7 @@ def _check_ids(frame: pl.DataFrame, source: str, pipeline: Pipeline) -> None:
     if (written != frame["semantic_id"]).any():
         rows = named_rows(written != frame["semantic_id"])
         raise InputError(f"{source}: semantic_id is not that of codes and suffix ({rows})")
+    return frame
 
 
 def written_ids() -> pl.Expr:

@@ -45,6 +45,7 @@ def fit(
     device: str = "cpu",
     mapping: ColumnMapping | None = None,
     name: str = "",
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and save.
 
@@ -60,7 +61,7 @@ def fit(
     checkpoint = folder.with_name(f"{folder.name}.training") / "checkpoint.pt"
     frozen = fit_frozen(
         vectors, training, text, encoder, data_fingerprint, baseline, progress, policy, device,
-        checkpoint, mapping,
+        checkpoint, mapping, catalogue_items,
     )  # fmt: skip
     frozen = replace(frozen, name=name or folder.resolve().name)
     artifact.write(folder, frozen)
@@ -80,6 +81,7 @@ def fit_frozen(
     device: str = "cpu",
     checkpoint: Path | None = None,
     mapping: ColumnMapping | None = None,
+    catalogue_items: int | None = None,
 ) -> artifact.TokenizerArtifact:
     """Train on vectors (n, D), measure on all of them, and freeze.
 
@@ -93,6 +95,7 @@ def fit_frozen(
             it; FAISS always trains on the CPU.
         checkpoint: file that keeps the state of a stopped training.
         mapping: how rows of the catalogue became items.
+        catalogue_items: number of items that the vectors are a sample of; None if they are all.
 
     Raises:
         InputError: the configuration cannot be built; there are fewer than two items; the vectors
@@ -118,6 +121,8 @@ def fit_frozen(
         mapping=None if mapping is None or mapping.plain else mapping,
     )
     metrics = _measure(vectors, training, result) | {"trained_on": trained_on(device)}
+    if catalogue_items is not None and catalogue_items > len(vectors):
+        metrics["sampled_from"] = catalogue_items
     if baseline:
         metrics["faiss_residual_quantizer"] = _baseline(vectors, training)
     metrics["record"] = run_record(training.seed, data_fingerprint, time.perf_counter() - started)

@@ -9,18 +9,14 @@ from numpy.typing import NDArray
 
 from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
 from data_prep.embedding.encoders import FITTED, Encoder, encoder_for
-from data_prep.readers.catalogue import read_vectors
-from data_prep.tables import join_vectors
 from data_prep.text import TextTemplate
 from service.cli.terminal.console import bar, working
-from tokenizer.model.vector_checks import check_finite
 
 __all__ = [
     "encoded_items",
     "encoder_of",
     "open_cache",
     "template_of",
-    "vectors_of_items",
     "vectors_of_texts",
 ]
 
@@ -66,19 +62,6 @@ def encoded_items(
     texts = template.render_all(items.iter_rows(named=True))
     encoder = encoder_of(name, texts, device)
     return encoder, vectors_of_texts(texts, encoder, cache, threads)
-
-
-def vectors_of_items(items: pl.DataFrame, path: Path) -> NDArray[np.float32]:
-    """Return the items' vectors (n, D) from the file at `path`.
-
-    Raises:
-        InputError: the file cannot be used, or an item has no vector in it, or a vector that is not
-            finite or is all zero.
-    """
-    joined = join_vectors(items, read_vectors(path))
-    vectors: NDArray[np.float32] = joined["vector"].to_numpy()
-    check_finite(vectors, joined["item_id"].to_list())
-    return vectors
 
 
 def template_of(fields: Sequence[str], items: pl.DataFrame) -> TextTemplate:

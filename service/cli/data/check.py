@@ -100,6 +100,8 @@ def _checked(settings: CheckSettings) -> _Checked:
                 f"(--dedupe longest): first keeps the first one"
             )
             guess.mapping = guess.mapping.changed({}, dedupe="longest")
+    there = guess.mapping.frame(file.frame).columns
+    text_fields = tuple(name for name in text_fields if name in there) or text_fields
     items = settings.items_of(file, guess, text_fields)
     template = template_of(text_fields, items)
     rendered = [template.render(item) for item in items.iter_rows(named=True)]
@@ -107,8 +109,9 @@ def _checked(settings: CheckSettings) -> _Checked:
     if len(texts) < len(rendered):
         verdicts.append(
             f"{len(rendered) - len(texts):,} items have no text in any of "
-            f"{', '.join(text_fields)}; semid fit refuses them: fill a field or leave them out"
+            f"{', '.join(text_fields)}; they are left out (--skip-empty)"
         )
+        guess.mapping = guess.mapping.changed({}, skip_empty=True)
     profile = None
     name = DEFAULT_ENCODER if settings.encoder in FITTED else settings.encoder
     if texts:
@@ -169,6 +172,7 @@ def _toml(settings: CheckSettings, found: _Checked) -> str:
         "policy": chosen.policy,
         "preset": found.guess.preset,
         "dedupe": None if mapping.dedupe == "refuse" else mapping.dedupe,
+        "skip_empty": mapping.skip_empty,
         "drop": ",".join(mapping.drop),
         "encoding": settings.encoding,
         "separator": settings.separator,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from data_prep.text import DEFAULT_FIELDS
-from service.cli.terminal.console import output
+from service.cli.data.parts import ITEMS, PartsOptions, is_folder, only_one_file
+from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
-    CATALOGUE,
     TEXTS,
     CacheOption,
     CatalogueOptions,
@@ -29,14 +29,17 @@ class TextOptions(EncoderOption, CacheOption):
     )
 
 
-class EmbedSettings(TextOptions, DeviceOption, CatalogueOptions, QuietOption):
+class EmbedSettings(TextOptions, DeviceOption, PartsOptions, CatalogueOptions, QuietOption):
     """The options of `semid embed`."""
 
     command = "embed"
-    after_stop = "the same command resumes from the vectors in the cache"
+    after_stop = "the same command resumes from the cached vectors, or from the parts in {out}"
 
-    items: Path = argument(CATALOGUE)
-    out: Path = option("Parquet file for item_id and vector.")
+    items: str = argument(ITEMS)
+    out: Path = option(
+        "Parquet file for item_id and vector, or a folder (a name without ending) for parts."
+    )
+    overwrite: bool = option("Replace the parts of another run in a folder --out.", False)
 
 
 def embed(settings: EmbedSettings) -> None:
@@ -50,7 +53,11 @@ def embed(settings: EmbedSettings) -> None:
     from service.cli.data.catalogue import encoded_items, template_of
 
     device = settings.torch_device()
-    frame, guessed = settings.read_guessed(settings.items, settings.text_fields)
+    if is_folder(settings.out):
+        _to_folder(settings, device)
+        return
+    path = only_one_file(settings.items, settings.out)
+    frame, guessed = settings.read_guessed(path, settings.text_fields)
     check_writable(settings.out)
     template = template_of(settings.text_fields or guessed.text_fields, frame)
     threads = settings.threads or None
@@ -59,3 +66,34 @@ def embed(settings: EmbedSettings) -> None:
     with written_aside(settings.out) as path:
         written.write_parquet(path)
     output.print(f"{settings.out}: {len(vectors):,} vectors of {vectors.shape[1]} floats")
+
+
+def _to_folder(settings: EmbedSettings, device: str) -> None:
+    from data_prep.embedding.embed import default_cache_folder
+    from data_prep.embedding.part_embedding import EmbedderOptions, embed_parts
+    from data_prep.parts.engines import engine
+    from data_prep.parts.items import ItemParts
+    from data_prep.parts.table import Parts
+    from data_prep.tables import ITEMS as FIELDS
+    from data_prep.text import TextTemplate
+    from service.cli.data.parts import guessed_mapping
+    from tokenizer.config import CATALOGUE_BATCH
+
+    table = Parts.of(settings.items)
+    guess = guessed_mapping(settings, table)
+    columns = dict.fromkeys((*FIELDS, *guess.mapping.columns, *table.columns))
+    options = EmbedderOptions(
+        ItemParts(table, None, guess.mapping),
+        TextTemplate.of(settings.text_fields or guess.text_fields, list(columns)),
+        settings.encoder,
+        device,
+        settings.cache or default_cache_folder(),
+        CATALOGUE_BATCH,
+    )
+    rows = settings.rows_of_a_part(vectors=False)
+    workers = engine(settings.engine, settings.workers, device)
+    with bar("embedding", table.rows) as progress:
+        made = embed_parts(
+            options, settings.out, workers, rows, progress, overwrite=settings.overwrite
+        )
+    output.print(f"{settings.out}: {made.rows:,} vectors in {len(made.parts)} parts")

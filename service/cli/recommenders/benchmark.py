@@ -1,13 +1,13 @@
 """`semid benchmark`: recommenders on public data, compared with published figures."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
+from service.cli.recommenders import search_benchmark
+from service.cli.recommenders.benchmark_progress import benchmark_progress
 from service.cli.terminal.command import add_command
-from service.cli.terminal.console import Bar, bar, errors, output
+from service.cli.terminal.console import output
 from service.cli.terminal.options import (
     CacheOption,
     ConfigurationOption,
@@ -118,7 +118,7 @@ def amazon(settings: AmazonSettings) -> None:
     check_writable(out / "summary.json")
     template = TextTemplate()
     kind = load_encoder(settings.encoder)
-    with _benchmark_progress(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
+    with benchmark_progress(len(plan.cells)) as teller, open_cache(settings.cache) as vectors:
         records, notes = run_plan(
             plan,
             out,
@@ -140,46 +140,19 @@ def tables(settings: TablesSettings) -> None:
 
     Example: semid benchmark tables bench/beauty
     """
+    from recsys.benchmarks.search import summary as search_summary
     from recsys.benchmarks.summary import kept_records, write_summary
 
-    output.print(write_summary(settings.folder, *kept_records(settings.folder)))
+    folder = settings.folder
+    if (folder / "requests").is_dir():
+        text = search_summary.write_summary(folder, *search_summary.kept_records(folder))
+    else:
+        text = write_summary(folder, *kept_records(folder))
+    output.print(text)
 
 
 add_command(app, amazon)
+add_command(app, search_benchmark.search)
+add_command(app, search_benchmark.esci)
+add_command(app, search_benchmark.jdsearch)
 add_command(app, tables)
-
-
-class _BenchmarkProgress:
-    """Shows a benchmark's progress: a bar over its cells, and a line for each figure."""
-
-    def __init__(self, cells: Bar) -> None:
-        self._cells = cells
-        self._what = ""
-
-    def begins(self, what: str) -> None:
-        self._what = what
-        self._cells.note(what)
-
-    def ends(self) -> None:
-        self._cells(1)
-
-    def counting(self, total: int) -> Callable[[int], None]:
-        done = 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            self._cells.note(f"{self._what}, text {done:,} of {total:,}")
-
-        return count
-
-    def goes_on(self, step: int, total: int, note: str) -> None:
-        self._cells.note(f"{self._what}, step {step:,} of {total:,}")
-        if note:
-            errors.print(f"{self._what}: {note}")
-
-
-@contextmanager
-def _benchmark_progress(cells: int) -> Iterator[_BenchmarkProgress]:
-    with bar("benchmark", cells) as progress:
-        yield _BenchmarkProgress(progress)

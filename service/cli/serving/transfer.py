@@ -1,9 +1,15 @@
 """`semid map-ids`, `semid export`, `semid import`: the registry in files."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from service.cli.terminal.console import output
+from service.cli.data.parts import titled_items
+from service.cli.terminal.console import bar, output
 from service.settings import RegistrySettings, argument, option
+
+if TYPE_CHECKING:
+    from service.registry import Database
+    from service.registry.exchange.import_file import ImportFile
 
 __all__ = ["export", "import_", "map_ids"]
 
@@ -32,9 +38,15 @@ class ImportSettings(RegistrySettings):
     """The options of `semid import`."""
 
     command = "import"
-    after_stop = "nothing is imported; the same command starts again"
+    after_stop = "what is imported stays; the same command resumes"
 
-    file: Path = argument("File that semid export wrote.")
+    file: Path = argument("What semid export wrote, or IDs of semid tokenize, a file or a folder.")
+    catalogue: str | None = option(
+        "Titles of IDs that have none: a parquet file, a folder of them, a pattern or a URL.", None
+    )
+    column: dict[str, str] = option(
+        "Our column OURS is THEIRS in the catalogue, as item_id=sku.", {}, metavar="OURS=THEIRS"
+    )
 
 
 def map_ids(settings: MapIdsSettings) -> None:
@@ -91,17 +103,43 @@ def export(settings: ExportSettings) -> None:
 
 
 def import_(settings: ImportSettings) -> None:
-    """Add an exported registry to a database that is empty or agrees with it.
+    """Add an exported registry, or IDs of semid tokenize, to a database.
 
-    If an item of the database differs in the file, nothing is imported.
+    If an item of the database differs in the file, nothing is imported. Rows are added in
+    transactions of 50,000; a stopped import resumes.
 
-    Example: semid import registry.parquet --database postgresql+psycopg://semid@db/semid
+    Example: semid import ids --catalogue items --database postgresql+psycopg://semid@db/semid
     """
-    from data_prep.storage.files import existing_file
     from service.registry import open_database
     from service.registry.exchange import import_registry
+    from service.registry.exchange.import_file import ImportFile
+    from service.registry.exchange.titles import TitleStream
 
-    existing_file(settings.file)
+    given = ImportFile.of(settings.file)
+    titles = None
+    if settings.catalogue is not None:
+        catalogue = titled_items(settings.catalogue, settings.column)
+        titles = TitleStream(catalogue)
     with open_database(settings.database) as opened, opened.refusing():
-        added = import_registry(opened, settings.file)
+        with bar("importing", given.table.rows) as progress:
+            added = import_registry(opened, given, progress, titles)
+        if titles is not None and titles.missed:
+            _set_titles(opened, given, settings)
     output.print(f"{opened.name}: {added:,} IDs added")
+
+
+def _set_titles(opened: "Database", given: "ImportFile", settings: ImportSettings) -> None:
+    """Set titles by item_id, where the catalogue has another order than the IDs."""
+    from data_prep.parts.items import Piece
+    from service.registry import Registry
+
+    assert settings.catalogue is not None
+    catalogue = titled_items(settings.catalogue, settings.column)
+    every = Piece(0, 0, catalogue.items.rows)
+    for fingerprint, levels in given.levels.items():
+        registry = Registry(opened, fingerprint, levels)
+        with bar("titles", catalogue.items.rows) as progress:
+            for items in catalogue.with_texts(every, PAGE, ("title",)):
+                titled = items.select("item_id", "title").drop_nulls()
+                registry.set_titles([titled.rows()], lambda _: None)
+                progress(items.height)

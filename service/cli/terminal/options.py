@@ -61,6 +61,9 @@ class CatalogueOptions(CommandSettings):
         default_text="refuse",
         panel=READING,
     )
+    skip_empty: bool = option(
+        "Leave out items without text, which are refused otherwise.", False, panel=READING
+    )
     category_separator: str | None = option(
         "Separator in a category path that is one text, as in 'Beauty > Skin Care'.",
         None,
@@ -103,7 +106,7 @@ class CatalogueOptions(CommandSettings):
 
         left = [name for name in file.frame.columns if name not in self.drop]
         found = guess_mapping(left, self.preset)
-        return Guess(found.preset, self._changed(found.mapping), found.text_fields)
+        return Guess(found.preset, self.changed(found.mapping), found.text_fields)
 
     def digest(self, path: Path) -> str:
         """Return the SHA-256 of the file at `path`; `-` is standard input."""
@@ -127,6 +130,7 @@ class CatalogueOptions(CommandSettings):
         from data_prep.errors import InputError
         from data_prep.mapping.column_names import looks_like_ids
         from data_prep.readers.catalogue import items_of
+        from data_prep.text import TextTemplate
 
         if "item_id" not in guess.mapping.frame(file.frame).columns and file.frame.height:
             better = looks_like_ids(file.frame)
@@ -136,7 +140,8 @@ class CatalogueOptions(CommandSettings):
             raise InputError(
                 f"{file.name}: no column 'item_id'; it has {', '.join(file.frame.columns)}; {hint}"
             )
-        return items_of(file, guess.mapping, ("title", *text_fields))
+        template = TextTemplate(fields=tuple(text_fields or guess.text_fields), markup="strip")
+        return items_of(file, guess.mapping, ("title", *template.fields), template)
 
     def read_guessed(
         self, path: Path, text_fields: "Sequence[str]" = ()
@@ -168,11 +173,23 @@ class CatalogueOptions(CommandSettings):
 
         if fitted is None or self.preset:
             return self.read_guessed(path)[0]
-        mapping = self._changed(fitted.mapping or ColumnMapping())
+<<<<<<< HEAD
+        mapping = self.changed(fitted.mapping or ColumnMapping())
         return items_of(self.open(path), mapping, ("title", *fitted.text.fields))
 
-    def _changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
+    def changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
+        """Return a mapping with what the options say."""
         return mapping.changed(self.column, self.drop, self.category_separator, self.dedupe)
+=======
+        mapping = self._changed(fitted.mapping or ColumnMapping())
+        template = fitted.text if fitted.encoder is not None else None
+        return items_of(self.open(path), mapping, ("title", *fitted.text.fields), template)
+
+    def _changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
+        return mapping.changed(
+            self.column, self.drop, self.category_separator, self.dedupe, skip_empty=self.skip_empty
+        )
+>>>>>>> h-door
 
 
 def tell_guess(guess: "Guess", asked: "Mapping[str, str]") -> None:

@@ -1,11 +1,13 @@
 """`semid fit`: a catalogue → a frozen tokenizer."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from service.cli.data.embed import TextOptions
+from service.cli.data.parts import ANY_ITEMS
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
-    CATALOGUE,
     VECTORS,
     CatalogueOptions,
     ConfigurationOption,
@@ -16,6 +18,10 @@ from service.cli.terminal.options import (
 from service.settings import argument, from_core, option
 from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
+
+if TYPE_CHECKING:
+    from service.cli.data.training_items import TrainingItems
+    from tokenizer.artifact import TokenizerArtifact
 
 __all__ = ["FitSettings", "fit"]
 
@@ -28,9 +34,21 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
     command = "fit"
     after_stop = "the same command resumes from {out}.training"
 
-    items: Path = argument(CATALOGUE)
+    items: str = argument(ANY_ITEMS)
     out: Path = option("Folder for the tokenizer.")
-    vectors: Path | None = option(VECTORS, None)
+    vectors: str | None = option(f"{VECTORS} Also a folder, a pattern or a URL.", None)
+    sample: int = option(
+        "Items that train; more are sampled by the seed, so that time and memory do not grow with "
+        "the catalogue.",
+        200_000,
+        ge=2,
+        panel=TRAINING,
+    )
+    measure_all: bool = option(
+        "After a fit on a sample, also code every item and measure the levels' use over all.",
+        False,
+        panel=TRAINING,
+    )
     name: str = option(
         "What people call the tokenizer; it is no part of its fingerprint.",
         "",
@@ -89,40 +107,33 @@ def fit(settings: FitSettings) -> None:
     """Train a tokenizer on a catalogue and freeze it.
 
     Texts are embedded once, and a cache keeps their vectors. A tenth of the items is held out to
-    measure the reconstruction error. A stopped fit resumes from --out.training.
+    measure the reconstruction error. A catalogue with more items than --sample is read in one pass,
+    and a sample of it trains and is measured. A stopped fit resumes from --out.training.
 
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
-    from data_prep.errors import InputError
     from data_prep.profile.texts import profile_texts
-    from data_prep.storage.durable import recover
-    from data_prep.storage.files import check_writable
     from service.cli.data.catalogue import (
         encoder_of,
         template_of,
-        vectors_of_items,
         vectors_of_texts,
     )
+    from service.cli.data.training_items import own_vectors, training_items
     from service.cli.data.verdicts import verdicts_on_fields, warn
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.advice.catalogue_verdicts import shape_verdicts, text_verdicts
-    from tokenizer.artifact import FILES
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
     from tokenizer.training.monitor import CodingQuality
 
     device = settings.torch_device()
-    out = settings.out
-    recover(out)
-    if out.exists() and not settings.overwrite:
-        raise InputError(
-            f"{out} exists, and there may be IDs of that tokenizer; choose another --out, or pass "
-            f"--overwrite to replace it"
-        )
-    check_writable(out, FILES)
+    out = _checked_out(settings)
     training = settings.training()
     check_training(training)
-    file = settings.open(settings.items)
+    chosen = training_items(settings, settings.items, settings.sample, training.seed)
+    file = chosen.file
+    if file.frame.height < chosen.total:
+        output.print(f"training on {file.frame.height:,} of {chosen.total:,} items (--sample)")
     guess = settings.guess(file)
     tell_guess(guess, settings.column)
     fields = settings.text_fields or guess.text_fields
@@ -139,7 +150,7 @@ def fit(settings: FitSettings) -> None:
     else:
         model = None
         warn(shape)
-        matrix = vectors_of_items(items, settings.vectors)
+        matrix = own_vectors(items, settings.vectors)
     with bar("training", training.warmup_steps + training.steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:
@@ -153,13 +164,68 @@ def fit(settings: FitSettings) -> None:
             training,
             template,
             model,
-            settings.digest(settings.items),
+            chosen.digest,
             settings.baseline,
             report,
             settings.policy,
             device,
             guess.mapping,
             settings.name,
+            chosen.total,
         )
+    if settings.measure_all:
+        mapped = replace(chosen, mapping=guess.mapping)
+        saved = _measured_over_all(settings, saved, mapped, device)
     output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)
+
+
+def _checked_out(settings: FitSettings) -> Path:
+    from data_prep.errors import InputError
+    from data_prep.storage.durable import recover
+    from data_prep.storage.files import check_writable
+    from tokenizer.artifact import FILES
+
+    out = settings.out
+    recover(out)
+    if out.exists() and not settings.overwrite:
+        raise InputError(
+            f"{out} exists, and there may be IDs of that tokenizer; choose another --out, or pass "
+            f"--overwrite to replace it"
+        )
+    check_writable(out, FILES)
+    return out
+
+
+def _measured_over_all(
+    settings: FitSettings, saved: "TokenizerArtifact", chosen: "TrainingItems", device: str
+) -> "TokenizerArtifact":
+    """Add to the tokenizer's metrics how it codes all items; its fingerprint stays."""
+    from data_prep.embedding.embed import default_cache_folder
+    from data_prep.errors import InputError
+    from data_prep.parts.engines import engine
+    from data_prep.parts.items import ItemParts
+    from data_prep.parts.table import Parts
+    from service.cli.data.parts import VECTOR_ROWS
+    from tokenizer import artifact
+    from tokenizer.config import CATALOGUE_BATCH
+    from tokenizer.offline.coding_worker import CoderOptions
+    from tokenizer.offline.whole_health import whole_health
+    from tokenizer.pipeline import Pipeline
+
+    if chosen.parts is None:
+        raise InputError(
+            f"{settings.out} is fitted; --measure-all reads parquet files in parts, and "
+            f"{settings.items} is none"
+        )
+    vectors = None if settings.vectors is None else Parts.of(settings.vectors)
+    catalogue = ItemParts(chosen.parts, vectors, chosen.mapping, texts=vectors is None)
+    catalogue.check_same_items()
+    cache = None if vectors else settings.cache or default_cache_folder()
+    options = CoderOptions(catalogue, settings.out, device, cache, CATALOGUE_BATCH)
+    pipeline = Pipeline.load(settings.out, device)
+    with bar("measuring", chosen.total) as progress:
+        found = whole_health(options, pipeline, engine("local", 0, device), VECTOR_ROWS, progress)
+    measured = replace(saved, metrics={**saved.metrics, "catalogue": found})
+    artifact.write(settings.out, measured)
+    return measured

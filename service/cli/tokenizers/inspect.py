@@ -1,7 +1,8 @@
 """`semid inspect`: how well a tokenizer's codes are used."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -56,9 +57,7 @@ def inspect(settings: InspectSettings) -> None:
 def print_health(tokenizer: "TokenizerArtifact") -> None:
     """Print a tokenizer's figures as tables."""
     metrics, quantizer = tokenizer.metrics, tokenizer.config.quantizer
-    levels = Table(
-        title=f"{metrics['items']:,} items, {quantizer.levels} × {quantizer.codebook_size}"
-    )
+    levels = Table(title=f"{_items(metrics)}, {quantizer.levels} × {quantizer.codebook_size}")
     for heading in ("level", "utilization", "dead codes", "perplexity"):
         levels.add_column(heading, justify="right")
     for number, level in enumerate(metrics["levels"], start=1):
@@ -91,6 +90,18 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
         f"items with unique codes: {metrics['unique_share']:.2%}; "
         f"policy for the others: {tokenizer.config.policy}"
     )
+    if "catalogue" in metrics:
+        every = metrics["catalogue"]
+        used = ", ".join(f"{level['utilization']:.1%}" for level in every["levels"])
+        output.print(
+            f"all {every['items']:,} items: error {every['error']:.3f}, unique codes "
+            f"{every['unique_share']:.2%}, utilization by level {used}"
+        )
+
+
+def _items(metrics: Mapping[str, Any]) -> str:
+    told = f"{metrics['items']:,} items"
+    return f"{told} of {metrics['sampled_from']:,}" if "sampled_from" in metrics else told
 
 
 def _error(measured: float | None) -> str:

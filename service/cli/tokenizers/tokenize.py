@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
+from service.cli.data.parts import ITEMS, is_folder, only_one_file
 from service.cli.terminal.console import bar, output, print_json
 from service.cli.terminal.options import (
-    CATALOGUE,
     VECTORS,
     CacheOption,
     CatalogueOptions,
@@ -28,24 +28,36 @@ if TYPE_CHECKING:
 __all__ = ["TokenizeSettings", "tokenize"]
 
 
-class TokenizeSettings(DeviceOption, CacheOption, CatalogueOptions, QuietOption, JsonOption):
+class TokenizeSettings(
+    DeviceOption, CacheOption, PartsOptions, CatalogueOptions, QuietOption, JsonOption
+):
     """The options of `semid tokenize`."""
 
     command = "tokenize"
-    after_stop = "{out} is unchanged; the same command starts again with the cached vectors"
+    after_stop = (
+        "a file {out} is unchanged, and the same command starts again with the cached vectors; a "
+        "folder {out} keeps its finished parts, and the same command resumes"
+    )
 
-    items: Path = argument(CATALOGUE)
+    items: str = argument(ITEMS)
     tokenizer: Path = option("Folder that semid fit wrote.")
-    out: Path = option("File for the IDs: .parquet, or .csv.")
+    out: Path = option(
+        "File for the IDs: .parquet, or .csv; or a folder (a name without ending) for numbered "
+        "parts."
+    )
     known: Path | None = option(
-        "IDs given before; they stay unchanged and come first in --out.", None
+        "IDs given before, a file or folder; they stay unchanged and come first in --out. If it is "
+        "the folder --out itself, new items get further parts.",
+        None,
     )
     changes: Path | None = option(
         "Table of the items that are new, changed in content (their IDs stay) or vanished against "
         "--known: item_id, change, semantic_id. Needs the vectors of known items.",
         None,
     )
-    vectors: Path | None = option(VECTORS, None)
+    vectors: str | None = option(
+        f"{VECTORS} With a folder as --out, in the catalogue's order.", None
+    )
     batch_size: int = option(
         "Items in memory at once; the codes do not depend on it.", CATALOGUE_BATCH, ge=1
     )
@@ -59,6 +71,9 @@ def tokenize(settings: TokenizeSettings) -> None:
     tokenizer was fitted with --policy reassign. Each ID belongs to one item and never changes: when
     the catalogue grows, give the last table to --known.
 
+    A folder as --out takes catalogues of any size: they are read and written in parts, in constant
+    memory, on one machine or a Ray cluster, and a stopped run resumes.
+
     Example: semid tokenize data/beauty/items.parquet --tokenizer tokenizers/beauty --out
     beauty-ids.parquet
     """
@@ -70,7 +85,13 @@ def tokenize(settings: TokenizeSettings) -> None:
     from tokenizer.offline.id_table import check_keeps, read_ids
     from tokenizer.pipeline import Pipeline
 
+    if is_folder(settings.out):
+        from service.cli.tokenizers.tokenize_parts import tokenize_to_folder
+
+        tokenize_to_folder(settings)
+        return
     device = settings.torch_device()
+    path = only_one_file(settings.items, settings.out)
     out = check_ending(settings.out)
     check_writable(out)
     if settings.changes is not None:
@@ -78,9 +99,9 @@ def tokenize(settings: TokenizeSettings) -> None:
         if settings.known is None:
             raise InputError("--changes compares with the IDs of --known; give them")
     pipeline = Pipeline.load(settings.tokenizer, device)
-    frame = settings.read(settings.items, pipeline.config)
+    frame = settings.read(path, pipeline.config)
     given = None if settings.known is None else read_ids(settings.known, pipeline)
-    own = None if settings.vectors is None else read_vectors(settings.vectors)
+    own = None if settings.vectors is None else read_vectors(Path(settings.vectors))
     opened = open_cache(settings.cache) if own is None else nullcontext()
     with opened as kept, bar("tokenizing", frame.height) as progress:
         ids = tokenize_catalogue(frame, pipeline, given, own, settings.batch_size, kept, progress)
@@ -136,10 +157,11 @@ def _changes(
 def _vectors(
     settings: TokenizeSettings, items: "pl.DataFrame", pipeline: "Pipeline"
 ) -> "NDArray[np.float32]":
-    from service.cli.data.catalogue import open_cache, vectors_of_items
+    from service.cli.data.catalogue import open_cache
+    from service.cli.data.training_items import own_vectors
 
     if settings.vectors is not None:
-        return vectors_of_items(items, settings.vectors)
+        return own_vectors(items, settings.vectors)
     texts = pipeline.texts(items.iter_rows(named=True))
     with open_cache(settings.cache) as kept, bar("comparing contents", len(texts)) as progress:
         return pipeline.embed(texts, kept, progress)

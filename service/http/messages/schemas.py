@@ -297,6 +297,15 @@ class Problem(BaseModel):
     )
 
 
+class IndexDescription(BaseModel):
+    """How the index is searched."""
+
+    items: int
+    lists: int = Field(description="prefixes that items are listed under; 0 for an index without")
+    scanned_lists: int = Field(description="lists that a search scans; 0 for all, which is exact")
+    recall_at_10: float = Field(description="measured share of the ten nearest items it finds")
+
+
 class TokenizerDescription(BaseModel):
     """The tokenizer, its limits and its measured quality."""
 
@@ -311,6 +320,7 @@ class TokenizerDescription(BaseModel):
     encoder: str | None
     text_fields: list[str]
     items: int = Field(description="number of registered items")
+    index: IndexDescription
     recommender: str | None = Field(description="fingerprint of the recommender; null without one")
     recommender_reads: str | None = Field(
         default=None,

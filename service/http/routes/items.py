@@ -35,7 +35,9 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def list_items(
     catalogue: CatalogueDependency,
     prefix: Annotated[str, Query(description="first codes of an ID, such as 12-240")] = "",
-    search: Annotated[str, Query(max_length=200, description="a part of a title")] = "",
+    search: Annotated[
+        str, Query(max_length=200, description="words of a title, or their beginnings")
+    ] = "",
     limit: Limit = 50,
     after: Annotated[str, Query(description="`next` of the previous page")] = "",
 ) -> ItemPage:

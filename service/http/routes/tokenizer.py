@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from service.http.messages.limits import LIMITS
-from service.http.messages.schemas import TokenizerDescription
+from service.http.messages.schemas import IndexDescription, TokenizerDescription
 from service.http.routes.dependencies import (
     LoadedDependency,
     RecommendingDependency,
@@ -38,6 +38,7 @@ def describe(
         encoder=config.encoder.name if config.encoder else None,
         text_fields=list(config.text.fields),
         items=catalogue.registry.count(),
+        index=IndexDescription(**catalogue.searched()),
         recommender=None if recommending is None else recommending.recommender.fingerprint,
         recommender_reads=None if recommending is None else recommending.recommender.tokenizer,
         limits=LIMITS.get(),

@@ -6,6 +6,7 @@ __all__ = [
     "VERSION",
     "VERSION_TABLE",
     "ids",
+    "prefixes",
     "promotions",
     "recommenders",
     "schema",
@@ -13,7 +14,7 @@ __all__ = [
     "vectors",
 ]
 
-VERSION = "0003"  # the newest in service/registry/migrations/versions
+VERSION = "0004"  # the newest in service/registry/migrations/versions
 VERSION_TABLE = "semid_version"
 _Long = sql.BigInteger().with_variant(sql.Integer, "sqlite")
 schema = sql.MetaData(
@@ -47,12 +48,21 @@ ids = sql.Table(
     sql.Column("suffix", sql.Integer, nullable=False),
     sql.Column("distortion", sql.Float, nullable=False),
     sql.Column("title", sql.String),
-    sql.Column("folded", sql.String),  # the title, folded by data_prep/values/folding.py
     sql.Column("removed", sql.Boolean, nullable=False),
     sql.Column("change", _Long, nullable=False),  # number of the item's last change
     sql.UniqueConstraint("item_id", "tokenizer"),
     sql.UniqueConstraint("tokenizer", "codes", "suffix"),
     sql.UniqueConstraint("tokenizer", "change"),
+)
+# The words of titles stand in semid_words: an FTS5 table in SQLite, a tsvector in PostgreSQL.
+prefixes = sql.Table(  # number of items under each short prefix
+    "semid_prefixes",
+    schema,
+    sql.Column("tokenizer", sql.ForeignKey(tokenizers.c.number), primary_key=True),
+    sql.Column("length", sql.Integer, primary_key=True),  # codes of the prefix
+    sql.Column("prefix", sql.LargeBinary, primary_key=True),
+    sql.Column("last", sql.LargeBinary, nullable=False),  # largest codes under the prefix
+    sql.Column("items", sql.BigInteger, nullable=False),
 )
 vectors = sql.Table(  # of items whose vector is kept; an item has at most one by each tokenizer
     "semid_vectors",

@@ -75,6 +75,7 @@ def test_an_empty_title_names_the_better_column(semid: Command) -> None:
         told.output
     )
     assert "6 items have no text" in told.output
+    assert tomllib.loads(Path("semid.toml").read_text())["fit"]["skip_empty"] is True
     assert "did you mean" not in semid("check", "f.csv", "--column", "title=Movie").output
 
 

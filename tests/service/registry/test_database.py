@@ -27,7 +27,14 @@ def test_migrations_end_where_the_schema_stands(url: str) -> None:
     """Each table, column and constraint of the code is what the migrations made."""
     database = open_database(url)
     with database.writing() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        opts = {
+            "version_table": VERSION_TABLE,
+            # The words of titles stand in each database's own kind of table.
+            "include_name": lambda name, kind, _: (
+                kind != "table" or not str(name).startswith("semid_words")
+            ),
+        }
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, schema) == []
     assert versions()[0] == VERSION
     assert database.state() == "current"

@@ -8,6 +8,7 @@ import pytest
 from data_prep.errors import InputError
 from service.registry import Database, NewItem, Registry, open_database
 from service.registry.exchange import export_registry, import_registry
+from service.registry.exchange.import_file import ImportFile
 from service.registry.tokenizers import default_tokenizer, promote
 from tests.service.cli.command import Command, refused
 from tests.service.databases import Open, Postgres, sqlite_url
@@ -37,9 +38,9 @@ def test_an_imported_registry_is_the_exported_one(
     """From each kind of database to the other; a second import finds nothing to add."""
     assert export_registry(filled.database, tmp_path / "r.parquet") == 5
     other = _new(tmp_path, postgres, url)
-    assert import_registry(other, tmp_path / "r.parquet") == 5
-    assert import_registry(other, tmp_path / "r.parquet") == 0
-    assert import_registry(filled.database, tmp_path / "r.parquet") == 0
+    assert import_registry(other, ImportFile.of(tmp_path / "r.parquet")) == 5
+    assert import_registry(other, ImportFile.of(tmp_path / "r.parquet")) == 0
+    assert import_registry(filled.database, ImportFile.of(tmp_path / "r.parquet")) == 0
     export_registry(other, tmp_path / "again.parquet")
     again, before = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("again", "r"))
     assert again.equals(before)
@@ -77,7 +78,7 @@ def test_a_file_that_disagrees_is_refused_and_changes_nothing(
         tmp_path / "w.parquet", metadata={"semid_registry": metadata["semid_registry"]}
     )
     with pytest.raises(InputError, match=f"'c' .* has another {name} in the database"):
-        import_registry(filled.database, tmp_path / "w.parquet")
+        import_registry(filled.database, ImportFile.of(tmp_path / "w.parquet"))
     assert filled.count() == 2
     assert Registry(filled.database, "g" * 8, 2).get(["new"]) == {}
 
@@ -88,7 +89,7 @@ def test_an_id_of_another_item_is_refused(tmp_path: Path, filled: Registry, open
     other = opened(sqlite_url(tmp_path / "o"), "f" * 8)
     other.add([NewItem("somebody", (1, 2), 0.5)])
     with pytest.raises(InputError, match="belongs to another item"):
-        import_registry(other.database, tmp_path / "r.parquet")
+        import_registry(other.database, ImportFile.of(tmp_path / "r.parquet"))
     assert other.count() == 1
 
 

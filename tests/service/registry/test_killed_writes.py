@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from data_prep.values import folding
 from service.registry import Database, NewItem, Registry, open_database
 from service.registry.exchange import export_registry, import_registry
+from service.registry.exchange.import_file import ImportFile
 from service.registry.migrations import migrate
+from service.registry.words import MOST_COUNTED
 from tests.service.databases import Open, sqlite_url
 
 _fork = multiprocessing.get_context("fork")
@@ -91,7 +94,7 @@ def test_titles_are_set_all_or_none(url: str, opened: Open) -> None:
     registry = opened(url)
     assert registry.search_titles("new", 1)[1] == 0
     registry.set_titles(new, lambda _: None)
-    assert registry.search_titles("new", 1)[1] == 1500
+    assert len(registry.search_titles("new", 2000)[0]) == 1500
 
 
 def _stop_folding(midway: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,34 +113,42 @@ def _stop_folding(midway: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -
 IMPORT = """
 import sys, time
 from pathlib import Path
-from service.registry import exchange, open_database
-add, parts = exchange._add, iter(range(10**6))
+from service.registry import open_database
+from service.registry.exchange import import_registry, importing
+from service.registry.exchange.import_file import ImportFile
+insert, parts = importing.bulk_insert, iter(range(10**6))
 def stopping(*arguments):
+    insert(*arguments)
     if next(parts) == 3:
         print("m", flush=True)
         time.sleep(60)
-    return add(*arguments)
-exchange.CHUNK, exchange._add = 500, stopping
+importing.ROWS, importing.bulk_insert = 500, stopping
 with open_database(sys.argv[1]) as database:
-    exchange.import_registry(database, Path(sys.argv[2]))
+    import_registry(database, ImportFile.of(Path(sys.argv[2])))
 """
 
 
-def test_a_registry_is_imported_whole_or_not_at_all(tmp_path: Path, opened: Open) -> None:
+def test_a_killed_import_keeps_whole_chunks_and_goes_on(
+    tmp_path: Path, url: str, opened: Open
+) -> None:
     """In a process of its own, as Polars does not work in one that was forked."""
     (tmp_path / "other").mkdir()
     other = opened(sqlite_url(tmp_path / "other"))
     other.add(_items(3000))
-    table, url = tmp_path / "all.parquet", sqlite_url(tmp_path)
+    table = tmp_path / "all.parquet"
     export_registry(other.database, table)
     command = [sys.executable, "-c", IMPORT, url, str(table)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.read(1) == b"m"
         process.kill()
-    with open_database(url) as database:
-        assert import_registry(database, table) == 3000
-    assert opened(url).count() == 3000
+    registry = opened(url)
+    assert registry.count() == 1500
+    assert import_registry(registry.database, ImportFile.of(table)) == 1500
+    assert registry.count() == sum(each.items for each in registry.next_codes(())) == 3000
+    assert registry.search_titles("title 2999", 5)[1] == 1
+    export_registry(registry.database, tmp_path / "again.parquet")
+    assert pl.read_parquet(tmp_path / "again.parquet").equals(pl.read_parquet(table))
 
 
 def test_an_upgrade_is_whole_or_not_at_all(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +174,7 @@ def test_an_upgrade_is_whole_or_not_at_all(url: str, monkeypatch: pytest.MonkeyP
     database = Database(url)
     assert database.state() == "older"
     assert database.upgrade()
-    assert Registry(database, "f", levels=2).search_titles("caj", 1)[1] == 2000
+    assert Registry(database, "f", levels=2).search_titles("caj", 1)[1] == MOST_COUNTED
     database.close()
 
 

@@ -108,7 +108,7 @@ def test_titles_are_found_without_regard_to_case_and_signs_are_signs(
     registry.add([_item("a", 1, 1), _item("b", 1, 2)])
     registry.set_titles([[("a", "100% Soap"), ("unknown", "x")]], print)
     registry.add([_item("c", 1, 3)])
-    for words, item_ids, total in (("SOAP", ["a"], 1), ("%", ["a"], 1), ("_", [], 0)):
+    for words, item_ids, total in (("SOAP", ["a"], 1), ("100%", ["a"], 1), ("_", [], 0)):
         found, number = registry.search_titles(words, 5)
         assert ([item.item_id for item in found], number) == (item_ids, total)
     first, number = registry.search_titles("title OF", 1)
@@ -116,14 +116,16 @@ def test_titles_are_found_without_regard_to_case_and_signs_are_signs(
 
 
 SAME = [
-    ("Čaj zelený", ["čaj", "caj", "ČAJ", "CAJ ZELENY", "c\u030caj", "j z"]),
-    ("Cafe\u0301 crème", ["café", "CAFE CREME", "cre\u0300me", "é c"]),
+    ("Čaj zelený", ["čaj", "caj", "ČAJ", "CAJ ZELENY", "c\u030caj", "zel ča"]),
+    ("Cafe\u0301 crème", ["café", "CAFE CREME", "cre\u0300me", "crème café"]),
     ("Straße des ﬁnen Öls", ["STRASSE", "finen", "fi", "ols", "Ö"]),
     ("ＳＯＮＹ １００", ["sony 100", "ｓｏｎｙ"]),
     ("İstanbul ΣΟΦΌΣ", ["istanbul", "σοφος", "σοφοσ"]),
-    ("50%_off \\o/", ["50%_OFF", "%_", "\\O"]),
+    ("50%_off \\o/", ["50%_OFF", "off 50", "\\O"]),
     ("한국 차", ["한국", "\u1112\u1161\u11ab"]),
     ("が", ["が", "か\u3099"]),
+    ("化粧水 しっとり", ["化粧", "粧水", "水", "しっとり 化粧"]),
+    ("हिन्दी चाय", ["हिन्दी", "चा"]),
 ]
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks of search: ESCI, JDsearch, and purchases of Amazon 2014 with derived queries."""

@@ -1,0 +1,97 @@
+"""The models of a search benchmark, and the size and length of their training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from data_prep.errors import InputError
+from data_prep.names import check_name
+from recsys.models.causal_transformer import TowerConfig
+from recsys.search.model import SearchConfig
+from recsys.search.training import SearchTraining
+
+__all__ = ["BASELINES", "FUSIONS", "MODELS", "PRESETS", "SearchPreset", "preset_named", "quantized"]
+
+# Without training. `bm25` needs the items' texts.
+BASELINES = ("query-popularity", "bm25", "content")
+# Two rankings by reciprocal rank.
+FUSIONS: Mapping[str, tuple[str, str]] = {
+    "bm25+content": ("bm25", "content"),
+    "bm25+dual-encoder": ("bm25", "dual-encoder"),
+}
+MODELS: Mapping[str, SearchConfig] = {
+    "dual-encoder": SearchConfig(("codes",)),
+    "dual-encoder-query": SearchConfig(("codes",), history=False),
+    "dual-encoder-dense": SearchConfig(("dense",)),
+    "dual-encoder-content": SearchConfig(("content",)),
+    "dual-encoder-content-query": SearchConfig(("content",), history=False),
+}
+
+
+@dataclass(frozen=True)
+class SearchPreset:
+    """The query tower, the training, and tokenizer options that differ from the defaults."""
+
+    name: str
+    tower: TowerConfig
+    training: SearchTraining
+    tokenizer: Mapping[str, int | float | str]
+    loss: str = "in_batch"
+
+    def shape(self, model: str) -> SearchConfig:
+        """Return the shape of a model in this preset."""
+        return replace(MODELS[model], tower=self.tower, loss=self.loss)
+
+
+_TOWER = TowerConfig(width=128, layers=2, heads=4, feedforward=256, dropout=0.2)
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        SearchPreset(
+            "smoke",
+            replace(_TOWER, width=32, layers=1, heads=2, feedforward=64),
+            SearchTraining(epochs=4, batch_size=128, learning_rate=5e-3, warmup_steps=5),
+            {"steps": 60, "warmup_steps": 20, "codebook_size": 16, "levels": 3, "batch_size": 128},
+        ),
+        SearchPreset(
+            "quick",
+            _TOWER,
+            SearchTraining(epochs=15, learning_rate=2e-3),
+            {"steps": 1500},
+            loss="full",
+        ),
+        # GRIT-VQ (arXiv 2602.01140), G.4: in-batch softmax, warm-up and cosine, Recall@50.
+        SearchPreset(
+            "paper",
+            replace(_TOWER, feedforward=512, history=50),
+            SearchTraining(epochs=50, warmup_steps=1000, patience=10),
+            {},
+        ),
+    )
+}
+
+
+def preset_named(name: str) -> SearchPreset:
+    """Return a preset by its name.
+
+    Raises:
+        InputError: there is no preset of this name.
+    """
+    check_name("preset", name, PRESETS)
+    return PRESETS[name]
+
+
+def quantized(model: str) -> bool:
+    """Return whether a model reads semantic IDs, so that it is measured once for each quantizer.
+
+    Raises:
+        InputError: there is no model of this name.
+    """
+    if model in FUSIONS:
+        return any(map(quantized, FUSIONS[model]))
+    if model in BASELINES:
+        return False
+    if model not in MODELS:
+        raise InputError(
+            f"unknown model {model!r}; known are {', '.join((*MODELS, *BASELINES, *FUSIONS))}"
+        )
+    return "codes" in MODELS[model].parts
