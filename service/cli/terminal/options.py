@@ -173,23 +173,15 @@ class CatalogueOptions(CommandSettings):
 
         if fitted is None or self.preset:
             return self.read_guessed(path)[0]
-<<<<<<< HEAD
         mapping = self.changed(fitted.mapping or ColumnMapping())
-        return items_of(self.open(path), mapping, ("title", *fitted.text.fields))
-
-    def changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
-        """Return a mapping with what the options say."""
-        return mapping.changed(self.column, self.drop, self.category_separator, self.dedupe)
-=======
-        mapping = self._changed(fitted.mapping or ColumnMapping())
         template = fitted.text if fitted.encoder is not None else None
         return items_of(self.open(path), mapping, ("title", *fitted.text.fields), template)
 
-    def _changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
+    def changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
+        """Return a mapping with what the options say."""
         return mapping.changed(
             self.column, self.drop, self.category_separator, self.dedupe, skip_empty=self.skip_empty
         )
->>>>>>> h-door
 
 
 def tell_guess(guess: "Guess", asked: "Mapping[str, str]") -> None:
