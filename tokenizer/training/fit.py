@@ -22,7 +22,7 @@ from tokenizer.config import FitConfig
 from tokenizer.ids.policy import Policy
 from tokenizer.model.vector_checks import check_trainable
 from tokenizer.options import check_training
-from tokenizer.training.health import level_health, unique_share
+from tokenizer.training.health import level_health, prefix_sizes, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.monitor import CodingQuality
 from tokenizer.training.split import split_rows
@@ -141,6 +141,7 @@ def _measure(
         "held_out_error": result.best.held_out_error,
         "unique_share": unique_share(codes),
         "levels": [level.as_dict() for level in health],
+        "prefixes": prefix_sizes(codes),
         "training_seconds": round(result.seconds, 2),
         "best_step": result.best.step,
         "history": [asdict(measured) for measured in result.history],

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["LevelHealth", "level_health", "relative_error", "unique_share"]
+__all__ = ["LevelHealth", "level_health", "prefix_sizes", "relative_error", "unique_share"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,20 @@ def unique_share(codes: Tensor) -> float:
     """Return the share of items (n, L), n ≥ 1, whose codes no other item has."""
     _, counts = torch.unique(codes, dim=0, return_counts=True)
     return float((counts == 1).sum() / len(codes))
+
+
+def prefix_sizes(codes: Tensor) -> list[dict[str, float]]:
+    """Return, for each length of a prefix of codes (n, L), how the items share prefixes.
+
+    `used` is the number of prefixes that some item has, `single` the share of them with one item,
+    and `mean` the mean number of items of a prefix.
+    """
+    sizes = []
+    for length in range(1, codes.shape[1] + 1):
+        _, counts = torch.unique(codes[:, :length], dim=0, return_counts=True)
+        single = float((counts == 1).double().mean())
+        sizes.append({"used": len(counts), "single": single, "mean": len(codes) / len(counts)})
+    return sizes
 
 
 def relative_error(vectors: Tensor, reconstructed: Tensor, mean: Tensor) -> float:

@@ -27,6 +27,8 @@ from tokenizer.training.split import split_rows
 
 __all__ = ["TrainedTokenizer", "half_cosine", "train", "training_loss"]
 
+NOTHING = 5e-4  # of the vectors' variance: an error below it is shown as 0.000
+
 
 @dataclass(frozen=True)
 class TrainedTokenizer:
@@ -57,8 +59,9 @@ def train(
     summed over dimensions and batch, divided by that of the mean), plus the quantizers' auxiliary
     losses in the same unit, plus the separation term. The model with the lowest validation error is
     kept; the model right after k-means is a candidate too. Training stops early after `patience`
-    measurements without a lower error. If nothing can be learnt (fixed codebooks without a network
-    around them), the start of the codebooks is the whole training.
+    measurements without a lower error, or when the error is below `NOTHING`. If nothing can be
+    learnt (fixed codebooks without a network around them), the start of the codebooks is the whole
+    training.
 
     Args:
         progress: called after each step with its number and its measurement; None if the step has
@@ -78,10 +81,7 @@ def train(
             measured = run.step(step)
             if progress is not None:
                 progress(step, measured)
-            if (
-                step > run.warmup
-                and step - run.best.step >= config.patience * config.evaluate_every
-            ):
+            if step > run.warmup and run.gains_no_more(step):
                 break
         run.model.load_state_dict(run.best_state)
         seconds = run.seconds_before + time.perf_counter() - started
@@ -122,6 +122,12 @@ class _Run:
     def best(self) -> CodingQuality:
         """The measurement with the lowest validation error."""
         return min(self.history, key=lambda measured: measured.validation_error)
+
+    def gains_no_more(self, step: int) -> bool:
+        """Return whether the error is nothing, or has not fallen for `patience` measurements."""
+        waited = step - self.best.step
+        nothing = self.best.validation_error < NOTHING and step == self.history[-1].step
+        return nothing or waited >= self.config.patience * self.config.evaluate_every
 
     def step(self, step: int) -> CodingQuality | None:
         """Make step number `step`; return its measurement, None if it has none."""

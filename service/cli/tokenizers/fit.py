@@ -122,6 +122,7 @@ def fit(settings: FitSettings) -> None:
     from service.cli.data.verdicts import verdicts_on_fields, warn
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.advice.catalogue_verdicts import shape_verdicts, text_verdicts
+    from tokenizer.advice.tokenizer_verdicts import told_end
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
     from tokenizer.training.monitor import CodingQuality
@@ -176,6 +177,8 @@ def fit(settings: FitSettings) -> None:
     if settings.measure_all:
         mapped = replace(chosen, mapping=guess.mapping)
         saved = _measured_over_all(settings, saved, mapped, device)
+    if (end := told_end(saved.metrics, training.warmup_steps + training.steps)) is not None:
+        output.print(end)
     output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)
 

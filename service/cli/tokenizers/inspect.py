@@ -41,6 +41,7 @@ def inspect(settings: InspectSettings) -> None:
 
     Example: semid inspect tokenizers/beauty --ids beauty-ids.parquet --items items.parquet
     """
+    from tokenizer.advice.tokenizer_verdicts import tokenizer_verdicts
     from tokenizer.artifact import load
 
     loaded = load(settings.tokenizer)
@@ -51,11 +52,14 @@ def inspect(settings: InspectSettings) -> None:
         if prefixes is not None:
             print_prefixes(prefixes)
         return
-    print_json(loaded.described() | ({} if prefixes is None else {"prefixes": prefixes}))
+    told = {**loaded.described(), "verdicts": tokenizer_verdicts(loaded)}
+    print_json(told | ({} if prefixes is None else {"prefixes": prefixes}))
 
 
 def print_health(tokenizer: "TokenizerArtifact") -> None:
-    """Print a tokenizer's figures as tables."""
+    """Print a tokenizer's figures as tables, and what they mean."""
+    from tokenizer.advice.tokenizer_verdicts import tokenizer_verdicts
+
     metrics, quantizer = tokenizer.metrics, tokenizer.config.quantizer
     levels = Table(title=f"{_items(metrics)}, {quantizer.levels} × {quantizer.codebook_size}")
     for heading in ("level", "utilization", "dead codes", "perplexity"):
@@ -97,6 +101,8 @@ def print_health(tokenizer: "TokenizerArtifact") -> None:
             f"all {every['items']:,} items: error {every['error']:.3f}, unique codes "
             f"{every['unique_share']:.2%}, utilization by level {used}"
         )
+    for verdict in tokenizer_verdicts(tokenizer):
+        output.print(f"verdict: {verdict}")
 
 
 def _items(metrics: Mapping[str, Any]) -> str:

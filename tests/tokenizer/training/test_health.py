@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from tokenizer.training.health import level_health, relative_error, unique_share
+from tokenizer.training.health import (
+    level_health,
+    prefix_sizes,
+    relative_error,
+    unique_share,
+)
 
 
 def test_levels_are_measured_each() -> None:
@@ -22,3 +27,11 @@ def test_the_mean_alone_loses_all_the_variance() -> None:
     mean = x.mean(0)
     assert relative_error(x, mean.expand_as(x), mean) == pytest.approx(1)
     assert relative_error(x, x, mean) == 0
+
+
+def test_prefixes_are_counted_by_their_length() -> None:
+    codes = torch.tensor([[0, 0], [0, 0], [0, 1], [1, 0]])
+    assert prefix_sizes(codes) == [
+        {"used": 2, "single": 0.5, "mean": 2.0},
+        {"used": 3, "single": pytest.approx(2 / 3), "mean": pytest.approx(4 / 3)},
+    ]

@@ -35,6 +35,14 @@ def test_training_lowers_the_error_and_uses_the_codebooks(vectors: NDArray[np.fl
     assert not result.model.training
 
 
+def test_it_stops_when_no_error_is_left(vectors: NDArray[np.float32]) -> None:
+    """Ten vectors have codewords of their own, so that k-means leaves nothing to gain."""
+    x = torch.from_numpy(vectors[:10]).repeat(4, 1)
+    result = train(x, replace(SMALL, steps=2000))
+    assert result.best.validation_error < 5e-4
+    assert result.history[-1].step < 1000
+
+
 def test_it_stops_when_the_held_out_error_no_longer_falls(vectors: NDArray[np.float32]) -> None:
     """With a learning rate of almost nothing no measurement is better than an early one."""
     config = replace(SMALL, steps=2000, learning_rate=1e-12, patience=2, separation=0.0)
