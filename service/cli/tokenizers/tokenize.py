@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
-from service.cli.data.parts import ITEMS, is_folder, only_one_file
+from service.cli.data.parts import ITEMS, PartsOptions, is_folder, only_one_file
 from service.cli.terminal.console import bar, output, print_json
 from service.cli.terminal.options import (
     VECTORS,
