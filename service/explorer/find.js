@@ -1,0 +1,92 @@
+// Finds items by words, and shows the codes of a text.
+
+import { shows } from "./export.js";
+import { at, codes, counted, dim, element, fill, near, row, show, state, turn } from "./parts.js";
+import { go, place } from "./place.js";
+import { get, itemPath, post } from "./service.js";
+
+const MOST = 50;
+
+async function found(words) {
+  const exact = await get(itemPath(words)).catch(() => null);
+  const titled = await get("v1/items", { limit: MOST, search: words });
+  const items = exact ? [exact, ...titled.items.filter((item) => item.item_id !== exact.item_id)] : titled.items;
+  if (items.length) {
+    const total = Math.max(titled.total, items.length);
+    const more = total > items.length ? `, the first ${items.length} are shown` : "";
+    return { items, said: `${counted(total, "item")} found${more}` };
+  }
+  if (!state.encodes) return { items, said: "" };
+  const meant = await post("v1/similar", { text: words, k: 20 });
+  return { items: meant.items, said: "No title has these words; near in meaning:" };
+}
+
+async function search(words) {
+  const last = turn("find");
+  try {
+    const { items, said } = await found(words);
+    if (!last()) return;
+    at("results-said").textContent = items.length ? said : "Nothing found.";
+    at("results").replaceChildren(...items.map((item) => row(item, item.cosine === undefined ? "" : near(item))));
+    shows("results", items);
+  } catch (problem) {
+    if (last()) failed(problem);
+  }
+}
+
+// How far registered items share the codes: "12: 340 items, 12-240: 12 items".
+function sharing(answer) {
+  return answer.items.map((items, level) => `${answer.codes.slice(0, level + 1).join("-")}: ${counted(items, "item")}`).join(" · ");
+}
+
+async function tokenize(text) {
+  const last = turn("find");
+  try {
+    const [answer, meant] = await Promise.all([post("v1/codes", { text }), post("v1/similar", { text, k: 20 })]);
+    if (!last()) return;
+    const deepest = answer.items.findLastIndex((items) => items) + 1;
+    fill("tokenized", [
+      codes({ codes: answer.codes, semantic_id: answer.codes.join("-") }, true),
+      element("p", {}, dim(`${sharing(answer)} · distortion ${answer.distortion.toFixed(3)}`)),
+    ]);
+    at("tokenized").hidden = false;
+    at("results-said").textContent = deepest
+      ? `The text is not registered. Its first ${counted(deepest, "code")} lead to items; nearest items:`
+      : "The text is not registered. No item has its first code; nearest items:";
+    at("results").replaceChildren(...meant.items.map((item) => row(item, near(item))));
+    shows("results", meant.items);
+  } catch (problem) {
+    if (last()) failed(problem);
+  }
+}
+
+function failed(problem) {
+  at("results-said").textContent = "";
+  show("results", problem);
+  shows("results", []);
+}
+
+let asked = "";
+
+export function showFind({ q, text }) {
+  // What is typed while the page loads stays.
+  if ((q || text) !== asked) at("words").value = q || text;
+  asked = q || text;
+  at("tokenized").hidden = true;
+  if (q) search(q);
+  else if (text) tokenize(text);
+  else {
+    turn("find");
+    at("results-said").textContent = "";
+    at("results").replaceChildren();
+    shows("results", []);
+  }
+}
+
+at("search").onsubmit = (event) => {
+  event.preventDefault();
+  const words = at("words").value.trim();
+  const change = event.submitter?.id === "tokenize" ? { q: "", text: words } : { q: words, text: "" };
+  if (words && Object.entries(change).every(([name, value]) => place()[name] === value)) showFind(place());
+  else if (words) go(change);
+};
