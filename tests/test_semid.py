@@ -148,8 +148,10 @@ def test_vectors_of_ones_own(vectors: NDArray[np.float32], items: pl.DataFrame) 
 
 
 def test_similar_items_are_the_nearest_by_decoded_latents(
-    loaded: semid.Tokenizer, ids: pl.DataFrame, vectors: NDArray[np.float32], pipeline: Pipeline
-) -> None:
+    loaded: semid.Tokenizer, ids: pl.DataFrame, vectors: NDArray[np.float32], pipeline: Pipeline,
+    items: pl.DataFrame,
+) -> None:  # fmt: skip
+    """And by the catalogue's vectors, where it is given."""
     codes = np.asarray(ids["codes"].to_list())
     latents = loaded.codebooks_[np.arange(codes.shape[1]), codes].sum(1)
     for asked, latent in [
@@ -169,6 +171,11 @@ def test_similar_items_are_the_nearest_by_decoded_latents(
         loaded.similar(ids, text="a", item_id="b")
     with pytest.raises(semid.InputError, match="no item 'b'"):
         loaded.similar(ids, item_id="b")
+    exact = loaded.similar(ids, vector=vectors[3], k=5, items=items)
+    near = vectors @ vectors[3] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[3])
+    assert np.allclose(exact["cosine"], np.sort(near)[:-6:-1], atol=1e-4)
+    assert exact["exact"].all()
+    assert not named["exact"].any()
     with pytest.raises(semid.InputError, match="k is 0"):
         loaded.similar(ids, text="a", k=0)
 

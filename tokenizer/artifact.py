@@ -12,6 +12,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from data_prep.embedding.encoders import Encoder
+from data_prep.embedding.model_settings import ModelSettings
 from data_prep.errors import InputError
 from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.storage.durable import recover
@@ -43,17 +44,31 @@ MEASURED = ("items", "train_error", "held_out_error", "unique_share", "levels", 
 
 
 class EncoderReference(pydantic.BaseModel):
-    """The text encoder that a tokenizer was fitted with."""
+    """The text encoder that a tokenizer was fitted with.
+
+    Attributes:
+        settings: of a sentence-transformers model; None if it is used as it is.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     name: str
     revision: str
+    settings: ModelSettings | None = None
 
     @classmethod
     def of(cls, encoder: Encoder) -> Self:
         """Refer to a loaded encoder."""
-        return cls(name=encoder.name, revision=encoder.revision)
+        settings = getattr(encoder, "settings", None)
+        if settings is not None and settings.usual:
+            settings = None
+        return cls(name=encoder.name, revision=encoder.revision, settings=settings)
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_defaults(self, write: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out absent settings, so that fingerprints stay those of before this field."""
+        body: dict[str, Any] = write(self)
+        return {name: value for name, value in body.items() if name != "settings" or value}
 
 
 def _training(value: Any) -> FitConfig:

@@ -74,7 +74,9 @@ class Pipeline:
         self._scale = float(tokenizer.model.scale)
         self._encoder: Encoder | None = None
         if (reference := tokenizer.config.encoder) is not None:
-            self._encoder = load_encoder(reference.name, device, tokenizer.encoder_weights)
+            self._encoder = load_encoder(
+                reference.name, device, tokenizer.encoder_weights, reference.settings
+            )
             if self._encoder.revision != reference.revision:
                 raise InputError(
                     f"encoder {reference.name!r} here has revision {self._encoder.revision}, but "

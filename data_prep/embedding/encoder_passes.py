@@ -61,6 +61,16 @@ class EncoderPasses:
                 self._seen[length] = texts
             return vectors
 
+    def whole(self, tokens: Mapping[str, Any]) -> Tensor:
+        """Return vectors (n, D) float32 on the CPU of an input that is not cut into rows."""
+        with self._computing():
+            there = {
+                name: value.to(self._device) if isinstance(value, Tensor) else value
+                for name, value in tokens.items()
+            }
+            vectors: Tensor = self._model(there)["sentence_embedding"]
+            return vectors.float().cpu()
+
     def _depends_on_batch(self, tokens: Mapping[str, Any], vectors: Tensor) -> bool:
         ends = [len(vectors) - 1, 0]
         parts = (self._together(tokens, ends), self._alone(tokens, ends))

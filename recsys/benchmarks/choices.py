@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any, Self
 
@@ -120,25 +120,27 @@ class Choices:
     def applied(self, preset: Preset, name: str) -> Preset:
         """Return a preset in which a model has its chosen options, or those of its kin.
 
-        A model that was not searched takes the options of the searched model whose name shares the
-        longest beginning with its own, up to a hyphen.
+        A model that was not searched takes the options of the searched model whose name has the
+        most first words in common with its own; without any in common the preset stays.
         """
-        kin = max(
-            (known for known in self.options if f"{name}-".startswith(f"{known}-")),
-            key=len,
-            default=None,
-        )
-        if kin is None:
+        kin = max(self.options, key=lambda known: _common_words(known, name), default="")
+        if not _common_words(kin, name):
             return preset
         model = changed(preset.model(name), self.options[kin])
         return replace(preset, models={**preset.models, name: model})
+
+
+def _common_words(first: str, second: str) -> int:
+    """Return how many words two names joined by hyphens begin with together."""
+    pairs = zip(first.split("-"), second.split("-"), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def finalists(records: Sequence[Mapping[str, Any]], count: int) -> tuple[str, ...]:
     """Return the best tokenizers of some cells, the best first.
 
     Args:
-        records: of one model and seed, as `run_cell` returns them.
+        records: of one seed, as `run_cell` returns them; those without tokenizer do not count.
         count: how many; 0 for all.
 
     Returns:
@@ -146,6 +148,8 @@ def finalists(records: Sequence[Mapping[str, Any]], count: int) -> tuple[str, ..
     """
     found: dict[str, list[float]] = {}
     for record in records:
+        if not record["cell"]["tokenizer"] or "validation" not in record:
+            continue
         training = record["config"]["training"]
         value = record["validation"][training["candidates"]][training["monitor"]]
         found.setdefault(record["cell"]["tokenizer"], []).append(value)

@@ -101,7 +101,6 @@ class Plan:
             record
             for record in records
             if (record["cell"]["model"], record["cell"]["cold"]) == (cell.model, cell.cold)
-            and record["cell"]["tokenizer"]
         ]
         return cell.tokenizer in finalists(first, self.preset.finalists)
 

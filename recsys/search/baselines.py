@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from data_prep.errors import InputError
-from recsys.search.data import NO_QUERY, Rows, SearchDataset
+from recsys.search.data.dataset import NO_QUERY, Rows, SearchDataset
 from recsys.search.model import query_rows
 from recsys.search.retrieval import top_items
 
@@ -15,17 +15,21 @@ __all__ = ["content_lists", "query_popularity_lists"]
 def content_lists(dataset: SearchDataset, requests: Rows, k: int, device: str = "cpu") -> Rows:
     """Return the items whose content vectors have the highest cosine with the query's.
 
+    A request without a query gets -1 in all places.
+
     Raises:
-        InputError: the data has no vectors, or a request no query.
+        InputError: the data has no vectors.
     """
     if dataset.vectors is None or dataset.query_vectors is None:
         raise InputError("the data has no content vectors; prepare it with an encoder")
-    if (dataset.request_query[requests] == NO_QUERY).any():
-        raise InputError("a request has no query, so content alone cannot answer it")
-    vectors, _ = query_rows(dataset, torch.from_numpy(requests))
-    items = functional.normalize(torch.from_numpy(dataset.vectors), dim=1).to(device)
-    users = functional.normalize(vectors, dim=1).to(device)
-    return top_items(users, items, min(k, dataset.n_items))
+    k = min(k, dataset.n_items)
+    lists = np.full((len(requests), k), -1, dtype=np.int64)
+    asked = dataset.request_query[requests] != NO_QUERY
+    if asked.any():
+        vectors, _ = query_rows(dataset, torch.from_numpy(requests[asked]))
+        items = functional.normalize(torch.from_numpy(dataset.vectors), dim=1).to(device)
+        lists[asked] = top_items(functional.normalize(vectors, dim=1).to(device), items, k)
+    return lists
 
 
 def query_popularity_lists(dataset: SearchDataset, requests: Rows, k: int) -> Rows:

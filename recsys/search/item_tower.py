@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
-from recsys.search.data import SearchDataset
+from recsys.search.data.dataset import SearchDataset
 
 __all__ = ["PARTS", "ItemTower"]
 

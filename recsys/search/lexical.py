@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from data_prep.errors import InputError
-from recsys.search.data import Rows
+from recsys.search.data.dataset import Rows
 
 __all__ = ["Bm25", "fused"]
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
-from recsys.search.data import NO_QUERY, SearchDataset
+from recsys.search.data.dataset import NO_QUERY, SearchDataset
 from recsys.search.item_tower import ItemTower
 
 __all__ = ["LOSSES", "SearchConfig", "SearchModel"]

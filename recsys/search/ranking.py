@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.search.data import Rows, SearchDataset
+from recsys.search.data.dataset import Rows, SearchDataset
 
 __all__ = ["CUTOFFS", "list_metrics", "means", "order_metrics"]
 

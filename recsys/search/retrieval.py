@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recsys.search.data import Rows, SearchDataset
+from recsys.search.data.dataset import NO_QUERY, Rows, SearchDataset
 from recsys.search.model import SearchModel, query_rows
 
 __all__ = ["model_lists", "model_scores", "top_items", "user_vectors"]
@@ -29,12 +29,20 @@ def user_vectors(model: SearchModel, dataset: SearchDataset, requests: Rows) -> 
 
 
 def model_lists(model: SearchModel, dataset: SearchDataset, requests: Rows, k: int) -> Rows:
-    """Return the k best items (R, k) int64 of the whole catalogue for each request."""
-    return top_items(
-        user_vectors(model, dataset, requests),
-        model.items.all_candidates(),
-        min(k, dataset.n_items),
-    )
+    """Return the k best items (R, k) int64 of the whole catalogue for each request.
+
+    A request that the model cannot read, since it has no query and the model reads no history, gets
+    -1 in all places.
+    """
+    k = min(k, dataset.n_items)
+    lists = np.full((len(requests), k), -1, dtype=np.int64)
+    readable = dataset.request_query[requests] != NO_QUERY
+    if model.history:
+        readable |= dataset.history_end[requests] > dataset.history_start[requests]
+    if readable.any():
+        users = user_vectors(model, dataset, requests[readable])
+        lists[readable] = top_items(users, model.items.all_candidates(), k)
+    return lists
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.errors import InputError
-from recsys.search.data import SearchDataset
+from recsys.search.data.dataset import SearchDataset
 from recsys.search.model import SearchConfig, SearchModel, query_rows
 from recsys.search.ranking import DEPTH, list_metrics, means
 from recsys.search.retrieval import model_lists

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli.data import check, embed, fit_encoder, prepare
-from service.cli.recommenders import benchmark, models, recommend, train
+from service.cli.recommenders import benchmark, models, recommend, train, train_search
 from service.cli.serving import database, demo, keys, serve, transfer
 from service.cli.terminal.command import add_command
 from service.cli.terminal.console import be_quiet
@@ -63,6 +63,7 @@ add_command(app, compare.compare, panel=TOKENIZERS)
 add_command(app, compare.ablate, panel=TOKENIZERS)
 add_command(app, train.train, panel=RECOMMENDERS)
 add_command(app, train.evaluate, panel=RECOMMENDERS)
+add_command(app, train_search.train_search, panel=RECOMMENDERS)
 add_command(app, recommend.recommend, panel=RECOMMENDERS)
 add_command(app, models.models, panel=RECOMMENDERS)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=RECOMMENDERS)

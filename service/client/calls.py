@@ -27,6 +27,7 @@ from service.http.messages.schemas import (
     TokenizeAnswer,
     TokenizerDescription,
 )
+from service.http.messages.search_schemas import SearchAnswer
 
 __all__ = [
     "Call",
@@ -47,6 +48,7 @@ __all__ = [
     "prefix_page",
     "recommended",
     "remove_item",
+    "search_items",
     "similar_items",
     "tokenize_items",
     "tokenize_vectors",
@@ -168,11 +170,34 @@ def remove_item(item_id: str) -> Call[Nothing]:
 
 
 def recommended(
-    histories: Sequence[Sequence[str]], k: int, *, exclude_seen: bool
+    histories: Sequence[Sequence[str]],
+    k: int,
+    *,
+    exclude_seen: bool,
+    candidates: Sequence[str] | None = None,
+    prefix: str = "",
 ) -> Call[RecommendAnswer]:
     """Ask for the items that come next after each history."""
-    query = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    query: dict[str, object] = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
+    query |= {"candidates": candidates} if candidates is not None else {}
+    query |= {"prefix": prefix} if prefix else {}
     return Call(RecommendAnswer, "POST", "/v1/recommend", body=_json(query))
+
+
+def search_items(
+    query: str | None,
+    history: Sequence[str],
+    k: int,
+    *,
+    exclude_seen: bool,
+    prefix: str | None,
+    among: Sequence[str] | None,
+) -> Call[SearchAnswer]:
+    """Ask for the items that answer a query."""
+    given: dict[str, Any] = {"query": query, "prefix": prefix, "among": among}
+    body = {name: value for name, value in given.items() if value is not None}
+    body |= {"history": history, "k": k, "exclude_seen": exclude_seen}
+    return Call(SearchAnswer, "POST", "/v1/search", body=_json(body))
 
 
 def item_page(prefix: str, search: str, after: str, limit: int) -> Call[ItemPage]:

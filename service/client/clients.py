@@ -168,6 +168,7 @@ class Semid(_Client[httpx.Client]):
     similar = _returned(Conversation.similar)
     remove = _returned(Conversation.remove)
     recommend = _returned(Conversation.recommend)
+    search = _returned(Conversation.search)
 
     def _found(self, steps: Pages[T]) -> Iterator[T]:
         step = _next(steps, None)
@@ -233,6 +234,7 @@ class AsyncSemid(_Client[httpx.AsyncClient]):
     similar = _awaited(Conversation.similar)
     remove = _awaited(Conversation.remove)
     recommend = _awaited(Conversation.recommend)
+    search = _awaited(Conversation.search)
 
     async def _found(self, steps: Pages[T]) -> AsyncIterator[T]:
         step = _next(steps, None)

@@ -29,6 +29,7 @@ from service.http.messages.schemas import (
     TokenizedItem,
     TokenizerDescription,
 )
+from service.http.messages.search_schemas import SearchedItem
 
 __all__ = ["Conversation", "Found", "Pages", "Pause", "Step", "Steps"]
 
@@ -228,18 +229,55 @@ class Conversation:
         return True
 
     def recommend(
-        self, histories: Sequence[Sequence[str]], k: int = 10, *, exclude_seen: bool = True
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: Sequence[str] | None = None,
+        prefix: str = "",
     ) -> Steps[list[list[RecommendedItem]]]:
         """Return up to k items that come next after each history.
 
         Args:
             histories: item ids, the oldest first.
+            candidates: the only items that may be recommended; unknown ones are ignored.
+            prefix: the first codes of those items, such as `12-240`.
 
         Raises:
-            SemidError: the recommender knows no item of a history, or there is no recommender.
+            SemidError: the recommender knows no item of a history, no item is left to recommend, or
+                there is no recommender.
         """
-        call = calls.recommended(histories, k, exclude_seen=exclude_seen)
+        call = calls.recommended(
+            histories, k, exclude_seen=exclude_seen, candidates=candidates, prefix=prefix
+        )
         return (yield from self._ask(call)).lists
+
+    def search(
+        self,
+        query: str | None = None,
+        history: Sequence[str] = (),
+        k: int = 10,
+        *,
+        exclude_seen: bool = False,
+        prefix: str | None = None,
+        among: Sequence[str] | None = None,
+    ) -> Steps[list[SearchedItem]]:
+        """Return up to k items that answer a query, after a history; one of both is needed.
+
+        Args:
+            history: item ids, the oldest first.
+            exclude_seen: whether to leave out the items of the history.
+            prefix: how the items' IDs begin, as `12-240`; None for any.
+            among: ids of the only items that may be found; None for all.
+
+        Raises:
+            SemidError: there is no search model, or it knows no item of a history without a query.
+        """
+        call = calls.search_items(
+            query, history, k, exclude_seen=exclude_seen, prefix=prefix, among=among
+        )
+        return (yield from self._ask(call)).items
 
     def _most(self) -> Steps[RequestLimits]:
         if self._limits is None:

@@ -10,7 +10,7 @@ from data_prep.errors import InputError
 from recsys.recommender import Recommendation, Recommender
 from service.engine.catalogue import Catalogue
 from service.registry import Changes, RegisteredItem
-from tokenizer.ids.semantic_id import assign_suffixes
+from tokenizer.ids.semantic_id import assign_suffixes, parse_prefix
 
 __all__ = ["Recommended", "Recommenders", "Recommending"]
 
@@ -50,19 +50,41 @@ class Recommending:
         self.follow()
 
     def recommend(
-        self, histories: Sequence[Sequence[str]], k: int, asked: Catalogue, *, exclude_seen: bool
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int,
+        asked: Catalogue,
+        *,
+        exclude_seen: bool,
+        candidates: Sequence[str] | None = None,
+        prefix: Sequence[int] = (),
     ) -> list[list[Recommended]]:
         """Return up to k items for each history, best first, with their entries in a registry.
 
         Args:
             asked: the catalogue of the tokenizer whose IDs are wanted.
+            candidates: the only items that may be recommended; None for all.
+            prefix: the first codes of those items, by the recommender's own tokenizer.
 
         Raises:
             InputError: as `Recommender.recommend`.
         """
-        found = self.recommender.recommend(histories, k, exclude_seen=exclude_seen)
+        found = self.recommender.recommend(
+            histories, k, exclude_seen=exclude_seen, candidates=candidates, prefix=prefix
+        )
         entries = asked.registry.get({each.item_id for row in found for each in row})
         return [[(each, entries.get(each.item_id)) for each in row] for row in found]
+
+    def prefix(self, text: str) -> tuple[int, ...]:
+        """Read the first codes of IDs by the recommender's own tokenizer; none of an empty text.
+
+        Raises:
+            InputError: the text is no prefix of that tokenizer's IDs.
+        """
+        if not text:
+            return ()
+        own = self._own.pipeline
+        return parse_prefix(text, own.levels, own.codebook_size)
 
     def follow(self) -> None:
         """Take in the registry's changes since the last call, of each tokenizer."""

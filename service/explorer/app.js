@@ -9,7 +9,7 @@ import { get, onRefusal, useKey } from "./service.js";
 import { showTree } from "./tree.js";
 
 const SECTIONS = [
-  [["q", "text"], showFind],
+  [["q", "text", "history"], showFind],
   [["item"], ({ item }) => showItem(item)],
   [["history"], ({ history }) => showNext(history)],
   [["prefix", "sort"], showTree],
@@ -19,7 +19,8 @@ let before = null;
 async function summarise() {
   const tokenizer = await get("v1/tokenizer");
   state.recommends = Boolean(tokenizer.recommender);
-  at("add").hidden = !state.recommends;
+  state.searches = Boolean(tokenizer.search);
+  at("add").hidden = !state.recommends && !state.searches;
   state.encodes = Boolean(tokenizer.encoder);
   at("tokenize").hidden = !state.encodes;
   const names = new Set(["tokenizer", tokenizer.name, tokenizer.fingerprint.slice(0, 12)]);
@@ -60,10 +61,11 @@ async function follow() {
   const here = place();
   const due = SECTIONS.filter(([names]) => !before || names.some((name) => String(before[name]) !== String(here[name])));
   const opened = before && here.item && here.item !== before.item;
+  const again = !before;
   before = here;
   document.body.classList.toggle("has-item", Boolean(here.item));
   document.body.classList.toggle("has-next", Boolean(here.history.length));
-  due.forEach(([, showSection]) => showSection(here));
+  due.forEach(([, showSection]) => showSection(here, again));
   if (opened) at("item-heading").focus();
 }
 

@@ -1,7 +1,7 @@
 // The history, and what a recommender says comes next after it.
 
 import { shows } from "./export.js";
-import { at, element, fill, row, show, turn } from "./parts.js";
+import { at, element, fill, row, show, state, turn } from "./parts.js";
 import { go } from "./place.js";
 import { get, itemPath, post } from "./service.js";
 
@@ -31,6 +31,11 @@ export async function showNext(history) {
   if (!last()) return;
   at("history").replaceChildren(...names.map((title, index) => step(history, index, title)));
   at("clear").onclick = () => go({ history: [] });
+  if (!state.recommends) {
+    fill("recommended", [], "No recommender is served; searches follow this history.");
+    shows("recommended", []);
+    return;
+  }
   try {
     const found = await post("v1/recommend", { history, k: MOST });
     if (!last()) return;

@@ -5,7 +5,7 @@ import { go, leadsTo, place } from "./place.js";
 export const at = (id) => document.getElementById(id);
 
 // What the service can do with the tokenizer that is shown.
-export const state = { recommends: false, encodes: false };
+export const state = { recommends: false, searches: false, encodes: false };
 
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -60,7 +60,7 @@ export function row(item, note) {
   const made = element("div", { className: "row" }, title, side);
   made.dataset.itemId = item.item_id;
   if (note) side.append(dim(note));
-  if (state.recommends) {
+  if (state.recommends || state.searches) {
     const add = element("button", { type: "button", className: "add", textContent: "+", title: "add to history" });
     add.setAttribute("aria-label", `Add ${name} to history`);
     add.onclick = () => addToHistory(item.item_id);

@@ -11,11 +11,13 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from recsys.recommender import Recommender
+from recsys.search.searcher import Searcher
 from service.engine.browsing.item_fields import ItemFields
 from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
 from service.engine.recommending import Recommenders
+from service.engine.searching import Searching
 from service.http.access_log import AccessLog
 from service.http.messages.headers import SecurityHeaders
 from service.http.messages.problems import install_problems
@@ -40,6 +42,7 @@ def create_app(
     others: Sequence[Catalogue] = (),
     health_elsewhere: bool = False,
     recommenders: Sequence[Recommender] = (),
+    searcher: Searcher | None = None,
     fields: ItemFields | None = None,
 ) -> FastAPI:
     """Return the application that serves an open catalogue; it loads nothing from the network.
@@ -49,9 +52,10 @@ def create_app(
         health_elsewhere: whether to leave health and metrics to `create_health_app`.
         fields: the fields of the items, for /v1/fields.
         recommenders: the models that answer /v1/recommend, at most one for each tokenizer.
+        searcher: the model that answers /v1/search.
 
     Raises:
-        InputError: a recommender reads the IDs of another tokenizer than these.
+        InputError: a recommender or the search model reads the IDs of another tokenizer than these.
     """
     loaded = LoadedTokenizers((catalogue, *others), capacity)
 
@@ -73,6 +77,7 @@ def create_app(
     app.state.tokenizers = loaded
     app.state.fields = fields
     app.state.recommenders = Recommenders(recommenders, (catalogue, *others))
+    app.state.searching = None if searcher is None else Searching(searcher, (catalogue, *others))
     install_problems(app)
     for router in ROUTERS:
         # include_router would match each route twice in every request.

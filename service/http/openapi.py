@@ -13,11 +13,19 @@ from service.http.messages.schemas import (
     SimilarQuery,
     TokenizeRequest,
 )
+from service.http.messages.search_schemas import SearchQuery
 from service.http.security.guard import describe_rules
 
 __all__ = ["describe"]
 
-BODIES = (TokenizeRequest, ItemToTokenize, SimilarQuery, RecommendQuery, CodesQuery)
+BODIES = (
+    TokenizeRequest,
+    ItemToTokenize,
+    SimilarQuery,
+    RecommendQuery,
+    CodesQuery,
+    SearchQuery,
+)
 
 
 def describe(app: FastAPI) -> None:

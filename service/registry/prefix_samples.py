@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from service.registry.entries import codes_of
-from service.registry.migrations.schema import ids
+from service.registry.entries import codes_of, key_of
+from service.registry.migrations.schema import ids, prefixes
+from service.registry.prefix_counts import kept_levels
 from service.registry.reader import RegistryReader, first_codes, starts_with
 
 __all__ = ["PrefixSizes", "SampledItem", "drawn_items", "sampled_items", "sizes_below"]
@@ -13,6 +14,7 @@ __all__ = ["PrefixSizes", "SampledItem", "drawn_items", "sampled_items", "sizes_
 # The order of (number × FACTOR) mod PRIME is as good as random, and the same on every database.
 FACTOR, PRIME = 7919, 10_007
 MOST_READ = 50_000  # items that are ordered; of more, a part is drawn first
+MOST_COUNTED = 200_000  # items whose long prefixes are counted
 
 
 @dataclass(frozen=True)
@@ -85,24 +87,42 @@ def drawn_items(registry: RegistryReader, most: int, items: int) -> list[Sampled
         ]
 
 
-def sizes_below(registry: RegistryReader, prefix: tuple[int, ...]) -> list[PrefixSizes]:
-    """Return the sizes of the prefixes of each length that start with `prefix`."""
+def sizes_below(registry: RegistryReader, prefix: tuple[int, ...], items: int) -> list[PrefixSizes]:
+    """Return the sizes of the prefixes of each length that start with `prefix`.
+
+    Args:
+        items: number of items under `prefix`; of more than `MOST_COUNTED`, only the lengths whose
+            counts are kept are answered.
+    """
+    levels = registry.tokenizer.levels
+    longest = levels if items <= MOST_COUNTED else kept_levels(levels)
     found = []
     with registry.database.reading() as connection:
-        for length in range(len(prefix) + 1, registry.tokenizer.levels + 1):
-            part = first_codes(length)
-            counts = (
-                sql.select(sql.func.count().label("size"))
-                .where(*_under(registry, prefix))
-                .group_by(part)
-                .subquery()
-            )
+        for length in range(len(prefix) + 1, longest + 1):
+            counts = _counts(registry, prefix, length).subquery()
             alone = sql.func.sum(sql.case((counts.c.size == 1, 1), else_=0))
             query = sql.select(sql.func.count(), sql.func.max(counts.c.size), alone)
-            prefixes, largest, single = connection.execute(query.select_from(counts)).one()
-            if prefixes:
-                found.append(PrefixSizes(length, prefixes, largest, int(single)))
+            number, largest, single = connection.execute(query.select_from(counts)).one()
+            if number:
+                found.append(PrefixSizes(length, number, int(largest), int(single)))
     return found
+
+
+def _counts(registry: RegistryReader, prefix: tuple[int, ...], length: int) -> sql.Select[int]:
+    """Return the query for the number of items of each prefix of a length: kept, or counted."""
+    if length <= kept_levels(registry.tokenizer.levels):
+        low, most = key_of(prefix), b"\xff\xff" * (length - len(prefix))
+        return sql.select(prefixes.c["items"].label("size")).where(
+            prefixes.c.tokenizer == registry.tokenizer.number,
+            prefixes.c.length == length,
+            prefixes.c.prefix.between(low, low + most),
+            prefixes.c["items"] > 0,
+        )
+    return (
+        sql.select(sql.func.count().label("size"))
+        .where(*_under(registry, prefix))
+        .group_by(first_codes(length))
+    )
 
 
 def _under(registry: RegistryReader, prefix: tuple[int, ...]) -> list[sql.ColumnElement[bool]]:

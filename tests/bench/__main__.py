@@ -19,6 +19,7 @@ from service.cli.terminal.console import bar, output
 from tests.bench.decoding import decoding
 from tests.bench.devices import devices
 from tests.bench.embedding import embedding
+from tests.bench.generator import generator
 from tests.bench.ladder import ladder
 from tests.bench.languages import languages
 from tests.bench.machines import machines
@@ -50,6 +51,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "trie": trie,
     "decoding": decoding,
     "generative": tiger_training,
+    "generator": generator,
     "serving": http,
     "ladder": ladder,
     "devices": devices,

@@ -4,6 +4,7 @@ import ast
 import re
 
 from data_prep.tables import INTERACTIONS, ITEMS
+from recsys.models.baselines import BASELINES
 from recsys.presets import MODELS
 from service.http.messages.limits import DEFAULT
 from service.http.messages.problems import PROBLEMS
@@ -62,7 +63,7 @@ def test_results_names_models_that_exist() -> None:
         r"^\| ([a-z-]+) \| [\w–-]+ \| \d \|", text_of("docs/results.md"), re.MULTILINE
     )
     assert len(rows) > 20
-    assert set(rows) <= {*MODELS, "popularity", "co-occurrence"}
+    assert set(rows) <= {*MODELS, *BASELINES}
 
 
 def test_formats_has_every_column_and_number() -> None:

@@ -140,7 +140,7 @@ class PrefixLists:
         self._index.search_preassigned_c(
             n, faiss.swig_ptr(wide), k, faiss.swig_ptr(lists), faiss.swig_ptr(coarse),
             faiss.swig_ptr(sums), faiss.swig_ptr(keys), False,
-            faiss.SearchParametersIVF(nprobe=probes),
+            faiss.SearchParametersIVF(nprobe=probes),  # type: ignore[call-arg]  # its stub lacks it
         )  # fmt: skip
         return keys
 

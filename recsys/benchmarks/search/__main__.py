@@ -16,8 +16,9 @@ from data_prep.threads import use_threads
 use_threads()  # before torch loads, which reads it then
 
 from recsys.benchmarks.search.jobs import Job, run_job
+from recsys.benchmarks.search.methods import BASELINES
 from recsys.benchmarks.search.plan import SearchPlan, cells_of
-from recsys.benchmarks.search.presets import BASELINES, PRESETS, preset_named
+from recsys.search.presets import PRESETS, preset_named
 from tokenizer.options import fitted_configs
 
 

@@ -18,10 +18,11 @@ from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record
 from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.search.latency import query_latency
-from recsys.benchmarks.search.presets import BASELINES, FUSIONS, MODELS, SearchPreset
+from recsys.benchmarks.search.methods import BASELINES, FUSIONS
 from recsys.search.baselines import content_lists, query_popularity_lists
-from recsys.search.data import NO_QUERY, Rows, SearchDataset
+from recsys.search.data.dataset import NO_QUERY, Rows, SearchDataset
 from recsys.search.lexical import Bm25, fused
+from recsys.search.presets import MODELS, SearchPreset
 from recsys.search.ranking import CUTOFFS, DEPTH, list_metrics, means, order_metrics
 from recsys.search.retrieval import model_lists, model_scores
 from recsys.search.training import Measured, train_search

@@ -12,7 +12,7 @@ import torch
 
 from data_prep.errors import InputError
 from data_prep.text import TextTemplate
-from recsys.search.data import SearchDataset
+from recsys.search.data.dataset import SearchDataset
 from tokenizer.config import CATALOGUE_BATCH, FitConfig
 from tokenizer.pipeline import Pipeline
 from tokenizer.training.fit import fit

@@ -8,8 +8,8 @@ from recsys.benchmarks.amazon import tokenizer_name
 from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.search.cells import run_cell
 from recsys.benchmarks.search.coding import coded
-from recsys.benchmarks.search.presets import preset_named
-from recsys.search.data import SearchDataset
+from recsys.search.data.dataset import SearchDataset
+from recsys.search.presets import preset_named
 from tokenizer.config import FitConfig
 
 __all__ = ["Job", "run_job"]

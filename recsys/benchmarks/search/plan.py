@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from recsys.benchmarks.amazon import tokenizer_name
 from recsys.benchmarks.cells import Cell
-from recsys.benchmarks.search.presets import BASELINES, FUSIONS, SearchPreset, quantized
+from recsys.benchmarks.search.methods import BASELINES, FUSIONS, quantized
+from recsys.search.presets import SearchPreset
 from tokenizer.config import FitConfig
 
 __all__ = ["NOTES", "SearchPlan", "cells_of"]

@@ -10,10 +10,10 @@ from recsys.benchmarks.amazon import tokenizer_name
 from recsys.benchmarks.run import Reporter
 from recsys.benchmarks.search.cells import run_cell
 from recsys.benchmarks.search.coding import coded
+from recsys.benchmarks.search.methods import BASELINES
 from recsys.benchmarks.search.plan import NOTES, SearchPlan, cells_of
-from recsys.benchmarks.search.presets import BASELINES
 from recsys.benchmarks.search.sources import SearchSource
-from recsys.search.data import SearchDataset
+from recsys.search.data.dataset import SearchDataset
 from recsys.search.training import Measured
 from tokenizer.config import FitConfig
 

@@ -16,9 +16,9 @@ from data_prep.readers.amazon import read_category
 from data_prep.storage.files import existing_file
 from data_prep.storage.record import file_digest
 from data_prep.text import TextTemplate
-from recsys.search.data import SearchDataset, Split
-from recsys.search.derived_queries import derived_query
-from recsys.search.requests import of_histories, of_judgements, with_shown, with_vectors
+from recsys.search.data.dataset import SearchDataset, Split
+from recsys.search.data.derived_queries import derived_query
+from recsys.search.data.requests import of_histories, of_judgements, with_shown, with_vectors
 
 __all__ = ["Embedded", "SearchSource", "amazon_source", "esci_source", "jdsearch_source"]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data_prep.embedding.embed import EmbeddingCache, default_cache_folder, embed
 from data_prep.embedding.encoders import FITTED, Encoder, encoder_for
+from data_prep.embedding.model_settings import ModelSettings
 from data_prep.text import TextTemplate
 from service.cli.terminal.console import bar, working
 
@@ -26,16 +27,21 @@ def open_cache(folder: Path | None) -> EmbeddingCache:
     return EmbeddingCache(folder or default_cache_folder())
 
 
-def encoder_of(name: str, texts: Sequence[str], device: str = "cpu") -> Encoder:
+def encoder_of(
+    name: str,
+    texts: Sequence[str],
+    device: str = "cpu",
+    settings: ModelSettings | None = None,
+) -> Encoder:
     """Return the encoder of a name; `ngrams` and `words` are fitted to the texts.
 
     Raises:
         InputError: the encoder cannot be loaded or fitted.
     """
     if name not in FITTED:
-        return encoder_for(name, texts, device)
+        return encoder_for(name, texts, device, settings)
     with working(f"fitting {name} to {len(texts):,} texts"):
-        return encoder_for(name, texts, device)
+        return encoder_for(name, texts, device, settings)
 
 
 def vectors_of_texts(
@@ -53,6 +59,7 @@ def encoded_items(
     cache: Path | None,
     device: str = "cpu",
     threads: int | None = None,
+    settings: ModelSettings | None = None,
 ) -> tuple[Encoder, NDArray[np.float32]]:
     """Return an encoder and its vectors (n, D) of the items' texts, with a progress bar.
 
@@ -60,7 +67,7 @@ def encoded_items(
         InputError: an item has no text, or the encoder cannot be loaded or fitted.
     """
     texts = template.render_all(items.iter_rows(named=True))
-    encoder = encoder_of(name, texts, device)
+    encoder = encoder_of(name, texts, device, settings)
     return encoder, vectors_of_texts(texts, encoder, cache, threads)
 
 

@@ -115,7 +115,7 @@ def _checked(settings: CheckSettings) -> _Checked:
     profile = None
     name = DEFAULT_ENCODER if settings.encoder in FITTED else settings.encoder
     if texts:
-        profile = profile_texts(texts, load_encoder(name))
+        profile = profile_texts(texts, load_encoder(name, settings=settings.model_settings()))
         verdicts += text_verdicts(profile, items.height, name)
     size = FitConfig().quantizer.codebook_size
     verdicts += shape_verdicts(items.height, size)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_prep.errors import InputError
-from service.cli.terminal.console import output, print_json, print_table
+from service.cli.terminal.console import errors, output, print_json, print_table
 from service.cli.terminal.options import (
     CATALOGUE,
     CatalogueOptions,
@@ -14,8 +15,12 @@ from service.cli.terminal.options import (
 )
 from service.settings import Several, argument, option
 
+if TYPE_CHECKING:
+    from recsys.recommender import Recommender
+
 __all__ = ["RecommendSettings", "recommend"]
 
+MOST_LEVELS, MOST_CODES = 16, 65_536  # of any tokenizer
 History = tuple[str, list[str]]
 
 
@@ -35,6 +40,12 @@ class RecommendSettings(ThreadsOption, CatalogueOptions, QuietOption, JsonOption
     )
     k: int = option("Items for each history.", 10, ge=1)
     exclude_seen: bool = option("Leave out the items of the history.", True)
+    candidates: Path | None = option(
+        "Table with a column item_id: the only items that may be recommended.", None
+    )
+    first_codes: str = option(
+        "First codes of the items that may be recommended, such as 12-240.", "", name="--prefix"
+    )
     out: Path | None = option("Parquet file: user_id, rank, item_id, score.", None)
     items: Path | None = option(f"{CATALOGUE}, for titles.", None)
 
@@ -60,7 +71,14 @@ def recommend(settings: RecommendSettings) -> None:
         titles = dict(zip(frame["item_id"], frame["title"], strict=True))
     loaded = Recommender.load(settings.recommender)
     read = [items for _, items in histories]
-    found = loaded.recommend(read, settings.k, exclude_seen=settings.exclude_seen)
+    candidates = _candidates(settings, loaded)
+    found = loaded.recommend(
+        read,
+        settings.k,
+        exclude_seen=settings.exclude_seen,
+        candidates=candidates,
+        prefix=_prefix(settings.first_codes),
+    )
     rows = [
         (user, rank, each.item_id, each.score)
         for (user, _), answer in zip(histories, found, strict=True)
@@ -104,6 +122,32 @@ def _histories(settings: RecommendSettings) -> list[History]:
         events = events.sort("timestamp", maintain_order=True)
     users = events.group_by("user_id", maintain_order=True).agg("item_id")
     return [(str(user), list(map(str, items))) for user, items in users.iter_rows()]
+
+
+def _candidates(settings: RecommendSettings, loaded: "Recommender") -> list[str] | None:
+    """Return the items that may be recommended, and tell how many are unknown; None for all."""
+    from data_prep.readers.catalogue import read_table
+
+    if settings.candidates is None:
+        return None
+    table = read_table(settings.candidates)
+    if "item_id" not in table.columns:
+        raise InputError(
+            f"{settings.candidates}: no column 'item_id'; it has {', '.join(table.columns)}"
+        )
+    candidates = [str(item_id) for item_id in table["item_id"]]
+    if unknown := loaded.unknown(candidates):
+        errors.print(
+            f"{len(unknown):,} candidates are unknown to the recommender, the first is "
+            f"{unknown[0]!r}; they are ignored"
+        )
+    return candidates
+
+
+def _prefix(text: str) -> tuple[int, ...]:
+    from tokenizer.ids.semantic_id import parse_prefix
+
+    return parse_prefix(text, MOST_LEVELS, MOST_CODES) if text else ()
 
 
 def _write(path: Path, rows: Sequence[tuple[str, int, str, float]]) -> None:

@@ -126,10 +126,11 @@ def _run(
     from data_prep.embedding.embed import embed
     from data_prep.embedding.encoders import load_encoder
     from data_prep.storage.files import check_writable
+    from recsys.benchmarks.search.methods import quantized
     from recsys.benchmarks.search.plan import SearchPlan
-    from recsys.benchmarks.search.presets import preset_named, quantized
     from recsys.benchmarks.search.run import run_search_plan
     from recsys.benchmarks.search.summary import write_summary
+    from recsys.search.presets import preset_named
     from service.cli.data.catalogue import open_cache
     from tokenizer.options import fitted_configs
 

@@ -48,6 +48,7 @@ class ServeSettings(RegistrySettings, DeviceOption, CacheOption, CatalogueOption
         "tokenizer.",
         (),
     )
+    search: Path | None = option("Folder that semid train-search wrote, for /v1/search.", None)
     index_cache: Path | None = option(
         "Folder where the index is saved for the next start.",
         None,

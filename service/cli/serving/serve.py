@@ -17,6 +17,7 @@ from service.cli.terminal.console import bar, errors
 if TYPE_CHECKING:
     import polars as pl
 
+    from recsys.search.searcher import Searcher
     from service.engine.catalogue import Catalogue
     from service.registry import Database, NewItem, Registry
     from tokenizer.pipeline import Pipeline
@@ -109,6 +110,7 @@ def run(
                 catalogues[1:],
                 health_elsewhere=side is not None,
                 recommenders=recommenders,
+                searcher=_searcher(settings.search),
                 fields=None if titles is None else ItemFields(titles),
             )
             enrol_recommenders(
@@ -127,6 +129,12 @@ def run(
         answer_until_stopped(
             app, listener, app.state.tokenizers.stop, settings.timeout, health, settings.root_path
         )
+
+
+def _searcher(folder: Path | None) -> "Searcher | None":
+    from recsys.search.searcher import Searcher
+
+    return None if folder is None else Searcher.load(folder)
 
 
 def listening(settings: ServeSettings) -> socket.socket:

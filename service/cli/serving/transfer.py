@@ -1,8 +1,9 @@
 """`semid map-ids`, `semid export`, `semid import`: the registry in files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from data_prep.errors import InputError
 from service.cli.data.parts import titled_items
 from service.cli.terminal.console import bar, output
 from service.settings import RegistrySettings, argument, option
@@ -31,7 +32,12 @@ class ExportSettings(RegistrySettings):
 
     command = "export"
 
-    out: Path = option("Parquet file for the registry.")
+    what: Literal["registry", "tokens"] = argument(
+        "registry, or tokens: IDs as words for a language model.", "registry"
+    )
+    out: Path = option("Parquet file for the registry; folder for tokens.")
+    ids: Path | None = option("For tokens: the table that semid tokenize wrote.", None)
+    tokenizer: Path | None = option("For tokens: folder of the IDs' tokenizer.", None)
 
 
 class ImportSettings(RegistrySettings):
@@ -88,18 +94,43 @@ def map_ids(settings: MapIdsSettings) -> None:
 def export(settings: ExportSettings) -> None:
     """Write the whole registry to a file: all tokenizers, IDs, titles, removed items too.
 
+    `semid export tokens` writes a table's IDs as words for a language model, such as
+    <a_12><b_240><c_3><d_77>: vocabulary.json (each word's number, from 0), tokens.txt (a word a
+    line) and items.parquet (item_id, tokens, token_ids).
+
     Example: semid export --out registry.parquet
+
+    Example: semid export tokens --ids beauty-ids.parquet --tokenizer tokenizers/beauty --out words
     """
     from data_prep.storage.files import check_writable, written_aside
     from service.registry import open_database
     from service.registry.exchange import export_registry
 
     out = settings.out
+    if settings.what == "tokens":
+        _export_tokens(settings)
+        return
     check_writable(out)
     url = settings.database
     with open_database(url, new=False) as opened, opened.refusing(), written_aside(out) as path:
         rows = export_registry(opened, path)
     output.print(f"{out}: {rows:,} IDs")
+
+
+def _export_tokens(settings: ExportSettings) -> None:
+    from data_prep.storage.files import check_writable
+    from recsys.language_tokens import FILES, LanguageTokens
+    from tokenizer.offline.id_table import read_ids
+    from tokenizer.pipeline import Pipeline
+
+    if settings.ids is None or settings.tokenizer is None:
+        raise InputError("semid export tokens needs --ids and --tokenizer")
+    check_writable(settings.out, FILES)
+    pipeline = Pipeline.load(settings.tokenizer)
+    ids = read_ids(settings.ids, pipeline)
+    tokens = LanguageTokens.of(ids, pipeline.codebooks.shape[1])
+    tokens.write(settings.out)
+    output.print(f"{settings.out}: {len(tokens.words):,} words, {tokens.items.height:,} items")
 
 
 def import_(settings: ImportSettings) -> None:

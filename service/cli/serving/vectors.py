@@ -56,7 +56,8 @@ def take_vectors(
                 _keep(catalogue.nearest.vectors, _rows(table))
     if items is not None:
         for catalogue in kept:
-            if catalogue.pipeline.config.encoder is not None:
+            texts = catalogue.pipeline.config.encoder is not None
+            if texts and catalogue.nearest.vectors.count() < catalogue.registry.count():
                 _keep(catalogue.nearest.vectors, _cached(catalogue, items, cache))
     for catalogue in kept:
         _tell(catalogue)

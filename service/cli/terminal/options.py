@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from data_prep.embedding.model_settings import ModelSettings
     from data_prep.mapping.column_mapping import ColumnMapping
     from data_prep.mapping.column_names import Guess
     from data_prep.readers.table_files import TableFile
@@ -212,6 +213,35 @@ class EncoderOption(CommandSettings):
         DEFAULT_ENCODER,
         panel=TEXTS,
     )
+    encoder_revision: str = option(
+        "Branch, tag or commit of a sentence-transformers model that is downloaded.",
+        "",
+        default_text="the newest",
+        panel=TEXTS,
+    )
+    encoder_prompt: str = option(
+        "Name of one of the model's prompts, or a text to put before every text.",
+        "",
+        default_text="the model's own default",
+        panel=TEXTS,
+    )
+    truncate_dim: int = option(
+        "Numbers of a vector that are kept, for models trained for it; 0 for all.",
+        0,
+        ge=0,
+        le=65_536,
+        panel=TEXTS,
+    )
+
+    def model_settings(self) -> "ModelSettings":
+        """Return how a sentence-transformers model is used."""
+        from data_prep.embedding.model_settings import ModelSettings
+
+        return ModelSettings(
+            hub_revision=self.encoder_revision,
+            prompt=self.encoder_prompt,
+            truncate_dim=self.truncate_dim,
+        )
 
 
 class ThreadsOption(CommandSettings):

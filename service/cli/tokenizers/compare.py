@@ -134,7 +134,10 @@ def _run(
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "summary.json")
     template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
-    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device)
+    _, vectors = encoded_items(
+        frame, template, settings.encoder, settings.cache, device,
+        settings=settings.model_settings(),
+    )  # fmt: skip
     labels = [" > ".join(filter(None, path or [])) for path in frame["categories"].to_list()]
     digest = settings.digest(settings.items)
     if settings.tune > 1:

@@ -143,7 +143,7 @@ def fit(settings: FitSettings) -> None:
     shape = shape_verdicts(items.height, training.quantizer.codebook_size)
     if settings.vectors is None:
         texts = template.render_all(items.iter_rows(named=True))
-        model = encoder_of(settings.encoder, texts, device)
+        model = encoder_of(settings.encoder, texts, device, settings.model_settings())
         profile = profile_texts(texts, model)
         warn(verdicts_on_fields(file, guess, fields))
         warn([*text_verdicts(profile, items.height, model.name), *shape])

@@ -61,7 +61,10 @@ def tune(settings: TuneSettings) -> None:
     frame, out = settings.read(settings.items), settings.out
     check_writable(out / "tuning.json")
     template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
-    _, vectors = encoded_items(frame, template, settings.encoder, settings.cache, device)
+    _, vectors = encoded_items(
+        frame, template, settings.encoder, settings.cache, device,
+        settings=settings.model_settings(),
+    )  # fmt: skip
     digest = settings.digest(settings.items)
     tuned_rows(out, {settings.quantizer: config}, vectors, settings.trials, digest, device)
 

@@ -83,7 +83,7 @@ class NamedPrefixes:
         background, chance = self._background(items if not prefix else None, now)
         sample = sampled_items(self._registry, prefix, SAMPLE, items)
         names = self._named(prefix, sample, counts, background)
-        found = PrefixNames(names, sizes_below(self._registry, prefix), chance)
+        found = PrefixNames(names, sizes_below(self._registry, prefix, items), chance)
         with self._lock:
             self._kept[prefix] = _Kept(found, items, now)
             self._kept.move_to_end(prefix)

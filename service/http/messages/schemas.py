@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from service.registry import RegisteredItem
 
 __all__ = [
+    "History",
     "IdMapPage",
     "Item",
+    "ItemId",
     "ItemPage",
     "ItemToTokenize",
     "MappedId",
@@ -79,6 +81,7 @@ Price = Annotated[
     BeforeValidator(price_of),
 ]
 Component = Annotated[float, Field(ge=-3e38, le=3e38, allow_inf_nan=False)]
+MOST_CANDIDATES = 10_000
 History = Annotated[list[ItemId], bounded_history]
 Vector = Annotated[list[Component], Field(min_length=1, max_length=65_536)]
 
@@ -207,6 +210,25 @@ class RecommendQuery(BaseModel):
     histories: Annotated[list[History], Field(min_length=1, max_length=1000)] | None = None
     k: Annotated[int, Field(ge=1, le=1000)] = 10
     exclude_seen: bool = True
+    candidates: (
+        Annotated[
+            list[ItemId],
+            Field(
+                min_length=1,
+                max_length=MOST_CANDIDATES,
+                description="the only items that may be recommended; unknown ones are counted",
+            ),
+        ]
+        | None
+    ) = None
+    prefix: Annotated[
+        str,
+        Field(
+            max_length=200,
+            description="the first codes of the items that may be recommended, such as 12-240, by "
+            "the tokenizer whose IDs the recommender reads",
+        ),
+    ] = ""
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -220,8 +242,8 @@ class RecommendedItem(BaseModel):
 
     item_id: str
     score: float = Field(
-        description="log-probability for TIGER, inner product for other models; comparable only "
-        "within one list"
+        description="log-probability for models that generate, inner product for others; "
+        "comparable only within one list"
     )
     semantic_id: str | None = None
     codes: list[int] | None = None
@@ -241,6 +263,10 @@ class RecommendAnswer(BaseModel):
     lists: list[list[RecommendedItem]]
     recommender: str
     tokenizer: str = Field(description="fingerprint of the tokenizer of the items' IDs")
+    unknown_candidates: int = Field(
+        0, description="how many candidates the recommender does not have, or are removed"
+    )
+    unknown: list[str] = Field([], description="the first 100 of those candidates")
 
 
 class SimilarQuery(BaseModel):
@@ -326,6 +352,9 @@ class TokenizerDescription(BaseModel):
     recommender_reads: str | None = Field(
         default=None,
         description="fingerprint of the tokenizer whose IDs it reads; empty if it reads none",
+    )
+    search: str | None = Field(
+        default=None, description="fingerprint of the search model; null without one"
     )
     limits: RequestLimits
     queue: int = Field(description="items that may wait, over all requests; beyond it 429")

@@ -7,6 +7,7 @@ from service.http.routes import (
     id_map,
     items,
     recommend,
+    search,
     similar,
     tokenize,
     tokenizer,
@@ -22,6 +23,7 @@ ROUTERS = (
     browsing.router,
     similar.router,
     recommend.router,
+    search.router,
     tokenizer.router,
     id_map.router,
 )

@@ -13,7 +13,7 @@ from service.http.messages.described_bodies import json_body
 from service.http.messages.item_path import FIELDS
 from service.http.messages.problems import RESPONSES
 from service.http.routes.dependencies import CatalogueDependency
-from service.http.routes.threaded import Threaded, body_of
+from service.http.routing.threaded import Threaded, body_of
 from tokenizer.ids.semantic_id import format_semantic_id
 
 __all__ = ["router"]

@@ -20,8 +20,8 @@ from service.http.messages.limits import LIMITS
 from service.http.messages.problems import RESPONSES, as_problem, problem_document
 from service.http.messages.schemas import TokenizedItem
 from service.http.routes.dependencies import NAMES_TOKENIZER, tokenizing_of
-from service.http.routes.direct import Direct
 from service.http.routes.response_buffer import ResponseBuffer
+from service.http.routing.direct import Direct
 
 __all__ = ["router"]
 

@@ -1,4 +1,4 @@
-"""Dependencies that FastAPI passes to routes: tokenizers, catalogue, recommender."""
+"""Dependencies that FastAPI passes to routes: tokenizers, catalogue, recommender, search model."""
 
 from typing import Annotated
 
@@ -7,12 +7,14 @@ from fastapi import Depends, Query, Request
 from service.engine.catalogue import Catalogue
 from service.engine.loaded_tokenizers import LoadedTokenizers
 from service.engine.recommending import Recommenders, Recommending
+from service.engine.searching import Searching
 from service.engine.tokenizing import Tokenizing
 
 __all__ = [
     "NAMES_TOKENIZER",
     "CatalogueDependency",
     "LoadedDependency",
+    "SearchingDependency",
     "TokenizingDependency",
     "loaded_of",
     "tokenizing_of",
@@ -61,3 +63,11 @@ async def _recommending(request: Request, tokenizing: TokenizingDependency) -> R
 
 
 RecommendingDependency = Annotated[Recommending | None, Depends(_recommending)]
+
+
+async def _searching(request: Request) -> Searching | None:
+    searching: Searching | None = request.app.state.searching
+    return searching
+
+
+SearchingDependency = Annotated[Searching | None, Depends(_searching)]

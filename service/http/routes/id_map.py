@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from service.http.messages.problems import RESPONSES
 from service.http.messages.schemas import IdMapPage, MappedId
 from service.http.routes.dependencies import CatalogueDependency
-from service.http.routes.threaded import Threaded
+from service.http.routing.threaded import Threaded
 from service.registry.id_map import mapped_ids
 from service.registry.tokenizers import named_tokenizer
 

@@ -18,8 +18,8 @@ from service.http.routes.dependencies import (
     LoadedDependency,
     tokenizing_of,
 )
-from service.http.routes.direct import Direct
-from service.http.routes.threaded import Threaded
+from service.http.routing.direct import Direct
+from service.http.routing.threaded import Threaded
 from service.registry import PrefixCount
 from tokenizer.ids.semantic_id import format_semantic_id, parse_prefix
 from tokenizer.pipeline import Pipeline

@@ -9,7 +9,7 @@ from service.http.messages.described_bodies import json_body
 from service.http.messages.problems import RESPONSES
 from service.http.messages.schemas import RecommendAnswer, RecommendedItem, RecommendQuery
 from service.http.routes.dependencies import CatalogueDependency, RecommendingDependency
-from service.http.routes.threaded import Threaded, body_of
+from service.http.routing.threaded import Threaded, body_of
 
 __all__ = ["router"]
 
@@ -30,7 +30,8 @@ def recommend(
     The recommender reads the last items of a history that it knows: the items of its training and,
     by their codes, those registered since. The answer has the items' IDs by the tokenizer that is
     named, or by the default one, whichever tokenizer the recommender reads. Scores are comparable
-    only within one list.
+    only within one list. `candidates` and `prefix` say which items may be recommended; scores stay
+    what they are among all items.
     """
     query = read_model(_query, body_of(request))
     if recommending is None:
@@ -54,10 +55,20 @@ def recommend(
     if errors:
         first = errors[0]
         raise ProblemError(422, f"{first['path']}: {first['message']}", errors[:100])
-    found = recommending.recommend(histories, query.k, catalogue, exclude_seen=query.exclude_seen)
+    found = recommending.recommend(
+        histories,
+        query.k,
+        catalogue,
+        exclude_seen=query.exclude_seen,
+        candidates=query.candidates,
+        prefix=recommending.prefix(query.prefix),
+    )
+    unknown = recommender.unknown(query.candidates or [])
     return RecommendAnswer(
         recommender=recommender.fingerprint,
         tokenizer=catalogue.pipeline.fingerprint,
+        unknown_candidates=len(unknown),
+        unknown=unknown[:100],
         lists=[
             [RecommendedItem.of(each.item_id, each.score, item) for each, item in row]
             for row in found

@@ -10,7 +10,7 @@ from service.http.messages.described_bodies import TOKENIZE_BODY
 from service.http.messages.problems import RESPONSES
 from service.http.messages.schemas import TokenizeAnswer, TokenizedItem
 from service.http.routes.dependencies import NAMES_TOKENIZER, tokenizing_of
-from service.http.routes.direct import Direct
+from service.http.routing.direct import Direct
 
 __all__ = ["router"]
 

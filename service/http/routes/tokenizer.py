@@ -7,9 +7,10 @@ from service.http.messages.schemas import IndexDescription, TokenizerDescription
 from service.http.routes.dependencies import (
     LoadedDependency,
     RecommendingDependency,
+    SearchingDependency,
     TokenizingDependency,
 )
-from service.http.routes.threaded import Threaded
+from service.http.routing.threaded import Threaded
 
 __all__ = ["router"]
 
@@ -21,6 +22,7 @@ def describe(
     tokenizing: TokenizingDependency,
     loaded: LoadedDependency,
     recommending: RecommendingDependency,
+    searching: SearchingDependency,
 ) -> TokenizerDescription:
     """Return the tokenizer's fingerprint, sizes, limits, versions, and metrics from training."""
     catalogue = tokenizing.catalogue
@@ -42,6 +44,7 @@ def describe(
         index=IndexDescription(**catalogue.searched()),
         recommender=None if recommending is None else recommending.recommender.fingerprint,
         recommender_reads=None if recommending is None else recommending.recommender.tokenizer,
+        search=None if searching is None else searching.searcher.fingerprint,
         limits=LIMITS.get(),
         queue=tokenizing.capacity.queue,
         timeout=tokenizing.capacity.timeout,

@@ -67,6 +67,7 @@ RULES = {
     ("POST", "/v1/codes"): Rule("read", JSON),
     ("POST", "/v1/similar"): Rule("read", JSON),
     ("POST", "/v1/recommend"): Rule("read", JSON),
+    ("POST", "/v1/search"): Rule("read", JSON),
     ("GET", "/v1/tokenizer"): READ,
     ("GET", "/v1/id-map"): READ,
     ("GET", "/health/live"): OPEN,

@@ -47,11 +47,10 @@ def import_registry(
     with database.reading() as connection:
         before = {one.fingerprint: one.number for one in enrolled_tokenizers(connection)}
         there = any(newest_change(connection, number) for number in before.values())
-        for rows in given.chunks(ROWS):
-            if there:
-                for number, own in _by_tokenizer(rows, before):
-                    _known_of(connection, number, own, given)
-    given.check_once(ROWS)
+        given.check(ROWS)
+        for rows in given.chunks(ROWS) if there else ():
+            for number, own in _by_tokenizer(rows, before):
+                _known_of(connection, number, own, given)
     with database.writing() as connection:
         numbers = {name: _enrolled(connection, name, given) for name in given.levels}
         if not before and given.levels:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from recsys.search.data import SearchDataset
-from recsys.search.requests import of_histories, with_vectors
+from recsys.search.data.dataset import SearchDataset
+from recsys.search.data.requests import of_histories, with_vectors
 
 GROUPS, SHOPS = 12, 5
 WIDTH = GROUPS + SHOPS

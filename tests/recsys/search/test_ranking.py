@@ -6,7 +6,7 @@ import pytest
 from ir_measures import RR, R, nDCG
 
 from recsys.search.baselines import content_lists, query_popularity_lists
-from recsys.search.data import SearchDataset
+from recsys.search.data.dataset import SearchDataset
 from recsys.search.lexical import Bm25, fused
 from recsys.search.ranking import list_metrics, means, order_metrics
 from recsys.search.retrieval import top_items

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.models.causal_transformer import TowerConfig
-from recsys.search.data import SearchDataset
+from recsys.search.data.dataset import SearchDataset
 from recsys.search.model import SearchConfig, SearchModel, query_rows
 from recsys.search.ranking import list_metrics, means
 from recsys.search.retrieval import model_lists, model_scores, user_vectors

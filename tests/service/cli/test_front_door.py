@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from tests.service.cli.command import SMALL, Command, refused
 
@@ -155,3 +156,19 @@ def test_a_column_that_nothing_needs_stops_no_fit(semid: Command) -> None:
     assert fitted.code == 0, fitted.errors
     needs = ("fit", "shop.csv", "--out", "other", "--text-fields", "title,price", *SMALL)
     refused(semid(*needs), "line 2", "'price'", "call us")
+
+
+CATALOGUES = Path(__file__).parents[2] / "catalogues"
+
+
+@pytest.mark.parametrize(
+    "name", sorted({path.name for path in CATALOGUES.iterdir()} - {"expected.json"})
+)
+def test_check_and_fit_take_every_catalogue_as_it_is(semid: Command, name: str) -> None:
+    checked = semid("check", CATALOGUES / name, "--encoder", "hashing")
+    assert checked.code == 0, checked.errors
+    assert "6 items" in checked.output
+    fitted = semid("fit", "--out", "tok", *SMALL, "--codebook-size", 4, "--steps", 2)
+    assert fitted.code == 0, fitted.errors
+    done = semid("tokenize", CATALOGUES / name, "--tokenizer", "tok", "--out", "ids.csv")
+    assert "6 IDs" in done.output, done.errors

@@ -114,7 +114,11 @@ def test_similar_by_item_text_and_vector(
     by_item = client.post("/v1/similar", json={"item_id": "D00003", "k": 5}).json()["items"]
     assert len(by_item) == 5
     assert "D00003" not in {item["item_id"] for item in by_item}
-    distances = [item["distance"] for item in by_item]
+    cosines = [item["cosine"] for item in by_item]
+    assert cosines == sorted(cosines, reverse=True)
+    by_codes = {"item_id": "D00003", "k": 5, "exact": False}
+    found = client.post("/v1/similar", json=by_codes).json()["items"]
+    distances = [item["distance"] for item in found]
     assert distances == sorted(distances)
     text = pipeline.texts(_fields(items.slice(3, 1)))[0]
     by_text = client.post("/v1/similar", json={"text": text, "k": 5}).json()["items"]

@@ -14,6 +14,7 @@ from data_prep.demo import demo_interactions
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset
+from recsys.generation.generator import GeneratorConfig
 from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
@@ -32,6 +33,7 @@ TOWER = TowerConfig(width=16, layers=1, heads=2, feedforward=32, history=8)
 SHAPES: dict[str, Shape] = {
     "sasrec": TOWER,
     "dual-encoder": DualEncoderConfig(tower=TOWER),
+    "generator": GeneratorConfig(tower=TOWER, nearness="codes", beams=20),
     "tiger": TigerRecommenderConfig(
         width=16, heads=2, head_width=8, hidden=32, layers=1, beams=20, history=8
     ),
@@ -45,7 +47,11 @@ def dataset(items: pl.DataFrame, pipeline: Pipeline) -> SequenceDataset:
     known = items.head(200)
     events = demo_interactions(known, shoppers=60)
     return prepare_dataset(
-        events, known, tokenize_catalogue(known, pipeline), codebook_size=pipeline.codebook_size
+        events,
+        known,
+        tokenize_catalogue(known, pipeline),
+        codebooks=pipeline.codebooks,
+        codebook_size=pipeline.codebook_size,
     )
 
 
@@ -100,9 +106,49 @@ def test_recommended_items_are_of_the_catalogue_and_new(
         assert [item["item_id"] for item in alone] == shown
         assert [item["score"] for item in alone] == pytest.approx([i["score"] for i in row])
     everything = _ask(client, history=ids[:3], k=200, exclude_seen=False)[0]
-    if kind != "tiger":  # whose list ends with its beams
+    if kind not in {"generator", "tiger"}:  # whose lists end with their beams
         assert {item["item_id"] for item in everything} == set(ids)
     assert client.get("/v1/tokenizer").json()["recommender"]
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_only_candidates_are_recommended_and_unknown_ones_counted(
+    kind: str, serve: Serve, items: pl.DataFrame
+) -> None:
+    client = serve(kind)
+    ids = items["item_id"].to_list()[:200]
+    client.delete(f"/v1/items/{ids[60]}").raise_for_status()
+    chosen = [*ids[50:70], "nobody's", "nobody's", "no one's"]
+    answer = client.post(
+        "/v1/recommend", json={"history": ids[49:52], "candidates": chosen, "k": 30}
+    )
+    body = answer.json()
+    assert {item["item_id"] for item in body["lists"][0]} == {*ids[52:60], *ids[61:70]}
+    assert body["unknown_candidates"] == 3
+    assert body["unknown"] == [ids[60], "nobody's", "no one's"]
+    for candidates in (["nobody's"], [ids[60]]):
+        answer = client.post("/v1/recommend", json={"history": ids[:1], "candidates": candidates})
+        assert answer.status_code == 422
+        assert "no item is left to recommend" in answer.json()["detail"]
+    assert (
+        client.post("/v1/recommend", json={"history": ids[:1], "candidates": []}).status_code == 422
+    )
+
+
+@pytest.mark.parametrize("kind", ["dual-encoder", "generator", "tiger"])
+def test_only_items_under_a_prefix_are_recommended(
+    kind: str, serve: Serve, items: pl.DataFrame
+) -> None:
+    client = serve(kind)
+    ids = items["item_id"].to_list()
+    entry = client.get(f"/v1/items/{ids[3]}").json()
+    first = str(entry["codes"][0])
+    found = _ask(client, history=[ids[0]], prefix=first, exclude_seen=False, k=100)[0]
+    under = client.get("/v1/items", params={"prefix": first, "limit": 200}).json()["items"]
+    assert {item["item_id"] for item in found} == {item["item_id"] for item in under}
+    answer = client.post("/v1/recommend", json={"history": [ids[0]], "prefix": "x"})
+    assert answer.status_code == 422
+    assert "is not codes" in answer.json()["detail"]
 
 
 def test_the_client_gets_what_http_gives(serve: Serve, items: pl.DataFrame) -> None:
@@ -113,9 +159,12 @@ def test_the_client_gets_what_http_gives(serve: Serve, items: pl.DataFrame) -> N
         found = semid.recommend(histories, k=7)
     asked = _ask(over_http, histories=histories, k=7)
     assert [[item.model_dump() for item in row] for row in found] == asked
+    with listening_at(over_http.app) as address, Semid(address) as semid:
+        some = semid.recommend(histories, k=3, candidates=ids[20:40])
+    assert {item.item_id for row in some for item in row} <= set(ids[20:40])
 
 
-@pytest.mark.parametrize("kind", ["dual-encoder", "tiger"])
+@pytest.mark.parametrize("kind", ["dual-encoder", "generator", "tiger"])
 def test_an_item_tokenized_a_second_ago_is_recommended_until_it_is_removed(
     kind: str, serve: Serve, items: pl.DataFrame
 ) -> None:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -17,6 +19,7 @@ from service.registry import Database, NewItem, Registry, open_database
 from service.registry.exchange import export_registry, import_registry
 from service.registry.exchange.import_file import ImportFile
 from service.registry.migrations import migrate
+from service.registry.vectors import VectorStore, packed
 from service.registry.words import MOST_COUNTED
 from tests.service.databases import Open, sqlite_url
 
@@ -95,6 +98,32 @@ def test_titles_are_set_all_or_none(url: str, opened: Open) -> None:
     assert registry.search_titles("new", 1)[1] == 0
     registry.set_titles(new, lambda _: None)
     assert len(registry.search_titles("new", 2000)[0]) == 1500
+
+
+def test_an_id_and_its_vector_are_written_together(
+    url: str, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies after the IDs and before their vectors leaves neither."""
+    vectors = packed(np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32))
+    items = [
+        replace(item, vector=vector) for item, vector in zip(_items(500), vectors, strict=True)
+    ]
+    open_database(url).close()
+
+    def write(midway: Callable[[], None]) -> None:
+        def stopping(*_: object) -> None:
+            midway()
+
+        monkeypatch.setattr("service.registry.registry.insert_vectors", stopping)
+        with open_database(url) as database:
+            Registry(database, "f", levels=2).add(items)
+
+    _killed(write)
+
+    registry = opened(url)
+    assert (registry.count(), VectorStore(registry).count()) == (0, 0)
+    registry.add(items)
+    assert (registry.count(), VectorStore(registry).count()) == (500, 500)
 
 
 def _stop_folding(midway: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:

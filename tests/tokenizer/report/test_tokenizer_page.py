@@ -52,7 +52,7 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:
         self.handle_startendtag(tag, attrs)
-        if tag not in {"meta", "link"}:
+        if tag not in {"meta", "link", "input"}:
             self._open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

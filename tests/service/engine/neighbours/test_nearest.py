@@ -14,6 +14,7 @@ from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
 from service.registry.exchange import export_registry, import_registry
+from service.registry.exchange.import_file import ImportFile
 from service.registry.tokenizers import promote
 from tests.service.databases import sqlite_url
 from tokenizer.pipeline import Pipeline
@@ -212,6 +213,6 @@ def test_an_exported_registry_brings_its_vectors(
     folder = tmp_path / "other"
     folder.mkdir()
     other = _catalogue(sqlite_url(folder), pipeline)
-    import_registry(other.registry.database, tmp_path / "r.parquet")
+    import_registry(other.registry.database, ImportFile.of(tmp_path / "r.parquet"))
     assert _ask(TestClient(create_app(other)), **asked) == before
     other.registry.database.close()

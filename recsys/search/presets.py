@@ -1,23 +1,15 @@
-"""The models of a search benchmark, and the size and length of their training."""
+"""Named search models, and the size and length of their training in each preset."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from data_prep.errors import InputError
 from data_prep.names import check_name
 from recsys.models.causal_transformer import TowerConfig
 from recsys.search.model import SearchConfig
 from recsys.search.training import SearchTraining
 
-__all__ = ["BASELINES", "FUSIONS", "MODELS", "PRESETS", "SearchPreset", "preset_named", "quantized"]
+__all__ = ["MODELS", "PRESETS", "SearchPreset", "preset_named"]
 
-# Without training. `bm25` needs the items' texts.
-BASELINES = ("query-popularity", "bm25", "content")
-# Two rankings by reciprocal rank.
-FUSIONS: Mapping[str, tuple[str, str]] = {
-    "bm25+content": ("bm25", "content"),
-    "bm25+dual-encoder": ("bm25", "dual-encoder"),
-}
 MODELS: Mapping[str, SearchConfig] = {
     "dual-encoder": SearchConfig(("codes",)),
     "dual-encoder-query": SearchConfig(("codes",), history=False),
@@ -78,20 +70,3 @@ def preset_named(name: str) -> SearchPreset:
     """
     check_name("preset", name, PRESETS)
     return PRESETS[name]
-
-
-def quantized(model: str) -> bool:
-    """Return whether a model reads semantic IDs, so that it is measured once for each quantizer.
-
-    Raises:
-        InputError: there is no model of this name.
-    """
-    if model in FUSIONS:
-        return any(map(quantized, FUSIONS[model]))
-    if model in BASELINES:
-        return False
-    if model not in MODELS:
-        raise InputError(
-            f"unknown model {model!r}; known are {', '.join((*MODELS, *BASELINES, *FUSIONS))}"
-        )
-    return "codes" in MODELS[model].parts

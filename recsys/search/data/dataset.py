@@ -151,6 +151,26 @@ class SearchDataset:
             positive=self.positive[chosen],
         )
 
+    def catalogue(self, queries: int) -> Self:
+        """Return the items with up to so many queries, drawn at random, and without requests."""
+        count = len(self.queries)
+        kept = np.sort(np.random.default_rng(0).permutation(count)[:queries])
+        nothing = np.zeros(0, dtype=np.int64)
+        return replace(
+            self,
+            queries=tuple(self.queries[number] for number in kept),
+            query_vectors=None if self.query_vectors is None else self.query_vectors[kept],
+            request_query=self.request_query[:0],
+            request_split=self.request_split[:0],
+            events=self.events[:0],
+            history_start=nothing,
+            history_end=nothing,
+            judged_offsets=np.zeros(1, dtype=np.int64),
+            judged=self.judged[:0],
+            gains=self.gains[:0],
+            positive=self.positive[:0],
+        )
+
     def without_codes(self) -> Self:
         """Return the data without IDs, codebooks and tokenizer."""
         return replace(self, codes=None, codebooks=None, codebook_size=0, tokenizer="")

@@ -8,10 +8,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.tables import check_queries
-from recsys.search.data import NO_QUERY, SPLITS, SearchDataset
+from data_prep.sequences import in_time_order
+from data_prep.tables import check_interactions, check_queries
+from recsys.search.data.dataset import NO_QUERY, SPLITS, SearchDataset
 
-__all__ = ["Embedded", "of_histories", "of_judgements", "with_shown", "with_vectors"]
+__all__ = ["Embedded", "of_events", "of_histories", "of_judgements", "with_shown", "with_vectors"]
 
 Embedded = Callable[[Sequence[str]], NDArray[np.float32]]
 HELD_BACK = {"test": 1, "validation": 2}
@@ -54,15 +55,15 @@ def of_judgements(queries: pl.DataFrame, item_ids: Sequence[str], source: str) -
     return SearchDataset(
         tuple(item_ids),
         tuple(texts),
-        number.cast(pl.Int32).to_numpy(),
+        number.cast(pl.Int32).to_numpy(writable=True),
         _numbered(requests["split"]),
         np.empty(0, dtype=np.int32),
         zeros,
         zeros,
-        np.concatenate([[0], requests["len"].cum_sum().to_numpy()]).astype(np.int64),
-        judged["item"].cast(pl.Int32).to_numpy(),
-        judged["label"].to_numpy().astype(np.float32),
-        judged["positive"].to_numpy(),
+        np.concatenate([[0], requests["len"].cum_sum().to_numpy(writable=True)]).astype(np.int64),
+        judged["item"].cast(pl.Int32).to_numpy(writable=True),
+        judged["label"].to_numpy(writable=True).astype(np.float32),
+        judged["positive"].to_numpy(writable=True),
         source=source,
     )
 
@@ -100,9 +101,9 @@ def of_histories(
         known.join(places, on="query", how="left", maintain_order="left")["place"]
         .cast(pl.Int32)
         .fill_null(NO_QUERY)
-        .to_numpy()
+        .to_numpy(writable=True)
     )
-    user = order.to_numpy()
+    user = order.to_numpy(writable=True)
     lengths = np.bincount(user)
     starts = (np.cumsum(lengths) - lengths)[user]
     at = np.arange(len(user))
@@ -122,15 +123,32 @@ def of_histories(
         tuple(texts),
         query[rows],
         split[rows],
-        known["item"].cast(pl.Int32).to_numpy(),
+        known["item"].cast(pl.Int32).to_numpy(writable=True),
         starts[rows].astype(np.int64),
         rows.astype(np.int64),
         np.arange(len(rows) + 1, dtype=np.int64),
-        known["item"].cast(pl.Int32).to_numpy()[rows],
+        known["item"].cast(pl.Int32).to_numpy(writable=True)[rows],
         np.ones(len(rows), dtype=np.float32),
         np.ones(len(rows), dtype=bool),
         source=source,
     )
+
+
+def of_events(events: pl.DataFrame, item_ids: Sequence[str], source: str) -> SearchDataset:
+    """Make requests of a log of events, like `of_histories`, after checking and ordering it.
+
+    Args:
+        events: the Interactions table with a further column `query`; an empty text is no query.
+
+    Raises:
+        InputError: as `check_interactions` and `of_histories`; or there is no column `query`.
+    """
+    if "query" not in events.columns:
+        raise InputError(f"events: no column 'query'; it has {', '.join(events.columns)}")
+    log = in_time_order(check_interactions(events, "events"))
+    asked = pl.col("query").cast(pl.String).str.strip_chars()
+    query = pl.when(asked != "").then(asked)
+    return of_histories(log.select("user_id", "item_id", query=query), item_ids, source)
 
 
 def with_shown(
@@ -156,20 +174,22 @@ def with_shown(
     texts = (*dataset.queries, *fresh.unique(maintain_order=True))
     places = pl.DataFrame({"query": texts}).with_row_index("place")
     number = requests.join(places, on="query", how="left", maintain_order="left")["place"]
-    user = requests["user"].to_numpy().astype(np.int64)
+    user = requests["user"].to_numpy(writable=True).astype(np.int64)
     added = np.full(len(user), SPLITS.index("shown"), dtype=np.uint8)
-    lengths = requests["len"].cum_sum().to_numpy().astype(np.int64)
+    lengths = requests["len"].cum_sum().to_numpy(writable=True).astype(np.int64)
     return replace(
         dataset,
         queries=texts,
-        request_query=np.append(dataset.request_query, number.cast(pl.Int32).to_numpy()),
+        request_query=np.append(
+            dataset.request_query, number.cast(pl.Int32).to_numpy(writable=True)
+        ),
         request_split=np.append(dataset.request_split, added),
         history_start=np.append(dataset.history_start, ends[:-1][user]),
         history_end=np.append(dataset.history_end, ends[1:][user]),
         judged_offsets=np.append(dataset.judged_offsets, dataset.judged_offsets[-1] + lengths),
-        judged=np.append(dataset.judged, judged["item"].cast(pl.Int32).to_numpy()),
-        gains=np.append(dataset.gains, judged["label"].to_numpy().astype(np.float32)),
-        positive=np.append(dataset.positive, (judged["label"] > 0).to_numpy()),
+        judged=np.append(dataset.judged, judged["item"].cast(pl.Int32).to_numpy(writable=True)),
+        gains=np.append(dataset.gains, judged["label"].to_numpy(writable=True).astype(np.float32)),
+        positive=np.append(dataset.positive, (judged["label"] > 0).to_numpy(writable=True)),
     )
 
 
@@ -197,4 +217,4 @@ def with_vectors(
 
 def _numbered(splits: pl.Series) -> NDArray[np.uint8]:
     places = {name: place for place, name in enumerate(SPLITS)}
-    return splits.replace_strict(places, return_dtype=pl.UInt8).to_numpy()
+    return splits.replace_strict(places, return_dtype=pl.UInt8).to_numpy(writable=True)

@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from data_prep.errors import InputError
-from recsys.search.data import NO_QUERY, SearchDataset
-from recsys.search.derived_queries import derived_query
-from recsys.search.requests import of_histories, of_judgements, with_shown
+from recsys.search.data.dataset import NO_QUERY, SearchDataset
+from recsys.search.data.derived_queries import derived_query
+from recsys.search.data.requests import of_histories, of_judgements, with_shown
 from tests.recsys.search.planted import planted
 
 ITEMS = ["a", "b", "c", "d"]

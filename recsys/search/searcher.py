@@ -1,0 +1,331 @@
+"""A trained search model on disk and in memory: a query and a history → ranked items."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from data_prep.errors import InputError
+from data_prep.storage.durable import recover
+from data_prep.storage.files import written_aside
+from data_prep.storage.record import library_versions
+from recsys.models.causal_transformer import TowerConfig
+from recsys.search.data.dataset import NO_ITEM, SearchDataset
+from recsys.search.index import EXACT_UP_TO, SearchIndex
+from recsys.search.model import SearchConfig, SearchModel
+
+__all__ = ["FILES", "Found", "FrozenSearch", "Searcher", "freeze_search"]
+
+FORMAT = 1
+PROBE_QUERIES = 200  # queries that choose how many lists of a large index are read
+CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
+    "config.json",
+    "weights.safetensors",
+    "catalogue.safetensors",
+    "metrics.json",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """An item, and the inner product of its vector with the user's."""
+
+    item_id: str
+    score: float
+
+
+@dataclass(frozen=True)
+class FrozenSearch:
+    """The contents of a search model's folder.
+
+    Attributes:
+        body: config.json without the fingerprint: format, shape, tokenizer, encoder, versions.
+        weights: of the model, in the safetensors format.
+        catalogue: the items with their codes, and some queries; no requests, no content vectors.
+        metrics: measured when the model was trained.
+        fingerprint: SHA-256 of shape, weights and catalogue.
+    """
+
+    body: dict[str, Any]
+    weights: bytes
+    catalogue: SearchDataset
+    metrics: dict[str, Any]
+    fingerprint: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: a file is missing, cut short or changed, or of another format.
+        """
+        recover(folder)
+        try:
+            body = json.loads((folder / CONFIG).read_text())
+            metrics = json.loads((folder / METRICS).read_text())
+            weights = (folder / WEIGHTS).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder} is no search model: {error}; give the folder that semid train-search "
+                f"wrote"
+            ) from error
+        if not isinstance(body, dict) or body.get("search_format") != FORMAT:
+            raise InputError(
+                f"{folder}/{CONFIG} is no search model of format {FORMAT}; train again"
+            )
+        stated = body.pop("fingerprint", None)
+        catalogue = SearchDataset.load(folder / CATALOGUE)
+        changed = _fingerprint(body, weights) != stated
+        if changed or catalogue.fingerprint != body.get("catalogue"):
+            raise InputError(
+                f"{folder} has changed since semid train-search wrote it; restore it from a copy, "
+                f"or train again"
+            )
+        return cls(body, weights, catalogue, metrics, str(stated))
+
+    def write(self, folder: Path) -> None:
+        """Write the search model; the folder appears whole or not at all.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        body = {"fingerprint": self.fingerprint, **self.body}
+        with written_aside(folder, FILES) as aside:
+            (aside / WEIGHTS).write_bytes(self.weights)
+            self.catalogue.save(aside / CATALOGUE)
+            (aside / CONFIG).write_text(json.dumps(body, indent=2))
+            (aside / METRICS).write_text(json.dumps(self.metrics, indent=2))
+
+    def model(self) -> SearchModel:
+        """Build the model with its weights, in eval mode on the CPU; nothing is unpickled.
+
+        Raises:
+            InputError: the weights do not fit the shape.
+        """
+        shape = dict(self.body["shape"])
+        tower = TowerConfig(**shape.pop("tower"))
+        parts = tuple(shape.pop("parts"))
+        model = SearchModel(SearchConfig(parts, tower=tower, **shape), self.catalogue)
+        try:
+            model.load_state_dict(load_tensors(self.weights))
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InputError(f"{WEIGHTS} does not fit the model's shape: {reason}") from error
+        return model.eval()
+
+
+def freeze_search(
+    model: SearchModel, dataset: SearchDataset, metrics: dict[str, Any]
+) -> FrozenSearch:
+    """Return a trained model and its catalogue in the form that a folder keeps.
+
+    Raises:
+        InputError: the model does not read codes alone, so that it could not take in new items.
+    """
+    if not model.items.reads_codes_alone:
+        raise InputError("a search model that is served reads codes alone; choose dual-encoder")
+    weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
+    catalogue = replace(dataset.catalogue(PROBE_QUERIES), vectors=None)
+    body = {
+        "search_format": FORMAT,
+        "shape": json.loads(json.dumps(asdict(model.config))),
+        "tokenizer": catalogue.tokenizer,
+        "encoder": list(catalogue.encoder),
+        "catalogue": catalogue.fingerprint,
+        "versions": library_versions(),
+    }
+    plain = json.loads(json.dumps(metrics))
+    return FrozenSearch(body, weights, catalogue, plain, _fingerprint(body, weights))
+
+
+class Searcher:
+    """A search model with its catalogue; new items can be added, and threads may share it.
+
+    Attributes:
+        fingerprint: of shape, weights and catalogue.
+        tokenizer: fingerprint of the tokenizer whose codes the model reads.
+        encoder: name and revision of the encoder of the queries.
+        metrics: measured when it was trained.
+        dimension: length of a query's vector.
+    """
+
+    def __init__(self, frozen: FrozenSearch, exact_up_to: int = EXACT_UP_TO) -> None:
+        """Build the index over all items.
+
+        Args:
+            exact_up_to: the most items that are searched one by one.
+        """
+        catalogue = frozen.catalogue
+        self._model = frozen.model()
+        self.fingerprint, self.metrics = frozen.fingerprint, frozen.metrics
+        self.tokenizer, self.encoder = catalogue.tokenizer, catalogue.encoder
+        self.dimension, self.history = self._model.query.in_features, self._model.history
+        self._item_ids = list(catalogue.item_ids)
+        self._numbers = {item_id: number for number, item_id in enumerate(self._item_ids)}
+        assert catalogue.codes is not None
+        assert catalogue.query_vectors is not None
+        self._codes = [catalogue.codes]
+        self._codebook_size = catalogue.codebook_size
+        self._hidden: set[int] = set()
+        self._busy = threading.Lock()
+        sample = self._users(catalogue.query_vectors, [()] * len(catalogue.query_vectors))
+        self._index = SearchIndex(
+            self._model.items.all_candidates().numpy(), sample, exact_up_to=exact_up_to
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `FrozenSearch.write` wrote; nothing is unpickled.
+
+        Raises:
+            InputError: a file is missing, cut short or changed, or of another format.
+        """
+        return cls(FrozenSearch.read(folder))
+
+    def __len__(self) -> int:
+        return len(self._item_ids)
+
+    def check_tokenizer(self, fingerprint: str) -> None:
+        """Check that the model reads the codes of this tokenizer.
+
+        Raises:
+            InputError: it reads another tokenizer's; the message names both.
+        """
+        if self.tokenizer != fingerprint:
+            raise InputError(
+                f"the search model reads IDs of tokenizer {self.tokenizer}, not of {fingerprint}; "
+                f"serve that tokenizer, or train on these IDs"
+            )
+
+    def knows(self, item_id: str) -> bool:
+        """Return whether the catalogue has an item; hidden items count."""
+        return item_id in self._numbers
+
+    def add(self, item_ids: Sequence[str], codes: NDArray[np.uint16]) -> int:
+        """Add items that came after training, and return how many were added.
+
+        Items that are in the catalogue already, and codes beyond the codebook, are skipped.
+
+        Args:
+            codes: (n, L), from the tokenizer that the model was trained with.
+        """
+        with self._busy:
+            rows = [
+                row
+                for row, item_id in enumerate(item_ids)
+                if item_id not in self._numbers and (codes[row] < self._codebook_size).all()
+            ]
+            if not rows:
+                return 0
+            first = len(self._item_ids)
+            self._model.items.extend(torch.from_numpy(codes[rows].astype(np.int64)))
+            numbers = torch.arange(first, first + len(rows))
+            with torch.no_grad():
+                self._index.add(self._model.items.candidates(numbers).numpy())
+            self._codes.append(np.asarray(codes[rows], dtype=np.uint16))
+            for row in rows:
+                self._numbers[item_ids[row]] = len(self._item_ids)
+                self._item_ids.append(item_ids[row])
+            return len(rows)
+
+    def hide(self, item_id: str, *, hidden: bool = True) -> None:
+        """Stop finding an item, or start again; histories may still contain it."""
+        number = self._numbers.get(item_id)
+        if number is not None:
+            with self._busy:
+                (self._hidden.add if hidden else self._hidden.discard)(number)
+
+    def search(
+        self,
+        query: NDArray[np.float32] | None,
+        history: Sequence[str] = (),
+        k: int = 10,
+        *,
+        exclude_seen: bool = False,
+        prefix: Sequence[int] = (),
+        among: Collection[str] | None = None,
+    ) -> list[Found]:
+        """Return up to k items, best first.
+
+        Args:
+            query: (dimension,) float32, the query's vector; None for the history alone.
+            history: item ids, oldest first; the last known ones are read.
+            exclude_seen: whether to leave out the items of the history.
+            prefix: the codes that an item's ID must begin with.
+            among: ids of the only items that may be found; None for all.
+
+        Raises:
+            InputError: neither a query nor a known item of a history that the model reads; a query
+                of another length; or k below 1.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}; give 1 or more")
+        if query is not None and query.shape != (self.dimension,):
+            raise InputError(
+                f"the query's vector has shape {query.shape}; {self.dimension} is needed"
+            )
+        with self._busy:
+            known = [self._numbers[item_id] for item_id in history if item_id in self._numbers]
+            if query is None and not (known and self.history):
+                raise InputError("give a query, or a history with an item of the catalogue")
+            vectors = np.zeros((1, self.dimension), np.float32) if query is None else query[None]
+            user = self._users(vectors, [known], asked=query is not None)
+            hidden = self._hidden | (set(known) if exclude_seen else set())
+            allowed = self._allowed(prefix, among)
+            items, scores = self._index.search(user, k, hidden, allowed)
+        return [
+            Found(self._item_ids[item], score)
+            for item, score in zip(items[0].tolist(), scores[0].tolist(), strict=True)
+            if item >= 0
+        ]
+
+    @torch.no_grad()
+    def _users(
+        self,
+        vectors: NDArray[np.float32],
+        histories: Sequence[Sequence[int]],
+        *,
+        asked: bool = True,
+    ) -> NDArray[np.float32]:
+        recent = [list(items[-self.history :]) if self.history else [] for items in histories]
+        width = max(map(len, recent), default=0)
+        rows = [[*items, *[NO_ITEM] * (width - len(items))] for items in recent]
+        given = torch.tensor(rows, dtype=torch.int64).view(len(rows), width)
+        flags = torch.full((len(rows),), asked)
+        users: NDArray[np.float32] = self._model.users(
+            torch.from_numpy(np.ascontiguousarray(vectors)), flags, given
+        ).numpy()
+        return users
+
+    def _allowed(
+        self, prefix: Sequence[int], among: Collection[str] | None
+    ) -> NDArray[np.int64] | None:
+        """Return the numbers of the items that both filters let through; None for all."""
+        found = None
+        if prefix:
+            if len(self._codes) > 1:
+                self._codes = [np.concatenate(self._codes)]
+            codes = self._codes[0]
+            if len(prefix) > codes.shape[1]:
+                return np.empty(0, dtype=np.int64)
+            found = np.flatnonzero((codes[:, : len(prefix)] == np.asarray(prefix)).all(1))
+        if among is not None:
+            named = [self._numbers[each] for each in among if each in self._numbers]
+            wanted = np.asarray(sorted(named), dtype=np.int64)
+            found = wanted if found is None else np.intersect1d(found, wanted)
+        return found
+
+
+def _fingerprint(body: dict[str, Any], weights: bytes) -> str:
+    plain = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(plain + hashlib.sha256(weights).digest()).hexdigest()

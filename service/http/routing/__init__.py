@@ -1,0 +1,1 @@
+"""The classes of routes: how their endpoints are called."""
