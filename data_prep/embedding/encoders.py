@@ -110,7 +110,7 @@ class SentenceEncoder:
         self._longest = int(min(self._model.max_seq_length or MAX_TOKENS, MAX_TOKENS))
         asked = self.settings.prompt
         default = self._model.prompts.get(self._model.default_prompt_name or "") or ""
-        self._prompt = self._model.prompts.get(asked, asked) if asked else default
+        self._prompt: str = self._model.prompts.get(asked) or asked if asked else default
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         if self.settings.truncate_dim > self.dimension:
             raise InputError(

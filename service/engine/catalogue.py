@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,7 +167,7 @@ class Catalogue:
         """Return how many items the index holds; do not follow the registry."""
         return len(self._index)
 
-    def searched(self) -> dict[str, float]:
+    def searched(self) -> dict[str, Any]:
         """Return how the index is searched, as `service.http.messages.schemas.IndexDescription`."""
         probing = self._index.probing
         return {
