@@ -7,6 +7,7 @@ import { get, itemPath, post } from "./service.js";
 
 const MOST = 50;
 const NEAR = 20;
+const COUNTED = 1000;  // titles with the words, beyond which the service stops counting
 
 // The items that answer words: by a search model if there is one, which also reads the history;
 // else those with the words in their title; else those near in meaning.
@@ -22,7 +23,8 @@ async function found(words, history) {
   if (items.length) {
     const total = Math.max(titled.total, items.length);
     const more = total > items.length ? `, the first ${items.length} are shown` : "";
-    return { items, said: `${counted(total, "item")} found${more}` };
+    const least = total < COUNTED ? "" : "at least ";
+    return { items, said: `${least}${counted(total, "item")} found${more}` };
   }
   if (!state.encodes) return { items, said: "" };
   const meant = await post("v1/similar", { text: words, k: NEAR });

@@ -297,7 +297,7 @@ def test_the_tree_is_walked_by_mouse_and_by_keyboard(page: Page) -> None:
     sizes = _sizes(page)
     expect(page.locator('#icicle a[data-depth="1"]')).to_have_count(len(sizes))
     first, last = (parts.and_(page.locator('[data-depth="1"]')).nth(n) for n in (0, -1))
-    widths = [(part.bounding_box() or {})["width"] for part in (first, last)]
+    widths = [part.evaluate("it => it.getBoundingClientRect().width") for part in (first, last)]
     assert widths[0] / widths[1] == pytest.approx(sizes[0] / sizes[-1], rel=0.3)
     code = page.locator("#prefixes .prefix").first.get_attribute("data-prefix")
     expect(first).to_have_accessible_name(re.compile(rf"^{code}: {sizes[0]} items: \w"))
