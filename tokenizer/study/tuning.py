@@ -28,7 +28,19 @@ from tokenizer.study.items import StudyItems
 from tokenizer.study.records import file_name, keep, kept, plain
 from tokenizer.training.loop import train
 
-__all__ = ["OWN", "Range", "Trial", "Tuned", "space_of", "trial_count", "tune"]
+__all__ = [
+    "CODEBOOK_RATES",
+    "NETWORK_RATES",
+    "OWN",
+    "Range",
+    "Trial",
+    "Tuned",
+    "points",
+    "rounds",
+    "space_of",
+    "trial_count",
+    "tune",
+]
 
 FACTOR = 3
 MOST_LAST = 9  # trials of the last round
@@ -124,7 +136,7 @@ def space_of(config: FitConfig) -> dict[str, Range]:
 
 def trial_count(trials: int) -> int:
     """Return the number of trainings in all rounds if `trials` trials begin."""
-    return sum(count for count, _ in _rounds(trials))
+    return sum(count for count, _ in rounds(trials))
 
 
 def tune(
@@ -148,9 +160,9 @@ def tune(
         device: where trials train; a trial whose record has another device is made again.
         mapped: makes the trials of one round; `map` makes one after the other.
     """
-    alive = _points(config, trials)
+    alive = points(space_of(config), trials, config.seed)
     records: list[Mapping[str, Any]] = []
-    for count, share in _rounds(trials):
+    for count, share in rounds(trials):
         steps = max(1, round(config.steps * share))
         tried = [
             Trial(
@@ -202,7 +214,7 @@ def make_trial(trial: Trial) -> Mapping[str, Any]:
     return record
 
 
-def _rounds(trials: int) -> list[tuple[int, float]]:
+def rounds(trials: int) -> list[tuple[int, float]]:
     """Return the number of trials and the share of the steps of each round; the last is a third."""
     counts = [trials] if trials > 1 else []
     while counts and counts[-1] > MOST_LAST:
@@ -210,17 +222,16 @@ def _rounds(trials: int) -> list[tuple[int, float]]:
     return [(count, FACTOR ** (i - len(counts))) for i, count in enumerate(counts)]
 
 
-def _points(config: FitConfig, trials: int) -> list[Mapping[str, object]]:
+def points(space: Mapping[str, Range], trials: int, seed: int) -> list[Mapping[str, object]]:
     """Return the options of each trial; the first trial has none: the defaults."""
-    space = space_of(config)
     sobol: Any = torch.quasirandom.SobolEngine  # has no type annotations
-    sobol = sobol(len(space), scramble=True, seed=config.seed)
+    sobol = sobol(len(space), scramble=True, seed=seed)
     drawn = sobol.draw(max(trials - 1, 1)).tolist()[: trials - 1]
-    points: list[Mapping[str, object]] = [
+    found: list[Mapping[str, object]] = [
         {name: values.at(share) for (name, values), share in zip(space.items(), row, strict=True)}
         for row in drawn
     ]
-    return [{}, *points]
+    return [{}, *found]
 
 
 def _with(config: FitConfig, options: Mapping[str, object]) -> FitConfig:

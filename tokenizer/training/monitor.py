@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.quantizers import GritQuantizer
@@ -159,8 +159,8 @@ class EventLog:
         self._acted, self._steps = {}, 0
 
 
-def not_finite(model: Autoencoder, batch: Tensor) -> str:
-    """Return the name of the first parameter or layer that is not finite for a batch (n, D)."""
+def not_finite(model: nn.Module, batch: Tensor) -> str:
+    """Return the name of the first parameter or layer that is not finite for a batch (n, …)."""
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             return f"parameter {name}"
