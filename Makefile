@@ -52,6 +52,7 @@ format: install
 
 bench: install  ## measurements on this machine, kept as JSON under bench/
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.scale
 	SEMID_FIGURES=bench/durability.json $(BIN)/pytest -m slow tests/e2e/test_durability.py
 
 docs: install  ## the documentation as a site, in site/; a dead link ends it

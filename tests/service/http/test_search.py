@@ -122,8 +122,10 @@ def test_filters(client: TestClient, frozen: FrozenSearch) -> None:
         item["item_id"] for item in everything if str(item["codes"][0]) == first
     ]
     some = [item["item_id"] for item in everything[5:50:9]]
-    assert [item["item_id"] for item in _ask(client, query="cream", among=[*some, "no"])] == some
-    both = _ask(client, query="cream", k=KNOWN, among=some, prefix=first)
+    assert [
+        item["item_id"] for item in _ask(client, query="cream", candidates=[*some, "no"])
+    ] == some
+    both = _ask(client, query="cream", k=KNOWN, candidates=some, prefix=first)
     assert {item["item_id"] for item in both} == set(some) & {item["item_id"] for item in begun}
     seen = [item["item_id"] for item in everything[:3]]
     fresh = _ask(client, query="cream", history=seen, k=KNOWN, exclude_seen=True)
@@ -158,7 +160,7 @@ def test_new_items_are_found_and_removed_ones_are_not(
         ({"query": " "}, "query"),
         ({"query": "x", "k": 0}, "k"),
         ({"query": "x", "prefix": "1-"}, "prefix"),
-        ({"query": "x", "among": []}, "among"),
+        ({"query": "x", "candidates": []}, "candidates"),
         ({"query": "x", "more": 1}, "more"),
         ({"history": ["nobody"]}, "history"),
     ],
@@ -186,11 +188,16 @@ def test_both_clients_search(client: TestClient, items: pl.DataFrame) -> None:
     ids = items["item_id"].to_list()
     with listening_at(client.app) as address:  # type: ignore[arg-type]
         with Semid(address) as semid:
-            found = semid.search("cream", [ids[0]], k=3, exclude_seen=True, among=ids[:10])
+            found = semid.search("cream", [ids[0]], k=3, exclude_seen=True, candidates=ids[:10])
             assert [item.item_id for item in found] == [
                 item["item_id"]
                 for item in _ask(
-                    client, query="cream", history=[ids[0]], k=3, exclude_seen=True, among=ids[:10]
+                    client,
+                    query="cream",
+                    history=[ids[0]],
+                    k=3,
+                    exclude_seen=True,
+                    candidates=ids[:10],
                 )
             ]
             with pytest.raises(SemidError, match="no item that the search model knows"):
