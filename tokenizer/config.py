@@ -22,10 +22,10 @@ class AutoencoderConfig:
         dropout: share of the hidden units dropped in training.
     """
 
-    network: str = "mlp"
-    hidden: tuple[int, ...] = (512, 256, 128)
-    latent: int = 32
-    dropout: float = 0.0
+    network: str = "identity"
+    hidden: tuple[int, ...] = (1024,)
+    latent: int = 128
+    dropout: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class FitConfig:
             of the mean squared distance between latents and their codewords.
     """
 
-    steps: int = 2500
+    steps: int = 600
     warmup_steps: int = 200
     batch_size: int = 1024
     learning_rate: float = 2e-3
-    codebook_learning_rate: float = 0.0
+    codebook_learning_rate: float = 0.005
     weight_decay: float = 0.01
     held_out: float = 0.1
     evaluate_every: int = 100
@@ -67,3 +67,8 @@ class FitConfig:
     separation_margin: float = 2.0
     quantizer: QuantizerConfig = field(default_factory=GritConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+
+    @property
+    def total_steps(self) -> int:
+        """Largest number of steps, with the warm-up's where there is a network to warm up."""
+        return self.steps + (self.warmup_steps if self.autoencoder.network != "identity" else 0)

@@ -29,12 +29,13 @@ from tests.bench.quantizing import encoding, training_steps
 from tests.bench.search_at_size import search_at_size
 from tests.bench.serving import http
 from tests.bench.spinning import spinning
+from tests.bench.static import static
 from tests.bench.texts import source_of_texts
 from tests.bench.tiger_training import tiger_training
 from tests.bench.trie import trie
 
 RESULTS = Path("bench/results.json")
-OF_TEXTS = ("embedding", "machines")  # sections on Beauty's texts, where they are at hand
+OF_TEXTS = ("embedding", "machines", "static")  # sections on Beauty's texts, where they are at hand
 
 
 def _sgemm() -> dict[str, Any]:
@@ -52,6 +53,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "encoding": lambda: encoding(_sgemm()["gflops"]),
     "embedding": embedding,
     "machines": machines,
+    "static": static,
     "trie": trie,
     "decoding": decoding,
     "generative": tiger_training,

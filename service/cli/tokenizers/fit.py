@@ -99,7 +99,7 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
         """
         from tokenizer.options import OPTIONS, fitted_to_size, with_options
 
-        given = {name: getattr(self, name) for name in OPTIONS if name in type(self).model_fields}
+        given = {name: getattr(self, name) for name in OPTIONS if name in self.model_fields_set}
         return fitted_to_size(with_options(FitConfig(), given | self.options))
 
 
@@ -152,7 +152,7 @@ def fit(settings: FitSettings) -> None:
         model = None
         warn(shape)
         matrix = own_vectors(items, settings.vectors)
-    with bar("training", training.warmup_steps + training.steps) as progress:
+    with bar("training", training.total_steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:
             progress(1)
@@ -185,8 +185,7 @@ def _tell(saved: "TokenizerArtifact", out: Path) -> None:
     from service.cli.tokenizers.inspect import print_health
     from tokenizer.advice.tokenizer_verdicts import told_end
 
-    training = saved.config.training
-    if (end := told_end(saved.metrics, training.warmup_steps + training.steps)) is not None:
+    if (end := told_end(saved.metrics, saved.config.training.total_steps)) is not None:
         output.print(end)
     output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)

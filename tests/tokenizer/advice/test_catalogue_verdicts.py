@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_an_empty_title_is_told_with_a_better_column() -> None:
         ),
     ],
 )
-def test_what_stands_out_in_texts_is_told(change: dict[str, float], said: str) -> None:
+def test_what_stands_out_in_texts_is_told(change: dict[str, Any], said: str) -> None:
     assert text_verdicts(ENGLISH, 1000, "minilm") == []
     [verdict] = text_verdicts(replace(ENGLISH, **change), 1000, "minilm")
     assert said in verdict
