@@ -105,7 +105,10 @@ class Nearest:
 
     def ranked(self, query: Query, k: int, *, exact: bool) -> Ranked:
         """Return the k nearest items, or fewer."""
-        keys, distances = self._search(query.latent[None, :], candidates(k) if exact else k)
+        keys, distances = self._search(query.latent[None, :], k)
+        exact = exact and self._any_kept(keys[0])  # without vectors codes tell all that is known
+        if exact:
+            keys, distances = self._search(query.latent[None, :], candidates(k))
         there = keys[0] >= 0
         numbers, away = keys[0][there], distances[0][there]
         near = np.empty(len(numbers), np.float32)
@@ -125,6 +128,10 @@ class Nearest:
         order = np.lexsort((numbers, -near)) if exact else np.arange(len(numbers))
         order = order[~gone[order]][:k]
         return Ranked(numbers[order], away[order], near[order], own[order])
+
+    def _any_kept(self, nearest: NDArray[np.int64]) -> bool:
+        """Return whether one of the items has a kept vector."""
+        return len(self.vectors.directions(nearest[nearest >= 0].tolist())[0]) > 0
 
     def _decoded(self, numbers: Sequence[int], query: Query) -> dict[int, float]:
         """Return the cosines of the vectors that items' codes decode to, by number."""
