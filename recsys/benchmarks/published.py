@@ -61,6 +61,9 @@ PUBLISHED: dict[str, PublishedRow] = {
 COMPARABLE = {
     "sasrec": "SASRec, full cross-entropy",
     "sasrec-repeats": "SASRec, full cross-entropy",
+    "esasrec": "eSASRec",
+    "dense": "GRIT-VQ paper: dense ID",
+    "ema": "GRIT-VQ paper: VQ-VAE",
     "lsh": "GRIT-VQ paper: LSH",
     "kmeans": "GRIT-VQ paper: k-means + STE",
     "rqvae": "GRIT-VQ paper: RQ-VAE",

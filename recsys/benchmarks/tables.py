@@ -12,16 +12,17 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.markdown import markdown_table
+from data_prep.significance import holm, paired_tests
 from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED, SHOWN
 from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 from recsys.evaluation.metrics import per_user
-from recsys.evaluation.significance import holm, paired_tests
 from recsys.models.baselines import BASELINES
 
 __all__ = ["markdown", "rows_of", "significance_of"]
 
 TOKENIZED, REPEATS = " · ", "-repeats"
+ENDS = (REPEATS, "-new", "-nearness")  # of a model's name; each adds something to a model
 RESAMPLES = 2000
 HEADINGS: dict[Candidates | None, str] = {
     "all": "all items ranked",
@@ -66,8 +67,9 @@ def significance_of(
 
     Within a model, the first tokenizer of each shape (levels × codebook size) is tested against the
     others of that shape and against the first of each other shape. Each model is tested against
-    co-occurrence and SASRec. A model that learns repeats is tested against itself without them, and
-    against the SASRec that learns them.
+    co-occurrence, the items nearest by content, and SASRec. A model whose name ends in one of
+    `ENDS` is tested against itself without that, and one that learns repeats against the SASRec
+    that learns them.
     Each user's value is the mean over the seeds. Holm's correction is over the whole table.
 
     Args:
@@ -139,9 +141,9 @@ def _figures(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _comparable(model: str, tokenizer: str) -> dict[str, Any] | None:
-    """Return the published row of the same model, or of the same quantizer under TIGER."""
+    """Return the published row of the same model, or of the same quantizer under a generator."""
     name = COMPARABLE.get(model)
-    if name is None and model == "tiger":
+    if name is None and model in {"generator", "tiger"}:
         name = COMPARABLE.get(tokenizer.partition("-")[0])
     return None if name is None else {"name": name, **asdict(PUBLISHED[name])}
 
@@ -210,8 +212,9 @@ def _pairs(
     for name in learnt:
         model, *tokenizer = name.split(TOKENIZED)
         dense = "sasrec" + REPEATS * model.endswith(REPEATS)
-        plain = TOKENIZED.join([model.removesuffix(REPEATS), *tokenizer])
-        others = dict.fromkeys((plain, dense, "co-occurrence"))
+        end = next((end for end in ENDS if model.endswith(end)), "")
+        plain = TOKENIZED.join([model.removesuffix(end), *tokenizer])
+        others = dict.fromkeys((plain, dense, "co-occurrence", "nearest-content"))
         pairs += [(name, other) for other in others if other in systems and other != name]
     return pairs
 

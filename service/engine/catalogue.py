@@ -152,12 +152,14 @@ class Catalogue:
     def follow(self) -> int:
         """Take in the registry's changes and return how many items the index holds."""
         with self._following:
-            began = time.monotonic()
+            began, first = time.monotonic(), self._newest == 0
+            self.nearest.memory.load()
             for changes in self.registry.changes(self._newest):
                 self.known.changed(changes.numbers, changes.newest)
                 self._index.remove(changes.numbers[changes.numbers <= self._last])
                 here = np.logical_not(changes.removed)
                 self._index.add(changes.numbers[here], changes.codes[here])
+                self.nearest.memory.take(changes, first=first)
                 self._newest = changes.newest
                 self._last = max(self._last, int(changes.numbers.max()))
             self.known.followed(began)

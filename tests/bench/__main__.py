@@ -24,16 +24,18 @@ from tests.bench.ladder import ladder
 from tests.bench.languages import languages
 from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
+from tests.bench.pictures import image_steps
 from tests.bench.quantizing import encoding, training_steps
 from tests.bench.search_at_size import search_at_size
 from tests.bench.serving import http
 from tests.bench.spinning import spinning
+from tests.bench.static import static
 from tests.bench.texts import source_of_texts
 from tests.bench.tiger_training import tiger_training
 from tests.bench.trie import trie
 
 RESULTS = Path("bench/results.json")
-OF_TEXTS = ("embedding", "machines")  # sections on Beauty's texts, where they are at hand
+OF_TEXTS = ("embedding", "machines", "static")  # sections on Beauty's texts, where they are at hand
 
 
 def _sgemm() -> dict[str, Any]:
@@ -47,9 +49,11 @@ LONG = ("search-at-size",)  # sections of an hour, only measured when they are n
 SECTIONS: dict[str, Callable[[], Any]] = {
     "sgemm": _sgemm,
     "training": training_steps,
+    "images": image_steps,
     "encoding": lambda: encoding(_sgemm()["gflops"]),
     "embedding": embedding,
     "machines": machines,
+    "static": static,
     "trie": trie,
     "decoding": decoding,
     "generative": tiger_training,

@@ -79,6 +79,19 @@ def test_a_tokenizer_is_tested_against_its_shape_and_shapes_by_their_first() -> 
     ]
 
 
+def test_a_model_is_tested_against_itself_without_its_last_end_and_against_content() -> None:
+    names = ["d", "d-nearness", "d-nearness-new"]
+    systems = dict.fromkeys([*(f"{name} · grit-4x256" for name in names), "nearest-content"])
+    first = {(name, "4x256"): f"{name} · grit-4x256" for name in names}
+    assert _pairs(systems, first) == [
+        ("d · grit-4x256", "nearest-content"),
+        ("d-nearness · grit-4x256", "d · grit-4x256"),
+        ("d-nearness · grit-4x256", "nearest-content"),
+        ("d-nearness-new · grit-4x256", "d-nearness · grit-4x256"),
+        ("d-nearness-new · grit-4x256", "nearest-content"),
+    ]
+
+
 def test_a_model_that_learns_repeats_is_tested_against_itself_without_and_sasrec_with_them() -> (
     None
 ):

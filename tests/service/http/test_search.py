@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from playwright.sync_api import expect, sync_playwright
 
 from data_prep.errors import InputError
 from recsys.models.causal_transformer import TowerConfig
@@ -22,6 +23,7 @@ from service.client import AsyncSemid, Semid, SemidError
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
+from tests.e2e.test_page import CHROMIUM, FLAGS
 from tests.service.databases import sqlite_url
 from tests.service.http.listening import listening_at
 from tokenizer.offline.catalogue import tokenize_catalogue
@@ -206,6 +208,26 @@ def test_both_clients_search(client: TestClient, items: pl.DataFrame) -> None:
                 return [item.item_id for item in await semid.search("cream", k=2)]
 
         assert len(asyncio.run(ask())) == 2
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_searches_with_the_model_and_the_history(
+    client: TestClient, frozen: FrozenSearch
+) -> None:
+    added = frozen.catalogue.item_ids[3]
+    with listening_at(client.app) as address, sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS).new_page()
+        rows = page.locator("#results .row")
+        for history, said in (([], "Ranked by the search model:"), ([added], "and the history:")):
+            page.goto(f"{address}/#q=hand+cream{''.join(f'&history={one}' for one in history)}")
+            expect(page.locator("#results-said")).to_contain_text(said)
+            expect(rows).to_have_count(50)
+            wanted = _ask(client, query="hand cream", history=history, k=50)
+            shown = [row.get_attribute("data-item-id") for row in rows.all()]
+            assert shown == [item["item_id"] for item in wanted]
+        expect(page.locator("#recommended")).to_contain_text("No recommender is served")
+        rows.first.get_by_role("button").click()
+        expect(page.locator("#history .step")).to_have_count(2)
 
 
 def test_another_tokenizers_search_model_is_refused(
