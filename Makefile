@@ -1,4 +1,4 @@
-# make run | test | test-slow | test-caps | check | bench | docs
+# make run | test | test-slow | test-caps | check | bench | docs | pictures
 # ACCELERATOR=gpu (with any target) installs CUDA torch and faiss-gpu, in an environment of its own.
 
 ACCELERATOR ?= cpu
@@ -9,7 +9,7 @@ VENV := .venv$(if $(filter-out cpu,$(ACCELERATOR)),-$(ACCELERATOR))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run install test test-slow test-caps check format bench docs clean
+.PHONY: run install test test-slow test-caps check format bench docs pictures clean
 .DEFAULT_GOAL := run
 
 run: install  ## everything at once: generated catalogue, tokenizer, IDs, service and page
@@ -52,10 +52,15 @@ format: install
 
 bench: install  ## measurements on this machine, kept as JSON under bench/
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.scale
 	SEMID_FIGURES=bench/durability.json $(BIN)/pytest -m slow tests/e2e/test_durability.py
 
 docs: install  ## the documentation as a site, in site/; a dead link ends it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pictures: install  ## the pictures of the page and of a report in docs/; needs Chromium
+	$(BIN)/semid demo --no-serve --out demo
+	$(BIN)/python -m tests.docs.pictures demo
 
 clean:
 	rm -rf .venv .venv-* demo build site *.egg-info

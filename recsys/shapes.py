@@ -88,6 +88,9 @@ def shape_of(plain: dict[str, Any]) -> Shape:
     kind = KINDS.get(given.pop("kind", ""))
     if kind is None:
         raise InputError(f"unknown model kind {plain.get('kind')!r}; known are {', '.join(KINDS)}")
+    # Dual encoders could once read queries, but none was trained so; `recsys.search` does it.
+    if given.get("query_width") == 0:
+        del given["query_width"]
     if "tower" in given:
         given["tower"] = _made(TowerConfig, given["tower"])
     if "parts" in given:

@@ -31,8 +31,9 @@ SMALL = FitConfig(
     warmup_steps=20,
     batch_size=256,
     evaluate_every=20,
-    quantizer=GritConfig(levels=3, codebook_size=32, rank=4),
-    autoencoder=AutoencoderConfig(hidden=(64,), latent=16),
+    codebook_learning_rate=0.0,
+    quantizer=GritConfig(levels=3, codebook_size=32, rank=4, search_beam=1, crowded_choices=1),
+    autoencoder=AutoencoderConfig(network="mlp", hidden=(64,), latent=16, dropout=0.0),
 )
 
 

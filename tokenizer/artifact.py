@@ -80,7 +80,7 @@ def _training(value: Any) -> FitConfig:
     if isinstance(value, FitConfig):
         return value
     body = dict(value)
-    quantizer = dict(body.pop("quantizer"))
+    quantizer = {"crowded_choices": 1, **body.pop("quantizer")}  # older ones do not have it
     kind = CONFIGS[quantizer["name"]]
     own = {field.name: quantizer[field.name] for field in fields(kind) if field.name in quantizer}
     config: FitConfig = pydantic.TypeAdapter(FitConfig).validate_python(body)

@@ -22,10 +22,10 @@ class AutoencoderConfig:
         dropout: share of the hidden units dropped in training.
     """
 
-    network: str = "mlp"
-    hidden: tuple[int, ...] = (512, 256, 128)
-    latent: int = 32
-    dropout: float = 0.0
+    network: str = "identity"
+    hidden: tuple[int, ...] = (1024,)
+    latent: int = 128
+    dropout: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,31 @@ class FitConfig:
         evaluate_every: steps between two measurements.
         patience: measurements without a better validation error before training stops.
         seed: seed of every random choice.
+        mixing: each training vector is moved a random share of the way to its nearest other item,
+            from 0 to `mixing`; 0 leaves it.
         separation: weight of the term that keeps near items apart
             (`tokenizer.training.separation`).
         separation_margin: the squared distance that this term asks for between near items, in units
             of the mean squared distance between latents and their codewords.
     """
 
-    steps: int = 2500
+    steps: int = 600
     warmup_steps: int = 200
     batch_size: int = 1024
     learning_rate: float = 2e-3
-    codebook_learning_rate: float = 0.0
+    codebook_learning_rate: float = 0.005
     weight_decay: float = 0.01
     held_out: float = 0.1
     evaluate_every: int = 100
     patience: int = 10
     seed: int = 0
+    mixing: float = 0.0
     separation: float = 0.1
     separation_margin: float = 2.0
     quantizer: QuantizerConfig = field(default_factory=GritConfig)
     autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+
+    @property
+    def total_steps(self) -> int:
+        """Largest number of steps, with the warm-up's where there is a network to warm up."""
+        return self.steps + (self.warmup_steps if self.autoencoder.network != "identity" else 0)

@@ -174,12 +174,12 @@ class Tokenizer:
         """
         from data_prep.embedding.embed import EmbeddingCache, default_cache_folder
         from data_prep.readers.frames import as_matrix
-        from tokenizer.offline.nearest import similar_items, vectors_of
+        from tokenizer.offline.nearest import ItemVectors, similar_items
 
         asked = None if vector is None else as_matrix(np.asarray(vector)[None], "vector")[0]
         table, pipeline = self._ids(ids), self._pipeline
         with EmbeddingCache(Path(self.cache or default_cache_folder())) as cache:
-            own = None if items is None else vectors_of(_items(items), pipeline, cache)
+            own = None if items is None else ItemVectors(_items(items), pipeline, cache)
             return similar_items(
                 table, pipeline, item_id=item_id, text=text, vector=asked, k=k, own=own
             )

@@ -19,6 +19,7 @@ __all__ = [
     "fitted_to_size",
     "options_for",
     "options_of",
+    "read_value",
     "with_options",
 ]
 
@@ -49,6 +50,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "levels": (1, 16),
     "codebook_size": (2, 65_536),
     "search_beam": (1, 256),
+    "crowded_choices": (1, 65_536),
     "latent": (2, 4096),
     "hidden": (1, 65_536),
     "dropout": (0, 0.99),
@@ -62,6 +64,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "codebook_learning_rate": (0, _LARGE),
     "weight_decay": (0, _LARGE),
     "held_out": (0, 0.9),
+    "mixing": (0, 1),
     "separation": (0, _LARGE),
     "separation_margin": (0, _LARGE),
     "spectral_clip": (1e-3, _LARGE),
@@ -118,7 +121,7 @@ def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
             raise InputError(f"{variant} has no option {name!r}; it has {', '.join(known)}")
         check_name("option", name, ["quantizer", *own])
         part, default = OPTIONS[name]
-        changes[part][name] = _read(name, value, default)
+        changes[part][name] = read_value(name, value, default)
     return replace(
         config,
         quantizer=as_variant(config.quantizer, variant, changes["quantizer"]),
@@ -203,8 +206,12 @@ def check_training(config: FitConfig) -> None:
     check_name("network", config.autoencoder.network, NETWORKS)
 
 
-def _read(name: str, value: object, default: object) -> object:
-    """Read a value as the type of the field's default."""
+def read_value(name: str, value: object, default: object) -> object:
+    """Read a value as the type of the field's default.
+
+    Raises:
+        InputError: it cannot be read so.
+    """
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[str(value).lower()]

@@ -14,7 +14,9 @@ __all__ = [
     "EmaConfig",
     "FsqConfig",
     "GritConfig",
+    "HypervqConfig",
     "LfqConfig",
+    "LshConfig",
     "QuantizerConfig",
     "SoftConfig",
     "SummedConfig",
@@ -34,7 +36,10 @@ class QuantizerConfig:
         levels: L, the number of codes an item has.
         codebook_size: K, the codewords a level has; 2 to 65,536, since codes are stored as uint16.
         search_beam: how many paths the search keeps from level to level when it codes an item; 1 is
-            the greedy search, and the fastest.
+            the greedy search, and the fastest. 1 for variants that do not choose codes by distance.
+        crowded_choices: if several items of the fitted catalogue had the same codes, an item with
+            these codes takes one of so many nearest codewords of the last level, chosen by a hash
+            of its vector; 1 always takes the nearest one. For variants that choose by distance.
         start: how codebooks start: from `kmeans` centres of the latents after the warm-up, or from
             `random` Gaussian codewords of the latents' length.
     """
@@ -42,7 +47,8 @@ class QuantizerConfig:
     name: str
     levels: int = 4
     codebook_size: int = 256
-    search_beam: int = 1
+    search_beam: int = 5
+    crowded_choices: int = 16
     start: str = "kmeans"
 
 
@@ -93,7 +99,21 @@ class WassersteinConfig(VqConfig):
 
 @dataclass(frozen=True)
 class SoftConfig(CommittedConfig, SummedConfig):
-    """Variants that choose codes by a softmax, which also carries the gradient: gumbel, hypervq."""
+    """Variants that choose codes by a softmax, which also carries the gradient: gumbel."""
+
+
+@dataclass(frozen=True)
+class HypervqConfig(SoftConfig):
+    """HyperVQ; it does not choose codes by distance."""
+
+    search_beam: int = 1
+
+
+@dataclass(frozen=True)
+class LshConfig(CommittedConfig):
+    """Random hyperplanes, which do not choose codes by distance."""
+
+    search_beam: int = 1
 
 
 @dataclass(frozen=True)
@@ -127,6 +147,7 @@ class FsqConfig(QuantizerConfig):
             they are derived from the codebook size.
     """
 
+    search_beam: int = 1
     fsq_levels: tuple[int, ...] = ()
 
 
@@ -139,6 +160,7 @@ class LfqConfig(CommittedConfig):
             entropy.
     """
 
+    search_beam: int = 1
     entropy_weight: float = 1.0
 
 
@@ -164,7 +186,8 @@ class GritConfig(CommittedConfig, SummedConfig):
             of `tokenizer.quantizers.grit.codebook.PROTOCOLS`.
         usage_weight: weight of the KL divergence of usage from uniform; `joint` only.
         reset_below: a codeword used less than this share of uniform use counts as dead and restarts
-            from a latent; 0 never resets. Joint protocols only.
+            from a latent; so does one that no training item uses at a measurement. 0 never resets.
+            Joint protocols only.
         decay: decay of the moving averages of use, and of joint_ema's codewords.
         row_norm: normalise each row of the raw codebook to length 1, not only their mean length.
         codeword_norm: normalise the transformed rows too: all codewords of a level then have one
@@ -199,10 +222,10 @@ CONFIGS: dict[str, type[QuantizerConfig]] = {
     "fsq": FsqConfig,
     "grit": GritConfig,
     "gumbel": SoftConfig,
-    "hypervq": SoftConfig,
+    "hypervq": HypervqConfig,
     "kmeans": CommittedConfig,
     "lfq": LfqConfig,
-    "lsh": CommittedConfig,
+    "lsh": LshConfig,
     "nsvq": SummedConfig,
     "opq": CommittedConfig,
     "pq": CommittedConfig,

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.embedding.latent_semantic import (
-    FILES,
     LatentSemanticConfig,
     LatentSemanticEncoder,
     is_fitted_encoder,
+    kind_of,
 )
 from data_prep.embedding.model_settings import ModelSettings
 from data_prep.errors import InputError
@@ -49,6 +49,7 @@ FITTED = {
     "words": LatentSemanticConfig("words", dimension=128, buckets=2**16, sample=20_000),
 }
 MAX_TOKENS = 2**20  # tokens in a text, for models without a limit
+VOCABULARY_BATCH = 256  # tokens that go through a model together
 LENGTH_STEP = 8  # tokens between two padded lengths; with few distinct lengths many texts share one
 CHARACTERS_PER_TOKEN = 32  # of the limit; a longer text is cut first, to save time
 PROBE = "Crème brûlée, 2-in-1: ＡＢＣ 100% Ünïcode & 日本語 ½"  # shows how a tokenizer differs
@@ -110,7 +111,7 @@ class SentenceEncoder:
         self._longest = int(min(self._model.max_seq_length or MAX_TOKENS, MAX_TOKENS))
         asked = self.settings.prompt
         default = self._model.prompts.get(self._model.default_prompt_name or "") or ""
-        self._prompt = self._model.prompts.get(asked, asked) if asked else default
+        self._prompt: str = self._model.prompts.get(asked) or asked if asked else default
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         if self.settings.truncate_dim > self.dimension:
             raise InputError(
@@ -161,6 +162,41 @@ class SentenceEncoder:
             pixels = self._model.preprocess([image])
         vector = self._passes.whole(pixels).numpy()[0, : self.dimension]
         return np.ascontiguousarray(vector, dtype=np.float32)
+
+    def tokenizer_json(self) -> str:
+        """Return the tokenizer as JSON of the library tokenizers.
+
+        Raises:
+            InputError: the model's tokenizer is not of that library.
+        """
+        backend = getattr(self._model.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise InputError(f"the tokenizer of {self.name} cannot be written as JSON")
+        return str(backend.to_str())
+
+    def token_vectors(self, tokens: Sequence[int] | None = None) -> NDArray[np.float32]:
+        """Return what the model gives for each token alone, (tokens, D).
+
+        Args:
+            tokens: numbers of tokens; None for the whole vocabulary.
+        """
+        import torch
+
+        tokenizer = self._model.tokenizer
+        plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+        framed = tokenizer("a")["input_ids"]
+        at = framed.index(plain[0])
+        frame = torch.tensor([*framed[:at], 0, *framed[at + len(plain) :]])
+        parts = []
+        every = torch.tensor(range(len(tokenizer)) if tokens is None else tokens)
+        for ids in every.split(VOCABULARY_BATCH):
+            rows = frame.repeat(len(ids), 1)
+            rows[:, at] = ids
+            given = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
+            if "token_type_ids" in tokenizer.model_input_names:
+                given["token_type_ids"] = torch.zeros_like(rows)
+            parts.append(self._passes.vectors(given, len(frame)))
+        return torch.cat(parts).numpy()
 
     def readings(self, texts: Sequence[str]) -> list[tuple[str, int, int, int, bool]]:
         """Return the fields of a `data_prep.embedding.readings.TextReading` for each text."""
@@ -279,14 +315,17 @@ def load_encoder(
 
 def _fitted(name: str) -> Encoder:
     """Load a fitted encoder; one that was loaded before is returned again unless it has changed."""
-    stamps = [(Path(name) / file).stat().st_mtime_ns for file in FILES]
+    stamps = [file.stat().st_mtime_ns for file in sorted(Path(name).iterdir())]
     return _fitted_once(name, tuple(stamps))
 
 
 @lru_cache(maxsize=2)
 def _fitted_once(name: str, stamps: tuple[int, ...]) -> Encoder:
     del stamps
-    return LatentSemanticEncoder.load(Path(name))
+    from data_prep.embedding.static import KIND, StaticEncoder
+
+    static = kind_of(Path(name)) == KIND
+    return (StaticEncoder if static else LatentSemanticEncoder).load(Path(name))
 
 
 @lru_cache(maxsize=2)

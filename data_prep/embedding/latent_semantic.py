@@ -24,7 +24,14 @@ from data_prep.names import check_name
 from data_prep.storage.durable import recover
 from data_prep.storage.files import written_aside
 
-__all__ = ["FILES", "LatentSemanticConfig", "LatentSemanticEncoder", "Terms", "is_fitted_encoder"]
+__all__ = [
+    "FILES",
+    "LatentSemanticConfig",
+    "LatentSemanticEncoder",
+    "Terms",
+    "is_fitted_encoder",
+    "kind_of",
+]
 
 FORMAT = 1
 FILES = CONFIG, WEIGHTS = "encoder.json", "weights.safetensors"
@@ -228,6 +235,14 @@ class LatentSemanticEncoder:
             "config": asdict(self.config),
             "texts": self.texts,
         }
+
+
+def kind_of(folder: Path) -> str:
+    """Return the kind of a fitted encoder, as its folder names it; empty if it names none."""
+    try:
+        return str(json.loads((folder / CONFIG).read_text())["kind"])
+    except (OSError, KeyError, TypeError, json.JSONDecodeError):
+        return ""
 
 
 def is_fitted_encoder(folder: Path) -> bool:

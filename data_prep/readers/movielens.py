@@ -21,7 +21,7 @@ from data_prep.readers.published import open_published, published_file
 from data_prep.sequences import in_time_order
 from data_prep.tables import ITEMS
 
-__all__ = ["MovieLens", "read_movielens"]
+__all__ = ["MovieLens", "movielens_files", "read_movielens"]
 
 YEAR = r"\((\d{4})\)\s*$"
 NO_GENRES = "(no genres listed)"
@@ -88,6 +88,15 @@ def read_movielens(folder: Path, least_rating: float = 0.0) -> MovieLens:
         return MovieLens(ratings.name, in_time_order(kept), items, files)
     known = ", ".join(f"{layout[0]} and {layout[1]}" for layout in LAYOUTS)
     raise InputError(f"{folder} has no ratings of MovieLens; it needs {known}")
+
+
+def movielens_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of ratings and movies in a folder, and of tags; none if it has none."""
+    for ratings_name, movies_name, tags_name, *_ in LAYOUTS:
+        found = [_found(folder, name) for name in (ratings_name, movies_name, tags_name)]
+        if found[0] is not None and found[1] is not None:
+            return tuple(path for path in found if path is not None)
+    return ()
 
 
 def _found(folder: Path, name: str) -> Path | None:

@@ -25,11 +25,13 @@ from recsys.data.preparation import prepare_dataset
 from tokenizer.config import FitConfig
 from tokenizer.offline.catalogue import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
+from tokenizer.quantizer_config import GritConfig
 from tokenizer.training.fit import fit
 from tokenizer.training.health import unique_share
 
 __all__ = [
     "Category",
+    "Reader",
     "categories_in",
     "dataset_of",
     "prepare_category",
@@ -39,6 +41,7 @@ __all__ = [
 
 TABLES = ("items.parquet", "sequences.parquet", "source.json")
 NO_TEXT = "item without a description"
+Reader = Callable[..., tuple[pl.DataFrame, pl.DataFrame]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +91,17 @@ def categories_in(data: Path, wanted: Sequence[str] = ()) -> dict[str, tuple[Pat
 
 def prepare_category(
     name: str,
-    files: tuple[Path, Path],
+    files: tuple[Path, ...],
     folder: Path,
     embedded: Callable[[list[str]], NDArray[np.float32]],
     template: TextTemplate,
+    read: Reader = read_category,
 ) -> Category:
     """Read a category, or reuse the tables that an earlier run wrote to `folder`.
 
     Args:
-        files: reviews and metadata.
+        files: what `read` takes, such as reviews and metadata.
+        read: returns interactions in time order, and items; by default those of Amazon 2014.
         embedded: texts → vectors (n, D). An item without text is embedded as `NO_TEXT`.
     """
     source = "+".join(file_digest(path) for path in files)
@@ -104,7 +109,7 @@ def prepare_category(
     kept = folder / "source.json"
     recover(folder)
     if not kept.is_file() or json.loads(kept.read_text()) != stamp:
-        interactions, known = read_category(*files)
+        interactions, known = read(*files)
         wanted = interactions.select(pl.col("item_id").unique(maintain_order=True))
         missing = wanted.join(known, on="item_id", how="anti")
         with written_aside(folder, TABLES) as aside:
@@ -128,11 +133,17 @@ def prepare_category(
 
 
 def tokenizer_name(config: FitConfig) -> str:
-    """Return a tokenizer's name in tables, such as `grit-4x256` or `kmeans-8x256-beam5`."""
+    """Return a tokenizer's name in tables, such as `grit-4x256` or `kmeans-8x256-beam5`.
+
+    A GRIT-VQ without its radius or transform is named so: `grit-4x256-no-transform`.
+    """
     quantizer, network = config.quantizer, config.autoencoder.network
     parts = [quantizer.name, f"{quantizer.levels}x{quantizer.codebook_size}"]
     parts += [network] if network != FitConfig().autoencoder.network else []
     parts += [f"beam{quantizer.search_beam}"] if quantizer.search_beam > 1 else []
+    if isinstance(quantizer, GritConfig):
+        parts += ["no-radius"] if quantizer.psi_max == 0 else []
+        parts += ["no-transform"] if quantizer.transform == "none" else []
     return "-".join(parts)
 
 
@@ -185,10 +196,12 @@ def _record_entry(
     pipeline: Pipeline, categories: Sequence[Category], config: FitConfig, ids: pl.DataFrame
 ) -> dict[str, Any]:
     """Return what a record says of the tokenizer that gave `ids`."""
+    levels = pipeline.metrics["levels"]
     return {
         "fingerprint": pipeline.fingerprint,
         "fitted_to": [category.name for category in categories],
         "held_out_error": pipeline.metrics["held_out_error"],
+        "utilization": sum(level["utilization"] for level in levels) / len(levels),
         "unique_share": unique_share(torch.tensor(ids["codes"].to_list())),
         "training_seconds": pipeline.metrics["training_seconds"],
         "config": json.loads(json.dumps(asdict(config))),

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.embedding.encoders import Encoder
+from data_prep.readers.amazon import read_category
 from data_prep.text import TextTemplate
 from recsys.benchmarks.amazon import (
     Category,
+    Reader,
     dataset_of,
     prepare_category,
     tokenized,
@@ -52,17 +54,18 @@ class Plan:
     """What a benchmark measures.
 
     Attributes:
-        categories: by name, the files of reviews and of metadata.
+        categories: by name, the files that `read` takes: of reviews and of metadata.
         models: names of the preset's models; baselines are always measured.
         tokenizers: one configuration each; all are fitted with seed 0.
         seeds: how many trainings of each model, with the seeds 0, 1, …
         shared: whether all categories share one tokenizer; else each category has its own.
         cold: shares of the items to hold out of training; each share has its own cells, 0 is none.
         dense: whether there is also a tokenizer `dense`, with one code an item.
+        read: what reads the files of a category.
     """
 
     preset: Preset
-    categories: dict[str, tuple[Path, Path]]
+    categories: Mapping[str, tuple[Path, ...]]
     models: tuple[str, ...]
     tokenizers: tuple[FitConfig, ...]
     seeds: int = 1
@@ -70,6 +73,7 @@ class Plan:
     cold: tuple[float, ...] = (0.0,)
     device: str = "cpu"
     dense: bool = False
+    read: Reader = read_category
 
     @property
     def cells(self) -> list[Cell]:
@@ -130,7 +134,7 @@ def run_plan(
     for name, files in plan.categories.items():
         reporter.begins(f"reading {name}")
         tables = folder / "tables" / name
-        categories.append(prepare_category(name, files, tables, embedded, template))
+        categories.append(prepare_category(name, files, tables, embedded, template, plan.read))
     datasets: Datasets = {}
     for each in categories:
         bare = dataset_of(each)

@@ -12,11 +12,11 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.markdown import markdown_table
+from data_prep.significance import holm, paired_tests
 from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED, SHOWN
 from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 from recsys.evaluation.metrics import per_user
-from recsys.evaluation.significance import holm, paired_tests
 from recsys.models.baselines import BASELINES
 
 __all__ = ["markdown", "rows_of", "significance_of"]

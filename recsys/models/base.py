@@ -178,19 +178,18 @@ class ScoringModel(NextItemModel):
         )
 
 
-def check_histories(histories: Tensor, longest: int, *, empty: bool = False) -> Tensor:
+def check_histories(histories: Tensor, longest: int) -> Tensor:
     """Return where histories (B, T) have items: (B, T) bool.
 
     Args:
         longest: the most items of a history.
-        empty: whether a history may be empty.
 
     Raises:
         ValueError: a history is empty, or longer than `longest`.
     """
     present = histories != NO_ITEM
-    if not (empty or present.any(1).all()) or histories.shape[1] > longest:
-        raise ValueError(f"histories of {0 if empty else 1} to {longest} items are needed")
+    if not present.any(1).all() or histories.shape[1] > longest:
+        raise ValueError(f"histories of 1 to {longest} items are needed")
     return present
 
 

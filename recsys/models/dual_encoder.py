@@ -1,8 +1,8 @@
 """Two towers over semantic IDs: a user tower and an item tower; the score is their product.
 
 The towers share the tables of code embeddings (GRIT-VQ, arXiv 2602.01140, G.4). The user tower is
-a causal Transformer over a history's items; a query's text vector may come first. The item tower
-projects the item's embedding, or is that embedding (tied).
+a causal Transformer over a history's items. The item tower projects the item's embedding, or is
+that embedding (tied).
 """
 
 from dataclasses import dataclass, field
@@ -41,7 +41,6 @@ class DualEncoderConfig:
         loss: `full`, softmax over the items that have a training event; or `in_batch`, softmax over
             the batch's targets, corrected by log-frequency.
         tower: the user tower.
-        query_width: D of query vectors; 0 for a model without queries.
         nearness: `codes`, `content` or empty: how near an item is to the history's last items
             counts, as in `recsys.models.nearness`.
         drop_rows: share of the items that a training step takes as if they had no training event,
@@ -52,7 +51,6 @@ class DualEncoderConfig:
     outputs: str = "tied"
     loss: str = "full"
     tower: TowerConfig = field(default_factory=TowerConfig)
-    query_width: int = 0
     nearness: str = ""
     drop_rows: float = 0.0
 
@@ -79,8 +77,7 @@ class DualEncoder(ScoringModel):
         self.items = ItemVectors(dataset, config.parts, width)
         self.own = ItemVectors(dataset, config.parts, width) if config.outputs == "untied" else None
         self.projection = nn.Linear(width, width) if config.outputs == "projected" else None
-        self.query = nn.Linear(config.query_width, width) if config.query_width else None
-        self.tower = CausalTransformer(config.tower, self.history + bool(config.query_width))
+        self.tower = CausalTransformer(config.tower, self.history)
         self.repeats = RepeatScore(width) if config.tower.repeats else None
         self.nearness = self.fresh = None
         if config.nearness:
@@ -113,41 +110,22 @@ class DualEncoder(ScoringModel):
         before = items_until(inputs, predicts)
         return self._loss(states, before, nexts[predicts], self._outputs(embeddings, dropped))
 
-    def query_loss(self, queries: Tensor, histories: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of the items that users chose for their queries.
-
-        Args:
-            queries: (B, query_width) float32.
-            histories: (B, T) int64, each user's earlier items; a row may be empty.
-            targets: (B,) int64, items with a training event.
-        """
-        dropped = self._dropped()
-        embeddings = self.items(dropped)
-        users = self._users(histories, queries, embeddings)
-        return self._loss(users, histories, targets, self._outputs(embeddings, dropped))
-
-    def user_vectors(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
-        """Return (B, d) for histories (B, T) int64 and optional queries (B, query_width).
+    def user_vectors(self, histories: Tensor) -> Tensor:
+        """Return (B, d) for histories (B, T) int64.
 
         With nearness, both kinds of vectors have further columns, whose products are the nearness.
 
         Raises:
-            ValueError: a history is too long, or is empty without a query.
+            ValueError: a history is empty or too long.
         """
-        return self._users(histories, queries, self.items())
+        users = self._states(histories, self.items())
+        if self.nearness is None:
+            return users
+        return self._beside(users, self.nearness.of_histories(histories)[0])
 
     def item_vectors(self) -> Tensor:
         """Return (n_items, d); products with users' vectors are the scores before repeats."""
         return self._outputs(self.items())
-
-    def scores(self, histories: Tensor, queries: Tensor | None = None) -> Tensor:
-        """Return (B, n_items) scores for histories and optional queries; higher is better.
-
-        Raises:
-            ValueError: as `user_vectors`.
-        """
-        users = self.user_vectors(histories, queries)
-        return self.scores_of(users, histories, self.item_vectors())
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes
@@ -199,26 +177,10 @@ class DualEncoder(ScoringModel):
         projected: Tensor = self.projection(embeddings)
         return projected
 
-    def _users(self, histories: Tensor, queries: Tensor | None, embeddings: Tensor) -> Tensor:
-        users = self._states(histories, queries, embeddings)
-        if self.nearness is None:
-            return users
-        return self._beside(users, self.nearness.of_histories(histories)[0])
-
-    def _states(self, histories: Tensor, queries: Tensor | None, embeddings: Tensor) -> Tensor:
-        present = check_histories(histories, self.history, empty=queries is not None)
+    def _states(self, histories: Tensor, embeddings: Tensor) -> Tensor:
+        present = check_histories(histories, self.history)
         items = functional.embedding(histories[present], embeddings)
-        if queries is None:
-            return last_of_each(self.tower(items, present), present)
-        if self.query is None:
-            raise ValueError("a model with query_width is needed to read queries")
-        first = present.new_ones(len(present), 1)
-        both = torch.cat([first, present], 1)
-        x = embeddings.new_empty(int(both.sum()), embeddings.shape[1])
-        is_query = torch.cat([first, torch.zeros_like(present)], 1)[both]
-        x = x.masked_scatter(is_query[:, None], self.query(functional.normalize(queries, dim=1)))
-        x = x.masked_scatter(~is_query[:, None], items)
-        return last_of_each(self.tower(x, both), both)
+        return last_of_each(self.tower(items, present), present)
 
     def _loss(self, states: Tensor, before: Tensor, targets: Tensor, outputs: Tensor) -> Tensor:
         if self.config.loss == "in_batch":

@@ -50,7 +50,9 @@ def fit_search(
     Raises:
         InputError: as `recsys.search.training.train_search`.
     """
-    result = train_search(preset.shape("dual-encoder"), dataset, preset.training, device, progress)
+    result = train_search(
+        preset.shape("dual-encoder", dataset.n_items), dataset, preset.training, device, progress
+    )
     requests = dataset.requests("test")
     test = {}
     if len(requests):

@@ -19,9 +19,16 @@ MODELS: Mapping[str, SearchConfig] = {
 }
 
 
+FULL_UP_TO = 50_000  # items; the full softmax over more would take too long
+
+
 @dataclass(frozen=True)
 class SearchPreset:
-    """The query tower, the training, and tokenizer options that differ from the defaults."""
+    """The query tower, the training, and tokenizer options that differ from the defaults.
+
+    Attributes:
+        loss: `full` is used up to `FULL_UP_TO` items, and `in_batch` beyond.
+    """
 
     name: str
     tower: TowerConfig
@@ -29,9 +36,10 @@ class SearchPreset:
     tokenizer: Mapping[str, int | float | str]
     loss: str = "in_batch"
 
-    def shape(self, model: str) -> SearchConfig:
-        """Return the shape of a model in this preset."""
-        return replace(MODELS[model], tower=self.tower, loss=self.loss)
+    def shape(self, model: str, items: int) -> SearchConfig:
+        """Return the shape of a model in this preset, for a catalogue of so many items."""
+        loss = self.loss if items <= FULL_UP_TO else "in_batch"
+        return replace(MODELS[model], tower=self.tower, loss=loss)
 
 
 _TOWER = TowerConfig(width=128, layers=2, heads=4, feedforward=256, dropout=0.2)

@@ -253,7 +253,7 @@ class Searcher:
         *,
         exclude_seen: bool = False,
         prefix: Sequence[int] = (),
-        among: Collection[str] | None = None,
+        candidates: Collection[str] | None = None,
     ) -> list[Found]:
         """Return up to k items, best first.
 
@@ -262,7 +262,7 @@ class Searcher:
             history: item ids, oldest first; the last known ones are read.
             exclude_seen: whether to leave out the items of the history.
             prefix: the codes that an item's ID must begin with.
-            among: ids of the only items that may be found; None for all.
+            candidates: ids of the only items that may be found; None for all.
 
         Raises:
             InputError: neither a query nor a known item of a history that the model reads; a query
@@ -281,7 +281,7 @@ class Searcher:
             vectors = np.zeros((1, self.dimension), np.float32) if query is None else query[None]
             user = self._users(vectors, [known], asked=query is not None)
             hidden = self._hidden | (set(known) if exclude_seen else set())
-            allowed = self._allowed(prefix, among)
+            allowed = self._allowed(prefix, candidates)
             items, scores = self._index.search(user, k, hidden, allowed)
         return [
             Found(self._item_ids[item], score)
@@ -308,7 +308,7 @@ class Searcher:
         return users
 
     def _allowed(
-        self, prefix: Sequence[int], among: Collection[str] | None
+        self, prefix: Sequence[int], candidates: Collection[str] | None
     ) -> NDArray[np.int64] | None:
         """Return the numbers of the items that both filters let through; None for all."""
         found = None
@@ -319,8 +319,8 @@ class Searcher:
             if len(prefix) > codes.shape[1]:
                 return np.empty(0, dtype=np.int64)
             found = np.flatnonzero((codes[:, : len(prefix)] == np.asarray(prefix)).all(1))
-        if among is not None:
-            named = [self._numbers[each] for each in among if each in self._numbers]
+        if candidates is not None:
+            named = [self._numbers[each] for each in candidates if each in self._numbers]
             wanted = np.asarray(sorted(named), dtype=np.int64)
             found = wanted if found is None else np.intersect1d(found, wanted)
         return found

@@ -22,6 +22,7 @@ from service.cli.terminal.endings import (
 from service.cli.tokenizers import (
     compare,
     fit,
+    images,
     inspect,
     quantizers,
     report,
@@ -61,6 +62,7 @@ add_command(app, quantizers.quantizers, panel=TOKENIZERS)
 add_command(app, tune.tune, panel=TOKENIZERS)
 add_command(app, compare.compare, panel=TOKENIZERS)
 add_command(app, compare.ablate, panel=TOKENIZERS)
+app.add_typer(images.app, name="images", rich_help_panel=TOKENIZERS)
 add_command(app, train.train, panel=RECOMMENDERS)
 add_command(app, train.evaluate, panel=RECOMMENDERS)
 add_command(app, train_search.train_search, panel=RECOMMENDERS)

@@ -191,10 +191,10 @@ def search_items(
     *,
     exclude_seen: bool,
     prefix: str | None,
-    among: Sequence[str] | None,
+    candidates: Sequence[str] | None,
 ) -> Call[SearchAnswer]:
     """Ask for the items that answer a query."""
-    given: dict[str, Any] = {"query": query, "prefix": prefix, "among": among}
+    given: dict[str, Any] = {"query": query, "prefix": prefix, "candidates": candidates}
     body = {name: value for name, value in given.items() if value is not None}
     body |= {"history": history, "k": k, "exclude_seen": exclude_seen}
     return Call(SearchAnswer, "POST", "/v1/search", body=_json(body))

@@ -261,7 +261,7 @@ class Conversation:
         *,
         exclude_seen: bool = False,
         prefix: str | None = None,
-        among: Sequence[str] | None = None,
+        candidates: Sequence[str] | None = None,
     ) -> Steps[list[SearchedItem]]:
         """Return up to k items that answer a query, after a history; one of both is needed.
 
@@ -269,13 +269,13 @@ class Conversation:
             history: item ids, the oldest first.
             exclude_seen: whether to leave out the items of the history.
             prefix: how the items' IDs begin, as `12-240`; None for any.
-            among: ids of the only items that may be found; None for all.
+            candidates: ids of the only items that may be found; None for all.
 
         Raises:
             SemidError: there is no search model, or it knows no item of a history without a query.
         """
         call = calls.search_items(
-            query, history, k, exclude_seen=exclude_seen, prefix=prefix, among=among
+            query, history, k, exclude_seen=exclude_seen, prefix=prefix, candidates=candidates
         )
         return (yield from self._ask(call)).items
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,12 +152,14 @@ class Catalogue:
     def follow(self) -> int:
         """Take in the registry's changes and return how many items the index holds."""
         with self._following:
-            began = time.monotonic()
+            began, first = time.monotonic(), self._newest == 0
+            self.nearest.memory.load()
             for changes in self.registry.changes(self._newest):
                 self.known.changed(changes.numbers, changes.newest)
                 self._index.remove(changes.numbers[changes.numbers <= self._last])
                 here = np.logical_not(changes.removed)
                 self._index.add(changes.numbers[here], changes.codes[here])
+                self.nearest.memory.take(changes, first=first)
                 self._newest = changes.newest
                 self._last = max(self._last, int(changes.numbers.max()))
             self.known.followed(began)
@@ -166,7 +169,7 @@ class Catalogue:
         """Return how many items the index holds; do not follow the registry."""
         return len(self._index)
 
-    def searched(self) -> dict[str, float]:
+    def searched(self) -> dict[str, Any]:
         """Return how the index is searched, as `service.http.messages.schemas.IndexDescription`."""
         probing = self._index.probing
         return {

@@ -53,7 +53,7 @@ class Searching:
         *,
         exclude_seen: bool,
         prefix: Sequence[int],
-        among: Collection[str] | None,
+        candidates: Collection[str] | None,
     ) -> list[tuple[Found, RegisteredItem | None]]:
         """Return up to k items, best first, with their entries in the registry.
 
@@ -64,7 +64,7 @@ class Searching:
         if query is not None:
             vector = self.catalogue.pipeline.embed([query])[0]
         found = self.searcher.search(
-            vector, history, k, exclude_seen=exclude_seen, prefix=prefix, among=among
+            vector, history, k, exclude_seen=exclude_seen, prefix=prefix, candidates=candidates
         )
         entries = self.catalogue.registry.get({each.item_id for each in found})
         return [(each, entries.get(each.item_id)) for each in found]

@@ -1,148 +1,82 @@
-// The page over the HTTP interface: find an item, search, tokenize a text, browse, recommend.
+// The page over the HTTP interface: it shows the place that its address names.
 
-import { browse } from "./browse.js";
-import { at, codes, element, fill, row, show } from "./elements.js";
-import { save } from "./export.js";
+import { showFind } from "./find.js";
 import { showItem } from "./item.js";
-import { go, past, place, withPast } from "./place.js";
-import { ask, itemPath, useKey } from "./service.js";
-import { forget } from "./tree.js";
+import { showNext } from "./next.js";
+import { at, counted, element, show, state, turn } from "./parts.js";
+import { go, place } from "./place.js";
+import { get, onRefusal, useKey } from "./service.js";
+import { showTree } from "./tree.js";
 
-// The tokenizer's description, which says what the service can do.
-let described = Promise.resolve({});
-
-// What the search model ranks for the words after the history; null where there is no such model.
-async function ranked(words) {
-  const { search } = await described;
-  if (!search) return null;
-  const found = await ask("v1/search", {}, { query: words, history: past(), k: 20 });
-  return found.items;
-}
-
-async function search(words) {
-  try {
-    const exact = await ask(itemPath(words)).catch(() => null);
-    const answers = await ranked(words);
-    let found = answers ?? (await ask("v1/items", { limit: 20, search: words })).items;
-    if (exact) found = [exact, ...found.filter((item) => item.item_id !== exact.item_id)];
-    const rows = found.map((item) => row(item, item.score === undefined ? undefined : `score ${item.score.toFixed(2)}`));
-    if (!rows.length) {
-      const near = await ask("v1/similar", {}, { text: words, k: 20 });
-      found = near.items;
-      rows.push(...found.map((item) => row(item, `cosine ${item.cosine.toFixed(2)}`)));
-      rows.unshift(element("p", { className: "dim", textContent: "No title has these words; near in meaning:" }));
-    }
-    fill("results", rows, "Nothing found.");
-    at("export-results").hidden = !found.length;
-    at("export-results").onclick = () => save(found, "results.csv");
-  } catch (problem) {
-    at("export-results").hidden = true;
-    show("results", problem);
-  }
-}
-
-async function tokenize(text) {
-  try {
-    const found = await ask("v1/codes", {}, { text });
-    const shared = found.items.map((items, level) => `${items} share ${level + 1}`).join(", ");
-    const near = await ask("v1/similar", {}, { text, k: 5 });
-    at("tried").replaceChildren(
-      codes({ codes: found.codes, semantic_id: found.prefix }, true),
-      element("p", { className: "dim", textContent: `distortion ${found.distortion.toFixed(3)} · of the items, by number of first codes: ${shared}` }),
-      ...near.items.map((item) => row(item, `cosine ${item.cosine.toFixed(2)}`)),
-    );
-  } catch (problem) {
-    show("tried", problem);
-  }
-}
-
-// The history that searches and the recommender read: items in the order in which they were added.
-async function recommend(itemIds) {
-  at("next").hidden = !itemIds.length;
-  if (!itemIds.length) return;
-  const titles = await Promise.all(itemIds.map((itemId) => ask(itemPath(itemId)).then((item) => item.title ?? itemId).catch(() => itemId)));
-  at("history").replaceChildren(...titles.map((title, number) => {
-    const made = element("button", { className: "step", type: "button", title: "remove", textContent: `${title} ×` });
-    made.onclick = () => go({ history: withPast(itemIds.filter((_, other) => other !== number)) });
-    return made;
-  }));
-  try {
-    const { recommender } = await described;
-    if (!recommender) return fill("recommended", [], "No recommender is served; searches follow this history.");
-    const found = await ask("v1/recommend", {}, { history: itemIds, k: 12 });
-    fill("recommended", found.lists[0].map((item) => row(item, `score ${item.score.toFixed(2)}`)), "No other items.");
-  } catch (problem) {
-    show("recommended", problem);
-  }
-}
+const SECTIONS = [
+  [["q", "text", "history"], showFind],
+  [["item"], ({ item }) => showItem(item)],
+  [["history"], ({ history }) => showNext(history)],
+  [["prefix", "sort"], showTree],
+];
+let before = null;
 
 async function summarise() {
-  described = ask("v1/tokenizer");
-  const tokenizer = await described;
-  at("add").hidden = !tokenizer.recommender && !tokenizer.search;
+  const tokenizer = await get("v1/tokenizer");
+  state.recommends = Boolean(tokenizer.recommender);
+  state.searches = Boolean(tokenizer.search);
+  at("add").hidden = !state.recommends && !state.searches;
+  state.encodes = Boolean(tokenizer.encoder);
+  at("tokenize").hidden = !state.encodes;
+  const names = new Set(["tokenizer", tokenizer.name, tokenizer.fingerprint.slice(0, 12)]);
   at("summary").textContent =
-    `${tokenizer.items.toLocaleString("en")} items · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +
-    `${tokenizer.quantizer} codes · tokenizer ${tokenizer.fingerprint.slice(0, 12)}`;
-  at("choose").hidden = tokenizer.held.length < 2;
-  at("tokenizer").replaceChildren(...tokenizer.held.map((fingerprint) =>
-    element("option", { value: fingerprint.slice(0, 16), textContent: fingerprint.slice(0, 12), selected: fingerprint === tokenizer.fingerprint })));
+    `${counted(tokenizer.items, "item")} · ${tokenizer.levels} × ${tokenizer.codebook_size} ` +
+    `${tokenizer.quantizer} codes · ${[...names].join(" ")}`;
+  if (tokenizer.held.length > 1) await offer(tokenizer);
 }
 
-// What the page shows now, so that only what has changed is asked again.
-let current = {};
-
-function follow() {
-  const target = place();
-  const read = (name) => target.get(name) ?? "";
-  const before = current;
-  current = Object.fromEntries(["q", "text", "item", "prefix", "sort", "history", "tokenizer"].map((name) => [name, read(name)]));
-  const other = before.tokenizer !== current.tokenizer;
-  const changed = (name) => other || before[name] !== current[name];
-  if (other) {
-    forget();
-    summarise().catch((problem) => show("summary", problem));
-  }
-  if (changed("q") || (current.q && changed("history"))) {
-    at("words").value = current.q;
-    if (current.q) search(current.q);
-    else { fill("results", []); at("export-results").hidden = true; }
-  }
-  if (changed("text")) {
-    at("text").value = current.text;
-    if (current.text) tokenize(current.text);
-    else at("tried").replaceChildren();
-  }
-  if (changed("item")) {
-    if (current.item) showItem(current.item);
-    else at("item").hidden = true;
-  }
-  if (changed("prefix") || changed("sort")) browse(current.prefix);
-  if (changed("history")) recommend(past());
+// Lists the tokenizers that the service has loaded.
+async function offer(chosen) {
+  const all = await Promise.all(tokenizersOf(chosen));
+  at("tokenizer").replaceChildren(...all.map((one) => element("option", {
+    value: one.fingerprint, selected: one.fingerprint === chosen.fingerprint,
+    textContent: `${one.name}: ${one.levels} × ${one.codebook_size} ${one.quantizer}${one.default ? ", default" : ""}`,
+  })));
+  at("tokenizer").onchange = () => {
+    const picked = all.find((one) => one.fingerprint === at("tokenizer").value);
+    // A prefix means something else to each tokenizer.
+    go({ tokenizer: picked.default ? "" : picked.fingerprint.slice(0, 16), prefix: "" });
+  };
+  at("choice").hidden = false;
 }
 
-function start() {
-  current = {};
-  forget();
-  follow();
+function tokenizersOf(chosen) {
+  return chosen.held.map((fingerprint) =>
+    (fingerprint === chosen.fingerprint ? chosen : get("v1/tokenizer", { tokenizer: fingerprint })));
 }
 
-at("search").onsubmit = (event) => {
-  event.preventDefault();
-  go({ q: at("words").value.trim() });
-};
-at("try").onsubmit = (event) => {
-  event.preventDefault();
-  go({ text: at("text").value.trim() });
-};
-at("sort").onchange = () => go({ sort: at("sort").value });
-at("clear").onclick = () => go({ history: null });
-at("tokenizer").onchange = () => go({ tokenizer: at("tokenizer").value, prefix: null });
+// Show the sections whose part of the place has changed.
+async function follow() {
+  const last = turn("follow");
+  if (before?.tokenizer !== place().tokenizer) {
+    before = null;  // everything is to be shown, also if the place changes before the answer comes
+    await summarise().catch((problem) => show("summary", problem));
+    if (!last()) return;
+  }
+  const here = place();
+  const due = SECTIONS.filter(([names]) => !before || names.some((name) => String(before[name]) !== String(here[name])));
+  const opened = before && here.item && here.item !== before.item;
+  const again = !before;
+  before = here;
+  document.body.classList.toggle("has-item", Boolean(here.item));
+  document.body.classList.toggle("has-next", Boolean(here.history.length));
+  due.forEach(([, showSection]) => showSection(here, again));
+  if (opened) at("item-heading").focus();
+}
+
+onRefusal(() => { at("key").hidden = false; });
 at("key").onsubmit = (event) => {
   event.preventDefault();
   useKey(at("key-value").value.trim());
   at("key-value").value = "";
   at("key").hidden = true;
-  start();
+  before = null;
+  follow();
 };
 window.onhashchange = follow;
-start();
+follow();

@@ -1,33 +1,33 @@
-// Items as a CSV file.
+// Exports what a section shows as a CSV file.
 
-import { element } from "./elements.js";
-import { ask } from "./service.js";
+import { at } from "./parts.js";
 
-const MOST = 100_000;  // items of one file
+export const ITEM_COLUMNS = ["item_id", "title", "semantic_id", "cosine", "exact", "score"];
+const shown = {};
 
-// A cell that a spreadsheet would take for a formula begins with an apostrophe.
+// Remember the rows that a section shows; its button is there while it has rows.
+export function shows(section, rows, columns = ITEM_COLUMNS) {
+  const there = columns.filter((name) => rows.some((row) => row[name] !== undefined && row[name] !== null));
+  shown[section] = { rows, columns: there };
+  const button = at(`${section}-export`);
+  button.hidden = !rows.length;
+  button.onclick = () => download(section);
+}
+
+// A text that a spreadsheet would take for a formula begins with an apostrophe.
 function cell(value) {
-  const text = String(value ?? "");
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const formula = typeof value === "string" && /^[=+\-@\t\r]/.test(value);
+  const text = `${formula ? "'" : ""}${value ?? ""}`;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-export function save(items, name) {
-  const lines = ["item_id,semantic_id,title", ...items.map((item) =>
-    [item.item_id, item.semantic_id, item.title].map(cell).join(","))];
-  const file = new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv" });
-  const link = element("a", { href: URL.createObjectURL(file), download: name });
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-export async function itemsUnder(prefix) {
-  const found = [];
-  let after = "";
-  do {
-    const page = await ask("v1/items", { prefix, limit: 1000, after });
-    found.push(...page.items);
-    after = page.next;
-  } while (after && found.length < MOST);
-  return found;
+function download(section) {
+  const { rows, columns } = shown[section];
+  const lines = [columns, ...rows.map((row) => columns.map((name) => row[name]))];
+  // The mark at the start tells spreadsheets that the file is UTF-8.
+  const content = `\ufeff${lines.map((line) => line.map(cell).join(",")).join("\r\n")}\r\n`;
+  const address = URL.createObjectURL(new Blob([content], { type: "text/csv;charset=utf-8" }));
+  const anchor = Object.assign(document.createElement("a"), { href: address, download: `semid-${section}.csv` });
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

@@ -1,58 +1,83 @@
-// One item: its ID, its fields, its picture and page, and its nearest items.
+// Shows one item: its ID, all its fields, its picture, and its nearest items.
 
-import { at, codes, element, fill, row, show } from "./elements.js";
-import { go, past, withPast } from "./place.js";
-import { ask, fieldsPath, itemPath } from "./service.js";
+import { shows } from "./export.js";
+import { addToHistory, at, codes, element, fill, near, row, show, turn } from "./parts.js";
+import { fieldsPath, get, itemPath, post } from "./service.js";
 
-const WEB = /^https?:\/\/\S+$/;
-const PICTURE = /image|img|picture|photo|thumbnail|poster/i;
+const NEIGHBOURS = 12;
+const PICTURE = /\.(avif|gif|jpe?g|png|webp)$/i;
+const PICTURE_FIELD = /image|img|picture|photo|thumbnail|cover/i;
 
-const addressIn = (value) => (Array.isArray(value) ? value : [value]).find((one) => typeof one === "string" && WEB.test(one));
-
-function written(value) {
-  if (Array.isArray(value)) return value.map(written).join(" › ");
-  return value !== null && typeof value === "object" ? JSON.stringify(value) : String(value);
+// The address in a field, if it is one of the web: no other kind of link is made.
+function webAddress(value) {
+  if (typeof value !== "string" || !URL.canParse(value)) return null;
+  const address = new URL(value);
+  return ["http:", "https:"].includes(address.protocol) && !address.username ? address : null;
 }
 
-function showFields(fields) {
-  const named = Object.entries(fields);
-  fill("item-fields", named.flatMap(([name, value]) => [
-    element("dt", { textContent: name }), element("dd", { textContent: written(value) })]));
-  const addresses = named.map(([name, value]) => [name, addressIn(value)]).filter(([, address]) => address);
-  const picture = addresses.find(([name]) => PICTURE.test(name))?.[1];
-  const link = addresses.find(([name]) => !PICTURE.test(name))?.[1];
-  at("item-image").hidden = !picture;
-  if (picture) at("item-image").src = picture;
-  else at("item-image").removeAttribute("src");
-  at("item-link").hidden = !link;
-  if (link) at("item-link").href = link;
+function link(address) {
+  return element("a", { href: address.href, textContent: address.href, target: "_blank", rel: "noopener noreferrer nofollow" });
 }
 
-const near = (item) => `cosine ${item.cosine.toFixed(2)}${item.exact ? "" : " by codes"}`;
+function shownValue(value) {
+  if (Array.isArray(value)) {
+    return value.flatMap((part, place) => (place ? [" > ", shownValue(part)] : [shownValue(part)])).flat();
+  }
+  const address = webAddress(value);
+  if (address) return [link(address)];
+  return [typeof value === "object" && value !== null ? JSON.stringify(value) : String(value)];
+}
 
-let shown = 0;
+function facts(item) {
+  const known = { item_id: item.item_id, semantic_id: item.semantic_id, distortion: item.distortion.toFixed(3), ...item.fields };
+  delete known.title;
+  return Object.entries(known).flatMap(([name, value]) => [
+    element("dt", { textContent: name }), element("dd", {}, ...shownValue(value)),
+  ]);
+}
+
+// The page's security policy takes pictures by https only.
+function picture(fields, title) {
+  for (const [name, value] of Object.entries(fields)) {
+    for (const part of Array.isArray(value) ? value : [value]) {
+      const address = webAddress(part);
+      if (address?.protocol === "https:" && (PICTURE_FIELD.test(name) || PICTURE.test(address.pathname))) {
+        const made = element("img", { alt: `Picture of ${title}`, referrerPolicy: "no-referrer" });
+        made.onerror = () => made.replaceWith(element("p", { className: "dim", textContent: "The picture cannot be loaded." }));
+        made.src = address.href;
+        return [made];
+      }
+    }
+  }
+  return [];
+}
 
 export async function showItem(itemId) {
-  const turn = shown += 1;
-  at("item").hidden = false;
+  const last = turn("item");
+  at("item").hidden = !itemId;
+  document.title = "semid";
+  if (!itemId) return;
   try {
-    const item = await ask(itemPath(itemId));
-    const fields = await ask(fieldsPath(itemId)).catch(() => ({ fields: {} }));
-    if (turn !== shown) return;
-    at("item-heading").textContent = item.title ?? item.item_id;
+    // 404: the service has no catalogue, or the item is not in it.
+    const known = get(fieldsPath(itemId)).catch(() => ({ fields: {} }));
+    const item = { ...await get(itemPath(itemId)), fields: (await known).fields };
+    if (!last()) return;
+    const title = item.title ?? item.item_id;
+    at("item-heading").textContent = title;
+    document.title = `${title} – semid`;
     at("item-id").replaceChildren(codes(item, true));
-    at("add").onclick = () => go({ history: withPast([...past(), item.item_id]) });
-    at("item-facts").replaceChildren(element("span", { className: "dim", textContent:
-      `item_id ${item.item_id} · semantic ID ${item.semantic_id} · distortion ${item.distortion.toFixed(3)}` }));
-    showFields(fields.fields);
-    const found = await ask("v1/similar", {}, { item_id: itemId, k: 12 });
-    if (turn !== shown) return;
+    at("item-picture").replaceChildren(...picture(item.fields, title));
+    at("item-facts").replaceChildren(...facts(item));
+    at("add").onclick = () => addToHistory(item.item_id);
+    const found = await post("v1/similar", { item_id: itemId, k: NEIGHBOURS });
+    if (!last()) return;
     fill("neighbours", found.items.map((other) => row(other, near(other))), "No other items.");
+    shows("neighbours", found.items);
   } catch (problem) {
-    if (turn !== shown) return;
+    if (!last()) return;
     at("item-heading").textContent = itemId;
-    for (const id of ["item-id", "item-facts"]) fill(id, []);
-    showFields({});
+    for (const id of ["item-id", "item-picture", "item-facts"]) at(id).replaceChildren();
     show("neighbours", problem);
+    shows("neighbours", []);
   }
 }

@@ -1,66 +1,95 @@
-// The tree of prefixes as an icicle: a row for each code, a box as wide as its items are many.
+// Walks the tree of prefixes: a picture of the branches, a card for each prefix, and its items.
 
-import { at, colour } from "./elements.js";
-import { go } from "./place.js";
-import { ask } from "./service.js";
+import { shows } from "./export.js";
+import { drawIcicle } from "./icicle.js";
+import { at, code, counted, dim, element, fill, row, show, turn } from "./parts.js";
+import { go, leadsTo } from "./place.js";
+import { get } from "./service.js";
 
-const WIDTH = 1000, HEIGHT = 34, NARROWEST = 26;
-const kept = new Map();
+const PAGE = 50;
+const COLUMNS = ["prefix", "items", "words", "central_item_id", "central_title", "coherence", "example"];
 
-// The answer on a prefix, kept while the page is open: walking back asks nothing again.
-export function below(prefix, tokenizer) {
-  const name = `${tokenizer} ${prefix}`;
-  if (!kept.has(name)) {
-    const asked = ask("v1/prefixes", { prefix });
-    asked.catch(() => kept.delete(name));
-    kept.set(name, asked);
-  }
-  return kept.get(name);
-}
+const lastCode = (entry) => Number(entry.prefix.split("-").at(-1));
+const ORDERS = {
+  size: (one, other) => other.items - one.items || lastCode(one) - lastCode(other),
+  number: (one, other) => lastCode(one) - lastCode(other),
+  coherence: (one, other) => (other.coherence ?? -2) - (one.coherence ?? -2) || ORDERS.size(one, other),
+};
 
-export const forget = () => kept.clear();
-
-function made(tag, attributes, ...children) {
-  const one = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) one.setAttribute(name, value);
-  one.append(...children);
-  return one;
-}
-
-function box(entry, left, width, level, on) {
-  const value = Number(entry.prefix.split("-").at(-1));
-  const words = entry.words.join(", ");
-  const title = made("title", {}, `${entry.prefix}: ${entry.items} items${words ? `, ${words}` : ""}`);
-  const rect = made("rect", { x: left, y: level * HEIGHT, width: Math.max(width - 1, .5), height: HEIGHT - 2 });
-  rect.style.fill = colour(value, level);
-  const one = made("g", { class: on ? "box on" : "box", "data-prefix": entry.prefix }, title, rect);
-  if (width >= NARROWEST) {
-    const most = Math.floor(width / 7);
-    const said = `${value} ${words}`.slice(0, most);
-    one.append(made("text", { x: left + 4, y: level * HEIGHT + HEIGHT / 2 + 4 }, said));
-  }
-  one.onclick = () => go({ prefix: entry.prefix });
-  return one;
-}
-
-export async function draw(prefix, tokenizer) {
+function showPath(prefix) {
+  const steps = [["all items", ""]];
   const parts = prefix ? prefix.split("-") : [];
-  const rows = [];
-  for (let level = 0; level <= parts.length; level += 1) {
-    const answer = await below(parts.slice(0, level).join("-"), tokenizer);
-    if (answer.prefixes.length) rows.push(answer.prefixes);
-  }
-  const boxes = rows.flatMap((entries, level) => {
-    const sorted = [...entries].sort((one, other) => other.items - one.items);
-    const total = sorted.reduce((sum, entry) => sum + entry.items, 0);
-    let left = 0;
-    return sorted.map((entry) => {
-      const width = WIDTH * entry.items / total;
-      const drawn = box(entry, left, width, level, entry.prefix === parts.slice(0, level + 1).join("-"));
-      left += width;
-      return drawn;
-    });
+  parts.forEach((part, level) => steps.push([part, parts.slice(0, level + 1).join("-")]));
+  const links = steps.map(([name, target], index) => {
+    const made = leadsTo(element("a", { textContent: name }), { prefix: target });
+    if (index === steps.length - 1) made.setAttribute("aria-current", "true");
+    return made;
   });
-  at("tree").setAttribute("viewBox", `0 0 ${WIDTH} ${rows.length * HEIGHT}`);
-  at("tree").replaceChildren(...boxes);
+  at("path").replaceChildren(...links.flatMap((made, index) => (index ? [" – ", made] : [made])));
 }
+
+function card(entry, chance) {
+  const level = entry.prefix.split("-").length - 1;
+  const head = element("span", { className: "head" }, code(lastCode(entry), level), ` ${counted(entry.items, "item")}`);
+  const made = leadsTo(element("a", { className: "prefix" }, head), { prefix: entry.prefix });
+  made.dataset.prefix = entry.prefix;
+  if (entry.words?.length) made.append(element("span", { className: "words", textContent: entry.words.join(", ") }));
+  const central = entry.central ? entry.central.title ?? entry.central.item_id : entry.example;
+  if (central) made.append(dim(central));
+  if (entry.coherence !== undefined && entry.coherence !== null) {
+    const against = chance === undefined || chance === null ? "" : `, by chance ${chance.toFixed(2)}`;
+    made.append(dim(`coherence ${entry.coherence.toFixed(2)}${against}`));
+  }
+  return made;
+}
+
+function depthText({ length, prefixes, largest, single }) {
+  const alone = single ? `, ${single.toLocaleString("en")} with a single item` : "";
+  return `${counted(length, "code")}: ${counted(prefixes, "prefix", "prefixes")}, the largest with ${counted(largest, "item")}${alone}`;
+}
+
+function exported(entry) {
+  return {
+    ...entry, words: entry.words?.length ? entry.words.join(" ") : null,
+    central_item_id: entry.central?.item_id, central_title: entry.central?.title,
+  };
+}
+
+export async function showTree({ prefix, sort }) {
+  const last = turn("tree");
+  const order = ORDERS[sort] ? sort : "size";
+  at("sort").value = order;
+  showPath(prefix);
+  try {
+    const below = await get("v1/prefixes", { prefix });
+    if (!last()) return;
+    const entries = below.prefixes.toSorted(ORDERS[order]);
+    fill("prefixes", entries.map((entry) => card(entry, below.chance)), prefix ? "" : "There are no items yet.");
+    at("depths").replaceChildren(...(below.depths ?? []).map((depth) => element("li", { textContent: depthText(depth) })));
+    shows("prefixes", entries.map(exported), COLUMNS);
+    drawIcicle(prefix, entries, ORDERS[order], last);
+    at("members").replaceChildren();
+    shows("members", []);
+    at("more").hidden = true;
+    if (prefix) await addMembers(prefix, "", [], last);
+  } catch (problem) {
+    if (!last()) return;
+    for (const id of ["members", "depths", "icicle"]) at(id).replaceChildren();
+    at("more").hidden = true;
+    shows("prefixes", [], COLUMNS);
+    shows("members", []);
+    show("prefixes", problem);
+  }
+}
+
+async function addMembers(prefix, after, before, last) {
+  const page = await get("v1/items", { prefix, limit: PAGE, after });
+  if (!last()) return;
+  const items = [...before, ...page.items];
+  at("members").append(...page.items.map((item) => row(item)));
+  shows("members", items);
+  at("more").hidden = !page.next;
+  at("more").onclick = () => addMembers(prefix, page.next, items, last).catch((problem) => show("members", problem));
+}
+
+at("sort").onchange = () => go({ sort: at("sort").value === "size" ? "" : at("sort").value });

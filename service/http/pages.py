@@ -29,10 +29,12 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def page(request: Request) -> HTMLResponse:
-    """Return the explorer's page."""
+    """Return the explorer's page; if it shows items' fields, also the pictures that they name."""
     root = escape(request.scope.get("root_path", ""))
-    headers = {"content-security-policy": WITH_PICTURES}
-    return HTMLResponse(PAGE.replace('="/', f'="{root}/'), headers=headers)
+    answer = HTMLResponse(PAGE.replace('="/', f'="{root}/'))
+    if request.app.state.fields is not None:
+        answer.headers["content-security-policy"] = WITH_PICTURES
+    return answer
 
 
 @router.get("/docs")

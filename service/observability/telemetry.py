@@ -100,8 +100,8 @@ class Telemetry:
         )  # fmt: skip
         self._recall = Gauge(
             "semid_similar_recall",
-            "Share of the 10 items of the highest cosine that are found: by codes alone, or by the "
-            "vectors of what the codes propose. NaN: not measured, or no vectors are kept.",
+            "Share of the 10 items of the highest cosine that are found: by codes alone, or by "
+            "vectors. NaN: not measured, or no vectors are kept.",
             ["way", "tokenizer"], registry=self._metrics,
         )  # fmt: skip
         self._waiting: defaultdict[str, list[Callable[[], int]]] = defaultdict(list)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from data_prep.progress import Progress
-from service.registry.changes import forget_vectors
+from service.registry.changes import Change, change_items, forget_vectors
 from service.registry.entries import KeptVector
 from service.registry.migrations.schema import ids, vectors
 from service.registry.reader import CHUNK, RegistryReader
@@ -138,8 +138,10 @@ class VectorStore:
                 lacking = self._lacking(connection, item_ids)
                 rows = [row for row, name in enumerate(item_ids) if name in lacking]
                 kept = packed(given[rows])
-                numbers = [lacking[item_ids[row]] for row in rows]
+                there = [lacking[item_ids[row]] for row in rows]
+                numbers = [change.number for change in there]
                 insert_vectors(connection, dict(zip(numbers, kept, strict=True)))
+                change_items(connection, self._tokenizer, there)  # so that others follow
             added += len(rows)
             progress(len(item_ids))
         return added
@@ -149,12 +151,12 @@ class VectorStore:
         with self._database.reading() as connection:
             return set(self._lacking(connection, item_ids))
 
-    def _lacking(self, connection: Connection, item_ids: Sequence[str]) -> dict[str, int]:
+    def _lacking(self, connection: Connection, item_ids: Sequence[str]) -> dict[str, Change]:
         joined = ids.outerjoin(vectors, vectors.c.number == ids.c.number)
-        found: dict[str, int] = {}
+        found: dict[str, Change] = {}
         for start in range(0, len(item_ids), CHUNK):
             query = (
-                sql.select(ids.c.item_id, ids.c.number)
+                sql.select(ids.c.item_id, ids.c.number, ids.c.title)
                 .select_from(joined)
                 .where(
                     ids.c.tokenizer == self._tokenizer,
@@ -163,7 +165,10 @@ class VectorStore:
                     vectors.c.number.is_(None),
                 )
             )
-            found |= {row.item_id: row.number for row in connection.execute(query)}
+            found |= {
+                row.item_id: Change(row.number, row.title, removed=False)
+                for row in connection.execute(query)
+            }
         return found
 
     @staticmethod

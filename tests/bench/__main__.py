@@ -24,15 +24,18 @@ from tests.bench.ladder import ladder
 from tests.bench.languages import languages
 from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
+from tests.bench.pictures import image_steps
 from tests.bench.quantizing import encoding, training_steps
+from tests.bench.search_at_size import search_at_size
 from tests.bench.serving import http
 from tests.bench.spinning import spinning
+from tests.bench.static import static
 from tests.bench.texts import source_of_texts
 from tests.bench.tiger_training import tiger_training
 from tests.bench.trie import trie
 
 RESULTS = Path("bench/results.json")
-OF_TEXTS = ("embedding", "machines")  # sections on Beauty's texts, where they are at hand
+OF_TEXTS = ("embedding", "machines", "static")  # sections on Beauty's texts, where they are at hand
 
 
 def _sgemm() -> dict[str, Any]:
@@ -42,17 +45,21 @@ def _sgemm() -> dict[str, Any]:
     return {"gflops": 2 * 2048**3 / best_seconds(lambda: a @ b, repeats=5) / 1e9}
 
 
+LONG = ("search-at-size",)  # sections of an hour, only measured when they are named
 SECTIONS: dict[str, Callable[[], Any]] = {
     "sgemm": _sgemm,
     "training": training_steps,
+    "images": image_steps,
     "encoding": lambda: encoding(_sgemm()["gflops"]),
     "embedding": embedding,
     "machines": machines,
+    "static": static,
     "trie": trie,
     "decoding": decoding,
     "generative": tiger_training,
     "generator": generator,
     "serving": http,
+    "search-at-size": search_at_size,
     "ladder": ladder,
     "devices": devices,
     "spinning": spinning,
@@ -61,10 +68,11 @@ SECTIONS: dict[str, Callable[[], Any]] = {
 
 
 def main() -> None:
-    """Measure the named sections, or all; print them and update their entries in the results."""
+    """Measure the named sections, or all but the longest; print them and keep their results."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=main.__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    chosen = parser.parse_args().sections or list(SECTIONS)
+    usual = [name for name in SECTIONS if name not in LONG]
+    chosen = parser.parse_args().sections or usual
     if unknown := set(chosen).difference(SECTIONS):
         parser.error(f"no section {min(unknown)!r}; there are {', '.join(SECTIONS)}")
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}

@@ -20,7 +20,10 @@ def megabytes(name):
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(name))
 
 items, size = map(int, sys.argv[1:])
-config = GritConfig(codebook_size=size, start="random", reset_below=0.0, refresh_every=8)
+config = GritConfig(
+    codebook_size=size, start="random", reset_below=0.0, refresh_every=8, search_beam=1,
+    crowded_choices=1,
+)
 torch.manual_seed(0)
 stack = ResidualQuantizer([GritQuantizer(config, 32) for _ in range(4)])
 latents = torch.randn(items, 32)

@@ -24,6 +24,8 @@ BATCH = 1024
 WIDTH = 32
 VECTOR = 384
 ROWS = 65_536
+NARROW = AutoencoderConfig(network="mlp", hidden=(512, 256, 128), latent=WIDTH, dropout=0.0)
+GREEDY: dict[str, Any] = {"search_beam": 1, "crowded_choices": 1}
 
 
 def _stack(config: QuantizerConfig) -> ResidualQuantizer:
@@ -50,7 +52,7 @@ def _stack_step(config: QuantizerConfig) -> Callable[[], None]:
 
 def _whole_step(config: QuantizerConfig) -> Callable[[], None]:
     """One training step of `semid fit`: network, stack, separation, optimizer."""
-    training = FitConfig(quantizer=config, autoencoder=AutoencoderConfig())
+    training = FitConfig(quantizer=config, autoencoder=NARROW)
     model = Autoencoder(VECTOR, training.autoencoder, config)
     x = torch.randn(BATCH, VECTOR)
     model.quantizer.start_from(torch.randn(4096, WIDTH), torch.Generator().manual_seed(0))
@@ -91,7 +93,7 @@ def _peer_step(size: int) -> Callable[[], None]:
 def training_steps() -> dict[str, Any]:
     """Return milliseconds a step at batch 1,024, d = 32, L = 4, K = 256, and at K = 16,384."""
     result: dict[str, Any] = {"batch": BATCH, "latent": WIDTH, "levels": 4}
-    grit, ste = GritConfig(), VqConfig("ste")
+    grit, ste = GritConfig(**GREEDY), VqConfig("ste", **GREEDY)
     seconds = interleaved_seconds(
         {
             "stack_ste": _stack_step(ste),
@@ -156,8 +158,7 @@ def _encoder_seconds(name: str) -> float:
 
 
 def _model() -> Autoencoder:
-    config = FitConfig()
-    model = Autoencoder(VECTOR, config.autoencoder, config.quantizer)
+    model = Autoencoder(VECTOR, NARROW, GritConfig(**GREEDY))
     model.quantizer.start_from(torch.randn(4096, WIDTH), torch.Generator().manual_seed(0))
     return model.eval()
 

@@ -27,6 +27,7 @@ from data_prep.storage.record import run_record
 from service.cli.terminal.console import output
 from tests.bench.load import get_requests, post_requests, put_under_load
 from tests.bench.scale_data import titles_at_hand, write_catalogue
+from tests.bench.scale_picture import draw_scale
 from tests.e2e.server import SEMID, resident_bytes, serving
 from tokenizer.ids.semantic_id import Codes
 from tokenizer.index.semantic_index import SemanticIndex
@@ -38,7 +39,7 @@ __all__ = ["main"]
 RESULTS = Path("bench/scale.json")
 SIZES = (100_000, 1_000_000, 10_000_000)
 WHOLE = 1_000_000  # items up to which the registry and the service are measured too
-STEPS = 400  # of the fit
+STEPS = int(os.environ.get("SEMID_SCALE_STEPS", "400"))  # of the fit
 CLIENTS, SECONDS = 16, 8.0
 QUERIES = 300
 
@@ -152,7 +153,8 @@ class _Rung:
                 address, get_requests, searches, clients=clients, seconds=SECONDS / 2
             ),
         }
-        httpx.post(f"{address}/v1/similar", content=similar[0], timeout=120).raise_for_status()
+        first = {"item_id": names[0], "k": 10}
+        httpx.post(f"{address}/v1/similar", json=first, timeout=120).raise_for_status()
         figures: dict[str, float] = {}
         for name, load in loads.items():
             alone, together = load(1), load(CLIENTS)
@@ -203,8 +205,12 @@ def main() -> None:
     parser.add_argument("--steps", default="fit,tokenize,index,register,serve")
     parser.add_argument("--anew", action="store_true", help="measure again what is there")
     parser.add_argument("--whole", type=int, default=WHOLE, help="largest size to be served")
+    parser.add_argument("--draw", type=Path, help="draw what is kept to this file, and end")
     parser.add_argument("--place", type=Path, help="folder for the catalogues, kept")
     asked = parser.parse_args()
+    if asked.draw is not None:
+        draw_scale(json.loads(RESULTS.read_text()), asked.draw)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         for items in asked.sizes or SIZES:
             rung = _Rung(asked.place or Path(temporary), items)

@@ -1,6 +1,6 @@
-"""Makes the pictures of the documentation: `python -m tests.docs.pictures demo`.
+"""Makes the pictures of the documentation: `make pictures`.
 
-`demo` is the folder that `semid demo --no-serve --out demo` wrote.
+That is `semid demo --no-serve --out demo` and `python -m tests.docs.pictures demo`.
 """
 
 import argparse
@@ -9,7 +9,15 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    FloatRect,
+    Locator,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e.server import run_semid, serving
 from tests.e2e.test_page import CHROMIUM, FLAGS
@@ -17,7 +25,7 @@ from tests.e2e.test_page import CHROMIUM, FLAGS
 __all__ = ["main"]
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
-SIZE = {"width": 1500, "height": 900}
+SIZE: ViewportSize = {"width": 1500, "height": 900}
 COLOURS = 128  # of a picture's palette; a few tens of kilobytes
 
 
@@ -46,32 +54,32 @@ def main() -> None:
 
 
 def _page(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": SIZE["width"], "height": SIZE["height"]})
+    page = browser.new_page(viewport=SIZE)
     page.goto(f"{address}/#q=coffee")
     page.locator("#results .row").first.click()
-    expect(page.locator("#neighbours .row").first).to_be_visible()
     page.get_by_role("button", name="Add to history").click()
-    expect(page.locator("#recommended .row").first).to_be_visible()
-    expect(page.locator("#prefixes .prefix").first).to_be_visible()
+    for part in ("#neighbours .row", "#recommended .row", "#prefixes .prefix"):
+        expect(page.locator(part).first).to_be_visible()
     _save(page.screenshot(), "page.png")
-    first = page.locator("#prefixes .prefix").first.get_attribute("data-prefix")
-    page.goto(f"{address}/#prefix={first}")
+    page.goto(f"{address}/#")
+    page.locator("#prefixes .prefix").first.click()
     expect(page.locator("#members .row").first).to_be_visible()
-    expect(page.locator("#tree .box.on")).to_have_count(1)
-    _save(_shot(page, page.locator("section", has=page.locator("#tree"))), "prefixes.png")
+    expect(page.locator('#icicle a[data-depth="3"]').first).to_be_visible()
+    _save(_shot(page, page.locator("#browse")), "prefixes.png")
 
 
 def _report(browser: Browser, file: Path) -> None:
-    page = browser.new_page(viewport={"width": SIZE["width"], "height": SIZE["height"]})
+    page = browser.new_page(viewport=SIZE)
     page.goto(file.as_uri())
     _save(page.locator(".map svg").screenshot(), "map.png")
 
 
-def _shot(page: Page, section: object) -> bytes:
-    box = section.bounding_box()  # type: ignore[attr-defined]
+def _shot(page: Page, section: Locator) -> bytes:
+    box = section.bounding_box()
     assert box is not None
-    clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": min(box["height"], 760)}
-    return page.screenshot(clip=clip)  # type: ignore[arg-type]
+    height = min(box["height"], 760)
+    clip: FloatRect = {"x": box["x"], "y": box["y"], "width": box["width"], "height": height}
+    return page.screenshot(clip=clip)
 
 
 def _save(png: bytes, name: str) -> None:

@@ -64,7 +64,7 @@ def test_the_pictures_render_and_titles_stay_text(page: Page) -> None:
     assert page.evaluate(EMPTY) == 0
     assert page.locator("img").count() == 0
     assert page.locator("script").count() == 2
-    expect(page.locator(".items li").first).to_have_text(HOSTILE)
+    expect(page.locator(".family .items li").first).to_have_text(HOSTILE)
 
 
 def test_the_page_fits_narrow_screens(page: Page) -> None:

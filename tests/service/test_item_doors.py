@@ -22,6 +22,7 @@ from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
 from service.registry.exchange import export_registry, import_registry
+from service.registry.exchange.import_file import ImportFile
 from tests.service.databases import sqlite_url
 from tokenizer.artifact import load
 from tokenizer.offline.catalogue import tokenize_catalogue
@@ -168,7 +169,7 @@ def test_an_item_is_the_same_in_every_door(
     assert export_registry(registry.database, tmp_path / "r.parquet") == len(doors.titles)
     (tmp_path / "other").mkdir()
     other = open_database(sqlite_url(tmp_path / "other"))
-    assert import_registry(other, tmp_path / "r.parquet") == len(doors.titles)
+    assert import_registry(other, ImportFile.of(tmp_path / "r.parquet")) == len(doors.titles)
     there = Registry(other, pipeline.fingerprint, pipeline.levels).get(doors.titles)
     assert {item.item_id: item.title for item in there.values()} == doors.titles
     other.close()

@@ -14,6 +14,7 @@ from tests.conftest import SMALL
 from tokenizer.artifact import load
 from tokenizer.index import decoded_index
 from tokenizer.index.decoded_index import DecodedIndex
+from tokenizer.index.residual_index import ResidualIndex
 from tokenizer.index.semantic_index import SemanticIndex, resolve_index_device
 from tokenizer.pipeline import Pipeline
 from tokenizer.training.fit import fit
@@ -83,7 +84,7 @@ def test_an_index_that_decodes_finds_what_one_over_codes_finds(
     pipeline: Pipeline, vectors: NDArray[np.float32]
 ) -> None:
     codes, queries = pipeline.tokenize(vectors).codes, pipeline.latents(vectors)
-    over_codes, decoding = (SemanticIndex(pipeline.codebooks) for _ in range(2))
+    over_codes, decoding = (ResidualIndex(pipeline.codebooks) for _ in range(2))
     decoding._decoded = DecodedIndex(queries.shape[1], "cpu")  # as for a GPU
     for index in (over_codes, decoding):
         index.add(np.arange(300, dtype=np.int64) * 3, codes[:300])

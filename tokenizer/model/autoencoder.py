@@ -136,6 +136,29 @@ class Autoencoder(nn.Module):
         """Return the reconstructed raw vectors (n, D) of codes (n, L), the same in any batch."""
         return self._in_blocks("decoded", self._decoded, codes)
 
+    @torch.no_grad()
+    def refill(self, vectors: Tensor) -> list[int]:
+        """Put codewords that none of the training vectors (n, D) uses on their latents.
+
+        Returns:
+            As `ResidualQuantizer.refill`.
+        """
+        if not self.quantizer.stages[0].refills:
+            return [0] * len(self.quantizer.stages)
+        latents = self.latents(vectors)
+        return self.quantizer.refill(latents, self.encode_latents(latents))
+
+    @torch.no_grad()
+    def mark_crowded(self, vectors: Tensor) -> int:
+        """Mark the codes that several of the vectors (n, D) share; return the number of such codes.
+
+        Items with these codes are then told apart, as `ResidualQuantizer` says.
+        """
+        if self.quantizer.choices == 1:
+            return 0
+        latents = self.latents(vectors)
+        return self.quantizer.mark_crowded(latents, self.encode_latents(latents))
+
     def _latents(self, vectors: Tensor) -> Tensor:
         latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
         return latents
@@ -189,4 +212,9 @@ class Autoencoder(nn.Module):
         latents = self.latents(vectors)
         if what == "decoded":
             return [(self._decoded, self.encode_latents(latents))]
-        return [(level.compared, latents) for level in self.quantizer.stages]
+        compared: list[tuple[Function, Tensor]] = [
+            (level.compared, latents) for level in self.quantizer.stages
+        ]
+        if self.quantizer.choices > 1:
+            compared.append((self.quantizer.hashed, latents))
+        return compared

@@ -1,7 +1,7 @@
 """Quantizers stacked on residuals: level l codes the residual of levels 1…l−1."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +11,38 @@ from tokenizer.quantizers.base.search import search_paths
 
 __all__ = ["ResidualQuantizer"]
 
+GRAIN = 0.02  # of the latents' standard deviation: near items have different hashes
+MULTIPLIER = 6364136223846793005  # Knuth's, odd and large: digests of different codes differ
+
 
 class ResidualQuantizer(nn.Module):
     """L levels; the decoded vector of codes (n, L) is the sum of the levels' codewords.
 
     The levels of a `parallel` variant code the vector itself instead of a residual.
 
+    Codes that several items of the catalogue have are crowded. An item with crowded codes takes one
+    of the `choices` nearest codewords of the last level, chosen by a hash of its own latent: near
+    items thus get different codes, and their prefix stays. The codes of an item depend on the item
+    alone.
+
     Attributes:
         beam: number of paths that the search keeps.
+        choices: number of codewords that an item with crowded codes chooses from; 1 turns this off.
+        crowded: (m,) int64, digests of the crowded codes, ascending; a buffer.
+        grain: (d,) buffer; the whole part of its product with a latent is the latent's hash.
     """
+
+    crowded: Tensor
+    grain: Tensor
 
     def __init__(self, levels: Sequence[Quantizer]) -> None:
         super().__init__()
         self.levels = nn.ModuleList(levels)
         self.beam = levels[0].config.search_beam
+        self.choices = levels[0].config.crowded_choices if levels[0].by_distance else 1
+        if self.choices > 1:
+            self.register_buffer("crowded", torch.zeros(0, dtype=torch.int64))
+            self.register_buffer("grain", torch.zeros(levels[0].dimension))
 
     @property
     def stages(self) -> list[Quantizer]:
@@ -77,6 +95,46 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
         """Return codes (n, L) int64."""
+        codes = self._best(z)
+        if self.training or self.choices == 1 or not len(self.crowded):
+            return codes
+        last, left = self.stages[-1], z
+        if not last.parallel:
+            for level, column in zip(self.stages[:-1], codes.T, strict=False):
+                left = left - level.decode(column)
+        choices = min(self.choices, last.codebook_size)
+        near = last.compared(left).topk(choices, dim=1, largest=False).indices
+        turn = self.hashed(z).floor().long().remainder(choices)
+        chosen = near.gather(1, turn).squeeze(1)
+        last_codes = torch.where(torch.isin(_digests(codes), self.crowded), chosen, codes[:, -1])
+        return torch.cat([codes[:, :-1], last_codes.unsqueeze(1)], dim=1)
+
+    def hashed(self, z: Tensor) -> Tensor:
+        """Return the numbers (n, 1) whose whole parts are the hashes of latents (n, d)."""
+        return (z * self.grain).sum(1, keepdim=True)
+
+    @torch.no_grad()
+    def mark_crowded(self, z: Tensor, codes: Tensor) -> int:
+        """Mark the codes (n, L) that several of the latents z (n, d) have; return their number.
+
+        Args:
+            codes: as `encode` gives them while none is marked.
+        """
+        digests, counts = torch.unique(_digests(codes), return_counts=True)
+        self.crowded = digests[counts > 1]
+        direction = torch.randn(z.shape[1], generator=torch.Generator().manual_seed(0)).to(z)
+        spread = (z @ direction).std().clamp(min=torch.finfo(z.dtype).tiny)
+        self.grain.copy_(direction / (spread * GRAIN))
+        return len(self.crowded)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take on the stored number of crowded codes first."""
+        if self.choices > 1 and f"{prefix}crowded" in state:
+            self.crowded = torch.empty_like(state[f"{prefix}crowded"], device=self.crowded.device)
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    def _best(self, z: Tensor) -> Tensor:
+        """Return the codes (n, L) of the best paths."""
         if self.beam > 1 and self.stages[0].by_distance:
             return search_paths(z, [level.searched() for level in self.stages], self.beam)
         residual, codes = z, []
@@ -102,6 +160,37 @@ class ResidualQuantizer(nn.Module):
         """Start the levels from latents (n, d)."""
         self.stages[0].start_levels(self.stages, z, generator)
 
+    @torch.no_grad()
+    def refill(self, z: Tensor, codes: Tensor) -> list[int]:
+        """Put codewords that no latent uses on the latents that are coded worst.
+
+        A level's codeword becomes what the levels before it leave of such a latent. Each latent
+        gets one codeword at most, and a latent that its codes give exactly gets none.
+
+        Args:
+            z: the latents of all training items (n, d).
+            codes: their codes (n, L).
+
+        Returns:
+            For each level, how many codewords moved.
+        """
+        if not self.stages[0].refills:
+            return [0] * len(self.stages)
+        inputs = [z]
+        for level, column in zip(self.stages, codes.T, strict=True):
+            inputs.append(inputs[-1] - level.decode(column))
+        gaps = inputs[-1].square().sum(1)
+        bad = gaps > torch.finfo(z.dtype).eps * z.square().sum(1).mean()
+        worst = gaps.argsort(descending=True, stable=True)[: int(bad.sum())]
+        moved = []
+        for level, column, before in zip(self.stages, codes.T, inputs, strict=False):
+            unused = (torch.bincount(column, minlength=level.codebook_size) == 0).nonzero()
+            rows, worst = worst[: len(unused)], worst[len(unused) :]
+            if len(rows):
+                level.put(unused.squeeze(1)[: len(rows)], before[rows])
+            moved.append(len(rows))
+        return moved
+
     def after_step(self, progress: float) -> list[dict[str, int]]:
         """Bring every level's parameters into their bounds, and its schedules to `progress` in 0…1.
 
@@ -109,6 +198,14 @@ class ResidualQuantizer(nn.Module):
             For each level, how often each safeguard acted.
         """
         return [level.after_step(progress) for level in self.stages]
+
+
+def _digests(codes: Tensor) -> Tensor:
+    """Return a digest (n,) int64 of each row of codes (n, L)."""
+    digests = torch.zeros_like(codes[:, 0])
+    for column in codes.T:
+        digests = digests * MULTIPLIER + column + 1  # wraps around
+    return digests
 
 
 def _column(codes: Tensor | None, index: int) -> Tensor | None:

@@ -15,6 +15,8 @@ Study = Mapping[str, Mapping[str, object]]
 _FROZEN: Mapping[str, object] = {"protocol": "frozen"}
 _NORMED: Mapping[str, object] = {"row_norm": True}
 _IDENTITY: Mapping[str, object] = {"network": "identity"}
+_GREEDY: Mapping[str, object] = {"search_beam": 1}
+_BEAM: Mapping[str, object] = {"search_beam": 5}
 
 STUDIES: dict[str, Study] = {
     "radius": {name: {"radius": name} for name in sorted(RADII)},
@@ -52,17 +54,17 @@ STUDIES: dict[str, Study] = {
     "levels": {f"L = {levels}": {"levels": levels} for levels in (1, 2, 3, 4, 6, 8)},
     # The steps from a stack in an autoencoder to faiss.ResidualQuantizer on the vectors.
     "encoder": {
-        "grit, mlp": {},
-        "grit, mlp, beam 5": {"search_beam": 5},
-        "grit, linear 128": {"network": "linear", "latent": 128},
-        "grit, linear 128, beam 5": {"network": "linear", "latent": 128, "search_beam": 5},
-        "grit, identity": _IDENTITY,
-        "grit, identity, beam 5": {"search_beam": 5, **_IDENTITY},
+        "grit, mlp": {"network": "mlp", **_GREEDY},
+        "grit, mlp, beam 5": {"network": "mlp", **_BEAM},
+        "grit, linear 128": {"network": "linear", "latent": 128, **_GREEDY},
+        "grit, linear 128, beam 5": {"network": "linear", "latent": 128, **_BEAM},
+        "grit, identity": {**_IDENTITY, **_GREEDY},
+        "grit, identity, beam 5": {**_IDENTITY, **_BEAM},
         "grit, identity, beam 16": {"search_beam": 16, **_IDENTITY},
-        "grit, identity, beam 5, no pull": {"search_beam": 5, "sum_weight": 0.0, **_IDENTITY},
-        "grit, identity, beam 5, frozen": {"search_beam": 5, **_FROZEN, **_IDENTITY},
-        "faiss, beam 1": {"quantizer": "rq_faiss", **_IDENTITY},
-        "faiss, beam 5": {"quantizer": "rq_faiss", "search_beam": 5, **_IDENTITY},
+        "grit, identity, beam 5, no pull": {"sum_weight": 0.0, **_BEAM, **_IDENTITY},
+        "grit, identity, beam 5, frozen": {**_FROZEN, **_BEAM, **_IDENTITY},
+        "faiss, beam 1": {"quantizer": "rq_faiss", **_GREEDY, **_IDENTITY},
+        "faiss, beam 5": {"quantizer": "rq_faiss", **_BEAM, **_IDENTITY},
         "faiss, beam 16": {"quantizer": "rq_faiss", "search_beam": 16, **_IDENTITY},
     },
 }

@@ -10,23 +10,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.embedding.devices import full_precision
 from data_prep.errors import InputError
 from data_prep.progress import Progress
+from data_prep.significance import holm, paired_t
 from data_prep.storage.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.model.vector_checks import check_trainable
+from tokenizer.study.cells import Mapped
+from tokenizer.study.items import StudyItems
 from tokenizer.study.meaning import neighbours_kept, prefix_meaning
-from tokenizer.study.records import digest_of, file_name, keep, kept, plain
+from tokenizer.study.records import file_name, keep, kept, plain
 from tokenizer.training.health import level_health, relative_error, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
 from tokenizer.training.split import split_rows
 
-__all__ = ["COLUMNS", "Column", "compare", "measure_run", "summarise"]
+__all__ = ["COLUMNS", "Column", "Run", "compare", "measure_run", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -65,67 +67,82 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Run:
+    """One training of a comparison.
+
+    Attributes:
+        folder: keeps the record as `runs/NAME-seedS.json`.
+        name: name of the row.
+        config: the configuration, with the run's seed.
+        device: where the run trains; a run whose record has another device is made again.
+    """
+
+    folder: Path
+    name: str
+    config: FitConfig
+    items: StudyItems
+    device: str = "cpu"
+
+
 def compare(
     folder: Path,
-    vectors: NDArray[np.float32],
-    labels: Sequence[str],
+    items: StudyItems,
     runs: Sequence[tuple[str, FitConfig]],
-    data_fingerprint: str,
     progress: Progress | None = None,
     device: str = "cpu",
+    mapped: Mapped = map,
 ) -> list[dict[str, Any]]:
     """Make each run that has no record yet, and return the records of all runs.
 
     Args:
-        folder: where `runs/NAME-seedS.json` is written at the end of each run.
-        vectors: (n, D).
-        labels: (n,), a category for each item; empty for an item without one.
+        folder: where each record is written at the end of its run.
+        items: a run whose record has another catalogue or other vectors is made again.
         runs: the name of a row, and the configuration with its seed.
-        data_fingerprint: fingerprint of the catalogue; a run whose record has another catalogue or
-            other vectors is made again.
-        device: where runs train; a run whose record has another device is made again.
+        mapped: makes the runs; `map` makes one after the other.
 
     Raises:
         InputError: a tokenizer cannot be fitted to the vectors, no item is held out, or a loss is
             not finite.
     """
-    check_trainable(vectors)
-    full_precision()
-    records = []
-    digest = digest_of(vectors)
-    for name, config in runs:
-        if not len(split_rows(len(vectors), config.held_out, config.seed).held_out):
+    check_trainable(items.vectors)
+    for _, config in runs:
+        if not len(split_rows(len(items.vectors), config.held_out, config.seed).held_out):
             raise InputError(
                 "a comparison needs items that are held out; give 20 items or more, and a share "
                 "held_out above 0"
             )
-        path = folder / "runs" / f"{file_name(name)}-seed{config.seed}.json"
-        record = kept(path, config, data_fingerprint, digest, device)
-        if record is None:
-            started = time.perf_counter()
-            record = {"name": name, "config": plain(config), "vectors": digest}
-            try:
-                record |= measure_run(vectors, labels, config, device)
-            except FloatingPointError as error:
-                raise InputError(f"{name}, seed {config.seed}, stopped: {error}") from error
-            seconds = time.perf_counter() - started
-            record["record"] = run_record(config.seed, data_fingerprint, seconds)
-            record["trained_on"] = trained_on(device)
-            keep(path, record)
+    records = []
+    for record in mapped(make_run, [Run(folder, *run, items, device) for run in runs]):
         records.append(record)
         if progress is not None:
             progress(1)
     return records
 
 
-def measure_run(
-    vectors: NDArray[np.float32],
-    labels: Sequence[str],
-    config: FitConfig,
-    device: str = "cpu",
-) -> dict[str, Any]:
-    """Train once, and return the figures of the comparison's table by key."""
-    x = torch.tensor(vectors, device=device)
+def make_run(run: Run) -> dict[str, Any]:
+    """Return a run's record; train and measure only if there is none yet."""
+    config, items = run.config, run.items
+    path = run.folder / "runs" / f"{file_name(run.name)}-seed{config.seed}.json"
+    found = kept(path, config, items.fingerprint, items.digest, run.device)
+    if found is not None:
+        return found
+    full_precision()
+    started = time.perf_counter()
+    record = {"name": run.name, "config": plain(config), "vectors": items.digest}
+    try:
+        record |= measure_run(items.on(run.device), items.labels, config)
+    except FloatingPointError as error:
+        raise InputError(f"{run.name}, seed {config.seed}, stopped: {error}") from error
+    seconds = time.perf_counter() - started
+    record["record"] = run_record(config.seed, items.fingerprint, seconds)
+    record["trained_on"] = trained_on(run.device)
+    keep(path, record)
+    return record
+
+
+def measure_run(x: Tensor, labels: Sequence[str], config: FitConfig) -> dict[str, Any]:
+    """Train once on vectors (n, D), and return the figures of the comparison's table by key."""
     steps: list[float] = []
     result = train(x, config, lambda step, measured: steps.append(time.perf_counter()))
     started = time.perf_counter()
@@ -162,11 +179,15 @@ def measure_run(
 
 
 def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row for each name, lowest validation error first: means and deviations over seeds.
+    """Return one row for each name: means and deviations over seeds.
+
+    The row with the lowest validation error is first. Rows with fewer seeds follow those with more:
+    other seeds hold out other items, so that the means cannot be compared.
 
     `held_out_p` is the p-value of the difference between a row and the first row on held-out items:
-    Student's paired t-test over the items of all seeds, two-sided, not corrected for the number of
-    rows. It is None for the first row, and if the two rows have other seeds.
+    Student's paired t-test, two-sided, over the items of all seeds that both rows have.
+    `held_out_p_holm` is the same after Holm's correction for all rows. Both are None for the first
+    row, and if two rows have no seed in common.
     """
     names = list(dict.fromkeys(record["name"] for record in records))
     rows = []
@@ -178,11 +199,16 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             spread = statistics.stdev(values) if len(values) > 1 else None
             row[column.key] = {"mean": statistics.fmean(values), "std": spread}
         rows.append(row)
-    rows.sort(key=lambda row: row["validation_error"]["mean"])
+    rows.sort(key=lambda row: (-row["seeds"], row["validation_error"]["mean"]))
     losses = {row["name"]: _losses(records, row["name"]) for row in rows}
     best = losses[rows[0]["name"]]
     for row in rows:
         row["held_out_p"] = None if row is rows[0] else _paired_p(losses[row["name"]], best)
+        row["held_out_p_holm"] = None
+    tested = [row for row in rows if row["held_out_p"] is not None]
+    corrected = holm([row["held_out_p"] for row in tested])
+    for row, p in zip(tested, corrected.tolist(), strict=True):
+        row["held_out_p_holm"] = p
     return rows
 
 
@@ -196,16 +222,11 @@ def _losses(records: Sequence[Mapping[str, Any]], name: str) -> dict[int, list[f
 
 
 def _paired_p(row: Mapping[int, list[float]], other: Mapping[int, list[float]]) -> float | None:
-    """Return the paired test's p-value; None if the rows have other seeds, so other items."""
-    from scipy.stats import ttest_rel
-
-    if row.keys() != other.keys():
+    """Return the paired test's p-value over common seeds; None if there are none."""
+    common = sorted(row.keys() & other.keys())
+    if not common:
         return None
-    pairs = [(row[seed], other[seed]) for seed in sorted(row)]
-    ours, theirs = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    if (ours == theirs).all():
-        return 1.0
-    return float(ttest_rel(ours, theirs).pvalue)
+    return paired_t(*(np.concatenate([each[seed] for seed in common]) for each in (row, other)))
 
 
 def _errors(result: TrainedTokenizer) -> dict[str, float | None]:

@@ -2,8 +2,9 @@
 
 Every variant gets the same number of trials. Tuning varies the network's learning rate, the levels'
 learning rate and one parameter of the variant's own. Trials are points of a scrambled Sobol
-sequence; the first one is the defaults. Successive halving (arXiv 1502.07943) trains all of them
-for a short time, then the best third of each round for three times as long, until one is left.
+sequence; the first one is the defaults. They train for a third of the steps. If there are more than
+nine, successive halving (arXiv 1502.07943) comes first: all of them train for a shorter time, and
+the best third of each round goes on for three times as long.
 """
 
 import hashlib
@@ -11,25 +12,38 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from data_prep.embedding.devices import full_precision
 from data_prep.progress import Progress
 from data_prep.storage.record import run_record, trained_on
 from tokenizer.config import FitConfig
 from tokenizer.options import check_training, fitted_to_size, with_options
-from tokenizer.study.records import digest_of, file_name, keep, kept, plain
+from tokenizer.study.cells import Mapped
+from tokenizer.study.items import StudyItems
+from tokenizer.study.records import file_name, keep, kept, plain
 from tokenizer.training.loop import train
 
-__all__ = ["OWN", "Range", "Tuned", "space_of", "trial_count", "tune"]
+__all__ = [
+    "CODEBOOK_RATES",
+    "NETWORK_RATES",
+    "OWN",
+    "Range",
+    "Trial",
+    "Tuned",
+    "points",
+    "rounds",
+    "space_of",
+    "trial_count",
+    "tune",
+]
 
 FACTOR = 3
+MOST_LAST = 9  # trials of the last round
 NETWORK_RATES = (3e-4, 1e-2)
 CODEBOOK_RATES = (3e-4, 1e-1)
 
@@ -74,6 +88,24 @@ OWN: Mapping[str, tuple[str, Range]] = {
 
 
 @dataclass(frozen=True)
+class Trial:
+    """One short training of a tuning.
+
+    Attributes:
+        folder: keeps the record.
+        name: name of the row that is tuned.
+        options: what the trial changes.
+    """
+
+    folder: Path
+    name: str
+    config: FitConfig
+    items: StudyItems
+    device: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Tuned:
     """The result of a tuning.
 
@@ -104,75 +136,102 @@ def space_of(config: FitConfig) -> dict[str, Range]:
 
 def trial_count(trials: int) -> int:
     """Return the number of trainings in all rounds if `trials` trials begin."""
-    return sum(count for count, _ in _rounds(trials))
+    return sum(count for count, _ in rounds(trials))
 
 
 def tune(
     folder: Path,
     name: str,
-    vectors: NDArray[np.float32],
+    items: StudyItems,
     config: FitConfig,
     trials: int,
-    data_fingerprint: str,
     progress: Progress | None = None,
     device: str = "cpu",
+    mapped: Mapped = map,
 ) -> Tuned:
     """Choose the options with which a configuration has the lowest error on validation items.
 
     Args:
         folder: keeps each trial's record in `trials/NAME-….json`, so that none is made again.
         name: name of the row that is tuned.
-        vectors: (n, D).
         config: the configuration to tune. `steps` is the length of the winner's training; trials
             take a third or a ninth of it, by round.
         trials: number of trials in the first round; 1 keeps the defaults.
-        data_fingerprint: fingerprint of the catalogue.
         device: where trials train; a trial whose record has another device is made again.
+        mapped: makes the trials of one round; `map` makes one after the other.
     """
-    full_precision()
-    digest = digest_of(vectors)
-    alive = _points(config, trials)
-    records: list[dict[str, Any]] = []
-    for count, share in _rounds(trials):
-        scored: list[tuple[float, int, dict[str, object]]] = []
-        for options in alive[:count]:
-            steps = max(1, round(config.steps * share))
-            tried = replace(_with(config, options), steps=steps)
-            path = folder / "trials" / f"{file_name(name)}-{_key(tried)}.json"
-            record = kept(path, tried, data_fingerprint, digest, device)
-            if record is None:
-                record = _trial(name, vectors, tried, options, device)
-                record["vectors"] = digest
-                record["record"] = run_record(config.seed, data_fingerprint, record["seconds"])
-                keep(path, record)
+    alive = points(space_of(config), trials, config.seed)
+    records: list[Mapping[str, Any]] = []
+    for count, share in rounds(trials):
+        steps = max(1, round(config.steps * share))
+        tried = [
+            Trial(
+                folder, name, replace(_with(config, options), steps=steps), items, device, options
+            )
+            for options in alive[:count]
+        ]
+        scored: list[tuple[float, int, Mapping[str, object]]] = []
+        for trial, record in zip(tried, mapped(make_trial, tried), strict=True):
             records.append(record)
             error = record["validation_error"]
-            scored.append((math.inf if error is None else error, len(scored), options))
+            scored.append((math.inf if error is None else error, len(scored), trial.options))
             if progress is not None:
                 progress(1)
         alive = [options for _, _, options in sorted(scored, key=lambda entry: entry[:2])]
     return Tuned(_with(config, alive[0]), alive[0], records)
 
 
-def _rounds(trials: int) -> list[tuple[int, float]]:
-    """Return the number of trials and the share of the steps of each round; the last leaves one."""
+def make_trial(trial: Trial) -> Mapping[str, Any]:
+    """Return a trial's record; train only if there is none yet. Held-out items stay unseen."""
+    config, items = trial.config, trial.items
+    path = trial.folder / "trials" / f"{file_name(trial.name)}-{_key(config)}.json"
+    found = kept(path, config, items.fingerprint, items.digest, trial.device)
+    if found is not None:
+        return found
+    full_precision()
+    started = time.perf_counter()
+    error: float | None = None
+    step = 0
+    try:
+        best = train(items.on(trial.device), config).best
+        error, step = best.validation_error, best.step
+    except FloatingPointError:
+        pass  # the rates are too high for the variant; a trial without an error ranks last
+    seconds = round(time.perf_counter() - started, 2)
+    record = {
+        "name": trial.name,
+        "options": dict(trial.options),
+        "steps": config.steps,
+        "validation_error": error,
+        "best_step": step,
+        "seconds": seconds,
+        "config": plain(config),
+        "trained_on": trained_on(trial.device),
+        "vectors": items.digest,
+        "record": run_record(config.seed, items.fingerprint, seconds),
+    }
+    keep(path, record)
+    return record
+
+
+def rounds(trials: int) -> list[tuple[int, float]]:
+    """Return the number of trials and the share of the steps of each round; the last is a third."""
     counts = [trials] if trials > 1 else []
-    while counts and counts[-1] > FACTOR:
+    while counts and counts[-1] > MOST_LAST:
         counts.append(math.ceil(counts[-1] / FACTOR))
     return [(count, FACTOR ** (i - len(counts))) for i, count in enumerate(counts)]
 
 
-def _points(config: FitConfig, trials: int) -> list[dict[str, object]]:
+def points(space: Mapping[str, Range], trials: int, seed: int) -> list[Mapping[str, object]]:
     """Return the options of each trial; the first trial has none: the defaults."""
-    space = space_of(config)
     sobol: Any = torch.quasirandom.SobolEngine  # has no type annotations
-    sobol = sobol(len(space), scramble=True, seed=config.seed)
+    sobol = sobol(len(space), scramble=True, seed=seed)
     drawn = sobol.draw(max(trials - 1, 1)).tolist()[: trials - 1]
-    points = [
+    found: list[Mapping[str, object]] = [
         {name: values.at(share) for (name, values), share in zip(space.items(), row, strict=True)}
         for row in drawn
     ]
-    return [{}, *points]
+    return [{}, *found]
 
 
 def _with(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
@@ -183,31 +242,3 @@ def _with(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
 
 def _key(config: FitConfig) -> str:
     return hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _trial(
-    name: str,
-    vectors: NDArray[np.float32],
-    config: FitConfig,
-    options: Mapping[str, object],
-    device: str,
-) -> dict[str, Any]:
-    """Train once and record the validation error; held-out items stay unseen."""
-    started = time.perf_counter()
-    error: float | None = None
-    step = 0
-    try:
-        best = train(torch.tensor(vectors, device=device), config).best
-        error, step = best.validation_error, best.step
-    except FloatingPointError:
-        pass  # the rates are too high for the variant; a trial without an error ranks last
-    return {
-        "name": name,
-        "options": dict(options),
-        "steps": config.steps,
-        "validation_error": error,
-        "best_step": step,
-        "seconds": round(time.perf_counter() - started, 2),
-        "config": plain(config),
-        "trained_on": trained_on(device),
-    }

@@ -24,7 +24,7 @@ from tokenizer.model.vector_checks import check_trainable
 from tokenizer.options import check_training
 from tokenizer.training.health import level_health, prefix_sizes, unique_share
 from tokenizer.training.loop import TrainedTokenizer, train
-from tokenizer.training.monitor import CodingQuality
+from tokenizer.training.monitor import CodingQuality, evaluate
 from tokenizer.training.split import split_rows
 
 __all__ = ["fit", "fit_frozen"]
@@ -106,10 +106,13 @@ def fit_frozen(
     split = split_rows(len(vectors), training.held_out, training.seed)
     check_trainable(vectors, split.training.numpy())
     full_precision()
+    x = torch.tensor(vectors, device=device)
     try:
-        result = train(torch.tensor(vectors, device=device), training, progress, checkpoint)
+        result = train(x, training, progress, checkpoint)
     except FloatingPointError as error:
         raise InputError(f"training stopped: {error}") from error
+    if result.model.mark_crowded(x):
+        result = replace(result, best=evaluate(result.model, result.best.step, x, split))
     config = artifact.TokenizerConfig(
         format=artifact.FORMAT,
         dimension=vectors.shape[1],

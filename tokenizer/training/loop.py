@@ -28,6 +28,7 @@ from tokenizer.training.split import split_rows
 __all__ = ["TrainedTokenizer", "half_cosine", "train", "training_loss"]
 
 NOTHING = 5e-4  # of the vectors' variance: an error below it is shown as 0.000
+REFILLS = 3  # a codeword put on an item can leave another one without items
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class _Run:
         self.model.to(vectors.device)
         self.x = self.model.start_from(self.training)
         encodes = any(True for _ in self.model.encoder.parameters())
-        self.neighbours = self.x[nearest_others(self.x)] if encodes else self.x
+        near = encodes or config.mixing
+        self.neighbours = self.x[nearest_others(self.x)] if near else self.x
         self.warmup = config.warmup_steps if encodes else 0
         learnt = [p for p in self.model.parameters() if p.requires_grad]
         follows = any(level.follows for level in self.model.quantizer.stages)
@@ -180,6 +182,11 @@ class _Run:
         self._measure(self.warmup)
 
     def _measure(self, step: int) -> CodingQuality:
+        for _ in range(REFILLS):
+            moved = self.model.eval().refill(self.training)
+            self.log.refilled(moved)
+            if not any(moved):
+                break
         measured = evaluate(self.model.eval(), step, self.vectors, self.split)
         if not measured.finite:
             self._stop(step, "a measurement is not finite", self.x[: self.config.batch_size])
@@ -246,6 +253,9 @@ def training_loss(
     The loss is ‖x − x̂‖² / D + auxiliary / D, both averaged over the batch, plus the weighted
     separation term. Without quantization it is the first term alone.
     """
+    if config.mixing:
+        share = config.mixing * torch.rand(len(batch), 1, device=batch.device)
+        batch = torch.lerp(batch, neighbours, share)
     output = model(batch, quantize)
     loss: Tensor = (batch - output.reconstruction).square().mean() + output.loss / batch.shape[1]
     if quantize and config.separation and output.latent.requires_grad:

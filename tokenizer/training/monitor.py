@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.quantizers import GritQuantizer
@@ -22,6 +22,7 @@ TOLD = {
     "clip": "σ_max(W) was scaled down to its bound in {count} of {steps} steps",
     "mixing": "U Vᵀ was scaled down to its bound in {count} of {steps} steps",
     "refresh": "the searched codebook had drifted and was made anew early, {count} × in {steps}",
+    "refill": "{count} codewords that no training item used were put on badly coded items",
     "reset": "{count} dead codewords were put on latents in {steps} steps",
 }
 
@@ -135,6 +136,11 @@ class EventLog:
         for level, counts in enumerate(acted, start=1):
             self._acted.setdefault(level, Counter()).update(counts)
 
+    def refilled(self, moved: Sequence[int]) -> None:
+        """Add for each level how many unused codewords a measurement put on items."""
+        for level, count in enumerate(moved, start=1):
+            self._acted.setdefault(level, Counter())["refill"] += count
+
     def measured(self, evaluation: CodingQuality) -> None:
         """Add events: safeguards that acted since the last measurement, and collapsed levels."""
         for level, counts in self._acted.items():
@@ -153,8 +159,8 @@ class EventLog:
         self._acted, self._steps = {}, 0
 
 
-def not_finite(model: Autoencoder, batch: Tensor) -> str:
-    """Return the name of the first parameter or layer that is not finite for a batch (n, D)."""
+def not_finite(model: nn.Module, batch: Tensor) -> str:
+    """Return the name of the first parameter or layer that is not finite for a batch (n, …)."""
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             return f"parameter {name}"

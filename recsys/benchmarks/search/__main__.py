@@ -6,7 +6,7 @@ The files come from `semid benchmark search --prepare-only`. Each cell is a proc
 import argparse
 import multiprocessing
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from data_prep.embedding.devices import resolve_device
@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--codebook-size", action="append", type=int, default=[], help="K")
     parser.add_argument("--preset", default="quick", choices=list(PRESETS))
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds: 0, 1, …")
+    parser.add_argument("--epochs", type=int, default=0, help="most epochs; 0 for the preset's")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, cpu or auto")
     parser.add_argument("--jobs", type=int, default=1, help="cells side by side")
     parser.add_argument("--out", required=True, type=Path, help="folder of the benchmark")
@@ -47,20 +48,23 @@ def main() -> None:
     )
     plan = SearchPlan(preset, tuple(given.model), configs, given.seeds, device)
     cells = [
-        Job(path, given.out, given.preset, device, config, cell)
+        Job(path, given.out, given.preset, given.epochs, device, config, cell)
         for path in given.datasets
         for cell, config in cells_of(plan, path.stem)
         if cell.model not in BASELINES
     ]
     first = {(job.dataset, job.config): job for job in cells if job.config is not None}
-    fits = [Job(j.dataset, j.out, j.preset, j.device, j.config, None) for j in first.values()]
+    fits = [Job(j.dataset, j.out, j.preset, 0, j.device, j.config, None) for j in first.values()]
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         given.jobs, mp_context=spawned, initializer=use_threads, initargs=(1,)
     ) as pool:
-        for jobs in (fits, cells):
-            for told in pool.map(run_job, jobs):
-                print(told, flush=True)  # noqa: T201
+        plain = [pool.submit(run_job, job) for job in cells if job.config is None]
+        for told in pool.map(run_job, fits):
+            print(told, flush=True)  # noqa: T201
+        coded = [pool.submit(run_job, job) for job in cells if job.config is not None]
+        for done in as_completed([*plain, *coded]):
+            print(done.result(), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

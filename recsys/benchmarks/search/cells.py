@@ -59,7 +59,7 @@ def run_cell(
             bm25 without texts.
     """
     path = folder / "records" / f"{cell.name}.json"
-    config = _configuration(cell, preset)
+    config = _configuration(cell, preset, dataset)
     if (kept := _kept(path, folder, cell, config, dataset)) is not None:
         return kept
     started = time.perf_counter()
@@ -114,12 +114,15 @@ def lists_of(folder: Path, cell: Cell) -> Rows:
         return np.asarray(file["lists"], dtype=np.int64)
 
 
-def _configuration(cell: Cell, preset: SearchPreset) -> dict[str, Any]:
+def _configuration(cell: Cell, preset: SearchPreset, dataset: SearchDataset) -> dict[str, Any]:
     """Return what the record says of a cell's method."""
     if cell.model not in MODELS:
         return {}
     training = replace(preset.training, seed=cell.seed)
-    plain = {"shape": asdict(preset.shape(cell.model)), "training": asdict(training)}
+    plain = {
+        "shape": asdict(preset.shape(cell.model, dataset.n_items)),
+        "training": asdict(training),
+    }
     loaded: dict[str, Any] = json.loads(json.dumps(plain))
     return loaded
 
@@ -164,7 +167,9 @@ def _measure(
     if cell.model == "query-popularity":
         return query_popularity_lists(dataset, requests, DEPTH), {}, {}
     training = replace(preset.training, seed=cell.seed)
-    result = train_search(preset.shape(cell.model), dataset, training, device, progress)
+    result = train_search(
+        preset.shape(cell.model, dataset.n_items), dataset, training, device, progress
+    )
     figures = {
         "parameters": sum(p.numel() for p in result.model.parameters()),
         "epochs": result.history[-1].epoch,

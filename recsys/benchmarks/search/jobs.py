@@ -9,6 +9,7 @@ from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.search.cells import run_cell
 from recsys.benchmarks.search.coding import coded
 from recsys.search.data.dataset import SearchDataset
+from recsys.search.fit import configured
 from recsys.search.presets import preset_named
 from tokenizer.config import FitConfig
 
@@ -17,11 +18,16 @@ __all__ = ["Job", "run_job"]
 
 @dataclass(frozen=True)
 class Job:
-    """A cell, or the fitting of a tokenizer where there is no cell."""
+    """A cell, or the fitting of a tokenizer where there is no cell.
+
+    Attributes:
+        epochs: the most of a training; 0 for the preset's.
+    """
 
     dataset: Path
     out: Path
     preset: str
+    epochs: int
     device: str
     config: FitConfig | None
     cell: Cell | None
@@ -39,9 +45,9 @@ def run_job(job: Job) -> str:
             if job.cell is None:
                 return f"tokenizer {folder}: {found['training_seconds']} s"
         assert job.cell is not None
-        record = run_cell(
-            job.out, job.cell, preset_named(job.preset), dataset, None, entry, job.device
-        )
+        options = {"epochs": job.epochs} if job.epochs else {}
+        preset = configured(preset_named(job.preset), 0, options)
+        record = run_cell(job.out, job.cell, preset, dataset, None, entry, job.device)
     except (InputError, FloatingPointError, RuntimeError) as error:
         return f"semid: {name} failed: {error}"
     shown = record["metrics"]["all"]

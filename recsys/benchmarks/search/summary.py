@@ -11,13 +11,13 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.markdown import markdown_table
+from data_prep.significance import holm, paired_tests
 from data_prep.storage.files import written_aside
 from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.search.methods import BASELINES, FUSIONS
 from recsys.benchmarks.search.pictures import draw_codebook_sizes, draw_latency
 from recsys.benchmarks.search.plan import NOTES
 from recsys.benchmarks.search.published import COMPARABLE, PROTOCOLS, PUBLISHED, SHOWN_PUBLISHED
-from recsys.evaluation.significance import holm, paired_tests
 from recsys.search.presets import MODELS
 
 __all__ = ["kept_records", "rows_of", "significance_of", "write_summary"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from data_prep.readers.table_files import TableFile
     from service.cli.terminal.options import CatalogueOptions
 
-__all__ = ["TrainingItems", "own_vectors", "training_items"]
+__all__ = ["TrainingItems", "own_vectors", "sampled_items", "training_items"]
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,14 @@ class TrainingItems:
 def training_items(
     settings: "CatalogueOptions", source: str, size: int, seed: int
 ) -> TrainingItems:
-    """Read a catalogue, or a seeded sample of `size` of its items.
+    """Read a catalogue, or a seeded sample of `size` of its rows.
 
-    A parquet file with more items, and anything in parts, is read in one pass; other files are read
-    whole.
+    A parquet file with more rows, and anything in parts, is read in one pass; other files are read
+    whole, since several of their rows may be one item: `sampled_items` draws of their items.
 
     Raises:
         InputError: the catalogue cannot be read.
     """
-    from dataclasses import replace
-
     from data_prep.mapping.column_mapping import check_columns
     from data_prep.parts.sample import sampled, sampled_rows
     from data_prep.parts.table import Parts
@@ -63,11 +61,6 @@ def training_items(
     parts = Parts.of(source) if parquet else None
     if parts is None or (whole and parts.rows <= size):
         file = settings.open(only_one_file(source, path))
-        rows = sampled_rows(file.frame.height, size, seed)
-        if len(rows) < file.frame.height:
-            lines = None if file.lines is None else [file.lines[row] for row in rows]
-            some = replace(file, frame=file.frame[rows], lines=lines)
-            return TrainingItems(some, file.frame.height, settings.digest(path), None)
         return TrainingItems(file, file.frame.height, settings.digest(path), parts)
     check_columns(parts.columns, settings.column, settings.drop, source)
     if settings.dedupe not in {None, "refuse"}:
@@ -78,6 +71,14 @@ def training_items(
     frame = sampled(parts, sampled_rows(parts.rows, size, seed), settings.drop)
     file = TableFile(source, frame, None, "parquet")
     return TrainingItems(file, parts.rows, _digest(parts), parts)
+
+
+def sampled_items(items: "pl.DataFrame", size: int, seed: int) -> "pl.DataFrame":
+    """Return a seeded sample of `size` items, or all if there are fewer."""
+    from data_prep.parts.sample import sampled_rows
+
+    rows = sampled_rows(items.height, size, seed)
+    return items if len(rows) == items.height else items[rows]
 
 
 def own_vectors(items: "pl.DataFrame", source: str) -> "NDArray[np.float32]":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from service.cli.recommenders import search_benchmark
+from service.cli.recommenders import movielens_benchmark, search_benchmark
 from service.cli.recommenders.benchmark_progress import benchmark_progress
 from service.cli.terminal.command import add_command
 from service.cli.terminal.console import output
@@ -155,4 +155,5 @@ add_command(app, amazon)
 add_command(app, search_benchmark.search)
 add_command(app, search_benchmark.esci)
 add_command(app, search_benchmark.jdsearch)
+add_command(app, movielens_benchmark.movielens)
 add_command(app, tables)

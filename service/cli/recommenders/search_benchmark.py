@@ -44,6 +44,11 @@ class SearchBenchmarkOptions(
     quantizers: Commas = option("Names joined by commas.", ("grit",), min_length=1)
     codebook_sizes: Commas = option("Sizes K joined by commas.", (), default_text="256")
     seeds: int = option("Seeds of each model.", 1, ge=1)
+    training: dict[str, str] = option(
+        "Any field of the training, as epochs=5. May be given often.",
+        {},
+        metavar="NAME=VALUE",
+    )
     prepare_only: bool = option(
         "Stop before training; python -m recsys.benchmarks.search then trains.", False
     )
@@ -130,11 +135,12 @@ def _run(
     from recsys.benchmarks.search.plan import SearchPlan
     from recsys.benchmarks.search.run import run_search_plan
     from recsys.benchmarks.search.summary import write_summary
+    from recsys.search.fit import configured
     from recsys.search.presets import preset_named
     from service.cli.data.catalogue import open_cache
     from tokenizer.options import fitted_configs
 
-    preset = preset_named(settings.preset)
+    preset = configured(preset_named(settings.preset), 0, settings.training)
     for model in settings.models:
         quantized(model)
     given = dict(preset.tokenizer) | settings.options

@@ -105,7 +105,7 @@ def _fit(
             output.print(f"{folder}: used again")
             return
     vectors = vectors_of_texts(texts, encoder, out / "cache")
-    with bar("training", training.warmup_steps + training.steps) as progress:
+    with bar("training", training.total_steps) as progress:
         saved = fit(
             folder, vectors, training, template, encoder, digest,
             progress=lambda step, measured: progress(1), device=device,

@@ -99,7 +99,7 @@ class FitSettings(TextOptions, DeviceOption, ConfigurationOption, CatalogueOptio
         """
         from tokenizer.options import OPTIONS, fitted_to_size, with_options
 
-        given = {name: getattr(self, name) for name in OPTIONS if name in type(self).model_fields}
+        given = {name: getattr(self, name) for name in OPTIONS if name in self.model_fields_set}
         return fitted_to_size(with_options(FitConfig(), given | self.options))
 
 
@@ -118,11 +118,9 @@ def fit(settings: FitSettings) -> None:
         template_of,
         vectors_of_texts,
     )
-    from service.cli.data.training_items import own_vectors, training_items
+    from service.cli.data.training_items import own_vectors, sampled_items, training_items
     from service.cli.data.verdicts import verdicts_on_fields, warn
-    from service.cli.tokenizers.inspect import print_health
     from tokenizer.advice.catalogue_verdicts import shape_verdicts, text_verdicts
-    from tokenizer.advice.tokenizer_verdicts import told_end
     from tokenizer.options import check_training
     from tokenizer.training.fit import fit as fit_tokenizer
     from tokenizer.training.monitor import CodingQuality
@@ -133,14 +131,16 @@ def fit(settings: FitSettings) -> None:
     check_training(training)
     chosen = training_items(settings, settings.items, settings.sample, training.seed)
     file = chosen.file
-    if file.frame.height < chosen.total:
-        output.print(f"training on {file.frame.height:,} of {chosen.total:,} items (--sample)")
     guess = settings.guess(file)
     tell_guess(guess, settings.column)
     fields = settings.text_fields or guess.text_fields
-    items = settings.items_of(file, guess, fields)
+    every = settings.items_of(file, guess, fields)
+    items = sampled_items(every, settings.sample, training.seed)
+    total = every.height if file.frame.height == chosen.total else chosen.total
+    if items.height < total:
+        output.print(f"training on {items.height:,} of {total:,} items (--sample)")
     template = template_of(fields, items)
-    shape = shape_verdicts(items.height, training.quantizer.codebook_size)
+    shape = shape_verdicts(total, training.quantizer.codebook_size)
     if settings.vectors is None:
         texts = template.render_all(items.iter_rows(named=True))
         model = encoder_of(settings.encoder, texts, device, settings.model_settings())
@@ -152,7 +152,7 @@ def fit(settings: FitSettings) -> None:
         model = None
         warn(shape)
         matrix = own_vectors(items, settings.vectors)
-    with bar("training", training.warmup_steps + training.steps) as progress:
+    with bar("training", training.total_steps) as progress:
 
         def report(_: int, measured: CodingQuality | None) -> None:
             progress(1)
@@ -172,12 +172,20 @@ def fit(settings: FitSettings) -> None:
             device,
             guess.mapping,
             settings.name,
-            chosen.total,
+            total,
         )
     if settings.measure_all:
         mapped = replace(chosen, mapping=guess.mapping)
         saved = _measured_over_all(settings, saved, mapped, device)
-    if (end := told_end(saved.metrics, training.warmup_steps + training.steps)) is not None:
+    _tell(saved, out)
+
+
+def _tell(saved: "TokenizerArtifact", out: Path) -> None:
+    """Print how the training ended, and the tokenizer's figures."""
+    from service.cli.tokenizers.inspect import print_health
+    from tokenizer.advice.tokenizer_verdicts import told_end
+
+    if (end := told_end(saved.metrics, saved.config.training.total_steps)) is not None:
         output.print(end)
     output.print(f"{out}: tokenizer {saved.name}, {saved.fingerprint[:16]}…")
     print_health(saved)

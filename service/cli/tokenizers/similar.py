@@ -49,16 +49,16 @@ class SimilarSettings(ThreadsOption, CacheOption, CatalogueOptions, JsonOption):
 def similar(settings: SimilarSettings) -> None:
     """Find the items of --ids that are nearest to an item, a text or a vector of your own.
 
-    The codes propose items, and the vectors of --items or --vectors rank them by cosine. An item
-    without a vector, or any item with --no-exact, is compared by what its codes decode to. A
-    distance is the squared distance from the latent of the query to the decoded latent of an item.
-    All figures are those of semid serve.
+    The vectors of --items or --vectors are compared by cosine: all that are in the cache, and those
+    of the items that the codes propose. An item without a vector, or any item with --no-exact, is
+    compared by what its codes decode to. A distance is the squared distance from the latent of the
+    query to the decoded latent of an item. All figures are those of semid serve.
 
     Example: semid similar tokenizers/beauty --ids beauty-ids.parquet --text "rose hand cream"
     """
     from service.cli.data.catalogue import open_cache
     from tokenizer.offline.id_table import read_ids
-    from tokenizer.offline.nearest import similar_items, vectors_of
+    from tokenizer.offline.nearest import ItemVectors, similar_items
     from tokenizer.pipeline import Pipeline
 
     settings.use_threads()
@@ -75,7 +75,7 @@ def similar(settings: SimilarSettings) -> None:
     with open_cache(settings.cache) as cache, working("comparing vectors"):
         found = similar_items(
             ids, pipeline, item_id=settings.item, text=settings.text, vector=vector, k=settings.k,
-            own=None if source is None else vectors_of(source, pipeline, cache),
+            own=None if source is None else ItemVectors(source, pipeline, cache),
         )  # fmt: skip
     if items is not None:
         titles = items.select("item_id", "title")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from service.cli.terminal.console import bar, output
 from service.cli.terminal.options import (
     CATALOGUE,
+    VECTORS,
     CacheOption,
     CatalogueOptions,
     ConfigurationOption,
@@ -18,21 +19,26 @@ from service.settings import argument, from_core, option
 from tokenizer.config import FitConfig
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from tokenizer.study.items import StudyItems
 
-__all__ = ["TuneSettings", "tune", "tuned_rows"]
+__all__ = ["StudyOptions", "TuneSettings", "study_items", "tune", "tuned_rows"]
 
 
-class TuneSettings(
+class StudyOptions(
     EncoderOption, CacheOption, DeviceOption, ConfigurationOption, CatalogueOptions, QuietOption
 ):
+    """The options of every command that studies a catalogue."""
+
+    items: Path = argument(CATALOGUE)
+    vectors: str | None = option(VECTORS, None)
+
+
+class TuneSettings(StudyOptions):
     """The options of `semid tune`."""
 
     command = "tune"
     after_stop = "the same command resumes from the trials in {out}/trials"
 
-    items: Path = argument(CATALOGUE)
     out: Path = option("Folder for the records of the trials and the best options.")
     quantizer: str = from_core("quantizer", "The variant; semid quantizers lists them.")
     trials: int = option("Number of trials in the first round.", 9, ge=2)
@@ -50,31 +56,43 @@ def tune(settings: TuneSettings) -> None:
     Example: semid tune data/beauty/items.parquet --quantizer diveq --trials 9 --out tune/beauty
     """
     from data_prep.storage.files import check_writable
-    from data_prep.text import DEFAULT_FIELDS, TextTemplate
-    from service.cli.data.catalogue import encoded_items
     from tokenizer.options import check_training, fitted_to_size, with_options
 
     own = {"quantizer": settings.quantizer, "steps": settings.steps}
     config = fitted_to_size(with_options(FitConfig(), settings.options | own))
     check_training(config)
     device = settings.torch_device()
-    frame, out = settings.read(settings.items), settings.out
+    out = settings.out
     check_writable(out / "tuning.json")
-    template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
-    _, vectors = encoded_items(
-        frame, template, settings.encoder, settings.cache, device,
-        settings=settings.model_settings(),
-    )  # fmt: skip
-    digest = settings.digest(settings.items)
-    tuned_rows(out, {settings.quantizer: config}, vectors, settings.trials, digest, device)
+    items = study_items(settings, device)
+    tuned_rows(out, {settings.quantizer: config}, items, settings.trials, device)
+
+
+def study_items(settings: StudyOptions, device: str) -> "StudyItems":
+    """Return the catalogue's vectors, from texts or the user's own, and its categories."""
+    from data_prep.text import DEFAULT_FIELDS, TextTemplate
+    from service.cli.data.catalogue import encoded_items
+    from service.cli.data.training_items import own_vectors
+    from tokenizer.study.items import StudyItems
+
+    frame = settings.read(settings.items)
+    if settings.vectors is None:
+        template = TextTemplate.of(DEFAULT_FIELDS, frame.columns)
+        _, vectors = encoded_items(
+            frame, template, settings.encoder, settings.cache, device,
+            settings=settings.model_settings(),
+        )  # fmt: skip
+    else:
+        vectors = own_vectors(frame, settings.vectors)
+    labels = tuple(" > ".join(filter(None, path or [])) for path in frame["categories"].to_list())
+    return StudyItems(vectors, labels, settings.digest(settings.items))
 
 
 def tuned_rows(
     out: Path,
     configs: Mapping[str, FitConfig],
-    vectors: "NDArray[np.float32]",
+    items: "StudyItems",
     trials: int,
-    data_fingerprint: str,
     device: str,
 ) -> dict[str, FitConfig]:
     """Tune each row in the same way, write the choices to out/tuning.json, and return them."""
@@ -86,9 +104,7 @@ def tuned_rows(
     found = {}
     with bar("tuning", len(configs) * trial_count(trials)) as progress:
         for name, config in configs.items():
-            found[name] = tune(
-                out, name, vectors, config, trials, data_fingerprint, progress, device
-            )
+            found[name] = tune(out, name, items, config, trials, progress, device)
     told = {
         name: {
             "options": dict(tuned.options),

@@ -1,11 +1,13 @@
-"""Nearest items: the codes propose candidates, and the kept vectors rank them exactly."""
+"""Nearest items by the kept vectors: all of them in memory, or those that the codes propose."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.engine.neighbours.vectors_in_memory import VectorsInMemory
 from service.registry import RegisteredItem
 from service.registry.reader import RegistryReader
 from service.registry.vectors import VectorStore
@@ -15,6 +17,7 @@ from tokenizer.pipeline import Pipeline
 __all__ = ["Nearest", "Neighbour", "Query", "Search"]
 
 Vector = NDArray[np.float32]
+SLACK = 16  # items more than are asked for: some may have been removed a moment ago
 # Takes latents (1, d) and a number; returns the numbers and squared distances of the nearest items.
 Search = Callable[[Vector, int], tuple[NDArray[np.int64], Vector]]
 
@@ -50,7 +53,10 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Items by number (n,), nearest first, with their distances, cosines and `exact`, each (n,)."""
+    """Items by number (n,), nearest first, with their distances, cosines and `exact`, each (n,).
+
+    A distance that was not computed is NaN.
+    """
 
     numbers: NDArray[np.int64]
     distances: Vector
@@ -59,11 +65,17 @@ class Ranked:
 
 
 class Nearest:
-    """Finds the nearest items of one tokenizer."""
+    """Finds the nearest items of one tokenizer.
+
+    Attributes:
+        vectors: the kept vectors in the database.
+        memory: the same in memory, while they are few.
+    """
 
     def __init__(self, pipeline: Pipeline, registry: RegistryReader, search: Search) -> None:
         self._pipeline, self._registry, self._search = pipeline, registry, search
         self.vectors = VectorStore(registry)
+        self.memory = VectorsInMemory(self.vectors, pipeline.config.dimension)
 
     def of_item(self, item: RegisteredItem, *, exact: bool) -> Query:
         """Return the query of an item: its kept vector, or what its codes decode to."""
@@ -97,34 +109,65 @@ class Nearest:
             ranked.exact.tolist(), strict=True,
         )  # fmt: skip
         neighbours = [
-            Neighbour(found[number], distance, cosine, own)
-            for number, distance, cosine, own in rows
+            Neighbour(
+                found[number],
+                self._distance(found[number], query) if isnan(away) else away,
+                cosine,
+                own,
+            )
+            for number, away, cosine, own in rows
             if number in found and found[number].item_id != leave_out
         ]
         return neighbours[:k]
 
+    def _distance(self, item: RegisteredItem, query: Query) -> float:
+        codes = np.asarray([item.codes], np.uint16)
+        return float(np.square(self._pipeline.latents_of_codes(codes)[0] - query.latent).sum())
+
     def ranked(self, query: Query, k: int, *, exact: bool) -> Ranked:
         """Return the k nearest items, or fewer."""
-        keys, distances = self._search(query.latent[None, :], candidates(k) if exact else k)
-        there = keys[0] >= 0
-        numbers, away = keys[0][there], distances[0][there]
-        near = np.empty(len(numbers), np.float32)
-        own = np.zeros(len(numbers), np.bool_)
-        if exact and len(numbers):
+        if not exact:
+            numbers, away = self._proposed(query, k)
+            own = np.zeros(len(numbers), np.bool_)
+            near, there = self._cosines(numbers, own, query, np.zeros(len(numbers), np.float32))
+            return Ranked(numbers[there], away[there], near[there], own[there])
+        numbers, away = self._proposed(query, candidates(k))
+        near, own = np.zeros(len(numbers), np.float32), np.zeros(len(numbers), np.bool_)
+        if self.memory.whole:
+            found, high = self.memory.search(query.vector, k + SLACK)
+            others = ~self.memory.has(numbers)  # items without a vector, compared by their codes
+            numbers = np.concatenate([found, numbers[others]])
+            near = np.concatenate([high, near[others]])
+            own = np.concatenate([np.ones(len(found), np.bool_), own[others]])
+            away = np.concatenate([np.full(len(found), np.nan, np.float32), away[others]])
+        elif len(numbers):
             kept, directions = self.vectors.directions(numbers.tolist())
             if len(kept):
                 place = {number: row for row, number in enumerate(numbers.tolist())}
                 rows = [place[number] for number in kept.tolist()]
                 near[rows], own[rows] = cosines(query.vector, directions), True
+        near, there = self._cosines(numbers, own, query, near)
+        order = np.lexsort((numbers, -near))
+        order = order[there[order]][:k]
+        return Ranked(numbers[order], away[order], near[order], own[order])
+
+    def _proposed(self, query: Query, k: int) -> tuple[NDArray[np.int64], Vector]:
+        """Return the numbers and squared distances of the k items nearest by their codes."""
+        keys, distances = self._search(query.latent[None, :], k)
+        there = keys[0] >= 0
+        return keys[0][there], distances[0][there]
+
+    def _cosines(
+        self, numbers: NDArray[np.int64], own: NDArray[np.bool_], query: Query, near: Vector
+    ) -> tuple[Vector, NDArray[np.bool_]]:
+        """Return the cosines, by decoded vectors where not `own`, and which items exist."""
         decoded = self._decoded(numbers[~own].tolist(), query)
-        gone = np.zeros(len(numbers), np.bool_)
+        near, there = near.copy(), np.ones(len(numbers), np.bool_)
         for row in np.flatnonzero(~own).tolist():
             number = int(numbers[row])
-            gone[row] = number not in decoded
+            there[row] = number in decoded
             near[row] = decoded.get(number, -1.0)
-        order = np.lexsort((numbers, -near)) if exact else np.arange(len(numbers))
-        order = order[~gone[order]][:k]
-        return Ranked(numbers[order], away[order], near[order], own[order])
+        return near, there
 
     def _decoded(self, numbers: Sequence[int], query: Query) -> dict[int, float]:
         """Return the cosines of the vectors that items' codes decode to, by number."""

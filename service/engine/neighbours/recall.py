@@ -24,7 +24,7 @@ class Recall:
 
     Attributes:
         codes: by codes alone.
-        vectors: when vectors rank what the codes propose.
+        vectors: by vectors.
     """
 
     codes: float

@@ -40,8 +40,9 @@ HEADERS = {
 }
 
 
-# The explorer shows the picture of an item at whatever address its catalogue names.
-WITH_PICTURES = policy().replace("img-src 'self'", "img-src 'self' https: http:")
+# The explorer shows pictures that the catalogue names. Without http:, a catalogue cannot make
+# browsers ask devices of the network they are in.
+WITH_PICTURES = policy().replace("img-src 'self'", "img-src 'self' https:")
 _RAW = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 

@@ -336,6 +336,7 @@ class TokenizerDescription(BaseModel):
     """The tokenizer, its limits and its measured quality."""
 
     fingerprint: str
+    name: str = Field(default="", description="as semid fit was told, or its folder's name")
     default: bool = Field(description="whether requests that name no tokenizer use this one")
     held: list[str] = Field(description="fingerprints of the tokenizers that requests may name")
     quantizer: str

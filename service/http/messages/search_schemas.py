@@ -31,7 +31,7 @@ class SearchQuery(BaseModel):
             default=None, description="the items' IDs begin with these codes", examples=["12-240"]
         )
     )
-    among: Annotated[list[ItemId], Field(min_length=1, max_length=10_000)] | None = Field(
+    candidates: Annotated[list[ItemId], Field(min_length=1, max_length=10_000)] | None = Field(
         default=None, description="the only items that may be found"
     )
 

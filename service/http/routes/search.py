@@ -46,7 +46,7 @@ def search(request: Request, searching: SearchingDependency) -> SearchAnswer:
         query.k,
         exclude_seen=query.exclude_seen,
         prefix=prefix,
-        among=query.among,
+        candidates=query.candidates,
     )
     return SearchAnswer(
         items=[SearchedItem.of(each.item_id, each.score, item) for each, item in found],

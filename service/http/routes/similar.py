@@ -29,9 +29,9 @@ _query = TypeAdapter(SimilarQuery)
 def similar(request: Request, catalogue: CatalogueDependency) -> SimilarAnswer:
     """Return the registered items nearest to an item, a text or a vector, each with its cosine.
 
-    The items' codes propose candidates, and the items' vectors rank them. An item whose vector is
-    not kept is ranked by what its codes decode to. With `exact` false, codes alone answer. An item
-    is not its own neighbour.
+    The items' vectors are compared: all of them while they fit in memory, else those of the items
+    that codes propose. An item whose vector is not kept is ranked by what its codes decode to. With
+    `exact` false, codes alone answer. An item is not its own neighbour.
     """
     asked = read_model(_query, body_of(request))
     query = _query_of(asked, catalogue)

@@ -30,6 +30,7 @@ def describe(
     config = pipeline.config
     return TokenizerDescription(
         fingerprint=pipeline.fingerprint,
+        name=pipeline.name,
         default=loaded.is_default(tokenizing),
         held=[one.catalogue.pipeline.fingerprint for one in loaded],
         quantizer=config.quantizer.name,

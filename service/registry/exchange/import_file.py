@@ -78,14 +78,14 @@ class ImportFile:
             pass
         for name in ("item_id", "semantic_id"):
             keys = pl.struct("tokenizer", name)
-            batches = lambda: self.table.batches(0, self.table.rows, size, ["tokenizer", name])  # noqa: B023, E731
-            hashes = np.sort(np.concatenate([b.select(keys.hash()).to_series() for b in batches()]))
+            hashed = [each.select(keys.hash()).to_series() for each in self._pairs(name, size)]
+            hashes = np.sort(np.concatenate(hashed))
             twice = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
             if not len(twice):
                 continue
             # Two texts may share a hash, so that the texts themselves are compared.
             suspects, first = [], 0
-            for batch in batches():
+            for batch in self._pairs(name, size):
                 rows = batch.with_row_index("row", first)
                 suspects.append(rows.filter(keys.hash().is_in(pl.Series(twice).implode())))
                 first += batch.height
@@ -93,6 +93,9 @@ class ImportFile:
             if found.height:
                 where = ", ".join(str(row + 1) for row in found["row"].head(5))
                 raise InputError(f"{self.path}: {name} is there twice (rows {where})")
+
+    def _pairs(self, name: str, size: int) -> Iterator[pl.DataFrame]:
+        return self.table.batches(0, self.table.rows, size, ["tokenizer", name])
 
     def _checked(self, rows: pl.DataFrame, first: int) -> pl.DataFrame:
         given = {"removed": pl.lit(value=False)} | {

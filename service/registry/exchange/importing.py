@@ -114,11 +114,11 @@ def _known_of(
         taken = {(codes_of(row.codes), row.suffix): row.item_id for row in connection.execute(
             query.where(ids.c.codes.in_(list(keys)))
         )}  # fmt: skip
-        for row in here.values():
-            owner = taken.get((tuple(row["codes"]), row["suffix"]), row["item_id"])
-            if owner != row["item_id"]:
+        for new in here.values():
+            owner = taken.get((tuple(new["codes"]), new["suffix"]), new["item_id"])
+            if owner != new["item_id"]:
                 raise InputError(
-                    f"{given.path}: {row['semantic_id']} of item {row['item_id']!r} belongs to "
+                    f"{given.path}: {new['semantic_id']} of item {new['item_id']!r} belongs to "
                     f"another item in the database, {owner!r}; nothing was imported; import into "
                     f"the database that it comes from, or an empty one"
                 )

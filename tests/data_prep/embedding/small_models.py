@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from transformers import (
+from transformers import (  # type: ignore[attr-defined]  # transformers makes one when asked
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.embedding.encoders import load_encoder
+from data_prep.embedding.encoders import encoder_for, load_encoder, weights_to_keep
 from data_prep.embedding.latent_semantic import LatentSemanticConfig, LatentSemanticEncoder
 from data_prep.errors import InputError
 
@@ -99,3 +99,17 @@ def test_bad_configurations_and_empty_catalogues_are_refused() -> None:
         LatentSemanticEncoder.fit(["1"], LatentSemanticConfig(dimension=1))
     with pytest.raises(InputError, match="two texts with words"):
         LatentSemanticEncoder.fit(["", " "], SMALL)
+
+
+def test_packed_into_one_file_it_is_the_same_encoder() -> None:
+    fitted = encoder_for("ngrams", ["red cup", "blue cup", "tea pot", "oak board"])
+    weights = weights_to_keep(fitted)
+    assert weights is not None
+    again = load_encoder("ngrams", weights=weights)
+    assert again.revision == fitted.revision
+    texts = ["green cup", "抹茶"]
+    assert np.array_equal(again.encode(texts, 1), fitted.encode(texts, 1))
+    assert np.abs(again.encode(texts, 1)).max(axis=1).min() > 0
+    for wrong, said in ((None, "kept in the folder of its tokenizer"), (weights[:99], "damaged")):
+        with pytest.raises(InputError, match=said):
+            load_encoder("ngrams", weights=wrong)

@@ -7,7 +7,11 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import (  # type: ignore[attr-defined]  # transformers makes one when asked
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+)
 
 from data_prep.embedding.embed import embed
 from data_prep.embedding.encoders import load_encoder

@@ -96,30 +96,6 @@ def test_an_item_that_came_later_is_scored_by_its_codes(
         content.extend(dataset.codes, np.zeros(dataset.n_items, dtype=np.uint32))
 
 
-def test_a_query_comes_before_the_history(dataset: SequenceDataset) -> None:
-    model, histories = _model(dataset, replace(TINY, query_width=5)), _batch(dataset)
-    queries = torch.randn(32, 5)
-    again = _model(dataset, replace(TINY, query_width=5, tower=replace(TOWER, repeats=True)))
-    targets = torch.from_numpy(dataset.training_windows(8))[:32, 0]
-    unseen = torch.from_numpy(dataset.popularity == 0)
-    for each in (model, again):
-        scores = each.scores(histories, queries).masked_fill(unseen, -torch.inf)
-        expected = functional.cross_entropy(scores, targets)
-        torch.testing.assert_close(each.query_loss(queries, histories, targets), expected)
-    assert (model.scores(histories, queries) != again.scores(histories, queries)).any(1).all()
-    with pytest.raises(ValueError, match="0 to 8 items"):
-        model.scores(torch.ones(32, 9, dtype=torch.long), queries)
-    users = model.user_vectors(histories, queries)
-    for row, history in enumerate(histories):
-        alone = model.user_vectors(history[history >= 0][None], queries[row : row + 1])
-        torch.testing.assert_close(alone[0], users[row], rtol=1e-4, atol=1e-5)
-    assert (users - model.user_vectors(histories, queries.flip(0))).abs().amax(1).min() > 1e-4
-    assert (users - model.user_vectors(histories.roll(1, 0), queries)).abs().amax(1).max() > 1e-4
-    empty = torch.full((32, 3), -1)
-    alike = model.user_vectors(empty, queries)
-    torch.testing.assert_close(model.user_vectors(empty[:, :0], 7 * queries), alike)
-
-
 @pytest.mark.parametrize("loss", LOSSES)
 def test_unseen_items_are_ranked_by_what_their_codes_learnt(loss: str) -> None:
     """Items are followed by items of the next first code; unseen items are found by their codes."""
@@ -160,7 +136,5 @@ def test_unusable_configurations_are_refused(dataset: SequenceDataset) -> None:
         with pytest.raises(InputError, match=message):
             DualEncoder(wrong, dataset)
     model = _model(dataset)
-    with pytest.raises(ValueError, match="query_width"):
-        model.user_vectors(_batch(dataset), torch.ones(32, 3))
     with pytest.raises(ValueError, match="1 to 8 items"):
         model.user_vectors(torch.full((2, 3), -1))

@@ -263,7 +263,7 @@ def test_models_need_torch_alone() -> None:
         "    sys.modules[name] = None\n"
         "sys.modules['sentence_transformers'] = None\n"
         "import recsys.training.loop, recsys.models.sasrec, recsys.models.baselines\n"
-        "import recsys.evaluation.significance\n"
+        "import data_prep.significance\n"
         "import recsys.generation.tiger\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

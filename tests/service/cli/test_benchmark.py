@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from data_prep.demo import demo_interactions, demo_items
+from data_prep.significance import paired_t
 from recsys.benchmarks.published import COMPARABLE, PUBLISHED
 from recsys.evaluation.metrics import per_user
-from recsys.evaluation.significance import paired_t
 from tests.service.cli.command import Command, refused
 
 FAST = ("--preset", "smoke", "--encoder", "hashing", "--set", "steps=10", "--set", "batch_size=32")

@@ -172,3 +172,13 @@ def test_check_and_fit_take_every_catalogue_as_it_is(semid: Command, name: str) 
     assert fitted.code == 0, fitted.errors
     done = semid("tokenize", CATALOGUES / name, "--tokenizer", "tok", "--out", "ids.csv")
     assert "6 IDs" in done.output, done.errors
+
+
+def test_a_sample_is_drawn_of_items_and_not_of_rows(semid: Command) -> None:
+    """Rows of one item stand far apart, as in a log of sales."""
+    table = pl.read_csv(_shop(Path("shop.csv")), separator=";", infer_schema=False)
+    pl.concat([table] * 5).write_csv("sales.csv")
+    fit = ("fit", "sales.csv", "--dedupe", "first", *SMALL, "--codebook-size", 4)
+    assert "training on" not in semid(*fit, "--out", "all", "--sample", 40).output
+    sampled = semid(*fit, "--out", "some", "--sample", 30)
+    assert "training on 30 of 40 items" in sampled.output, sampled.errors

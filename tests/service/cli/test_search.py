@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from data_prep.demo import demo_interactions, demo_items
+from data_prep.significance import paired_t
 from recsys.benchmarks.search.published import COMPARABLE, PUBLISHED
-from recsys.evaluation.significance import paired_t
 from recsys.search.searcher import Searcher
 from tests.generated.esci import write_esci
 from tests.generated.jdsearch import write_jdsearch

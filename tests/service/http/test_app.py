@@ -139,7 +139,7 @@ def test_an_item_of_another_process_is_found(
 
 def test_the_tokenizer_and_health_are_told(client: TestClient, pipeline: Pipeline) -> None:
     told = client.get("/v1/tokenizer").json()
-    assert told["fingerprint"] == pipeline.fingerprint
+    assert (told["fingerprint"], told["name"]) == (pipeline.fingerprint, pipeline.name)
     assert (told["levels"], told["codebook_size"], told["dimension"]) == (3, 32, 256)
     assert client.get("/health/live").json() == {"status": "live"}
     assert client.get("/health/ready").json() == {"status": "ready"}

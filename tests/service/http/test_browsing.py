@@ -80,3 +80,14 @@ def test_codes_of_a_text_are_those_it_would_get(
         assert fields is not None
         assert fields["title"] == items["title"][5]
         assert semid.fields("none") is None
+
+
+def test_the_page_takes_pictures_only_of_a_catalogue_and_by_https(catalogue: Catalogue) -> None:
+    def policy(fields: ItemFields | None) -> str:
+        answer = TestClient(create_app(catalogue, fields=fields)).get("/")
+        return answer.headers["content-security-policy"]
+
+    bare, shown = policy(None), policy(ItemFields(TABLE))
+    assert "img-src 'self';" in bare
+    assert shown == bare.replace("img-src 'self'", "img-src 'self' https:")
+    assert "script-src 'self';" in shown

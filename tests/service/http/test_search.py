@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from playwright.sync_api import expect, sync_playwright
 
 from data_prep.errors import InputError
 from recsys.models.causal_transformer import TowerConfig
@@ -22,6 +23,7 @@ from service.client import AsyncSemid, Semid, SemidError
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
+from tests.e2e.test_page import CHROMIUM, FLAGS
 from tests.service.databases import sqlite_url
 from tests.service.http.listening import listening_at
 from tokenizer.offline.catalogue import tokenize_catalogue
@@ -120,8 +122,10 @@ def test_filters(client: TestClient, frozen: FrozenSearch) -> None:
         item["item_id"] for item in everything if str(item["codes"][0]) == first
     ]
     some = [item["item_id"] for item in everything[5:50:9]]
-    assert [item["item_id"] for item in _ask(client, query="cream", among=[*some, "no"])] == some
-    both = _ask(client, query="cream", k=KNOWN, among=some, prefix=first)
+    assert [
+        item["item_id"] for item in _ask(client, query="cream", candidates=[*some, "no"])
+    ] == some
+    both = _ask(client, query="cream", k=KNOWN, candidates=some, prefix=first)
     assert {item["item_id"] for item in both} == set(some) & {item["item_id"] for item in begun}
     seen = [item["item_id"] for item in everything[:3]]
     fresh = _ask(client, query="cream", history=seen, k=KNOWN, exclude_seen=True)
@@ -156,7 +160,7 @@ def test_new_items_are_found_and_removed_ones_are_not(
         ({"query": " "}, "query"),
         ({"query": "x", "k": 0}, "k"),
         ({"query": "x", "prefix": "1-"}, "prefix"),
-        ({"query": "x", "among": []}, "among"),
+        ({"query": "x", "candidates": []}, "candidates"),
         ({"query": "x", "more": 1}, "more"),
         ({"history": ["nobody"]}, "history"),
     ],
@@ -184,11 +188,16 @@ def test_both_clients_search(client: TestClient, items: pl.DataFrame) -> None:
     ids = items["item_id"].to_list()
     with listening_at(client.app) as address:  # type: ignore[arg-type]
         with Semid(address) as semid:
-            found = semid.search("cream", [ids[0]], k=3, exclude_seen=True, among=ids[:10])
+            found = semid.search("cream", [ids[0]], k=3, exclude_seen=True, candidates=ids[:10])
             assert [item.item_id for item in found] == [
                 item["item_id"]
                 for item in _ask(
-                    client, query="cream", history=[ids[0]], k=3, exclude_seen=True, among=ids[:10]
+                    client,
+                    query="cream",
+                    history=[ids[0]],
+                    k=3,
+                    exclude_seen=True,
+                    candidates=ids[:10],
                 )
             ]
             with pytest.raises(SemidError, match="no item that the search model knows"):
@@ -199,6 +208,26 @@ def test_both_clients_search(client: TestClient, items: pl.DataFrame) -> None:
                 return [item.item_id for item in await semid.search("cream", k=2)]
 
         assert len(asyncio.run(ask())) == 2
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_searches_with_the_model_and_the_history(
+    client: TestClient, frozen: FrozenSearch
+) -> None:
+    added = frozen.catalogue.item_ids[3]
+    with listening_at(client.app) as address, sync_playwright() as playwright:
+        page = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS).new_page()
+        rows = page.locator("#results .row")
+        for history, said in (([], "Ranked by the search model:"), ([added], "and the history:")):
+            page.goto(f"{address}/#q=hand+cream{''.join(f'&history={one}' for one in history)}")
+            expect(page.locator("#results-said")).to_contain_text(said)
+            expect(rows).to_have_count(50)
+            wanted = _ask(client, query="hand cream", history=history, k=50)
+            shown = [row.get_attribute("data-item-id") for row in rows.all()]
+            assert shown == [item["item_id"] for item in wanted]
+        expect(page.locator("#recommended")).to_contain_text("No recommender is served")
+        rows.first.get_by_role("button").click()
+        expect(page.locator("#history .step")).to_have_count(2)
 
 
 def test_another_tokenizers_search_model_is_refused(

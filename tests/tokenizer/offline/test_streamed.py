@@ -67,7 +67,7 @@ def test_ids_do_not_depend_on_pieces_or_workers(
     tmp_path: Path, catalogue: Path, pipeline: Pipeline, tokenizer_folder: Path,
     whole: pl.DataFrame, rows: int, workers: int,
 ) -> None:  # fmt: skip
-    out, done = tmp_path / "ids", []
+    out, done = tmp_path / "ids", list[int]()
     made = tokenize_parts(
         _options(catalogue, tokenizer_folder), pipeline, out,
         engine("local", workers, "cpu"), rows, progress=done.append,
@@ -162,7 +162,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
 ) -> None:
     options = _options(catalogue, tokenizer_folder)
     tokenize_parts(options, pipeline, tmp_path / "straight", HERE, 70)
-    out, done = tmp_path / "stopped", []
+    out, done = tmp_path / "stopped", list[int]()
     for pieces in (2, 0, 3):
         with pytest.raises(KeyboardInterrupt):
             tokenize_parts(options, pipeline, out, _Stopping(pieces), 70)

@@ -11,19 +11,23 @@ from scipy.special import stdtr
 from data_prep.errors import InputError
 from tests.conftest import SMALL
 from tokenizer.study.comparison import compare, summarise
+from tokenizer.study.items import StudyItems
 
 RUNS = [("grit", replace(SMALL, steps=2, warmup_steps=1))]
+
+
+def items_of(vectors: NDArray[np.float32]) -> StudyItems:
+    return StudyItems(vectors, ("",) * len(vectors), "digest")
 
 
 def test_a_record_of_other_vectors_of_the_catalogue_is_made_anew(
     vectors: NDArray[np.float32], tmp_path: Path
 ) -> None:
     """Another encoder gives other vectors of the same file."""
-    labels = [""] * len(vectors)
-    first = compare(tmp_path, vectors, labels, RUNS, "digest")
-    again = compare(tmp_path, vectors, labels, RUNS, "digest")
+    first = compare(tmp_path, items_of(vectors), RUNS)
+    again = compare(tmp_path, items_of(vectors), RUNS)
     assert again[0]["encode_items_per_second"] == first[0]["encode_items_per_second"]
-    other = compare(tmp_path, vectors[:, ::2], labels, RUNS, "digest")
+    other = compare(tmp_path, items_of(vectors[:, ::2]), RUNS)
     assert other[0]["parameters"] < first[0]["parameters"]
 
 
@@ -35,7 +39,7 @@ def test_vectors_that_tell_nothing_apart_are_refused(
 ) -> None:
     same = np.ones((count, 8), dtype=np.float32)
     with pytest.raises(InputError, match=message):
-        compare(tmp_path, same, [""] * count, RUNS, "digest")
+        compare(tmp_path, items_of(same), RUNS)
 
 
 def test_rows_are_told_apart_on_the_same_held_out_items(
@@ -49,7 +53,7 @@ def test_rows_are_told_apart_on_the_same_held_out_items(
         for name, config in (("worse", worse), ("again", quick), ("best", quick))
         for seed in (0, 1)
     ]
-    records = compare(tmp_path, vectors, [""] * len(vectors), runs, "digest")
+    records = compare(tmp_path, items_of(vectors), runs)
     rows = {row["name"]: row for row in summarise(records)}
     assert list(rows)[-1] == "worse"
     assert rows["again"]["held_out_p"] is None
@@ -62,5 +66,10 @@ def test_rows_are_told_apart_on_the_same_held_out_items(
     t = gap.mean() / (gap.std(ddof=1) / len(gap) ** 0.5)
     assert t > 3
     assert rows["worse"]["held_out_p"] == pytest.approx(2 * stdtr(len(gap) - 1, -t))
-    assert summarise(records[:-1])[-1]["held_out_p"] is not None
-    assert [row["held_out_p"] for row in summarise(records[:-1]) if row["name"] == "best"] == [None]
+    corrected = [rows[name]["held_out_p_holm"] for name in ("again", "best", "worse")]
+    assert corrected == [None, 1, pytest.approx(2 * rows["worse"]["held_out_p"])]
+    fewer = summarise(records[:-1])
+    assert [row["name"] for row in fewer] == ["again", "worse", "best"]  # those with more seeds
+    assert fewer[-1]["held_out_p"] == 1  # over the seed that both have
+    alone = summarise([record for record in records if record["name"] == "best"][1:] + records[:1])
+    assert [row["held_out_p"] for row in alone] == [None, None]  # no seed in common

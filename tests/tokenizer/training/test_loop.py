@@ -165,7 +165,8 @@ def test_training_needs_torch_alone() -> None:
 def test_levels_learn_at_a_rate_of_their_own(vectors: NDArray[np.float32]) -> None:
     """With almost none for the levels only the network moves, and the other way round."""
     x = torch.from_numpy(vectors)
-    config = replace(SMALL, warmup_steps=0, steps=20, separation=0.0)
+    stays = as_variant(SMALL.quantizer, "grit", {"reset_below": 0.0})
+    config = replace(SMALL, warmup_steps=0, steps=20, separation=0.0, quantizer=stays)
     still = train(x, replace(config, learning_rate=1e-12)).model.state_dict()
     for network, levels in ((1e-3, 1e-12), (1e-12, 1e-3)):
         rates = replace(config, learning_rate=network, codebook_learning_rate=levels)

@@ -131,7 +131,7 @@ def test_a_safeguard_that_steps_in_is_logged(
 
 def test_quiet_trainings_log_nothing_and_collapse_is_told(vectors: NDArray[np.float32]) -> None:
     x = torch.from_numpy(vectors)
-    assert train(x, SMALL).events == []
+    assert {event.what for event in train(x, SMALL).events} <= {"refill"}
     changes = {"psi_max": 1.9, "commitment": 0.0, "start": "random"}
     ran_away = as_variant(SMALL.quantizer, "grit", changes)
     spoilt = torch.cat([x[:1].expand(500, -1), x[:100]])

@@ -71,6 +71,8 @@ class Quantizer(nn.Module):
     draws = False
     # Whether the codebook learns in the forward pass, without a gradient.
     follows = False
+    # Whether codewords that no item uses are put on latents at each measurement.
+    refills = False
     # How many training steps search the same codebook before it is computed again.
     refresh_every = 1
 
@@ -197,6 +199,10 @@ class Quantizer(nn.Module):
 
     def set_codewords(self, centres: Tensor) -> None:
         """Set the codewords to the centres (K, d); called without gradients."""
+        raise NotImplementedError
+
+    def put(self, which: Tensor, targets: Tensor) -> None:
+        """Put the codewords `which` (m,) on `targets` (m, d); only if the variant `refills`."""
         raise NotImplementedError
 
     def after_step(self, progress: float) -> dict[str, int]:

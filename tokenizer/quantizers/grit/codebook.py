@@ -10,6 +10,9 @@ from tokenizer.quantizer_config import GritConfig
 
 __all__ = ["PROTOCOLS", "RawCodebook"]
 
+# Use is averaged over longer times where a batch has fewer latents than K / HITS: else a codeword
+# in even use would often have none in the time averaged over.
+HITS = 4
 COPY_EVERY = 4  # steps between two updates of C from the moving averages
 
 
@@ -58,12 +61,15 @@ class RawCodebook(nn.Module):
         """
         return z.new_zeros(())
 
-    def after_step(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
+    def after_step(
+        self, transformed: Callable[[], Tensor], gain: Tensor, guarded: bool = True
+    ) -> int:
         """Update C after an optimizer step; return how many dead codewords were reset.
 
         Args:
             transformed: computes the current C̃ (K, d).
             gain: the scale of C̃.
+            guarded: whether to look for dead codewords.
         """
         return 0
 
@@ -72,7 +78,8 @@ class JointCodebook(RawCodebook):
     """Protocol B by gradient: C is a parameter, and a weak loss pulls usage towards uniform.
 
     A codeword whose running use falls below `reset_below` of uniform is reset to a latent of the
-    last batch.
+    last batch. At each measurement of the training, a codeword that no training item uses is put on
+    an item that is coded badly (`tokenizer.model.residual.ResidualQuantizer.refill`).
 
     Attributes:
         use: (K,), the running use of each codeword; 1 is uniform use.
@@ -106,8 +113,10 @@ class JointCodebook(RawCodebook):
         divergence = math.log(len(usage)) + (usage * usage.clamp(min=1e-12).log()).sum()
         return self.config.usage_weight * unit * divergence
 
-    def after_step(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
-        moved = self._reset(transformed, gain)
+    def after_step(
+        self, transformed: Callable[[], Tensor], gain: Tensor, guarded: bool = True
+    ) -> int:
+        moved = self._reset(transformed, gain) if guarded else 0
         self.normalise_()
         return moved
 
@@ -116,7 +125,8 @@ class JointCodebook(RawCodebook):
         self.batch = z
         counts = torch.bincount(codes, minlength=len(self.use))
         share = counts * (len(self.use) / max(len(codes), 1))
-        self.use.mul_(self.config.decay).add_(share, alpha=1 - self.config.decay)
+        forgotten = (1 - self.config.decay) * min(1.0, HITS * len(codes) / len(self.use))
+        self.use.mul_(1 - forgotten).add_(share, alpha=forgotten)
 
     @torch.no_grad()
     def _reset(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
@@ -124,11 +134,11 @@ class JointCodebook(RawCodebook):
         if not len(self.batch) or not len(dead):
             return 0
         drawn = torch.randint(len(self.batch), (len(dead),)).to(self.rows.device)
-        self._put(dead, self.batch[drawn], transformed(), gain)
+        self.put(dead, self.batch[drawn], transformed(), gain)
         return len(dead)
 
-    def _put(self, which: Tensor, targets: Tensor, codewords: Tensor, gain: Tensor) -> None:
-        """Reset the codewords `which` to `targets`."""
+    def put(self, which: Tensor, targets: Tensor, codewords: Tensor, gain: Tensor) -> None:
+        """Reset the codewords `which` (m,) of C̃ = `codewords` (K, d) to `targets` (m, d)."""
         self._draw(which, targets, codewords, gain)
         self.use[which] = 1.0
 
@@ -169,8 +179,10 @@ class EmaJointCodebook(JointCodebook):
         self.sums.zero_()
         return super().set_(codewords)
 
-    def after_step(self, transformed: Callable[[], Tensor], gain: Tensor) -> int:
-        moved = self._reset(transformed, gain)
+    def after_step(
+        self, transformed: Callable[[], Tensor], gain: Tensor, guarded: bool = True
+    ) -> int:
+        moved = self._reset(transformed, gain) if guarded else 0
         self.steps += 1
         if int(self.steps) % COPY_EVERY == 0:
             seen = (self.counts > 1e-3).nonzero().squeeze(1)
@@ -188,8 +200,8 @@ class EmaJointCodebook(JointCodebook):
         self.counts.mul_(decay).add_(counts, alpha=(1 - decay) / even)
         self.sums.mul_(decay).add_(sums, alpha=(1 - decay) / even)
 
-    def _put(self, which: Tensor, targets: Tensor, codewords: Tensor, gain: Tensor) -> None:
-        super()._put(which, targets, codewords, gain)
+    def put(self, which: Tensor, targets: Tensor, codewords: Tensor, gain: Tensor) -> None:
+        super().put(which, targets, codewords, gain)
         self.sums[which] = targets
         self.counts[which] = 1.0
 

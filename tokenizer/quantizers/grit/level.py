@@ -10,7 +10,7 @@ from torch.nn import functional
 from tokenizer.quantizer_config import GritConfig
 from tokenizer.quantizers.base.quantizer import Quantizer
 from tokenizer.quantizers.base.softplus import inverse_softplus
-from tokenizer.quantizers.grit.codebook import PROTOCOLS
+from tokenizer.quantizers.grit.codebook import PROTOCOLS, JointCodebook
 from tokenizer.quantizers.grit.radius import RADII, Radius
 from tokenizer.quantizers.grit.transform import TRANSFORMS
 
@@ -20,6 +20,10 @@ DRIFT_SAMPLE = 64  # codewords compared to detect drift
 # Smallest scale of a level, in standardised units: shorter residuals are rounding errors. Gaps are
 # divided by the scale, and would overflow at a far smaller one.
 LEAST_SCALE = 1e-6
+# Steps between two checks of the bounds and of dead codewords. A check waits for the GPU and takes
+# as long as a part of the step; W and U move little in so many steps.
+GUARDED_EVERY = 8
+PUTS = 3  # repeated, since a codeword that moves also moves the others a little
 MOST_DRIFT = 0.1  # largest drift of the live codebook from the cached one, relative to its length
 
 
@@ -46,6 +50,8 @@ class GritQuantizer(Quantizer):
         self.radius = RADII[config.radius](config.psi_max, config.codebook_size, dimension)
         self.transform = TRANSFORMS[config.transform](config, dimension)
         self.raw = PROTOCOLS[config.protocol](config, dimension)
+        self.refills = config.reset_below > 0 and isinstance(self.raw, JointCodebook)
+        self._steps = 0
         self.raw_gain = nn.Parameter(torch.tensor(inverse_softplus(1.0)), requires_grad=config.gain)
 
     @property
@@ -85,12 +91,24 @@ class GritQuantizer(Quantizer):
         elif not self.config.row_norm:
             self.raw.rows.mul_(scale)
 
+    @torch.no_grad()
+    def put(self, which: Tensor, targets: Tensor) -> None:
+        assert isinstance(self.raw, JointCodebook)
+        for _ in range(PUTS):
+            current = self.codebook()
+            shifts = self.transform.undone(targets - current[which])
+            self.raw.put(which, current[which] + shifts, current, self.gain)
+        self.forget_searched()
+
     def after_step(self, progress: float) -> dict[str, int]:
         acted = super().after_step(progress)
+        guarded = self._steps % GUARDED_EVERY == 0
+        self._steps += 1
         with torch.no_grad():
-            acted["clip"] = int(self.transform.clip_())
-            acted["mixing"] = int(self.transform.clip_mixing_())
-            acted["reset"] = self.raw.after_step(self.codebook, self.gain)
+            if guarded:
+                acted["clip"] = int(self.transform.clip_())
+                acted["mixing"] = int(self.transform.clip_mixing_())
+            acted["reset"] = self.raw.after_step(self.codebook, self.gain, guarded)
             acted["refresh"] = int(self._drifted())
         if acted["reset"] or acted["refresh"]:
             self.forget_searched()

@@ -17,6 +17,7 @@ __all__ = ["TRANSFORMS", "LinearTransform", "Transform"]
 NEAR = 0.9  # above this share of its bound, σ_max(W) is computed exactly
 MOST_MIXED = 0.95  # upper bound of ‖U Vᵀ‖₂
 ROUNDING = 1e-5
+LEAST_KEPT = 0.1  # of σ_max(W); W's smaller singular values are not inverted
 MIXED_AT_START = 0.05  # λ, the share of attention in A, at the start
 
 
@@ -33,6 +34,13 @@ class Transform(nn.Module):
     def rows(self, codebook: Tensor, codes: Tensor | None) -> Tensor:
         """Return only the rows `codes` (n,) of C̃, (n, d); None means all."""
         return _chosen(codebook, codes)
+
+    def undone(self, shifts: Tensor) -> Tensor:
+        """Return the shifts (m, d) of rows of C that shift rows of C̃ by `shifts`, without mixing.
+
+        Directions that W all but removes are left out.
+        """
+        return shifts
 
     def largest_singular_value(self) -> float:
         """Return σ_max(W); 1 if the transform has no W."""
@@ -63,8 +71,15 @@ class WeightedTransform(Transform):
         start = torch.full((dimension,), dimension**-0.5)
         self.register_buffer("guess", start, persistent=False)
 
+    @torch.no_grad()
+    def undone(self, shifts: Tensor) -> Tensor:
+        inverse = torch.linalg.pinv(self.w.detach().double().cpu(), rtol=LEAST_KEPT)
+        undone: Tensor = shifts @ inverse.to(shifts)
+        return undone
+
     def largest_singular_value(self) -> float:
-        return float(torch.linalg.matrix_norm(self.w.detach(), ord=2))
+        # A GPU takes longer than the CPU for so small a matrix.
+        return float(torch.linalg.matrix_norm(self.w.detach().cpu(), ord=2))
 
     @torch.no_grad()
     def clip_(self) -> bool:
@@ -107,7 +122,7 @@ class LinearTransform(WeightedTransform):
 
     @torch.no_grad()
     def smallest_singular_value(self) -> float:
-        u, v = self.u.double(), self.v.double()
+        u, v = self.u.double().cpu(), self.v.double().cpu()
         if not (torch.isfinite(u).all() and torch.isfinite(v).all()):
             return math.nan
         basis = torch.linalg.qr(torch.cat([u, v], dim=1)).Q  # beyond it I + U Vᵀ is the identity

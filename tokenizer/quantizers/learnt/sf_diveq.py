@@ -59,12 +59,12 @@ def short_path(points: Tensor) -> Tensor:
 
     The path starts at the point farthest from the mean.
     """
-    at = int((points - points.mean(0)).square().sum(1).argmax())
+    at = (points - points.mean(0)).square().sum(1).argmax().view(1)
     left = torch.ones(len(points), dtype=torch.bool, device=points.device)
     order = [at]
     for _ in range(len(points) - 1):
-        left[at] = False
-        distances = (points - points[at]).square().sum(1)
-        at = int(distances.masked_fill(~left, torch.inf).argmin())
+        left.index_fill_(0, at, False)
+        distances = (points - points.index_select(0, at)).square().sum(1)
+        at = distances.masked_fill(~left, torch.inf).argmin().view(1)
         order.append(at)
-    return torch.tensor(order, device=points.device)
+    return torch.cat(order)

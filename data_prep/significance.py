@@ -1,4 +1,4 @@
-"""Tests whether one recommender is better than another, paired over the same users.
+"""Tests whether one system is better than another, paired over the same users or items.
 
 The paired t-test and the bootstrap agree on such differences (Smucker, Allan & Carterette, CIKM
 2007). Holm's correction (1979) bounds the chance of any false finding in a table of comparisons.
@@ -42,10 +42,10 @@ def paired_t(system: ArrayLike, baseline: ArrayLike) -> float:
     """Return the two-sided p of Student's paired t-test.
 
     Args:
-        system, baseline: (n,) values of the same n ≥ 2 users.
+        system, baseline: (n,) values of the same n ≥ 2 users or items.
 
     Returns:
-        The p-value; 1 if no user's values differ, 0 if all differ by the same amount.
+        The p-value; 1 if no values differ, 0 if all differ by the same amount.
 
     Raises:
         ValueError: the shapes differ or hold fewer than two users, or a value is not finite.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recsys.evaluation.significance import holm, paired_bootstrap, paired_t, paired_tests
+from data_prep.significance import holm, paired_bootstrap, paired_t, paired_tests
 
 
 def test_the_t_test_equals_scipys() -> None:

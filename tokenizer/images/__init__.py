@@ -1,0 +1,1 @@
+"""The vision testbed: quantizers in an image autoencoder, as in the papers that propose them."""

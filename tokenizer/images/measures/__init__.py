@@ -1,0 +1,1 @@
+"""Measures of reconstructions, of samples, and of the use of codes."""

@@ -1,0 +1,1 @@
+"""Networks of the testbed: autoencoder, classifier, prior."""

@@ -1,0 +1,1 @@
+"""Comparisons and ablations of quantizers on images: cells, tuning, tables, pictures."""

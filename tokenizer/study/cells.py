@@ -1,0 +1,51 @@
+"""The cells of a study, trainings that do not depend on each other: in turn or side by side."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
+from typing import Protocol, TypeVar
+
+from data_prep.threads import use_threads
+
+__all__ = ["Mapped", "OutOfTimeError", "side_by_side"]
+
+Cell = TypeVar("Cell")
+Result = TypeVar("Result")
+
+
+class Mapped(Protocol):
+    """Makes cells, as `map` does, and returns their results in the cells' order."""
+
+    def __call__(
+        self, make: Callable[[Cell], Result], cells: Iterable[Cell], /
+    ) -> Iterable[Result]: ...
+
+
+class OutOfTimeError(Exception):
+    """The time for new cells is over."""
+
+
+@contextmanager
+def side_by_side(jobs: int, until: float = float("inf")) -> Iterator[Mapped]:
+    """Yield a map that makes cells in `jobs` processes of one computing thread each.
+
+    A process makes many cells, one after the other. Several threads may use the map at once.
+
+    Args:
+        until: when no cell starts any more, in seconds as `time.time`. A cell that would start
+            later raises `OutOfTimeError`; cells that run then are finished.
+    """
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), use_threads, (1,))
+    try:
+        yield lambda make, cells: pool.map(partial(_make, make, until), cells)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _make(make: Callable[[Cell], Result], until: float, cell: Cell) -> Result:
+    if time.time() >= until:
+        raise OutOfTimeError
+    return make(cell)
