@@ -112,7 +112,8 @@ class Nearness(nn.Module):
         back = present.sum(1, keepdim=True) - 1 - at
         counts = present & (back < self.weights.shape[1])
         used = functional.embedding(back.clamp(0, self.weights.shape[1] - 1), self.weights.T)
-        return (used * counts[..., None]).permute(2, 0, 1) * self.unit
+        weights: Tensor = (used * counts[..., None]).permute(2, 0, 1) * self.unit
+        return weights
 
     def _unit_vectors(self, vectors: Tensor) -> Tensor:
         return functional.normalize(vectors - self.get_buffer("centre"), dim=1)
