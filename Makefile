@@ -59,8 +59,8 @@ docs: install  ## the documentation as a site, in site/; a dead link ends it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pictures: install  ## the pictures of the page and of a report in docs/; needs Chromium
-	$(BIN)/semid demo --no-serve --out demo
-	$(BIN)/python -m tests.docs.pictures demo
+	$(BIN)/semid demo --no-serve --out build/pictures --encoder words --items 1200 --shoppers 300 --steps 200
+	$(BIN)/python -m tests.docs.pictures build/pictures
 
 clean:
 	rm -rf .venv .venv-* demo build site *.egg-info

@@ -140,16 +140,14 @@ _SMOKE = TrainingConfig(epochs=2, patience=2, batch_size=64, warmup_steps=5)
 _QUICK = TrainingConfig(
     epochs=10, patience=10, learning_rate=2e-3, schedule="cosine", precision="bf16"
 )
-_QUICK_GENERATOR = replace(
-    _QUICK, epochs=20, validation_users=4000, evaluate_every=2, precision="fp32"
-)
+_QUICK_GENERATOR = replace(_QUICK, validation_users=4000, evaluate_every=5, precision="fp32")
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
 _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_users=5000)
 _TUNED = TrainingConfig(
-    epochs=40,
-    patience=4,
-    evaluate_every=5,
-    batch_size=1024,
+    epochs=15,
+    patience=5,
+    evaluate_every=3,
+    batch_size=512,
     warmup_steps=50,
     learning_rate=2e-3,
     schedule="cosine",

@@ -189,7 +189,7 @@ class SentenceEncoder:
         frame = torch.tensor([*framed[:at], 0, *framed[at + len(plain) :]])
         parts = []
         every = torch.tensor(range(len(tokenizer)) if tokens is None else tokens)
-        for ids in every.split(VOCABULARY_BATCH):
+        for ids in torch.split(every, VOCABULARY_BATCH):
             rows = frame.repeat(len(ids), 1)
             rows[:, at] = ids
             given = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}

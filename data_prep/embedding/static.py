@@ -158,7 +158,7 @@ def distil(
 
 def split_tokens(tokenizer: str) -> Tokenizer:
     """Return a tokenizer that neither pads nor cuts."""
-    split: Any = Tokenizer.from_str(tokenizer)
+    split: Tokenizer = Tokenizer.from_str(tokenizer)
     split.no_padding()
     split.no_truncation()
     return split

@@ -20,7 +20,7 @@ from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, l
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
 from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
-from recsys.models.repeats import RepeatScore
+from recsys.models.repeats import Repeats, RepeatScore
 from recsys.models.softmax_loss import full_softmax_loss, sampled_softmax_loss
 
 __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
@@ -69,6 +69,8 @@ class DualEncoder(ScoringModel):
         for name, known in (("loss", LOSSES), ("outputs", OUTPUTS)):
             if (given := getattr(config, name)) not in known:
                 raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
+        if config.nearness and config.loss == "in_batch":
+            raise InputError("nearness cannot be learnt by loss in_batch; choose loss full")
         if config.tower.repeats and config.loss == "in_batch":
             # A window's own items are always candidates, whatever else is in the batch.
             raise InputError("repeats cannot be learnt by loss in_batch; choose loss full")
@@ -107,8 +109,8 @@ class DualEncoder(ScoringModel):
         states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)
         if self.nearness is not None:
             states = self._beside(states, self.nearness(inputs, predicts)[0])
-        before = items_until(inputs, predicts)
-        return self._loss(states, before, nexts[predicts], self._outputs(embeddings, dropped))
+        repeats = self.repeat_scores(items_until(inputs, predicts), dropped)
+        return self._loss(states, repeats, nexts[predicts], self._outputs(embeddings, dropped))
 
     def user_vectors(self, histories: Tensor) -> Tensor:
         """Return (B, d) for histories (B, T) int64.
@@ -126,6 +128,18 @@ class DualEncoder(ScoringModel):
     def item_vectors(self) -> Tensor:
         """Return (n_items, d); products with users' vectors are the scores before repeats."""
         return self._outputs(self.items())
+
+    def repeat_scores(self, histories: Tensor, dropped: Tensor | None = None) -> Repeats | None:
+        """Return what is added to the scores of the items in histories (B, T) int64.
+
+        Args:
+            dropped: (n_items,) bool, items that a training step takes as new ones.
+        """
+        found = super().repeat_scores(histories)
+        if self.nearness is None:
+            return found
+        own = self.nearness.to_itself(histories, self._of_new_items(dropped)[0])
+        return own if found is None else found.and_also(own)
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes
@@ -156,14 +170,19 @@ class DualEncoder(ScoringModel):
 
     def _outputs(self, embeddings: Tensor, dropped: Tensor | None = None) -> Tensor:
         outputs = self._projected(embeddings) if self.own is None else self.own(dropped)
-        if self.nearness is None or self.fresh is None:
+        if self.nearness is None:
             return outputs
+        factors, starts = self._of_new_items(dropped)
+        return torch.cat([outputs, factors * self.nearness.get_buffer("vectors"), starts], 1)
+
+    def _of_new_items(self, dropped: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return what each item's nearness is multiplied by, and what its score starts from."""
+        assert self.fresh is not None
         old = self.get_buffer("trained")
         if dropped is not None:
             old = old & ~dropped
-        vectors, is_new = self.nearness.get_buffer("vectors"), (~old[:, None]).float()
-        factors = 1 + is_new * (self.fresh[0] - 1)
-        return torch.cat([outputs, factors * vectors, is_new * self.fresh[1]], 1)
+        is_new = (~old[:, None]).float()
+        return 1 + is_new * (self.fresh[0] - 1), is_new * self.fresh[1]
 
     def _beside(self, users: Tensor, near: Tensor) -> Tensor:
         """Return users' vectors with the columns that `_outputs` gives items for nearness."""
@@ -182,10 +201,12 @@ class DualEncoder(ScoringModel):
         items = functional.embedding(histories[present], embeddings)
         return last_of_each(self.tower(items, present), present)
 
-    def _loss(self, states: Tensor, before: Tensor, targets: Tensor, outputs: Tensor) -> Tensor:
+    def _loss(
+        self, states: Tensor, repeats: Repeats | None, targets: Tensor, outputs: Tensor
+    ) -> Tensor:
         if self.config.loss == "in_batch":
             return sampled_softmax_loss(states, outputs, targets, self.get_buffer("log_share"))
-        seen, repeats = self.get_buffer("seen"), self.repeat_scores(before)
+        seen = self.get_buffer("seen")
         return full_softmax_loss(
             states,
             functional.embedding(seen, outputs),

@@ -3,7 +3,8 @@
 The nearness of item c is Σ_t w_t ⟨x_c, x_t⟩ over the last items of the history, t = 1 the newest.
 The vectors x are decoded from the items' semantic IDs, or are content vectors; they are centred and
 have length 1. The sum is ⟨x_c, Σ_t w_t x_t⟩, so that a matrix product or an index of inner products
-gives the nearness of all items. One number w_t a place is learnt.
+gives the nearness of all items. One number w_t a place is learnt. An item's nearness to itself does
+not count: people seldom take an item twice, and the weights would learn that in place of nearness.
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
+from recsys.models.repeats import Repeats
 
 __all__ = ["SOURCES", "Nearness"]
 
@@ -79,17 +81,20 @@ class Nearness(nn.Module):
         Args:
             histories: (B, T) int64, oldest first, padded with -1 at the end.
         """
-        present = histories != NO_ITEM
-        back = (
-            present.sum(1, keepdim=True)
-            - 1
-            - torch.arange(histories.shape[1], device=histories.device)
-        )
-        counts = present & (back < self.weights.shape[1])
-        used = functional.embedding(back.clamp(0, self.weights.shape[1] - 1), self.weights.T)
-        used = (used * counts[..., None]).permute(2, 0, 1) * self.unit  # (heads, B, T)
         vectors = functional.embedding(histories.clamp(min=0), self.get_buffer("vectors"))
-        return torch.einsum("hbt,btd->hbd", used, vectors)
+        return torch.einsum("hbt,btd->hbd", self._weights_of(histories), vectors)
+
+    def to_itself(self, histories: Tensor, factors: Tensor) -> Repeats:
+        """Return what takes each history item's nearness to itself away from its score.
+
+        Args:
+            histories: (B, T) int64, padded with -1 at the end.
+            factors: (n_items, 1), what items' nearness is multiplied by.
+        """
+        used = self._weights_of(histories)[0]
+        items = histories.clamp(min=0)
+        lengths = self.get_buffer("vectors").square().sum(1, keepdim=True)
+        return Repeats(items, -used * functional.embedding(items, factors * lengths).squeeze(2))
 
     @torch.no_grad()
     def extend(self, codes: Tensor) -> None:
@@ -99,6 +104,16 @@ class Nearness(nn.Module):
         rows = codes.to(own.device) + words.shape[1] * torch.arange(len(words), device=own.device)
         more = functional.embedding_bag(rows, words.flatten(0, 1), mode="sum")
         self.vectors = torch.cat([own, self._unit_vectors(more)])
+
+    def _weights_of(self, histories: Tensor) -> Tensor:
+        """Return the weight of each entry of histories (B, T): (heads, B, T), 0 at padding."""
+        present = histories != NO_ITEM
+        at = torch.arange(histories.shape[1], device=histories.device)
+        back = present.sum(1, keepdim=True) - 1 - at
+        counts = present & (back < self.weights.shape[1])
+        used = functional.embedding(back.clamp(0, self.weights.shape[1] - 1), self.weights.T)
+        weights: Tensor = (used * counts[..., None]).permute(2, 0, 1) * self.unit
+        return weights
 
     def _unit_vectors(self, vectors: Tensor) -> Tensor:
         return functional.normalize(vectors - self.get_buffer("centre"), dim=1)

@@ -4,7 +4,7 @@ When inputs and outputs share their vectors, a history scores its own items high
 users return to items. The learnt number corrects this from the data.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import torch
@@ -17,40 +17,46 @@ __all__ = ["RepeatScore", "Repeats"]
 
 @dataclass(frozen=True, eq=False)
 class Repeats:
-    """A number to add to scores (B, n_items) at the items of each row's history.
+    """Numbers to add to scores (B, n_items) at some items of each row, such as its history.
 
     Attributes:
-        score: () float32, added once for each distinct item.
-        items: (B, T) int64, columns of the scores.
-        counted: (B, T) float32, 1 at entries of `items` that get the number, 0 at the others.
+        items: (B, n) int64, columns of the scores; an item may occur twice.
+        values: (B, n) float32, 0 at padding.
     """
 
-    score: Tensor
     items: Tensor
-    counted: Tensor
+    values: Tensor
 
     @classmethod
     def none(cls, like: Tensor) -> Self:
         """Return an object that adds nothing to the scores of rows (B, d)."""
         empty = like.new_empty(len(like), 0)
-        return cls(like.new_zeros(()), empty.long(), empty)
+        return cls(empty.long(), empty)
+
+    def and_also(self, other: Self) -> Self:
+        """Return an object that adds what both add."""
+        both = zip((self.items, self.values), (other.items, other.values), strict=True)
+        return type(self)(*(torch.cat(pair, 1) for pair in both))
 
     def among(self, columns: Tensor) -> Self:
         """Return the same for scores of some items alone: columns (C,) int64, ascending."""
         places = torch.searchsorted(columns, self.items).clamp(max=len(columns) - 1)
-        return replace(self, items=places, counted=self.counted * (columns[places] == self.items))
+        return type(self)(places, self.values * (columns[places] == self.items))
 
     def by_item(self) -> list[dict[int, float]]:
         """Return, for each row, the number to add by item."""
-        counted = self.counted.bool()
-        return [
-            dict.fromkeys(items[which].tolist(), float(self.score))
-            for items, which in zip(self.items, counted, strict=True)
-        ]
+        found = []
+        for items, values in zip(self.items.tolist(), self.values.tolist(), strict=True):
+            row: dict[int, float] = {}
+            for item, value in zip(items, values, strict=True):
+                if value:
+                    row[item] = row.get(item, 0.0) + value
+            found.append(row)
+        return found
 
     def added_to(self, scores: Tensor) -> Tensor:
-        """Return scores (B, n_items) with the number added."""
-        return scores.scatter_add(1, self.items, (self.counted * self.score).to(scores.dtype))
+        """Return scores (B, n_items) with the numbers added."""
+        return scores.scatter_add(1, self.items, self.values.to(scores.dtype))
 
 
 class RepeatScore(nn.Module):
@@ -64,4 +70,4 @@ class RepeatScore(nn.Module):
     def forward(self, histories: Tensor) -> Repeats:
         """Return what is added for histories (B, T) int64, padded with -1."""
         items, first = distinct_items(histories)
-        return Repeats(self.weight * self.unit, items.clamp(min=0), first.float())
+        return Repeats(items.clamp(min=0), first.float() * (self.weight * self.unit))

@@ -26,11 +26,11 @@ def full_softmax_loss(
         hidden: (P, d).
         items: (n_items, d).
         targets: (P,) int64.
-        repeats: what is added to the scores of the items in each row's history.
+        repeats: what is added to scores, such as those of the items in each row's history.
     """
     repeats = repeats or Repeats.none(hidden)
     loss: Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
-        hidden, items, targets, repeats.score, repeats.items, repeats.counted
+        hidden, items, targets, repeats.items, repeats.values
     )
     return loss
 
@@ -61,9 +61,8 @@ class _FullSoftmax(torch.autograd.Function):
         hidden: Tensor,
         items: Tensor,
         targets: Tensor,
-        repeat_score: Tensor,
         histories: Tensor,
-        counted: Tensor,
+        values: Tensor,
     ) -> Tensor:
         device, count = hidden.device.type, len(hidden)
         precision = hidden.dtype
@@ -72,18 +71,18 @@ class _FullSoftmax(torch.autograd.Function):
             precision = torch.get_autocast_dtype(device)
         rows = min(ROWS_ON_GPU, count) if hidden.is_cuda else ROWS_ON_CPU
         # Rows of zeros add nothing to the items' gradient and give all blocks one shape.
-        hidden, targets, histories, counted = (
-            _padded(each, rows) for each in (hidden, targets, histories, counted)
+        hidden, targets, histories, values = (
+            _padded(each, rows) for each in (hidden, targets, histories, values)
         )
         factor = items.to(precision)
         losses = hidden.new_empty(len(hidden), 1)
         for_hidden, for_items = torch.empty_like(hidden), torch.zeros_like(items)
-        for_score = torch.zeros_like(repeat_score)
-        arrays = (hidden, targets, histories, counted, losses, for_hidden)
+        for_values = torch.empty_like(values)
+        arrays = (hidden, targets, histories, values, losses, for_hidden, for_values)
         blocks = (torch.split(x, rows) for x in arrays)
-        for h, target, had, once, loss, gradient in zip(*blocks, strict=True):
+        for h, target, had, added, loss, gradient, for_added in zip(*blocks, strict=True):
             logits = torch.mm(h.to(precision), factor.T).to(h.dtype)
-            logits.scatter_add_(1, had, (once * repeat_score).to(logits.dtype))
+            logits.scatter_add_(1, had, added.to(logits.dtype))
             at_target = logits.gather(1, target[:, None])
             highest = logits.amax(1, keepdim=True)
             exponents = logits.sub_(highest).exp_()
@@ -93,17 +92,17 @@ class _FullSoftmax(torch.autograd.Function):
             gradient.copy_(torch.mm(weights, factor)).div_(total).sub_(items[target])
             for_items.add_(torch.mm(weights.T, (h / total).to(precision)))
             for_items.index_add_(0, target, h, alpha=-1)
-            for_score += (exponents.gather(1, had) / total * once).sum()
-            for_score -= (once * (had == target[:, None])).sum()
+            for_added.copy_(exponents.gather(1, had) / total)
+            for_added.sub_((had == target[:, None]).to(for_added.dtype))
         ctx.save_for_backward(
-            for_hidden[:count].div_(count), for_items.div_(count), for_score.div_(count)
+            for_hidden[:count].div_(count), for_items.div_(count), for_values[:count].div_(count)
         )
         return losses[:count].mean()
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
-        for_hidden, for_items, for_score = (each * upstream[0] for each in ctx.saved_tensors)
-        return for_hidden, for_items, None, for_score, None, None
+        for_hidden, for_items, for_values = (each * upstream[0] for each in ctx.saved_tensors)
+        return for_hidden, for_items, None, None, for_values
 
 
 def _padded(x: Tensor, rows: int) -> Tensor:

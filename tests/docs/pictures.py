@@ -1,7 +1,4 @@
-"""Makes the pictures of the documentation: `make pictures`.
-
-That is `semid demo --no-serve --out demo` and `python -m tests.docs.pictures demo`.
-"""
+"""Makes the pictures of the documentation; `make pictures` runs it on a small demo."""
 
 import argparse
 import io

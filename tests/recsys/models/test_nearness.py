@@ -89,12 +89,49 @@ def test_an_items_nearness_is_added_to_its_score() -> None:
     assert model.fresh is not None
     torch.nn.init.normal_(model.nearness.weights)
     model.fresh.copy_(torch.tensor([3.0, 0.5]))
-    near = model.nearness.of_histories(histories)[0] @ model.nearness.get_buffer("vectors").T
+    vectors, near = model.nearness.get_buffer("vectors"), torch.zeros(2, 6)
+    for user, history in enumerate(histories.tolist()):
+        items = [item for item in history if item >= 0][::-1]
+        for back, item in enumerate(items):
+            cosines = vectors @ vectors[item]
+            cosines[item] = 0  # an item's nearness to itself does not count
+            near[user] += 8**0.5 * model.nearness.weights[0, back] * cosines
     near[:, 5] = 3 * near[:, 5] + 0.5 * 8**0.5
     torch.testing.assert_close(model.scores(histories), plain.scores(histories) + near)
     model.extend(np.array([[2, 2]], np.uint16), np.array([1], np.uint32))
     scores = model.scores(histories)
-    torch.testing.assert_close(scores[:, 6], scores[:, 5])
+    torch.testing.assert_close(scores[0, 6], scores[0, 5])
+
+
+def test_the_loss_is_that_of_the_scores() -> None:
+    """The softmax is over the scores that are served, of the items that have a training event."""
+    config = DualEncoderConfig(
+        ("codes", "prefixes"),
+        tower=TowerConfig(width=8, feedforward=8, dropout=0.0, history=7, repeats=True),
+        nearness="codes",
+    )
+    data = _data()
+    torch.manual_seed(0)
+    model = DualEncoder(config, data)
+    assert model.nearness is not None
+    assert model.repeats is not None
+    torch.nn.init.normal_(model.nearness.weights)
+    torch.nn.init.constant_(model.repeats.weight, 0.3)
+    examples = model.examples(data)
+    losses = []
+    for example in examples:
+        items = example[example >= 0]
+        for end in range(1, len(items)):
+            scores = model.scores(items[None, :end])[0, :5]  # item 5 has no training event
+            losses.append(-scores.log_softmax(0)[items[end]])
+    expected = torch.stack(losses).mean()
+    torch.testing.assert_close(model.loss(examples), expected)
+    gradients = [
+        torch.autograd.grad(loss, [model.nearness.weights, model.repeats.weight])
+        for loss in (model.loss(examples), expected)
+    ]
+    for found, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_a_dropped_item_is_scored_as_a_new_one() -> None:

@@ -37,7 +37,7 @@ def test_in_bf16_the_repeat_score_is_close() -> None:
     found = []
     for enabled in (False, True):
         score = torch.tensor(0.8, requires_grad=True)
-        repeats = Repeats(score, ordered.clamp(min=0), first.float())
+        repeats = Repeats(ordered.clamp(min=0), first.float() * score)
         halved = hidden.bfloat16() if enabled else hidden
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             loss = full_softmax_loss(halved, items, targets, repeats)
@@ -63,7 +63,7 @@ def test_the_repeat_score_gets_a_gradient(rows: int) -> None:
         score = torch.tensor(-1.5).double().requires_grad_()
         if blocked:
             ordered, first = distinct_items(before)
-            repeats = Repeats(score, ordered.clamp(min=0), first.double())
+            repeats = Repeats(ordered.clamp(min=0), first.double() * score)
             loss = full_softmax_loss(h, e, targets, repeats)
         else:
             loss = functional.cross_entropy(h @ e.T + was_there * score, targets)

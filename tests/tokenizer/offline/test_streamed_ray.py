@@ -1,5 +1,6 @@
 """Streamed IDs on a real Ray: the same as here, also when Ray's workers are killed."""
 
+import logging
 import os
 import signal
 import threading
@@ -29,7 +30,7 @@ def ray_here() -> Iterator[None]:
     """Start Ray with two processors, and stop it."""
     import ray
 
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
 
