@@ -53,6 +53,12 @@ PRESETS = {
             {"steps": 60, "warmup_steps": 20, "codebook_size": 16, "levels": 3, "batch_size": 128},
         ),
         SearchPreset(
+            "light",
+            replace(_TOWER, width=64, layers=1, heads=2, feedforward=128, dropout=0.1, history=10),
+            SearchTraining(epochs=8, batch_size=512, learning_rate=3e-3, warmup_steps=50),
+            {"steps": 400},
+        ),
+        SearchPreset(
             "quick",
             _TOWER,
             SearchTraining(epochs=15, learning_rate=2e-3),

@@ -57,6 +57,8 @@ export async function showItem(itemId) {
   at("item").hidden = !itemId;
   document.title = "semid";
   if (!itemId) return;
+  at("add").onclick = () => addToHistory(itemId);
+  at("add").disabled = false;
   try {
     // 404: the service has no catalogue, or the item is not in it.
     const known = get(fieldsPath(itemId)).catch(() => ({ fields: {} }));
@@ -68,7 +70,6 @@ export async function showItem(itemId) {
     at("item-id").replaceChildren(codes(item, true));
     at("item-picture").replaceChildren(...picture(item.fields, title));
     at("item-facts").replaceChildren(...facts(item));
-    at("add").onclick = () => addToHistory(item.item_id);
     const found = await post("v1/similar", { item_id: itemId, k: NEIGHBOURS });
     if (!last()) return;
     fill("neighbours", found.items.map((other) => row(other, near(other))), "No other items.");
@@ -76,6 +77,7 @@ export async function showItem(itemId) {
   } catch (problem) {
     if (!last()) return;
     at("item-heading").textContent = itemId;
+    at("add").disabled = true;
     for (const id of ["item-id", "item-picture", "item-facts"]) at(id).replaceChildren();
     show("neighbours", problem);
     shows("neighbours", []);

@@ -153,13 +153,11 @@ class RegistryReader:
         `MOST_COUNTED`.
         """
         with self.database.reading() as connection:
-            found = matching(connection, words)
+            found = matching(connection, words, self.tokenizer.number)
             if found is None:
                 return [], 0
-            own = found.where(self._own, _live)
-            query = own.order_by(ids.c.number).limit(limit)
-            items = [RegisteredItem.of(row) for row in connection.execute(query)]
-            some = own.with_only_columns(ids.c.number).limit(MOST_COUNTED).subquery()
+            items = [RegisteredItem.of(row) for row in connection.execute(found.limit(limit))]
+            some = found.with_only_columns(ids.c.number).limit(MOST_COUNTED).subquery()
             total = connection.scalar(sql.select(sql.func.count()).select_from(some))
             return items, total or 0
 

@@ -52,11 +52,15 @@ def change_words(connection: Connection, before: Sequence[Titled], after: Sequen
     add_words(connection, after)
 
 
-def matching(connection: Connection, text: str) -> sql.Select[tuple[object, ...]] | None:
-    """Return the query of items whose titles have every word of a text, or begin one with it.
+def matching(
+    connection: Connection, text: str, tokenizer: int
+) -> sql.Select[tuple[object, ...]] | None:
+    """Return the query of a tokenizer's items whose titles have every word of a text.
+
+    A word of the text may also be the beginning of a title's word.
 
     Returns:
-        A select of the table `ids` to add conditions to; None if the text has no word.
+        A select of the table `ids`, in the order of arrival; None if the text has no word.
     """
     terms = query_terms(text)
     if not terms:
@@ -65,17 +69,23 @@ def matching(connection: Connection, text: str) -> sql.Select[tuple[object, ...]
         asked = " AND ".join(
             f'"{term[0]}"*' if len(term) == 1 else f'"{" ".join(term)}"' for term in terms
         )
-        joined = ids.join(_sqlite, _sqlite.c.rowid == ids.c.number)
+        number = _sqlite.c.rowid
+        joined = _sqlite.join(ids, number == ids.c.number)
         found = sql.text("semid_words MATCH :asked").bindparams(asked=asked)
+        # Without the plus sign SQLite may walk through all items and ask for the words of each.
+        own = sql.literal_column("+semid_ids.tokenizer") == tokenizer
     else:
         phrases = (" <-> ".join(f"'{word}'" for word in term) for term in terms)
         asked = " & ".join(
             f"{phrase}:*" if len(term) == 1 else f"({phrase})"
             for phrase, term in zip(phrases, terms, strict=True)
         )
-        joined = ids.join(_postgres, _postgres.c.number == ids.c.number)
+        number = _postgres.c.number
+        joined = _postgres.join(ids, number == ids.c.number)
         found = sql.text("semid_words.words @@ CAST(:asked AS tsquery)").bindparams(asked=asked)
-    return sql.select(ids).select_from(joined).where(found)
+        own = ids.c.tokenizer == tokenizer
+    query = sql.select(ids).select_from(joined).where(found, own, sql.not_(ids.c.removed))
+    return query.order_by(number)
 
 
 def _vector(words: Sequence[str]) -> str:

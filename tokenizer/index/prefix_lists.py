@@ -146,6 +146,13 @@ class PrefixLists:
 
     def _nearest_lists(self, queries: NDArray[np.float32], probes: int) -> NDArray[np.int64]:
         """Return the lists (n, probes) whose prefixes decode nearest to queries (n, d)."""
+        if probes >= self.used:
+            every = np.flatnonzero(self._sizes)
+            return (
+                np.tile(every, (len(queries), 1))
+                if len(every)
+                else np.zeros((len(queries), 1), np.int64)
+            )
         found = np.empty((len(queries), probes), np.int64)
         products = -2 * np.einsum("nd,lkd->nlk", queries, self._books[: self._depth])
         for row, tables in enumerate(products):

@@ -39,7 +39,10 @@ class SearchBenchmarkOptions(
 
     data: Path = argument("Folder with the data.")
     out: Path = option("Folder of the benchmark; a later run continues it.")
-    preset: str = option("smoke (a minute), quick (a CPU), or paper (an accelerator).", "quick")
+    preset: str = option(
+        "smoke (a minute), light (minutes on a core), quick (a CPU), or paper (an accelerator).",
+        "quick",
+    )
     models: Commas = option("Names joined by commas.", USUAL, min_length=1)
     quantizers: Commas = option("Names joined by commas.", ("grit",), min_length=1)
     codebook_sizes: Commas = option("Sizes K joined by commas.", (), default_text="256")

@@ -33,7 +33,7 @@ class TrainSearchSettings(DeviceOption, CacheOption, ConfigurationOption, QuietO
         None,
     )
     out: Path = option("Folder for the search model.")
-    preset: str = option("Size of model and training: smoke, quick or paper.", "quick")
+    preset: str = option("Size of model and training: smoke, light, quick or paper.", "quick")
     seed: int = option("Of every random choice.", 0, ge=0)
     overwrite: bool = option("Replace a search model at --out.", False)
 

@@ -126,8 +126,8 @@ class Nearest:
 
     def ranked(self, query: Query, k: int, *, exact: bool) -> Ranked:
         """Return the k nearest items, or fewer."""
-        if not exact:
-            numbers, away = self._proposed(query, k)
+        numbers, away = self._proposed(query, k)
+        if not (exact and self._any_kept(numbers)):  # without vectors codes tell all that is known
             own = np.zeros(len(numbers), np.bool_)
             near, there = self._cosines(numbers, own, query, np.zeros(len(numbers), np.float32))
             return Ranked(numbers[there], away[there], near[there], own[there])
@@ -168,6 +168,12 @@ class Nearest:
             there[row] = number in decoded
             near[row] = decoded.get(number, -1.0)
         return near, there
+
+    def _any_kept(self, numbers: NDArray[np.int64]) -> bool:
+        """Return whether one of the items has a kept vector."""
+        if self.memory.whole:
+            return bool(self.memory.has(numbers).any())
+        return len(self.vectors.directions(numbers.tolist())[0]) > 0
 
     def _decoded(self, numbers: Sequence[int], query: Query) -> dict[int, float]:
         """Return the cosines of the vectors that items' codes decode to, by number."""

@@ -70,6 +70,7 @@ def test_requests_name_a_tokenizer_or_mean_the_default(
     assert by_name["semantic_id"] == other[3]["semantic_id"]
     assert client.get("/v1/items/D00003").json()["semantic_id"] == first[3]["semantic_id"]
     told = client.get("/v1/tokenizer").json()
+    assert told["name"]
     assert (told["fingerprint"], told["default"]) == (pipeline.fingerprint, True)
     assert told["held"] == [pipeline.fingerprint, reassigning.fingerprint]
     for path in ("/v1/items/x", "/v1/items", "/v1/tokenizer"):

@@ -1,5 +1,6 @@
 import threading
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from data_prep.errors import InputError
 from data_prep.values.folding import folded
 from service.registry import NewItem
-from tests.service.databases import Open
+from service.registry.words import matching
+from tests.service.databases import Open, sqlite_url
 
 
 def _item(item_id: str, *codes: int, suffix: int | None = None) -> NewItem:
@@ -145,6 +147,19 @@ def test_a_search_folds_case_accents_and_forms(
         assert found[0].title == title
     assert registry.search_titles("before", 5) == ([], 0)
     assert registry.search_titles("\u0301", 5) == ([], 0)
+
+
+def test_a_search_asks_for_the_words_first(opened: Open, tmp_path: Path) -> None:
+    """Not for the words of each item: with many items that would take as long as reading all."""
+    registry = opened(sqlite_url(tmp_path))
+    registry.add([_item(f"i{number}", 1, number) for number in range(50)])
+    with registry.database.reading() as connection:
+        query = matching(connection, "title i7", registry.tokenizer.number)
+        assert query is not None
+        told = str(query.compile(compile_kwargs={"literal_binds": True}))
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {told}").all()
+    assert "semid_words VIRTUAL TABLE" in plan[0][3]
+    assert "semid_ids USING INTEGER PRIMARY KEY" in plan[1][3]
 
 
 @given(st.text(max_size=30))

@@ -132,10 +132,12 @@ def test_a_removed_item_leaves_no_vector_and_comes_back_with_one(
     client.delete(f"/v1/items/{gone}").raise_for_status()
     assert catalogue.nearest.vectors.count() == items.height - 1
     assert gone not in [each["item_id"] for each in _ask(client, item_id="D00004", k=1000)]
+    assert len(catalogue.nearest.memory) == items.height - 1
     client.post("/v1/tokenize", json={"items": [items.row(7, named=True)]}).raise_for_status()
     assert catalogue.nearest.vectors.count() == items.height
     near = {each["item_id"]: each for each in _ask(client, item_id="D00004", k=1000)}
     assert near[gone]["exact"]
+    assert len(catalogue.nearest.memory) == items.height
 
 
 def test_other_processes_and_restarts_find_by_the_same_vectors(
@@ -146,7 +148,12 @@ def test_other_processes_and_restarts_find_by_the_same_vectors(
     asked: dict[str, Any] = {"item_id": items["item_id"][3], "k": 20}
     assert _ask(again, **asked) == _ask(client, **asked)
     client.delete(f"/v1/items/{items['item_id'][5]}").raise_for_status()
-    assert _ask(again, **asked) == _ask(client, **asked)
+    twin = items.row(3, named=True) | {"item_id": "twin"}
+    client.post("/v1/tokenize", json={"items": [twin]}).raise_for_status()
+    found = _ask(again, **asked)
+    assert found == _ask(client, **asked)
+    assert [found[0][name] for name in ("item_id", "exact")] == ["twin", True]
+    assert found[0]["cosine"] == pytest.approx(1, abs=1e-3)
     other.registry.database.close()
 
 
