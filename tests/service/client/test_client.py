@@ -145,7 +145,7 @@ def test_what_is_registered_is_read(
     under = list(semid.items(prefix))
     assert first.item_id in {item.item_id for item in under}
     assert sum(entry.items for entry in semid.prefixes(prefix)) == len(under)
-    assert [item.item_id for item in semid.items(search="opper kettl")].count("a/b?c#d é") == 1
+    assert [item.item_id for item in semid.items(search="copper kettl")].count("a/b?c#d é") == 1
     own = semid.tokenizer().fingerprint
     mapped = {each.item_id: (each.old, each.new) for each in semid.id_map(own, own[:8])}
     assert mapped[first.item_id] == (first.semantic_id, first.semantic_id)
