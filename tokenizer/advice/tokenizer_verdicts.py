@@ -21,7 +21,7 @@ def tokenizer_verdicts(tokenizer: TokenizerArtifact) -> list[str]:
     metrics, quantizer = tokenizer.metrics, tokenizer.config.quantizer
     found = [
         *_faiss(metrics, tokenizer.config.autoencoder.network),
-        *_by_heart(metrics),
+        *_by_heart(metrics, tokenizer.config.autoencoder.network),
         *_unused(metrics, quantizer.codebook_size),
         *_shared(metrics, tokenizer.config.policy),
         *_single(metrics, quantizer.codebook_size),
@@ -54,20 +54,20 @@ def _faiss(metrics: Mapping[str, Any], network: str) -> list[str]:
         return []
     remedy = "a larger --search-beam"
     if network != "identity":
-        remedy = "--network identity --search-beam 5, if a low error matters more to you"
+        remedy = "--network identity, if a low error matters more to you"
     told = f"FAISS's residual quantizer loses less ({theirs:.3f} held out, ours {ours:.3f})"
     return [f"{told}: try {remedy}"]
 
 
-def _by_heart(metrics: Mapping[str, Any]) -> list[str]:
+def _by_heart(metrics: Mapping[str, Any], network: str) -> list[str]:
     held_out, train = metrics["held_out_error"], metrics["train_error"]
     if held_out is None or held_out < BY_HEART * train or held_out < 0.01:
         return []
-    told = (
-        f"new items lose more than those that trained ({held_out:.3f} against {train:.3f}): the "
-        f"network knows its items by heart; try --network identity, fewer --steps, or more items"
-    )
-    return [told]
+    told = f"new items lose more than those that trained ({held_out:.3f} against {train:.3f})"
+    if network == "identity":
+        return [f"{told}: the codewords fit their items too well; try more items"]
+    remedy = "--network identity, fewer --steps, or more items"
+    return [f"{told}: the network knows its items by heart; try {remedy}"]
 
 
 def _unused(metrics: Mapping[str, Any], codebook_size: int) -> list[str]:

@@ -54,7 +54,7 @@ class PriorConfig:
 
 
 def _one_level() -> QuantizerConfig:
-    return GritConfig(levels=1, codebook_size=1024)
+    return GritConfig(levels=1, codebook_size=1024, search_beam=1, crowded_choices=1)
 
 
 @dataclass(frozen=True)

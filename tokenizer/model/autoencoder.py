@@ -157,7 +157,9 @@ class Autoencoder(nn.Module):
         if self.quantizer.choices == 1:
             return 0
         latents = self.latents(vectors)
-        return self.quantizer.mark_crowded(latents, self.encode_latents(latents))
+        marked = self.quantizer.mark_crowded(latents, self.encode_latents(latents))
+        self._seen.clear()  # coding now also computes hashes
+        return marked
 
     def _latents(self, vectors: Tensor) -> Tensor:
         latents: Tensor = self.encoder((vectors - self.mean) / self.scale)
@@ -215,6 +217,6 @@ class Autoencoder(nn.Module):
         compared: list[tuple[Function, Tensor]] = [
             (level.compared, latents) for level in self.quantizer.stages
         ]
-        if self.quantizer.choices > 1:
+        if self.quantizer.crowded is not None:
             compared.append((self.quantizer.hashed, latents))
         return compared

@@ -28,21 +28,22 @@ class ResidualQuantizer(nn.Module):
     Attributes:
         beam: number of paths that the search keeps.
         choices: number of codewords that an item with crowded codes chooses from; 1 turns this off.
-        crowded: (m,) int64, digests of the crowded codes, ascending; a buffer.
+        crowded: (m,) int64, digests of the crowded codes, ascending; a buffer, None until
+            `mark_crowded`.
         grain: (d,) buffer; the whole part of its product with a latent is the latent's hash.
     """
 
-    crowded: Tensor
-    grain: Tensor
+    crowded: Tensor | None
+    grain: Tensor | None
 
     def __init__(self, levels: Sequence[Quantizer]) -> None:
         super().__init__()
         self.levels = nn.ModuleList(levels)
-        self.beam = levels[0].config.search_beam
+        # For one level the greedy search is exact.
+        self.beam = levels[0].config.search_beam if len(levels) > 1 else 1
         self.choices = levels[0].config.crowded_choices if levels[0].by_distance else 1
-        if self.choices > 1:
-            self.register_buffer("crowded", torch.zeros(0, dtype=torch.int64))
-            self.register_buffer("grain", torch.zeros(levels[0].dimension))
+        self.register_buffer("crowded", None)
+        self.register_buffer("grain", None)
 
     @property
     def stages(self) -> list[Quantizer]:
@@ -96,7 +97,7 @@ class ResidualQuantizer(nn.Module):
     def encode(self, z: Tensor) -> Tensor:
         """Return codes (n, L) int64."""
         codes = self._best(z)
-        if self.training or self.choices == 1 or not len(self.crowded):
+        if self.training or self.crowded is None:
             return codes
         last, left = self.stages[-1], z
         if not last.parallel:
@@ -111,6 +112,7 @@ class ResidualQuantizer(nn.Module):
 
     def hashed(self, z: Tensor) -> Tensor:
         """Return the numbers (n, 1) whose whole parts are the hashes of latents (n, d)."""
+        assert self.grain is not None
         return (z * self.grain).sum(1, keepdim=True)
 
     @torch.no_grad()
@@ -121,16 +123,19 @@ class ResidualQuantizer(nn.Module):
             codes: as `encode` gives them while none is marked.
         """
         digests, counts = torch.unique(_digests(codes), return_counts=True)
+        if self.choices == 1 or not (counts > 1).any():
+            return 0
         self.crowded = digests[counts > 1]
         direction = torch.randn(z.shape[1], generator=torch.Generator().manual_seed(0)).to(z)
         spread = (z @ direction).std().clamp(min=torch.finfo(z.dtype).tiny)
-        self.grain.copy_(direction / (spread * GRAIN))
+        self.grain = direction / (spread * GRAIN)
         return len(self.crowded)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Take on the stored number of crowded codes first."""
-        if self.choices > 1 and f"{prefix}crowded" in state:
-            self.crowded = torch.empty_like(state[f"{prefix}crowded"], device=self.crowded.device)
+        """Take on the stored marks, if there are any."""
+        for name in ("crowded", "grain"):
+            stored = state.get(f"{prefix}{name}")
+            setattr(self, name, None if stored is None else torch.empty_like(stored))
         super()._load_from_state_dict(state, prefix, *rest)
 
     def _best(self, z: Tensor) -> Tensor:

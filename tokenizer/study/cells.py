@@ -1,5 +1,6 @@
 """The cells of a study, trainings that do not depend on each other: in turn or side by side."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -10,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from data_prep.threads import use_threads
 
-__all__ = ["Mapped", "OutOfTimeError", "side_by_side"]
+__all__ = ["Mapped", "OutOfTimeError", "in_turn", "side_by_side"]
 
 Cell = TypeVar("Cell")
 Result = TypeVar("Result")
@@ -26,6 +27,20 @@ class Mapped(Protocol):
 
 class OutOfTimeError(Exception):
     """The time for new cells is over."""
+
+
+def in_turn() -> Mapped:
+    """Return a map that makes one cell at a time, whatever number of threads use it.
+
+    Trainings in one process share torch's random state.
+    """
+    lock = threading.Lock()
+
+    def mapped(make: Callable[[Cell], Result], cells: Iterable[Cell]) -> list[Result]:
+        with lock:
+            return [make(cell) for cell in cells]
+
+    return mapped
 
 
 @contextmanager

@@ -111,7 +111,8 @@ def make_plan(
     short.
 
     Args:
-        mapped: makes the cells, as `tokenizer.study.cells.side_by_side` does.
+        mapped: makes the cells, as `tokenizer.study.cells.side_by_side` or `in_turn` does; several
+            threads use it.
         jobs: rows that are made at once; each makes its cells with `mapped`.
 
     Returns:

@@ -56,12 +56,14 @@ def configurations(rows: Mapping[str, Changes], shared: Changes) -> dict[str, Fi
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of a comparison; the best figure of a column is bold.
 
+    Rows with fewer seeds than the first have no bold figures: other seeds hold out other items.
     Among the errors only the validation error has a bold figure: it selects and sorts the rows. p
     is the corrected p-value of the hypothesis that the held-out errors are equal.
     """
     headings = [column.heading for column in COLUMNS]
     headings.insert(2, "p against the first (Holm)")
     lines = []
+    alike = [row for row in rows if row["seeds"] == rows[0]["seeds"]]
     for row in rows:
         cells = [row["name"]]
         for column in COLUMNS:
@@ -69,8 +71,8 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
             cell = f"{mean:{column.form}}"
             if spread is not None and column.key != "parameters":
                 cell += f" ± {spread:{column.form}}"
-            means = (other[column.key]["mean"] for other in rows)
-            best = column.best is not None and mean == column.best(means)
+            means = (other[column.key]["mean"] for other in alike)
+            best = row in alike and column.best is not None and mean == column.best(means)
             cells.append(f"**{cell}**" if best else cell)
         p = row["held_out_p_holm"]
         cells.insert(3, "" if p is None else f"{p:.2g}")

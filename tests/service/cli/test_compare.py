@@ -129,7 +129,7 @@ def test_wrong_fields_are_named(semid: Command, catalogue: Path) -> None:
     refused(semid(*fit, "--set", "radius"), "NAME=VALUE")
     compare = ("compare", catalogue, "--out", "c", "--encoder", "hashing", "--quantizers", "ste")
     refused(semid(*compare, "--set", "seed=3"), "--seeds")
-    refused(semid(*compare, "--set", "learning_rate=1e25"), "ste, seed 0, stopped")
+    refused(semid(*compare, "--set", "codebook_learning_rate=1e25"), "ste, seed 0, stopped")
     refused(semid(*fit, "--set", "radios=huber"), "unknown option 'radios'", "'radius'")
     refused(
         semid(*fit, "--quantizer", "ste", "--set", "radius=huber"),

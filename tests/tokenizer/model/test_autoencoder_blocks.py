@@ -14,8 +14,8 @@ from tokenizer.quantizers.base import quantizer as quantizer_module
 
 def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
     """Return a network with codebooks that are started on noise."""
-    quantizer = variant_config(name, codebook_size=256)
-    config = AutoencoderConfig(hidden=(65,), latent=latent)
+    quantizer = variant_config(name, codebook_size=256, search_beam=1, crowded_choices=1)
+    config = AutoencoderConfig(network="mlp", hidden=(65,), latent=latent, dropout=0.0)
     torch.manual_seed(1)
     model = Autoencoder(width, config, quantizer).eval()
     x = torch.randn(1024, width)

@@ -18,7 +18,9 @@ def latents(count: int = 400) -> Tensor:
 
 def config_of(name: str, **changes: object) -> QuantizerConfig:
     """Return the configuration of three levels of 16 codewords."""
-    small: dict[str, object] = {"levels": 3, "codebook_size": 16}
+    small: dict[str, object] = {
+        "levels": 3, "codebook_size": 16, "search_beam": 1, "crowded_choices": 1
+    }  # fmt: skip
     if name == "grit":
         small["rank"] = 2
     return variant_config(name, **(small | changes))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from tokenizer.quantizers.grit.radius import RADII
-from tokenizer.study.cells import OutOfTimeError, side_by_side
+from tokenizer.study.cells import OutOfTimeError, in_turn, side_by_side
 from tokenizer.study.items import StudyItems
 from tokenizer.study.plan import make_plan, read_plan
 
@@ -82,9 +82,9 @@ def test_cells_side_by_side_are_those_made_in_turn(plan: Path, tmp_path: Path) -
     records = sorted(both.glob("*/[rt]*s/*.json"))
     assert len(records) == 3 * 3 + 3 + 2 + 2  # trials, runs, second seeds, levels
     before = {path: path.stat().st_mtime_ns for path in records}
-    assert make_plan(read_plan(plan), both, map, 1) == {}
+    assert make_plan(read_plan(plan), both, in_turn(), 1) == {}
     assert {path: path.stat().st_mtime_ns for path in records} == before
-    assert make_plan(read_plan(plan), alone, map, 1) == {}
+    assert make_plan(read_plan(plan), alone, in_turn(), 1) == {}
     for path in both.glob("*/runs/*.json"):
         ours, theirs = (
             json.loads(path.read_text()),

@@ -202,7 +202,10 @@ class Quantizer(nn.Module):
         raise NotImplementedError
 
     def put(self, which: Tensor, targets: Tensor) -> None:
-        """Put the codewords `which` (m,) on `targets` (m, d); only if the variant `refills`."""
+        """Put the codewords `which` (m,) on `targets` (m, d); only if the variant `refills`.
+
+        Targets that are far beyond the level's scale are left out.
+        """
         raise NotImplementedError
 
     def after_step(self, progress: float) -> dict[str, int]:

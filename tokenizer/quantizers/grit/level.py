@@ -20,9 +20,10 @@ DRIFT_SAMPLE = 64  # codewords compared to detect drift
 # Smallest scale of a level, in standardised units: shorter residuals are rounding errors. Gaps are
 # divided by the scale, and would overflow at a far smaller one.
 LEAST_SCALE = 1e-6
-# Steps between two checks of the bounds and of dead codewords. A check waits for the GPU and takes
-# as long as a part of the step; W and U move little in so many steps.
+# Steps between two checks of ‖U Vᵀ‖ and of dead codewords. A check waits for the GPU and takes as
+# long as a part of the step; U and V move little in so many steps.
 GUARDED_EVERY = 8
+MOST_SCALES = 10.0  # length of a codeword that is put on a latent, in units of the level's scale
 PUTS = 3  # repeated, since a codeword that moves also moves the others a little
 MOST_DRIFT = 0.1  # largest drift of the live codebook from the cached one, relative to its length
 
@@ -94,6 +95,10 @@ class GritQuantizer(Quantizer):
     @torch.no_grad()
     def put(self, which: Tensor, targets: Tensor) -> None:
         assert isinstance(self.raw, JointCodebook)
+        # Where residuals are rounding errors, the scale is far below them, and rows of C would be
+        # huge: a small change of the gain would then throw them far away.
+        fit = targets.norm(dim=1) <= MOST_SCALES * self.gain
+        which, targets = which[fit], targets[fit]
         for _ in range(PUTS):
             current = self.codebook()
             shifts = self.transform.undone(targets - current[which])
@@ -105,8 +110,8 @@ class GritQuantizer(Quantizer):
         guarded = self._steps % GUARDED_EVERY == 0
         self._steps += 1
         with torch.no_grad():
+            acted["clip"] = int(self.transform.clip_())
             if guarded:
-                acted["clip"] = int(self.transform.clip_())
                 acted["mixing"] = int(self.transform.clip_mixing_())
             acted["reset"] = self.raw.after_step(self.codebook, self.gain, guarded)
             acted["refresh"] = int(self._drifted())
