@@ -16,7 +16,7 @@ from tests.generated.esci import write_esci
 from tests.generated.jdsearch import write_jdsearch
 from tests.service.cli.command import SMALL, Command, refused
 
-FAST = ("--preset", "smoke", "--encoder", "hashing")
+FAST = ("--preset", "smoke", "--encoder", "hashing", "--set", "search_beam=1")
 
 
 def _metrics(out: Path) -> dict[str, dict[str, float]]:
