@@ -16,7 +16,7 @@ from tests.generated.esci import write_esci
 from tests.generated.jdsearch import write_jdsearch
 from tests.service.cli.command import SMALL, Command, refused
 
-FAST = ("--preset", "smoke", "--encoder", "hashing")
+FAST = ("--preset", "smoke", "--encoder", "hashing", "--set", "search_beam=1")
 
 
 def _metrics(out: Path) -> dict[str, dict[str, float]]:
@@ -45,7 +45,7 @@ def test_esci_from_published_files_to_tables(semid: Command, tmp_path: Path) -> 
     assert found["content"]["recall@50"] > 0.9
     assert found["bm25+content"]["recall@50"] > 0.9
     assert found["dual-encoder grit-3x16"]["recall@50"] > 2 * 50 / 600
-    assert 0 < found["bm25"]["ndcg@10"] < 1
+    assert found["content"]["ndcg@10"] <= found["bm25"]["ndcg@10"] <= 1 + 1e-9
     text = (tmp_path / "out" / "summary.md").read_text()
     for name in ("dual-encoder", "GRIT-VQ paper: GRIT-VQ", "0.458", "0.203", "p Holm"):
         assert name in text
