@@ -95,7 +95,7 @@ def test_within_the_threshold_unknown_events_are_left_out() -> None:
             "different numbers of codes",
         ),
         (SEQUENCES[:1], IDS.with_columns(codes=pl.lit([-1, 2])), "codes of another type"),
-        (SEQUENCES[:1], IDS.with_columns(codes=pl.lit("1-2")), "codes of another type"),
+        (SEQUENCES[:1], IDS.with_columns(codes=pl.lit("1-x")), "codes of another type"),
         (SEQUENCES[:1], IDS.with_columns(suffix=-1), "suffix of another type"),
         (SEQUENCES[:1], IDS.with_columns(codes=pl.lit([1, None])), "4 of 4 items have no codes"),
     ],

@@ -51,7 +51,9 @@ def test_tables_say_what_the_records_say(raw: Path, semid: Command, tmp_path: Pa
     text = _run(semid, raw, *models, "--seeds", "2", "--cold", "0.2")
     out = tmp_path / "out"
     records = [json.loads(path.read_text()) for path in (out / "records").iterdir()]
-    assert len(records) == 2 * (2 + 2 + 2 * 2)  # shares × (baselines, sasrec, one model twice)
+    # shares × (popularity, co-occurrence, nearest content and each tokenizer's; sasrec and one model
+    # on two tokenizers, of two seeds each)
+    assert len(records) == 2 * ((3 + 2) + 2 * (1 + 2))
     summary = json.loads((out / "summary.json").read_text())
     assert summary["data"]["Toys_and_Games"]["items_without_text"] == 2
     for row in summary["rows"]:
@@ -135,7 +137,7 @@ def test_prepared_files_are_trained_on_with_torch_alone(
     refusal = train("sasrec")
     assert refusal.returncode == 1
     assert refusal.stderr.endswith(
-        "train it on Toys_and_Games.safetensors instead of Toys_and_Games-grit-3x16.safetensors\n"
+        "sasrec reads none of these files; give it CATEGORY.safetensors\n"
     )
     record = tmp_path / "out" / "records" / "Toys_and_Games-dual-encoder-grit-3x16-seed0.json"
     written = record.stat().st_mtime_ns
