@@ -202,10 +202,21 @@ def further_column(column: pl.Series) -> pl.Series:
 
 
 def with_code_lists(ids: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of IDs whose codes are lists, also where CSV has them as text: `12-240-3`."""
+    """Return a table of IDs whose codes are lists, also where CSV has them as text: `12-240-3`.
+
+    Raises:
+        InputError: a text is not codes.
+    """
     if ids.schema.get("codes") != pl.String:
         return ids
-    return ids.with_columns(pl.col("codes").str.split("-").cast(pl.List(pl.UInt16())))
+    codes = ids["codes"].str.split("-").cast(pl.List(pl.UInt16()), strict=False)
+    wrong = (codes.list.contains(None, nulls_equal=True) & ids["codes"].is_not_null()).arg_true()
+    if len(wrong):
+        raise InputError(
+            f"codes of another type: row {wrong[0] + 1} has {ids['codes'][wrong[0]]!r}; codes are "
+            f"whole numbers below 65,536 joined by -, such as 12-240-3"
+        )
+    return ids.with_columns(codes=codes)
 
 
 def _plain(column: pl.Series) -> pl.Series:

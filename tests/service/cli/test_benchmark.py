@@ -74,14 +74,14 @@ def test_tables_say_what_the_records_say(raw: Path, semid: Command, tmp_path: Pa
         for each in summary["significance"]
         if (each["cold"], each["candidates"], each["metric"]) == (0, "all", "recall@10")
         and (each["system"], each["baseline"])
-        == ("dual-encoder · grit-3x16", "dual-encoder · kmeans-3x16")
+        == ("dual-encoder · grit-3x16-beam5", "dual-encoder · kmeans-3x16-beam5")
     )
     values = []
     for name in ("grit", "kmeans"):
         ranks = [
-            np.load(out / "ranks" / f"Toys_and_Games-dual-encoder-{name}-3x16-seed{seed}.npz")[
-                "all"
-            ]
+            np.load(
+                out / "ranks" / f"Toys_and_Games-dual-encoder-{name}-3x16-beam5-seed{seed}.npz"
+            )["all"]
             for seed in range(2)
         ]
         values.append(np.mean([per_user(rank)["recall@10"] for rank in ranks], axis=0))
@@ -118,7 +118,7 @@ def test_prepared_files_are_trained_on_with_torch_alone(
     """As on a machine that has neither faiss nor polars; the tables then take the record."""
     _run(semid, raw, "--models", "dual-encoder", "--prepare-only")
     assert not (tmp_path / "out" / "records").exists()
-    prepared = tmp_path / "out" / "datasets" / "Toys_and_Games-grit-3x16.safetensors"
+    prepared = tmp_path / "out" / "datasets" / "Toys_and_Games-grit-3x16-beam5.safetensors"
 
     def train(model: str) -> subprocess.CompletedProcess[str]:
         program = (
@@ -139,7 +139,7 @@ def test_prepared_files_are_trained_on_with_torch_alone(
     assert refusal.stderr.endswith(
         "sasrec reads none of these files; give it CATEGORY.safetensors\n"
     )
-    record = tmp_path / "out" / "records" / "Toys_and_Games-dual-encoder-grit-3x16-seed0.json"
+    record = tmp_path / "out" / "records" / "Toys_and_Games-dual-encoder-grit-3x16-beam5-seed0.json"
     written = record.stat().st_mtime_ns
     kept = json.loads(record.read_text())
     assert kept["tokenizer"]["fitted_to"] == ["Toys_and_Games"]
