@@ -33,7 +33,8 @@ def test_saved_and_loaded_gives_the_same_codes(
     tmp_path: Path, vectors: NDArray[np.float32], encoder: Encoder, tokenizer_folder: Path
 ) -> None:
     """And the same fit gives the same fingerprint."""
-    saved = fit(tmp_path / "t", vectors, SMALL, TextTemplate(), encoder, "d", baseline=False)
+    text = TextTemplate(markup="strip")
+    saved = fit(tmp_path / "t", vectors, SMALL, text, encoder, "d", baseline=False)
     loaded = load(tmp_path / "t")
     x = torch.from_numpy(vectors)
     assert torch.equal(saved.model.encode(x), loaded.model.encode(x))

@@ -51,8 +51,8 @@ def test_tables_say_what_the_records_say(raw: Path, semid: Command, tmp_path: Pa
     text = _run(semid, raw, *models, "--seeds", "2", "--cold", "0.2")
     out = tmp_path / "out"
     records = [json.loads(path.read_text()) for path in (out / "records").iterdir()]
-    # shares × (popularity, co-occurrence, nearest content and each tokenizer's; sasrec and one model
-    # on two tokenizers, of two seeds each)
+    # shares × (popularity, co-occurrence, nearest content, and that of each tokenizer; two seeds of
+    # sasrec and of one model on two tokenizers)
     assert len(records) == 2 * ((3 + 2) + 2 * (1 + 2))
     summary = json.loads((out / "summary.json").read_text())
     assert summary["data"]["Toys_and_Games"]["items_without_text"] == 2
@@ -77,11 +77,10 @@ def test_tables_say_what_the_records_say(raw: Path, semid: Command, tmp_path: Pa
         == ("dual-encoder · grit-3x16-beam5", "dual-encoder · kmeans-3x16-beam5")
     )
     values = []
+    stem = "Toys_and_Games-dual-encoder"
     for name in ("grit", "kmeans"):
         ranks = [
-            np.load(
-                out / "ranks" / f"Toys_and_Games-dual-encoder-{name}-3x16-beam5-seed{seed}.npz"
-            )["all"]
+            np.load(out / "ranks" / f"{stem}-{name}-3x16-beam5-seed{seed}.npz")["all"]
             for seed in range(2)
         ]
         values.append(np.mean([per_user(rank)["recall@10"] for rank in ranks], axis=0))
