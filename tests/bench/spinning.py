@@ -17,8 +17,8 @@ from tests.bench.serving import requests_of, small_service
 
 __all__ = ["spinning"]
 
-STEPS, TEXTS, REPEATS, BUSY = 100, 400, 2, 2
-SECONDS, CLIENTS = 5.0, 64
+STEPS, TEXTS, REPEATS, BUSY = 60, 300, 2, 2
+SECONDS, CLIENTS = 4.0, 64
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 # What semid would have without its own bound, its own, and what never spins.
 SETTINGS: dict[str, dict[str, str]] = {
