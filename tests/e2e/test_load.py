@@ -1,6 +1,7 @@
 """A real process: a metrics port, a stop under load, stalled clients, a very long bulk request."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -149,10 +150,10 @@ def test_stalled_clients_do_not_delay_the_service(tokenizer_folder: Path, tmp_pa
         process.wait()
     told = [json.loads(line) for line in log.read_text().splitlines()]
     assert sorted(line["status"] for line in told if line["event"] == "request") == [200, 408, 408]
-    assert [line["event"] for line in told if line["event"].startswith("stop")] == [
-        "stopping: 1 requests are finished first",
-        "stopped",
-    ]
+    stopping, stopped = (line["event"] for line in told if line["event"].startswith("stop"))
+    # The bulk request, and that of the client that is gone if its 408 is still to come.
+    assert re.fullmatch("stopping: [12] requests are finished first", stopping)
+    assert stopped == "stopped"
     assert not any("exception" in line for line in told)
 
 
