@@ -1,7 +1,5 @@
 """A trained recommender on disk and in memory: histories of item ids → ranked items."""
 
-import hashlib
-import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +9,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from data_prep.errors import InputError
-from data_prep.storage.durable import recover
-from data_prep.storage.files import written_aside
-from data_prep.storage.record import library_versions
 from recsys.data.dataset import NO_ITEM, SequenceDataset
+from recsys.frozen_model import FrozenModel
 from recsys.generation.generative_model import GenerativeModel
 from recsys.item_index import ItemIndex
 from recsys.item_numbers import ItemNumbers
@@ -35,7 +28,6 @@ from recsys.shapes import (
 )
 
 __all__ = [
-    "FILES",
     "FrozenRecommender",
     "Recommendation",
     "Recommender",
@@ -43,14 +35,7 @@ __all__ = [
     "save_recommender",
 ]
 
-FORMAT = 1
 BATCH = 32  # histories ranked at once
-CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
-    "config.json",
-    "weights.safetensors",
-    "catalogue.safetensors",
-    "metrics.json",
-)
 
 
 @dataclass(frozen=True)
@@ -62,98 +47,37 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
-class FrozenRecommender:
+class FrozenRecommender(FrozenModel[SequenceDataset]):
     """The contents of a recommender's folder.
 
-    Attributes:
-        body: config.json without the fingerprint: format, shape, tokenizer, versions.
-        weights: of the model, in the safetensors format.
-        catalogue: the items, without users and events, and without codes if the model reads none.
-        metrics: measured when the model was trained.
-        fingerprint: SHA-256 of shape, weights and catalogue.
+    The catalogue has the items without users and events, and without codes if the model reads none.
     """
 
-    body: dict[str, Any]
-    weights: bytes
-    catalogue: SequenceDataset
-    metrics: dict[str, Any]
-    fingerprint: str
+    kind, command, format_key = "a recommender", "semid train", "format"
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: a file is missing, cut short or changed, or of another format.
-        """
-        recover(folder)
-        try:
-            body = json.loads((folder / CONFIG).read_text())
-            metrics = json.loads((folder / METRICS).read_text())
-            weights = (folder / WEIGHTS).read_bytes()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder} is not a recommender: {error}; give the folder that semid train wrote"
-            ) from error
-        if not isinstance(body, dict) or body.get("format") != FORMAT:
-            raise InputError(f"{folder}/{CONFIG} is not of format {FORMAT}; train again")
-        stated = body.pop("fingerprint", None)
-        catalogue = SequenceDataset.load(folder / CATALOGUE)
-        changed = _fingerprint(body, weights) != stated
-        if changed or catalogue.fingerprint != body.get("catalogue"):
-            raise InputError(
-                f"{folder} has changed since semid train wrote it; restore it from a copy, or "
-                f"train again"
-            )
-        return cls(body, weights, catalogue, metrics, str(stated))
-
-    def write(self, folder: Path) -> None:
-        """Write the recommender; the folder appears whole or not at all.
-
-        Raises:
-            InputError: the folder cannot be written.
-        """
-        body = {"fingerprint": self.fingerprint, **self.body}
-        with written_aside(folder, FILES) as aside:
-            (aside / WEIGHTS).write_bytes(self.weights)
-            self.catalogue.save(aside / CATALOGUE)
-            (aside / CONFIG).write_text(json.dumps(body, indent=2))
-            (aside / METRICS).write_text(json.dumps(self.metrics, indent=2))
+    @staticmethod
+    def load_catalogue(path: Path) -> SequenceDataset:
+        return SequenceDataset.load(path)
 
     def model(self) -> NextItemModel:
-        """Build the model with its weights, in eval mode on the CPU; nothing is unpickled.
+        """Build the model with its weights, in eval mode on the CPU.
 
         Raises:
             InputError: the weights do not fit the shape.
         """
-        model = build_model(shape_of(self.body["shape"]), self.catalogue)
-        try:
-            model.load_state_dict(load_tensors(self.weights))
-        except (SafetensorError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{WEIGHTS} does not fit the model's shape: {reason}") from error
-        return model.eval()
+        return self.with_weights(build_model(shape_of(self.body["shape"]), self.catalogue))
 
 
 def freeze_recommender(
     shape: Shape, model: NextItemModel, dataset: SequenceDataset, metrics: dict[str, Any]
 ) -> FrozenRecommender:
     """Return a trained model and its catalogue in the form that a folder keeps."""
-    weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
     catalogue = dataset.without_users()
     if not reads_content(shape):
         catalogue = replace(catalogue, vectors=None)
     if not reads_codes(shape):
         catalogue = catalogue.without_codes()
-    body = {
-        "format": FORMAT,
-        "shape": plain_shape(shape),
-        "tokenizer": catalogue.tokenizer,
-        "catalogue": catalogue.fingerprint,
-        "versions": library_versions(),
-    }
-    plain = json.loads(json.dumps(metrics))  # as the file has them
-    return FrozenRecommender(body, weights, catalogue, plain, _fingerprint(body, weights))
+    return FrozenRecommender.freeze(model, plain_shape(shape), catalogue, metrics)
 
 
 def save_recommender(
@@ -356,8 +280,3 @@ def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
     """Return (rows, longest) int64, padded with -1 at the end."""
     width = max(map(len, rows))
     return torch.tensor([[*row, *[NO_ITEM] * (width - len(row))] for row in rows])
-
-
-def _fingerprint(body: dict[str, Any], weights: bytes) -> str:
-    plain = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    return hashlib.sha256(plain + hashlib.sha256(weights).digest()).hexdigest()

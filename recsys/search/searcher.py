@@ -1,6 +1,5 @@
 """A trained search model on disk and in memory: a query and a history → ranked items."""
 
-import hashlib
 import json
 import threading
 from collections.abc import Collection, Sequence
@@ -11,29 +10,17 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 from data_prep.errors import InputError
-from data_prep.storage.durable import recover
-from data_prep.storage.files import written_aside
-from data_prep.storage.record import library_versions
+from recsys.frozen_model import FrozenModel
 from recsys.models.causal_transformer import TowerConfig
 from recsys.search.data.dataset import NO_ITEM, SearchDataset
 from recsys.search.index import EXACT_UP_TO, SearchIndex
 from recsys.search.model import SearchConfig, SearchModel
 
-__all__ = ["FILES", "Found", "FrozenSearch", "Searcher", "freeze_search"]
+__all__ = ["Found", "FrozenSearch", "Searcher", "freeze_search"]
 
-FORMAT = 1
 PROBE_QUERIES = 200  # queries that choose how many lists of a large index are read
-CONFIG, WEIGHTS, CATALOGUE, METRICS = FILES = (
-    "config.json",
-    "weights.safetensors",
-    "catalogue.safetensors",
-    "metrics.json",
-)
 
 
 @dataclass(frozen=True)
@@ -45,69 +32,20 @@ class Found:
 
 
 @dataclass(frozen=True)
-class FrozenSearch:
+class FrozenSearch(FrozenModel[SearchDataset]):
     """The contents of a search model's folder.
 
-    Attributes:
-        body: config.json without the fingerprint: format, shape, tokenizer, encoder, versions.
-        weights: of the model, in the safetensors format.
-        catalogue: the items with their codes, and some queries; no requests, no content vectors.
-        metrics: measured when the model was trained.
-        fingerprint: SHA-256 of shape, weights and catalogue.
+    The catalogue has the items with their codes, and some queries; no requests, no content vectors.
     """
 
-    body: dict[str, Any]
-    weights: bytes
-    catalogue: SearchDataset
-    metrics: dict[str, Any]
-    fingerprint: str
+    kind, command, format_key = "a search model", "semid train-search", "search_format"
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: a file is missing, cut short or changed, or of another format.
-        """
-        recover(folder)
-        try:
-            body = json.loads((folder / CONFIG).read_text())
-            metrics = json.loads((folder / METRICS).read_text())
-            weights = (folder / WEIGHTS).read_bytes()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{folder} is no search model: {error}; give the folder that semid train-search "
-                f"wrote"
-            ) from error
-        if not isinstance(body, dict) or body.get("search_format") != FORMAT:
-            raise InputError(
-                f"{folder}/{CONFIG} is no search model of format {FORMAT}; train again"
-            )
-        stated = body.pop("fingerprint", None)
-        catalogue = SearchDataset.load(folder / CATALOGUE)
-        changed = _fingerprint(body, weights) != stated
-        if changed or catalogue.fingerprint != body.get("catalogue"):
-            raise InputError(
-                f"{folder} has changed since semid train-search wrote it; restore it from a copy, "
-                f"or train again"
-            )
-        return cls(body, weights, catalogue, metrics, str(stated))
-
-    def write(self, folder: Path) -> None:
-        """Write the search model; the folder appears whole or not at all.
-
-        Raises:
-            InputError: the folder cannot be written.
-        """
-        body = {"fingerprint": self.fingerprint, **self.body}
-        with written_aside(folder, FILES) as aside:
-            (aside / WEIGHTS).write_bytes(self.weights)
-            self.catalogue.save(aside / CATALOGUE)
-            (aside / CONFIG).write_text(json.dumps(body, indent=2))
-            (aside / METRICS).write_text(json.dumps(self.metrics, indent=2))
+    @staticmethod
+    def load_catalogue(path: Path) -> SearchDataset:
+        return SearchDataset.load(path)
 
     def model(self) -> SearchModel:
-        """Build the model with its weights, in eval mode on the CPU; nothing is unpickled.
+        """Build the model with its weights, in eval mode on the CPU.
 
         Raises:
             InputError: the weights do not fit the shape.
@@ -115,13 +53,9 @@ class FrozenSearch:
         shape = dict(self.body["shape"])
         tower = TowerConfig(**shape.pop("tower"))
         parts = tuple(shape.pop("parts"))
-        model = SearchModel(SearchConfig(parts, tower=tower, **shape), self.catalogue)
-        try:
-            model.load_state_dict(load_tensors(self.weights))
-        except (SafetensorError, RuntimeError) as error:
-            reason = str(error).partition("\n")[0]
-            raise InputError(f"{WEIGHTS} does not fit the model's shape: {reason}") from error
-        return model.eval()
+        return self.with_weights(
+            SearchModel(SearchConfig(parts, tower=tower, **shape), self.catalogue)
+        )
 
 
 def freeze_search(
@@ -134,18 +68,10 @@ def freeze_search(
     """
     if not model.items.reads_codes_alone:
         raise InputError("a search model that is served reads codes alone; choose dual-encoder")
-    weights = save_tensors({n: t.cpu().contiguous() for n, t in model.state_dict().items()})
     catalogue = replace(dataset.catalogue(PROBE_QUERIES), vectors=None)
-    body = {
-        "search_format": FORMAT,
-        "shape": json.loads(json.dumps(asdict(model.config))),
-        "tokenizer": catalogue.tokenizer,
-        "encoder": list(catalogue.encoder),
-        "catalogue": catalogue.fingerprint,
-        "versions": library_versions(),
-    }
-    plain = json.loads(json.dumps(metrics))
-    return FrozenSearch(body, weights, catalogue, plain, _fingerprint(body, weights))
+    shape = json.loads(json.dumps(asdict(model.config)))
+    encoder = list(catalogue.encoder)
+    return FrozenSearch.freeze(model, shape, catalogue, metrics, encoder=encoder)
 
 
 class Searcher:
@@ -324,8 +250,3 @@ class Searcher:
             wanted = np.asarray(sorted(named), dtype=np.int64)
             found = wanted if found is None else np.intersect1d(found, wanted)
         return found
-
-
-def _fingerprint(body: dict[str, Any], weights: bytes) -> str:
-    plain = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    return hashlib.sha256(plain + hashlib.sha256(weights).digest()).hexdigest()

@@ -65,7 +65,7 @@ def train(settings: TrainSettings) -> None:
     from data_prep.storage.files import check_writable
     from recsys.data.dataset import SequenceDataset
     from recsys.fit import configured, fit
-    from recsys.recommender import FILES
+    from recsys.frozen_model import FILES
     from recsys.training.loop import Measurement
 
     model, out = settings.model, settings.out

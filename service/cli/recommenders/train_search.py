@@ -51,9 +51,9 @@ def train_search(settings: TrainSearchSettings) -> None:
     from data_prep.errors import InputError
     from data_prep.storage.durable import recover
     from data_prep.storage.files import check_writable
+    from recsys.frozen_model import FILES
     from recsys.search.fit import configured, fit_search
     from recsys.search.presets import preset_named
-    from recsys.search.searcher import FILES
     from recsys.search.training import Measured
 
     out = settings.out

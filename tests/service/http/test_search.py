@@ -254,5 +254,5 @@ def test_a_changed_folder_is_refused(tmp_path: Path, frozen: FrozenSearch) -> No
     weights.write_bytes(bytes(data))
     with pytest.raises(InputError, match="has changed since semid train-search"):
         FrozenSearch.read(tmp_path / "search")
-    with pytest.raises(InputError, match="is no search model"):
+    with pytest.raises(InputError, match="is not a search model"):
         FrozenSearch.read(tmp_path)
