@@ -22,7 +22,7 @@ from recsys.benchmarks.amazon import (
 )
 from recsys.benchmarks.cells import CONTENT, Cell, dataset_read, run_cell
 from recsys.benchmarks.choices import finalists
-from recsys.benchmarks.summary import NOTES
+from recsys.benchmarks.folder import NOTES
 from recsys.data.dataset import SequenceDataset
 from recsys.models.baselines import BASELINES, CODED_BASELINES
 from recsys.presets import Preset

@@ -19,11 +19,12 @@ from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 from recsys.evaluation.metrics import per_user
 from recsys.models.baselines import BASELINES
 
-__all__ = ["markdown", "rows_of", "significance_of"]
+__all__ = ["markdown", "rows_of", "significance_of", "significance_table"]
 
 TOKENIZED, REPEATS = " · ", "-repeats"
 ENDS = (REPEATS, "-new", "-nearness")  # of a model's name; each adds something to a model
 RESAMPLES = 2000
+HEADS = {"category": "data", "candidates": "ranked", "baseline": "against"}  # of tests
 HEADINGS: dict[Candidates | None, str] = {
     "all": "all items ranked",
     "without_history": "the user's history left out",
@@ -288,14 +289,33 @@ def _published_table(categories: Sequence[str], candidates: Candidates | None) -
 
 
 def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
-    head = ["data", "ranked", "metric", "system", "against", "difference", "95 %", "p t", "p Holm"]
+    shown = [
+        test
+        | {
+            "category": test["category"]
+            + (f", {test['cold']:.0%} held out" if test["cold"] else ""),
+            "candidates": "all" if test["candidates"] == "all" else "without history",
+        }
+        for test in map(dict, tests)
+    ]
+    columns = ("category", "candidates", "metric", "system", "baseline")
+    return significance_table(shown, "user", columns)
+
+
+def significance_table(
+    tests: Sequence[Mapping[str, Any]], unit: str, columns: Sequence[str]
+) -> str:
+    """Return the Markdown of paired tests; empty without tests.
+
+    Args:
+        unit: what the tests pair, such as user.
+        columns: the entries of a test that come before its difference.
+    """
+    if not tests:
+        return ""
     lines = [
         [
-            test["category"] + (f", {test['cold']:.0%} held out" if test["cold"] else ""),
-            "all" if test["candidates"] == "all" else "without history",
-            test["metric"],
-            test["system"],
-            test["baseline"],
+            *(test[name] for name in columns),
             f"{test['difference']:+.4f}",
             f"{test['low']:+.4f} … {test['high']:+.4f}",
             f"{test['p_t']:.2g}",
@@ -303,12 +323,11 @@ def _tests_table(tests: Sequence[Mapping[str, Any]]) -> str:
         ]
         for test in tests
     ]
-    if not lines:
-        return ""
+    head = [HEADS.get(name, name) for name in columns]
     return (
-        "### Significance\n\nPaired over users; a user's value is the mean over the seeds. "
+        f"### Significance\n\nPaired over {unit}s; a {unit}'s value is the mean over the seeds. "
         "Student's t, 95 % bootstrap interval, Holm's correction over this table.\n\n"
-        + markdown_table(head, lines)
+        + markdown_table([*head, "difference", "95 %", "p t", "p Holm"], lines)
     )
 
 

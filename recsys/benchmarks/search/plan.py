@@ -9,9 +9,7 @@ from recsys.benchmarks.search.methods import BASELINES, FUSIONS, quantized
 from recsys.search.presets import SearchPreset
 from tokenizer.config import FitConfig
 
-__all__ = ["NOTES", "SearchPlan", "cells_of"]
-
-NOTES = "data.json"
+__all__ = ["SearchPlan", "cells_of"]
 
 
 @dataclass(frozen=True)

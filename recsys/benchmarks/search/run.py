@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from recsys.benchmarks.amazon import tokenizer_name
+from recsys.benchmarks.folder import NOTES
 from recsys.benchmarks.run import Reporter
 from recsys.benchmarks.search.cells import run_cell
 from recsys.benchmarks.search.coding import coded
 from recsys.benchmarks.search.methods import BASELINES
-from recsys.benchmarks.search.plan import NOTES, SearchPlan, cells_of
+from recsys.benchmarks.search.plan import SearchPlan, cells_of
 from recsys.benchmarks.search.sources import SearchSource
 from recsys.search.data.dataset import SearchDataset
 from recsys.search.training import Measured

@@ -1,6 +1,5 @@
 """The tables of a search benchmark, from its records: methods, published rows, tests."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,12 +11,13 @@ import numpy as np
 from data_prep.errors import InputError
 from data_prep.markdown import markdown_table
 from data_prep.significance import holm, paired_tests
-from data_prep.storage.files import written_aside
 from recsys.benchmarks.cells import Cell
+from recsys.benchmarks.folder import Record, write_tables
+from recsys.benchmarks.folder import kept_records as folder_records
 from recsys.benchmarks.search.methods import BASELINES, FUSIONS
 from recsys.benchmarks.search.pictures import draw_codebook_sizes, draw_latency
-from recsys.benchmarks.search.plan import NOTES
 from recsys.benchmarks.search.published import COMPARABLE, PROTOCOLS, PUBLISHED, SHOWN_PUBLISHED
+from recsys.benchmarks.tables import significance_table
 from recsys.search.presets import MODELS
 
 __all__ = ["kept_records", "rows_of", "significance_of", "write_summary"]
@@ -29,17 +29,13 @@ ORDER = (*BASELINES, *MODELS, *FUSIONS)
 TOKENIZED = " · "
 
 
-def kept_records(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def kept_records(folder: Path) -> tuple[list[Record], dict[str, Any]]:
     """Return all records in a search benchmark's folder, and the notes on its data.
 
     Raises:
         InputError: the folder has no records.
     """
-    paths = sorted((folder / "records").glob("*.json"))
-    if not paths or not (folder / NOTES).is_file():
-        raise InputError(f"{folder} has no records of a benchmark; semid benchmark writes them")
-    records: list[dict[str, Any]] = [json.loads(path.read_text()) for path in paths]
-    return sorted(records, key=_order), json.loads((folder / NOTES).read_text())
+    return folder_records(folder, _order)
 
 
 def write_summary(
@@ -54,10 +50,7 @@ def write_summary(
     rows = rows_of(records)
     tests = significance_of(folder, records)
     text = _markdown(rows, tests, notes)
-    summary = {"rows": rows, "significance": tests, "data": notes}
-    for name, content in (("summary.json", json.dumps(summary, indent=2)), ("summary.md", text)):
-        with written_aside(folder / name) as path:
-            path.write_text(content)
+    write_tables(folder, rows, tests, notes, text)
     draw_latency(rows, folder / "latency.png")
     draw_codebook_sizes(rows, folder / "codebook-size.png")
     return text
@@ -157,7 +150,8 @@ def _markdown(
     for category in dict.fromkeys(row["category"] for row in rows):
         own = [row for row in rows if row["category"] == category]
         parts += [_table(category, own), _published(category, own), _shown(own)]
-    parts.append(_tests(tests))
+    columns = ("category", "metric", "system", "baseline")
+    parts.append(significance_table(tests, "request", columns))
     parts += [_note(name, note) for name, note in notes.items()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -229,30 +223,6 @@ def _shown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 _SHOWN_NAMES = ("mrr", "precision@10", "ndcg@10")
-
-
-def _tests(tests: Sequence[Mapping[str, Any]]) -> str:
-    lines = [
-        [
-            test["category"],
-            test["metric"],
-            test["system"],
-            test["baseline"],
-            f"{test['difference']:+.4f}",
-            f"{test['low']:+.4f} … {test['high']:+.4f}",
-            f"{test['p_t']:.2g}",
-            f"{test['p_holm']:.2g}",
-        ]
-        for test in tests
-    ]
-    if not lines:
-        return ""
-    head = ["data", "metric", "system", "against", "difference", "95 %", "p t", "p Holm"]
-    return (
-        "### Significance\n\nPaired over requests; a request's value is the mean over the seeds. "
-        "Student's t, 95 % bootstrap interval, Holm's correction over this table.\n\n"
-        + markdown_table(head, lines)
-    )
 
 
 def _note(name: str, note: Mapping[str, Any]) -> str:
