@@ -1,13 +1,14 @@
 """Set any field of a fit's configuration by its name: `radius=huber`, `network=identity`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from tokenizer.config import AutoencoderConfig, FitConfig
-from tokenizer.quantizer_config import CONFIGS, GritConfig, as_variant, variant_config
+from tokenizer.config import FitConfig
+from tokenizer.option_table import OptionTable
+from tokenizer.quantizer_config import sized
 
 __all__ = [
     "BOUNDS",
@@ -19,30 +20,8 @@ __all__ = [
     "fitted_to_size",
     "options_for",
     "options_of",
-    "read_value",
     "with_options",
 ]
-
-_usual = FitConfig()
-# For each option: the part of the configuration that has this field, and the default.
-OPTIONS: dict[str, tuple[str, Any]] = {
-    **{
-        field.name: ("", getattr(_usual, field.name))
-        for field in fields(FitConfig)
-        if field.name not in {"quantizer", "autoencoder"}
-    },
-    "quantizer": ("quantizer", _usual.quantizer.name),
-    **{
-        field.name: ("quantizer", getattr(variant_config(name), field.name))
-        for name, kind in CONFIGS.items()
-        for field in fields(kind)
-        if field.name != "name"
-    },
-    **{
-        field.name: ("autoencoder", getattr(_usual.autoencoder, field.name))
-        for field in fields(AutoencoderConfig)
-    },
-}
 
 _LARGE = 1e30
 # The smallest and the largest value of each numeric field; for a tuple, of each element.
@@ -80,10 +59,14 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
+_TABLE = OptionTable(FitConfig(), BOUNDS)
+# For each option: the part of the configuration that has this field, and the default.
+OPTIONS = _TABLE.options
+
+
 def options_of(quantizer: str) -> list[str]:
     """Return the names of the options that the variant `quantizer` has."""
-    own = {field.name for field in fields(CONFIGS[quantizer])}
-    return [name for name, (part, _) in OPTIONS.items() if part != "quantizer" or name in own]
+    return _TABLE.of(quantizer)
 
 
 def options_for(quantizer: str, options: Mapping[str, object]) -> dict[str, object]:
@@ -92,11 +75,7 @@ def options_for(quantizer: str, options: Mapping[str, object]) -> dict[str, obje
     Raises:
         InputError: no variant has an option of that name.
     """
-    check_name("quantizer", quantizer, CONFIGS)
-    for name in options:
-        check_name("option", name, OPTIONS)
-    own = {*options_of(quantizer), "quantizer"}
-    return {name: value for name, value in options.items() if name in own}
+    return _TABLE.of_these(quantizer, options)
 
 
 def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
@@ -109,25 +88,7 @@ def with_options(config: FitConfig, options: Mapping[str, object]) -> FitConfig:
         InputError: a name is unknown or the variant does not have it, or the field cannot have the
             value.
     """
-    variant = str(options.get("quantizer", config.quantizer.name))
-    check_name("quantizer", variant, CONFIGS)
-    changes: dict[str, dict[str, Any]] = {"": {}, "quantizer": {}, "autoencoder": {}}
-    for name, value in options.items():
-        if name == "quantizer":
-            continue
-        own = options_of(variant)
-        if name in OPTIONS and name not in own:
-            known = sorted(option for option in own if OPTIONS[option][0] == "quantizer")
-            raise InputError(f"{variant} has no option {name!r}; it has {', '.join(known)}")
-        check_name("option", name, ["quantizer", *own])
-        part, default = OPTIONS[name]
-        changes[part][name] = read_value(name, value, default)
-    return replace(
-        config,
-        quantizer=as_variant(config.quantizer, variant, changes["quantizer"]),
-        autoencoder=replace(config.autoencoder, **changes["autoencoder"]),
-        **changes[""],
-    )
+    return _TABLE.changed(config, options)
 
 
 def configured(named: Mapping[str, object], options: Mapping[str, object]) -> FitConfig:
@@ -157,15 +118,7 @@ def changed_options(config: FitConfig) -> dict[str, Any]:
 
 def fitted_to_size(config: FitConfig) -> FitConfig:
     """Return the configuration with default `rank` and `top_k` no larger than the codebook."""
-    quantizer, default = config.quantizer, GritConfig()
-    if not isinstance(quantizer, GritConfig):
-        return config
-    smaller = {
-        name: min(getattr(default, name), quantizer.codebook_size)
-        for name in ("rank", "top_k")
-        if getattr(quantizer, name) == getattr(default, name)
-    }
-    return replace(config, quantizer=replace(quantizer, **smaller))
+    return replace(config, quantizer=sized(config.quantizer))
 
 
 def fitted_configs(quantizers: Sequence[str], options: Mapping[str, object]) -> list[FitConfig]:
@@ -193,44 +146,6 @@ def check_training(config: FitConfig) -> None:
     from tokenizer.model.networks import NETWORKS
     from tokenizer.quantizers import check_config
 
-    for name, (least, most) in BOUNDS.items():
-        part, default = OPTIONS[name]
-        owner = getattr(config, part) if part else config
-        if not hasattr(owner, name):
-            continue
-        value = getattr(owner, name)
-        for number in value if isinstance(default, tuple) else (value,):
-            if not least <= number <= most:
-                raise InputError(f"{name} {number:g} is outside {least:g}…{most:g}")
+    _TABLE.check_bounds(config)
     check_config(config.quantizer)
     check_name("network", config.autoencoder.network, NETWORKS)
-
-
-def read_value(name: str, value: object, default: object) -> object:
-    """Read a value as the type of the field's default.
-
-    Raises:
-        InputError: it cannot be read so.
-    """
-    try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[str(value).lower()]
-        if isinstance(default, tuple):
-            parts = value.split(",") if isinstance(value, str) else list(_sequence(value))
-            return tuple(int(part) for part in parts if part != "")
-        if isinstance(default, int):
-            return int(str(value))
-        if isinstance(default, float):
-            return float(str(value))
-    except (KeyError, ValueError, TypeError) as error:
-        kind = {bool: "true or false", int: "a whole number", float: "a number"}.get(
-            type(default), "whole numbers joined by commas"
-        )
-        raise InputError(f"option {name}={value} is not {kind}") from error
-    return str(value)
-
-
-def _sequence(value: object) -> list[Any]:
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(value)
-    return list(value)

@@ -23,6 +23,7 @@ __all__ = [
     "VqConfig",
     "WassersteinConfig",
     "as_variant",
+    "sized",
     "variant_config",
 ]
 
@@ -263,3 +264,16 @@ def as_variant(config: QuantizerConfig, name: str, values: Mapping[str, Any]) ->
         if getattr(config, key) != getattr(usual, key)
     }
     return variant_config(name, **(kept | dict(values)))
+
+
+def sized(config: QuantizerConfig) -> QuantizerConfig:
+    """Return the configuration with default `rank` and `top_k` no larger than the codebook."""
+    usual = GritConfig()
+    if not isinstance(config, GritConfig):
+        return config
+    smaller = {
+        name: min(getattr(usual, name), config.codebook_size)
+        for name in ("rank", "top_k")
+        if getattr(config, name) == getattr(usual, name)
+    }
+    return replace(config, **smaller)
