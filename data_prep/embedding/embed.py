@@ -3,8 +3,9 @@
 import hashlib
 import os
 import sqlite3
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from data_prep.progress import Progress
 __all__ = ["EmbeddingCache", "default_cache_folder", "embed"]
 
 BATCH = 32
+WRITE_EVERY = 1.0  # seconds between two writes to the cache
 MAX_THREADS = 1024
 
 
@@ -33,7 +35,7 @@ def embed(
     """Encode texts in float32; each text's vector is independent of the other texts.
 
     Repeated texts are encoded once, and texts in the cache are not encoded. New vectors enter the
-    cache batch by batch, so that a stopped run can continue.
+    cache as they are made, so that a stopped run can continue.
 
     Args:
         threads: how many batches are encoded in parallel; None for the number of usable cores.
@@ -58,14 +60,48 @@ def embed(
         missing = [text for text in missing if text not in known]
     if progress is not None:
         progress(len(texts) - sum(len(rows[text]) for text in missing))
-    for batch, encoded in _encoded(missing, encoder, threads):
-        for text, vector in zip(batch, encoded, strict=True):
-            vectors[rows[text]] = vector
-        if cache is not None:
-            cache.put(encoder, batch, encoded)
-        if progress is not None:
-            progress(sum(len(rows[text]) for text in batch))
+    with _kept_in(cache, encoder) as keep:
+        for batch, encoded in _encoded(missing, encoder, threads):
+            for text, vector in zip(batch, encoded, strict=True):
+                vectors[rows[text]] = vector
+            keep(batch, encoded)
+            if progress is not None:
+                progress(sum(len(rows[text]) for text in batch))
     return vectors
+
+
+@contextmanager
+def _kept_in(
+    cache: "EmbeddingCache | None", encoder: Encoder
+) -> Iterator[Callable[[list[str], NDArray[np.float32]], None]]:
+    """Give a function that keeps new vectors in a cache, if there is one.
+
+    They are written at most once a second and at the end, also of a run that is stopped: a fast
+    encoder makes hundreds of batches a second, and a transaction for each takes longer.
+    """
+    texts: list[str] = []
+    parts: list[NDArray[np.float32]] = []
+    written = time.monotonic()
+
+    def write() -> None:
+        if cache is not None and texts:
+            cache.put(encoder, texts, np.concatenate(parts))
+            texts.clear()
+            parts.clear()
+
+    def keep(batch: list[str], encoded: NDArray[np.float32]) -> None:
+        nonlocal written
+        if cache is not None:
+            texts.extend(batch)
+            parts.append(encoded)
+            if time.monotonic() - written >= WRITE_EVERY:
+                write()
+                written = time.monotonic()
+
+    try:
+        yield keep
+    finally:
+        write()
 
 
 def _encoded(

@@ -1,9 +1,10 @@
 """BM25 over the items' texts (bm25s, variant of Lucene), and the fusion of two rankings."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from recsys.search.data.dataset import Rows
@@ -12,7 +13,6 @@ __all__ = ["Bm25", "fused"]
 
 WORD = re.compile(r"(?u)\w+")
 RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke & Büttcher, SIGIR 2009)
-AT_ONCE = 1000  # queries
 
 
 class Bm25:
@@ -27,7 +27,9 @@ class Bm25:
         import bm25s
 
         self._vocabulary: dict[str, int] = {}
-        ids = [self._ids(text, grow=True) for text in texts]
+        # Texts of equal score keep the index's order, in which the catalogue's order wins nothing.
+        self._drawn = np.random.default_rng(0).permutation(len(texts))
+        ids = [self._ids(texts[number], grow=True) for number in self._drawn.tolist()]
         if not self._vocabulary:
             raise InputError("no item has a text with a word; BM25 needs one")
         self._index = bm25s.BM25(k1=k1, b=b, method="lucene")
@@ -37,20 +39,14 @@ class Bm25:
     def lists(self, queries: Sequence[str], k: int) -> Rows:
         """Return the k best texts for each query, best first: (n, k) int64.
 
-        -1 follows the last text that shares a word with the query.
+        -1 follows the last text that shares a word with the query. Texts of equal score stand in
+        random order.
         """
-        k = min(k, self._items)
-        return np.concatenate([self._some(part, k) for part in _parts(queries)])
-
-    def _some(self, queries: Sequence[str], k: int) -> Rows:
-        ids = [self._ids(query, grow=False) for query in queries]
-        found = np.full((len(queries), k), -1, dtype=np.int64)
-        asked = [row for row, known in enumerate(ids) if known]
-        if asked:
-            items, scores = self._index.retrieve(
-                [ids[row] for row in asked], k=k, show_progress=False, n_threads=0
-            )
-            found[asked] = np.where(scores > 0, items.astype(np.int64), -1)
+        found = np.full((len(queries), min(k, self._items)), -1, dtype=np.int64)
+        for row, query in zip(found, queries, strict=True):
+            if ids := self._ids(query, grow=False):
+                best = _best(self._index.get_scores(ids), len(row))
+                row[: len(best)] = self._drawn[best]
         return found
 
     def _ids(self, text: str, *, grow: bool) -> list[int]:
@@ -80,6 +76,13 @@ def fused(first: Rows, second: Rows, k: int) -> Rows:
     return np.asarray(rows, dtype=np.int64)
 
 
-def _parts(queries: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(queries), AT_ONCE):
-        yield queries[start : start + AT_ONCE]
+def _best(scores: NDArray[np.float32], k: int) -> Rows:
+    """Return the places of the k highest scores above 0, highest first.
+
+    Few texts share a word with a query, so that only their scores are put in order.
+    """
+    places = np.flatnonzero(scores)
+    if len(places) > k:
+        places = places[np.argpartition(-scores[places], k - 1)[:k]]
+    order: Rows = places[np.argsort(-scores[places], kind="stable")]
+    return order

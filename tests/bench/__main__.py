@@ -26,7 +26,7 @@ from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
 from tests.bench.pictures import image_steps
 from tests.bench.quantizing import encoding, training_steps
-from tests.bench.search_at_size import search_at_size
+from tests.bench.search_at_size import esci_at_size, jdsearch_at_size
 from tests.bench.serving import http
 from tests.bench.spinning import spinning
 from tests.bench.static import static
@@ -45,7 +45,7 @@ def _sgemm() -> dict[str, Any]:
     return {"gflops": 2 * 2048**3 / best_seconds(lambda: a @ b, repeats=5) / 1e9}
 
 
-LONG = ("search-at-size",)  # sections of an hour, only measured when they are named
+LONG = ("jdsearch-at-size", "esci-at-size")  # only measured when they are named
 SECTIONS: dict[str, Callable[[], Any]] = {
     "sgemm": _sgemm,
     "training": training_steps,
@@ -59,7 +59,8 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "generative": tiger_training,
     "generator": generator,
     "serving": http,
-    "search-at-size": search_at_size,
+    "jdsearch-at-size": jdsearch_at_size,
+    "esci-at-size": esci_at_size,
     "ladder": ladder,
     "devices": devices,
     "spinning": spinning,

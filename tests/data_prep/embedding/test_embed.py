@@ -1,3 +1,4 @@
+import math
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,6 +66,31 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, encoder: Encoder) ->
     with EmbeddingCache(tmp_path) as cache:
         embed(texts, again, cache)
     assert again.encoded == 200 - 128
+
+
+@pytest.mark.parametrize(("seconds", "writes"), [(math.inf, 1), (0.0, 7)])
+def test_batches_of_a_moment_enter_the_cache_at_once(
+    tmp_path: Path,
+    encoder: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    writes: int,
+) -> None:
+    monkeypatch.setattr("data_prep.embedding.embed.WRITE_EVERY", seconds)
+    texts = [f"text {number}" for number in range(200)]
+    sizes: list[int] = []
+    put = EmbeddingCache.put
+
+    def counted(cache: EmbeddingCache, own: Encoder, batch: list[str], vectors: object) -> None:
+        sizes.append(len(batch))
+        put(cache, own, batch, vectors)
+
+    monkeypatch.setattr(EmbeddingCache, "put", counted)
+    with EmbeddingCache(tmp_path) as cache:
+        vectors = embed(texts, encoder, cache)
+        assert (len(sizes), sum(sizes)) == (writes, 200)
+        known = cache.get(encoder, texts)
+    assert all((known[text] == vector).all() for text, vector in zip(texts, vectors, strict=True))
 
 
 def test_progress_reaches_the_number_of_texts(tmp_path: Path, encoder: Encoder) -> None:

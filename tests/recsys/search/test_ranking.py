@@ -120,6 +120,27 @@ def test_bm25_finds_the_text_with_the_words() -> None:
     assert (lists[2:] == -1).all()
 
 
+def test_bm25_ranks_as_the_library_does() -> None:
+    bm25s = pytest.importorskip("bm25s")
+    draw = np.random.default_rng(0)
+    # Every text has a length of its own, so that no two scores are equal.
+    texts = [" ".join(f"w{n}" for n in draw.integers(30, size=5 + 3 * row)) for row in range(40)]
+    words = [text.split() for text in texts]
+    index = bm25s.BM25(k1=1.5, b=0.75, method="lucene")
+    index.index(words, show_progress=False)
+    queries = [f"w{n} w{n + 1}" for n in range(0, 28, 2)]
+    theirs, scores = index.retrieve([q.split() for q in queries], k=40, show_progress=False)
+    ours = Bm25(texts).lists(queries, 40)
+    assert (ours == np.where(scores > 0, theirs, -1)).all()
+    assert (Bm25(texts).lists(queries, 3) == ours[:, :3]).all()
+
+
+def test_bm25_puts_equal_texts_in_random_order() -> None:
+    lists = Bm25(["red kettle"] * 50 + ["lamp"] * 50).lists(["kettle"], 10)
+    assert lists[0].max() < 50
+    assert sorted(lists[0]) != list(range(10))
+
+
 def test_fusion_sums_reciprocal_places() -> None:
     first, second = np.asarray([[1, 2, 3]]), np.asarray([[3, 4, -1]])
     assert fused(first, second, 5).tolist() == [[3, 1, 2, 4, -1]]
