@@ -80,12 +80,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    with _opened(browser, address) as page:
+    with opened(browser, address) as page:
         yield page
 
 
 @contextmanager
-def _opened(browser: Browser, address: str) -> Iterator[Page]:
+def opened(browser: Browser, address: str) -> Iterator[Page]:
     """Open the page; at the end check that nothing failed and no other host was asked."""
     with browser.new_context() as context:
         page = context.new_page()
@@ -379,7 +379,7 @@ def test_the_page_asks_for_a_key_where_one_is_needed(browser: Browser, folder: P
     log = folder / "log-keys"
     with (
         serving(log, *_served(folder), "--keys", folder / "keys.json") as address,
-        _opened(browser, address) as page,
+        opened(browser, address) as page,
     ):
         field = page.get_by_label("API key")
         expect(page.locator("#summary")).to_contain_text("needs an API key")
