@@ -16,7 +16,7 @@ import polars as pl
 from data_prep.errors import InputError
 from data_prep.names import check_name
 from data_prep.readers.csv_files import read_csv
-from data_prep.readers.published import published_file, scan_published
+from data_prep.readers.published import AS_PUBLISHED, published_file, scan_published
 
 __all__ = ["GAINS", "LABELS", "LOCALES", "POSITIVE", "VERSIONS", "EsciCounts", "prepare_esci"]
 
@@ -237,7 +237,10 @@ def _write_items(paths: Sequence[Path], folder: Path, locale: str, *, joined: bo
     Args:
         joined: whether a row is a judgement with its product, so that products come again.
     """
-    scanned = scan_published(paths, PRODUCTS).filter(pl.col("product_locale") == locale)
+    remedy = (
+        "give the file of products too, or a mirror that joins both" if joined else AS_PUBLISHED
+    )
+    scanned = scan_published(paths, PRODUCTS, remedy).filter(pl.col("product_locale") == locale)
     empty = pl.all_horizontal(
         pl.col(name).is_null() | (pl.col(name).str.strip_chars() == "") for name in TEXTS
     )

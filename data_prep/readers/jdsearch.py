@@ -222,7 +222,8 @@ def _check_lists(frame: pl.DataFrame, path: Path, first: int) -> None:
     if wrong.any():
         row = int(wrong.arg_true()[0])
         raise InputError(
-            f"{path}, line {first + row}: {HISTORY[3]} has a value that is not in whole seconds"
+            f"{path}, line {first + row}: {HISTORY[3]} has a value that is not in whole seconds; "
+            f"correct the line"
         )
 
 

@@ -11,9 +11,10 @@ import polars as pl
 from data_prep.errors import InputError
 from data_prep.storage.files import existing_file
 
-__all__ = ["open_published", "published_file", "scan_published"]
+__all__ = ["AS_PUBLISHED", "open_published", "published_file", "scan_published"]
 
 POINTER = b"version https://git-lfs.github.com/spec/"
+AS_PUBLISHED = "give the file as it was published"
 GZIP = b"\x1f\x8b"
 
 
@@ -53,11 +54,14 @@ def open_published(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path))
 
 
-def scan_published(paths: Sequence[Path], needed: Sequence[str]) -> pl.LazyFrame:
+def scan_published(
+    paths: Sequence[Path], needed: Sequence[str], remedy: str = AS_PUBLISHED
+) -> pl.LazyFrame:
     """Return the rows of parquet files one after the other; nothing is read yet.
 
     Args:
         needed: columns that every file must have; the result has no others.
+        remedy: what to do where a column is missing.
 
     Raises:
         InputError: a file cannot be read as parquet or lacks a column; as `published_file`.
@@ -74,8 +78,7 @@ def scan_published(paths: Sequence[Path], needed: Sequence[str]) -> pl.LazyFrame
         missing = [name for name in needed if name not in columns]
         if missing:
             raise InputError(
-                f"{path}: no column {missing[0]!r}; it has {', '.join(columns)}; give the file as "
-                f"it was published"
+                f"{path}: no column {missing[0]!r}; it has {', '.join(columns)}; {remedy}"
             )
         frames.append(frame.select(pl.col(name).cast(pl.String, strict=False) for name in needed))
     return pl.concat(frames)

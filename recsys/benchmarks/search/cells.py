@@ -97,7 +97,9 @@ def measured_requests(dataset: SearchDataset) -> Rows:
     """Return the test requests that an item answers; those without a query if none has one."""
     requests = dataset.requests("test")
     if not len(requests):
-        raise InputError("no test request has an item that answers it")
+        raise InputError(
+            "no test request has an item that answers it; prepare files that have test queries"
+        )
     return requests
 
 

@@ -17,6 +17,7 @@ from recsys.benchmarks.folder import kept_records as folder_records
 from recsys.benchmarks.search.methods import BASELINES, FUSIONS
 from recsys.benchmarks.search.pictures import draw_codebook_sizes, draw_latency
 from recsys.benchmarks.search.published import COMPARABLE, PROTOCOLS, PUBLISHED, SHOWN_PUBLISHED
+from recsys.benchmarks.search.sources import PART_OF
 from recsys.benchmarks.tables import significance_table
 from recsys.search.presets import MODELS
 
@@ -84,7 +85,7 @@ def significance_of(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[
     """Test each dual encoder on GRIT codes against every other method, paired over requests.
 
     Without GRIT the first dual encoder on codes is tested. A request's value is the mean over the
-    seeds. Holm's correction is over the whole table.
+    seeds. Holm's correction is over the whole table. A data set with one request has no test.
 
     Raises:
         InputError: the metrics of a cell's requests are missing.
@@ -97,8 +98,8 @@ def significance_of(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[
         first = [name for name in coded if name.startswith(f"dual-encoder{TOKENIZED}grit")]
         for system in (first or coded)[:1]:
             for other in systems:
-                same = systems[other][TESTED[0]].shape == systems[system][TESTED[0]].shape
-                if other != system and same:
+                sizes = {len(systems[name][TESTED[0]]) for name in (system, other)}
+                if other != system and len(sizes) == 1 and min(sizes) > 1:
                     pair = {name: systems[name] for name in (system, other)}
                     found += [
                         {"category": category} | asdict(test)
@@ -149,7 +150,9 @@ def _markdown(
     parts = []
     for category in dict.fromkeys(row["category"] for row in rows):
         own = [row for row in rows if row["category"] == category]
-        parts += [_table(category, own), _published(category, own), _shown(own)]
+        note = _note(category, notes.get(category, {}))
+        part = note if PART_OF in note else ""
+        parts += [_table(category, own), _published(category, own, part), _shown(own)]
     columns = ("category", "metric", "system", "baseline")
     parts.append(significance_table(tests, "request", columns))
     parts += [_note(name, note) for name, note in notes.items()]
@@ -172,8 +175,12 @@ def _table(category: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return f"### {category}: test requests, all items ranked\n\n{markdown_table(head, lines)}"
 
 
-def _published(category: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the published rows of a data set, each beside ours of the same method."""
+def _published(category: str, rows: Sequence[Mapping[str, Any]], part: str) -> str:
+    """Return the published rows of a data set, each beside ours of the same method.
+
+    Args:
+        part: says that our files are a part of the published ones; our rows are then left out.
+    """
     known = category.partition("-")[0]
     lines, protocols = [], []
     for name, by_data in PUBLISHED.items():
@@ -185,12 +192,16 @@ def _published(category: str, rows: Sequence[Mapping[str, Any]]) -> str:
         protocols.append(row.protocol)
         for metric, value in row.figures.items():
             own = _figure(found[metric]) if metric in found else "–"
-            lines.append([name, row.protocol, metric, f"{value:.3f}", own])
+            ours_too = [] if part else [own]
+            lines.append([name, row.protocol, metric, f"{value:.3f}", *ours_too])
     if not lines:
         return ""
     told = "\n".join(f"* {name}: {PROTOCOLS[name]}." for name in dict.fromkeys(protocols))
-    head = ["published", "protocol", "metric", "theirs", "ours"]
-    return f"### Published beside ours\n\n{markdown_table(head, lines)}\n\n{told}"
+    head = ["published", "protocol", "metric", "theirs"]
+    if part:
+        table = markdown_table(head, lines)
+        return f"### Published\n\nNot comparable with ours. {part}\n\n{table}\n\n{told}"
+    return f"### Published beside ours\n\n{markdown_table([*head, 'ours'], lines)}\n\n{told}"
 
 
 def _comparable(row: Mapping[str, Any]) -> str | None:

@@ -109,8 +109,9 @@ def esci(settings: EsciBenchmarkSettings) -> None:
 
     Example: semid benchmark esci data/esci-us --quantizers grit,rqvae,kmeans --out bench/esci
     """
-    from recsys.benchmarks.search.sources import esci_source
+    from recsys.benchmarks.search.sources import check_prepared, esci_source
 
+    check_prepared(settings.data, "esci")
     _run(settings, [partial(esci_source, settings.data)])
 
 
@@ -122,8 +123,9 @@ def jdsearch(settings: JdsearchBenchmarkSettings) -> None:
 
     Example: semid benchmark jdsearch data/jdsearch --encoder encoders/jdsearch --out bench/jd
     """
-    from recsys.benchmarks.search.sources import jdsearch_source
+    from recsys.benchmarks.search.sources import check_prepared, jdsearch_source
 
+    check_prepared(settings.data, "jdsearch")
     _run(settings, [partial(jdsearch_source, settings.data)])
 
 

@@ -112,8 +112,10 @@ def test_what_stands_in_place_of_the_data_is_named(made: tuple[Path, Path], tmp_
         _prepared((tmp_path / "text.parquet", made[1]), tmp_path / "out")
     with pytest.raises(InputError, match="no column 'query'"):
         _prepared((made[1], made[1]), tmp_path / "out")
-    with pytest.raises(InputError, match="no column 'product_title'"):
+    with pytest.raises(InputError, match=r"no column 'product_title'.*as it was published"):
         _prepared((made[0], made[0]), tmp_path / "out")
+    with pytest.raises(InputError, match=r"no column 'product_title'.*the file of products too"):
+        prepare_esci([made[0]], [], tmp_path)
 
 
 def _changed(path: Path, out: Path, **columns: pl.Expr) -> Path:

@@ -49,6 +49,10 @@ def test_esci_from_published_files_to_tables(semid: Command, tmp_path: Path) -> 
     text = (tmp_path / "out" / "summary.md").read_text()
     for name in ("dual-encoder", "GRIT-VQ paper: GRIT-VQ", "0.458", "0.203", "p Holm"):
         assert name in text
+    # The file is a part of the published one, so that no figure stands beside a published one.
+    assert "Not comparable with ours." in text
+    assert "200 of the published 130,652 queries" in text
+    assert "theirs | ours" not in text
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     test = next(
         each
@@ -72,7 +76,23 @@ def test_esci_from_published_files_to_tables(semid: Command, tmp_path: Path) -> 
     assert shown.code == 0, shown.errors
     assert "bm25" in shown.output
     refused(semid("benchmark", "esci", "raw", "--out", "o"), "semid prepare esci wrote")
+    (tmp_path / "d" / "interactions.parquet").touch()
+    refused(semid("benchmark", "jdsearch", "d", "--out", "o"), "d holds another data set")
+    assert not (tmp_path / "o").exists()
     refused(semid(*given[:3], "--models", "tfidf", "--out", "o"), "unknown model 'tfidf'")
+
+
+def test_the_real_sample_of_one_test_query(semid: Command, real_data: Path) -> None:
+    """One request has figures, but nothing that a paired test could compare."""
+    named = real_data / "esci" / "shopping_queries_dataset_{}.sample.parquet"
+    files = [str(named).format(name) for name in ("examples", "products")]
+    done = semid("prepare", "esci", "--examples", files[0], "--products", files[1], "--out", "d")
+    assert done.code == 0, done.errors
+    done = semid("benchmark", "esci", "d", *FAST, "--models", "bm25,dual-encoder", "--out", "out")
+    assert done.code == 0, done.errors
+    assert "216 items" in done.output
+    assert "1 test requests" in done.output
+    assert "Significance" not in done.output
 
 
 def test_jdsearch_with_an_encoder_of_its_terms(semid: Command, tmp_path: Path) -> None:
