@@ -22,12 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.embedding.latent_semantic import (
-    LatentSemanticConfig,
-    LatentSemanticEncoder,
-    is_fitted_encoder,
-    kind_of,
-)
+from data_prep.embedding.encoder_folder import is_fitted_encoder, kind_of
+from data_prep.embedding.latent_semantic import LatentSemanticConfig, LatentSemanticEncoder
 from data_prep.embedding.model_settings import ModelSettings
 from data_prep.errors import InputError
 
@@ -286,7 +282,7 @@ def load_encoder(
 
     Args:
         name: `minilm` (all-MiniLM-L6-v2, 384-d, installed with the package), `hashing`, one of
-            `FITTED`, a folder of `data_prep.embedding.latent_semantic`, or the name or folder of
+            `FITTED`, a folder of `data_prep.embedding.encoder_folder`, or the name or folder of
             any sentence-transformers model.
         device: as `resolve_device` returns it; `hashing` and fitted encoders compute on the CPU.
         weights: of an encoder of `FITTED`, as `weights_to_keep` returned them.

@@ -19,22 +19,16 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from data_prep.embedding.encoder_folder import FORMAT, Arrays, read_encoder, write_encoder
 from data_prep.errors import InputError
 from data_prep.names import check_name
-from data_prep.storage.durable import recover
-from data_prep.storage.files import written_aside
 
 __all__ = [
-    "FILES",
     "LatentSemanticConfig",
     "LatentSemanticEncoder",
     "Terms",
-    "is_fitted_encoder",
-    "kind_of",
 ]
 
-FORMAT = 1
-FILES = CONFIG, WEIGHTS = "encoder.json", "weights.safetensors"
 KIND = "latent-semantic"
 Terms = Literal["words", "characters"]
 # The analyzer of scikit-learn, the pattern of a word, and the lengths of the n-grams.
@@ -154,31 +148,19 @@ class LatentSemanticEncoder:
         return cls(config, idf, projection, total, name)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> "LatentSemanticEncoder":
         """Read what `write` wrote.
 
         Raises:
             InputError: a file is missing, damaged, of another format, or has changed.
         """
-        recover(folder)
-        try:
-            body = json.loads((folder / CONFIG).read_text())
-            weights = load((folder / WEIGHTS).read_bytes())
-            if body["format"] != FORMAT:
-                raise InputError(f"{folder} has format {body['format']!r}; fit the encoder again")
+
+        def fitted(body: dict[str, Any], weights: Arrays, _: str) -> LatentSemanticEncoder:
             config = LatentSemanticConfig(**body["config"])
             config.check()
-            encoder = cls(config, weights["idf"], weights["projection"], body["texts"], str(folder))
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"{folder} is not a fitted encoder: {error}; give the folder of semid fit-encoder"
-            ) from error
-        if encoder.revision != body.get("revision"):
-            raise InputError(
-                f"{folder} has changed since semid fit-encoder wrote it; restore it from a copy, "
-                f"or fit it again"
-            )
-        return encoder
+            return cls(config, weights["idf"], weights["projection"], body["texts"], str(folder))
+
+        return read_encoder(folder, fitted)
 
     def write(self, folder: Path) -> None:
         """Write the encoder; the folder appears whole or not at all.
@@ -186,16 +168,11 @@ class LatentSemanticEncoder:
         Raises:
             InputError: the folder cannot be written.
         """
-        weights = save({"idf": self._idf, "projection": self._projection})
-        body = {"revision": self.revision, **self._body()}
-        with written_aside(folder, FILES) as aside:
-            (aside / WEIGHTS).write_bytes(weights)
-            (aside / CONFIG).write_text(json.dumps(body, indent=2))
+        write_encoder(folder, {"revision": self.revision, **self._body()}, self._weights())
 
     def packed(self) -> bytes:
         """Return configuration and weights as one file of safetensors, for `unpacked`."""
-        weights = {"idf": self._idf, "projection": self._projection}
-        return save(weights, metadata={KIND: json.dumps(self._body())})
+        return save(self._weights(), metadata={KIND: json.dumps(self._body())})
 
     @classmethod
     def unpacked(cls, packed: bytes, name: str) -> Self:
@@ -228,6 +205,9 @@ class LatentSemanticEncoder:
         scaled: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
         return scaled
 
+    def _weights(self) -> dict[str, NDArray[np.float32]]:
+        return {"idf": self._idf, "projection": self._projection}
+
     def _body(self) -> dict[str, Any]:
         return {
             "format": FORMAT,
@@ -235,19 +215,6 @@ class LatentSemanticEncoder:
             "config": asdict(self.config),
             "texts": self.texts,
         }
-
-
-def kind_of(folder: Path) -> str:
-    """Return the kind of a fitted encoder, as its folder names it; empty if it names none."""
-    try:
-        return str(json.loads((folder / CONFIG).read_text())["kind"])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError):
-        return ""
-
-
-def is_fitted_encoder(folder: Path) -> bool:
-    """Return whether a folder has the files of a fitted encoder."""
-    return (folder / CONFIG).is_file()
 
 
 class _Sample:

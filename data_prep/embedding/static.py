@@ -11,23 +11,19 @@ import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 from scipy import sparse
 from tokenizers import Tokenizer
 
+from data_prep.embedding.encoder_folder import FORMAT, Arrays, read_encoder, write_encoder
 from data_prep.errors import InputError
-from data_prep.storage.durable import recover
-from data_prep.storage.files import written_aside
 
-__all__ = ["FILES", "KIND", "StaticEncoder", "distil"]
+__all__ = ["KIND", "StaticEncoder", "distil"]
 
-FORMAT, KIND = 1, "static"
-FILES = CONFIG, WEIGHTS, TOKENIZER = "encoder.json", "weights.safetensors", "tokenizer.json"
+KIND = "static"
 RARE = 1e-3  # a of the weight a / (a + p) of a token with frequency p
 AT_ONCE = 4096  # texts split at once
 LONGEST = 8192  # characters of a text that are read
@@ -65,30 +61,18 @@ class StaticEncoder:
         self.revision = digest.hexdigest()
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path) -> "StaticEncoder":
         """Read what `write` wrote.
 
         Raises:
             InputError: a file is missing, damaged, of another format, or has changed.
         """
-        recover(folder)
-        try:
-            body = json.loads((folder / CONFIG).read_text())
-            if body["format"] != FORMAT:
-                raise InputError(f"{folder} has format {body['format']!r}; distil it again")
-            table = load((folder / WEIGHTS).read_bytes())["table"]
-            tokenizer = (folder / TOKENIZER).read_text()
-            encoder = cls(tokenizer, table, body["teacher"], body["texts"], str(folder))
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(
-                f"{folder} is not a static encoder: {error}; give the folder of semid fit-encoder"
-            ) from error
-        if encoder.revision != body.get("revision"):
-            raise InputError(
-                f"{folder} has changed since semid fit-encoder wrote it; restore it from a copy, "
-                f"or distil it again"
-            )
-        return encoder
+
+        def distilled(body: dict[str, Any], weights: Arrays, tokens: str) -> StaticEncoder:
+            json.loads(tokens)  # the library's own error for damaged JSON has no type
+            return cls(tokens, weights["table"], body["teacher"], body["texts"], str(folder))
+
+        return read_encoder(folder, distilled)
 
     def write(self, folder: Path) -> None:
         """Write the encoder; the folder appears whole or not at all.
@@ -103,10 +87,7 @@ class StaticEncoder:
             "teacher": self.teacher,
             "texts": self.texts,
         }
-        with written_aside(folder, FILES) as aside:
-            (aside / WEIGHTS).write_bytes(save({"table": self._table}))
-            (aside / TOKENIZER).write_text(self._json)
-            (aside / CONFIG).write_text(json.dumps(body, indent=2))
+        write_encoder(folder, body, {"table": self._table}, self._json)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return 1 for each text: any texts may be encoded together."""

@@ -1,10 +1,10 @@
-"""A generator of semantic IDs in two storeys, after RQ-Transformer (Lee et al., CVPR 2022).
+"""A generator of semantic IDs with two Transformers (RQ-Transformer, Lee et al., CVPR 2022).
 
-The item storey reads a history with one position an item: a causal Transformer over item vectors.
-The code storey writes the next item's ID: a small causal Transformer over the codes of one item,
-whose position l sees the history's state and the sum of the embeddings of the codes before l. At
-each position it tells apart the siblings of the catalogue's tree, so that the probabilities of all
-items sum to 1, and a position with a single sibling costs nothing.
+The item Transformer reads a history with one position an item: it is causal, over item vectors. The
+code Transformer writes the next item's ID: it is small and causal, over the codes of one item, and
+its position l sees the history's state and the sum of the embeddings of the codes before l. At each
+position it tells apart the siblings of the catalogue's tree, so that the probabilities of all items
+sum to 1, and a position with a single sibling costs nothing.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
-from recsys.data.dataset import NO_ITEM, HeldOutPart, SequenceDataset, Users
-from recsys.evaluation.full_ranking import RankingQuality
+from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.evaluation.metrics import CUTOFFS
-from recsys.evaluation.top_lists import evaluate_lists
+from recsys.generation.beam_search import FoundItems
 from recsys.generation.code_tables import CodeTables, NodeTables
-from recsys.generation.decoding import FoundItems
 from recsys.generation.generative_model import GenerativeModel
 from recsys.generation.item_tree import ItemTree
 from recsys.generation.siblings import sibling_log_probabilities, sibling_logits
@@ -34,18 +32,17 @@ from recsys.models.nearness import Nearness
 
 __all__ = ["Generator", "GeneratorConfig"]
 
-USERS_ON_CPU, USERS_ON_GPU = 64, 1024  # searched at once
-
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The shape of both storeys, and of the search.
+    """The shape of both Transformers, and of the search.
 
     Attributes:
-        tower: the item storey; the code storey has its width, heads and feed-forward width.
-        code_layers: layers of the code storey.
-        code_dropout: dropout of the code storey.
-        rows_to: prefixes of 2 to this many codes have a learnt row each, in both storeys.
+        tower: the item Transformer; the code Transformer has its width, heads and feed-forward
+            width.
+        code_layers: layers of the code Transformer.
+        code_dropout: dropout of the code Transformer.
+        rows_to: prefixes of 2 to this many codes have a learnt row each, in both Transformers.
         nearness: `codes`, `content` or empty: how near a node's items are to the history's last
             items counts, as in `recsys.models.nearness`.
         drop_rows: share of the items that a training step takes as if they had no training event,
@@ -79,6 +76,9 @@ class Generator(GenerativeModel):
             smallest cutoff; as `ItemVectors` and `Nearness`.
     """
 
+    users_on_gpu = 1024
+    config: GeneratorConfig
+
     def __init__(self, config: GeneratorConfig, dataset: SequenceDataset) -> None:
         super().__init__()
         if dataset.codes is None:
@@ -102,8 +102,8 @@ class Generator(GenerativeModel):
         self.tower = CausalTransformer(config.tower, self.history)
         self.into = nn.Linear(width, width)
         self.written = CodeTables(dataset, self.suffixes, width)
-        storey = replace(config.tower, layers=config.code_layers, dropout=config.code_dropout)
-        self.storey = CausalTransformer(storey, rows.shape[1])
+        over_codes = replace(config.tower, layers=config.code_layers, dropout=config.code_dropout)
+        self.code_tower = CausalTransformer(over_codes, rows.shape[1])
         self.nodes = NodeTables(
             CodeTables(dataset, self.suffixes, width),
             self.tree,
@@ -217,32 +217,6 @@ class Generator(GenerativeModel):
             candidates=candidates,
         )
 
-    def evaluate(
-        self,
-        dataset: SequenceDataset,
-        split: HeldOutPart,
-        users: Users | None = None,
-        coverage: Sequence[int] = CUTOFFS,
-        *,
-        quick: bool = False,
-    ) -> RankingQuality:
-        depth = self.config.validation_beams if quick else self.config.beams
-
-        def listed(_: Users, histories: Tensor, excluded: Tensor | None) -> Tensor:
-            return self.recommend(histories, depth, excluded, beams=depth).items
-
-        return evaluate_lists(
-            listed,
-            dataset,
-            split,
-            depth,
-            self.history,
-            USERS_ON_GPU if self.device.type == "cuda" else USERS_ON_CPU,
-            coverage,
-            self.device,
-            users,
-        )
-
     def _row(self, codes: NDArray[np.uint16], suffix: np.uint32) -> tuple[int, ...]:
         row = tuple(codes.tolist())
         return (*row, int(suffix)) if self.suffixes else row
@@ -297,7 +271,7 @@ class Generator(GenerativeModel):
         last = (branches * (columns + 1)).amax(1)
         written = columns < last[:, None]
         rows, nodes = tree.rows[targets], functional.pad(tree.nodes[targets], (1, 0))
-        y = self.storey(self._inputs(states, rows)[written], written)
+        y = self.code_tower(self._inputs(states, rows)[written], written)
         at = (written.flatten().cumsum(0) - 1).view(written.shape)
         total = states.new_zeros(len(states))
         for depth in range(tree.length):
@@ -337,7 +311,7 @@ class Generator(GenerativeModel):
         return own
 
     def _inputs(self, states: Tensor, rows: Tensor) -> Tensor:
-        """Return the code storey's inputs (P, positions, d) for the codes before each position."""
+        """Return the code Transformer's inputs (P, positions, d), the codes before each place."""
         running, codes = self.into(states), self.written()
         inputs = [running]
         for depth in range(rows.shape[1] - 1):
@@ -368,7 +342,7 @@ class Generator(GenerativeModel):
         rows = functional.pad(codes, (0, 1))
         inputs = self._inputs(states, rows)
         present = torch.ones(inputs.shape[:2], dtype=torch.bool, device=states.device)
-        y = self.storey(inputs.flatten(0, 1), present).view(*inputs.shape[:2], -1)[:, -1]
+        y = self.code_tower(inputs.flatten(0, 1), present).view(*inputs.shape[:2], -1)[:, -1]
         own = None if near is None else near[depth]
         terms = self._terms(y, own, depth, self._tables())
         logits, among = sibling_logits(terms, nodes, first, count)

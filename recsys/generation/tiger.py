@@ -1,6 +1,6 @@
 """TIGER over a catalogue: histories → tokens → constrained beam search → items."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
-from recsys.data.dataset import NO_ITEM, HeldOutPart, SequenceDataset, Users
-from recsys.evaluation.full_ranking import RankingQuality
+from recsys.data.dataset import NO_ITEM, SequenceDataset, Users
 from recsys.evaluation.metrics import CUTOFFS
-from recsys.evaluation.top_lists import evaluate_lists
-from recsys.generation.decoding import FoundItems, beam_search
+from recsys.generation.beam_search import FoundItems, beam_search
 from recsys.generation.encoder_decoder import Tiger, TigerConfig
 from recsys.generation.generative_model import GenerativeModel
 from recsys.generation.trie import Trie
@@ -23,7 +21,6 @@ from recsys.models.base import Codes, Suffixes, check_histories
 __all__ = ["TigerRecommender", "TigerRecommenderConfig"]
 
 GROUP_SHARE = 0.75  # a group holds examples of at least this share of its longest's length
-USERS_ON_CPU, USERS_ON_GPU = 64, 512  # searched at once
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,8 @@ class TigerRecommender(GenerativeModel):
 
     tokens: Tensor
     users: Tensor
+
+    config: TigerRecommenderConfig
 
     def __init__(self, config: TigerRecommenderConfig, dataset: SequenceDataset) -> None:
         super().__init__()
@@ -170,35 +169,18 @@ class TigerRecommender(GenerativeModel):
         items = torch.where(found.items < 0, NO_ITEM, candidates[found.items.clamp(min=0)])
         return found._replace(items=items)
 
-    def evaluate(
-        self,
-        dataset: SequenceDataset,
-        split: HeldOutPart,
-        users: Users | None = None,
-        coverage: Sequence[int] = CUTOFFS,
-        *,
-        quick: bool = False,
-    ) -> RankingQuality:
-        depth = self.config.validation_beams if quick else self.config.beams
+    def lists(
+        self, dataset: SequenceDataset, beams: int
+    ) -> Callable[[Users, Tensor, Tensor | None], Tensor]:
         everyone = None
         if self.config.user_buckets:
             everyone = torch.from_numpy(self.vocabulary.user_tokens(dataset.user_ids))
 
         def listed(chosen: Users, histories: Tensor, excluded: Tensor | None) -> Tensor:
             tokens = None if everyone is None else everyone[chosen].to(self.device)
-            return self.recommend(histories, depth, excluded, None, depth, tokens).items
+            return self.recommend(histories, beams, excluded, None, beams, tokens).items
 
-        return evaluate_lists(
-            listed,
-            dataset,
-            split,
-            depth,
-            self.history,
-            USERS_ON_GPU if self.device.type == "cuda" else USERS_ON_CPU,
-            coverage,
-            self.device,
-            users,
-        )
+        return listed
 
     def _read(self, histories: Tensor, user_tokens: Tensor | None) -> Tensor:
         """Return the encoder's input: (B, T · length) tokens, after the user's token if given."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data_prep.errors import InputError
-from recsys.generation.decoding import FoundItems
+from recsys.generation.beam_search import FoundItems
 from recsys.generation.item_tree import ItemTree
 
 __all__ = ["SiblingModel", "tree_search"]

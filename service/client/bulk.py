@@ -47,7 +47,7 @@ class BulkPart:
         headers = {"Content-Type": "application/x-ndjson"}
         return client.build_request("POST", PATH, content=self.body(), headers=headers)
 
-    def again(self, outcome: Outcome) -> bool:
+    def should_retry(self, outcome: Outcome) -> bool:
         """Return whether the lines without an answer should be sent again."""
         answered = isinstance(outcome, httpx.Response) and outcome.is_success
         return not self.answered and (answered or is_transient(outcome))

@@ -90,7 +90,7 @@ class Call(Generic[M]):
             self.method, self.path, params=self.params, content=self.body, headers=headers
         )
 
-    def again(self, outcome: Outcome) -> bool:
+    def should_retry(self, outcome: Outcome) -> bool:
         """Return whether the request should be sent again."""
         return is_transient(outcome)
 

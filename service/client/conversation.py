@@ -302,7 +302,7 @@ class Conversation:
         """
         retry, maybe_done = self._retry_policy, False
         outcome: Outcome = yield request
-        while request.again(outcome) and not retry.is_exhausted():
+        while request.should_retry(outcome) and not retry.is_exhausted():
             maybe_done = maybe_done or may_be_done(outcome)
             retry = retry.increment()
             yield Pause(retry, outcome)

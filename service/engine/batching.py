@@ -40,7 +40,7 @@ class Batcher(Generic[J, R]):
         wait: float = 0.0,
         start: Callable[[], object] = lambda: None,
         for_all: tuple[type[Exception], ...] = (),
-        began: Callable[[Sequence[float], int], None] = lambda waited, size: None,
+        on_batch: Callable[[Sequence[float], int], None] = lambda waited, size: None,
         threads: int = 1,
     ) -> None:
         """Start idle.
@@ -53,7 +53,7 @@ class Batcher(Generic[J, R]):
             wait: seconds that a batch waits for more jobs if it is not full.
             start: called first in each thread; torch computes with one thread there.
             for_all: errors of `work` that concern every job; the jobs are not run again alone.
-            began: called when a batch starts, with each job's seconds of waiting and the batch's
+            on_batch: called when a batch starts, with each job's seconds of waiting and the batch's
                 size.
             threads: number of batches that run at a time.
         """
@@ -61,7 +61,7 @@ class Batcher(Generic[J, R]):
         self._most = most
         self._wait = wait
         self._for_all = for_all
-        self._began = began
+        self._on_batch = on_batch
         self._jobs: deque[_Waiting[J, R]] = deque()
         self._size = 0
         self._free = threads
@@ -109,7 +109,7 @@ class Batcher(Generic[J, R]):
             return
         self._free -= 1
         now = time.perf_counter()
-        self._began([now - waiting.since for waiting in batch], sum(w.size for w in batch))
+        self._on_batch([now - waiting.since for waiting in batch], sum(w.size for w in batch))
         loop = asyncio.get_running_loop()
         done = self._threads.submit(self._done, [waiting.job for waiting in batch])
         self._begun.append((batch, done))

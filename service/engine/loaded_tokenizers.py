@@ -43,7 +43,7 @@ class LoadedTokenizers:
         self.telemetry = Telemetry()
         self.stopping = False
         self.threads = Admission(capacity.queue, capacity.timeout)
-        self.telemetry.depth("threads", lambda: self.threads.items)
+        self.telemetry.expose_waiting("threads", lambda: self.threads.items)
         self._loaded = {
             one.pipeline.fingerprint: Tokenizing(one, capacity, self.telemetry)
             for one in catalogues
@@ -53,11 +53,11 @@ class LoadedTokenizers:
         self._database = catalogues[0].registry.database
         for one in self:
             catalogue = one.catalogue
-            self.telemetry.holding(
+            self.telemetry.expose_tokenizer(
                 catalogue.pipeline, catalogue.indexed, partial(self.is_default, one)
             )
-            self.telemetry.searching(catalogue.pipeline, catalogue.searched)
-            self.telemetry.finding(
+            self.telemetry.expose_scan(catalogue.pipeline, catalogue.searched)
+            self.telemetry.expose_recall(
                 catalogue.pipeline,
                 {way: partial(catalogue.recall.share, way) for way in ("codes", "vectors")},
             )

@@ -56,27 +56,27 @@ class Tokenizing:
         self.capacity = capacity
         self.admission = Admission(capacity.queue, capacity.timeout)
         self.reads = Admission(capacity.queue, capacity.timeout)
-        began, down = telemetry.began, (OperationalError, NoConnectionError)
+        on_batch, down = telemetry.batch_observer, (OperationalError, NoConnectionError)
         threads = capacity.threads or usable_threads()
         self._part = max(1, capacity.texts // threads)
         self._reader = Batcher(
             "registry", self._read, MOST_LOOKED_UP, capacity.wait,
-            for_all=down, began=began("registry"),
+            for_all=down, on_batch=on_batch("registry"),
         )  # fmt: skip
         # Each stage computes with one torch thread: the tokenizer's blocks are small, and several
         # texts side by side are encoded faster than one text by several threads.
         self._writer = Batcher(
             "tokenizer", self._write, MOST_REGISTERED, capacity.wait,
-            start=self._begin_to_write, for_all=down, began=began("quantize"),
+            start=self._begin_to_write, for_all=down, on_batch=on_batch("quantize"),
         )  # fmt: skip
         self._encoder = Batcher(
             "encoder", self._embed, self._part, capacity.wait,
-            began=began("encode"), threads=threads,
+            on_batch=on_batch("encode"), threads=threads,
         )  # fmt: skip
-        telemetry.depth("registry", lambda: self._reader.waiting)
-        telemetry.depth("quantize", lambda: self._writer.waiting)
-        telemetry.depth("encode", lambda: self._encoder.waiting)
-        telemetry.depth("admitted", lambda: self.admission.items)
+        telemetry.expose_waiting("registry", lambda: self._reader.waiting)
+        telemetry.expose_waiting("quantize", lambda: self._writer.waiting)
+        telemetry.expose_waiting("encode", lambda: self._encoder.waiting)
+        telemetry.expose_waiting("admitted", lambda: self.admission.items)
 
     async def look_up(self, item_ids: Sequence[str]) -> dict[str, RegisteredItem]:
         """Return those of the items that are registered, by item_id."""

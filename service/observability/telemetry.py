@@ -146,7 +146,7 @@ class Telemetry:
         """Count a line of a bulk request."""
         self._lines.labels(str(status)).inc()
 
-    def holding(
+    def expose_tokenizer(
         self, pipeline: Pipeline, items: Callable[[], int], default: Callable[[], bool]
     ) -> None:
         """Expose a loaded tokenizer's index size, and whether it is the default."""
@@ -154,18 +154,18 @@ class Telemetry:
         self._indexed.labels(tokenizer).set_function(items)
         self._default.labels(tokenizer).set_function(default)
 
-    def finding(self, pipeline: Pipeline, recalls: Mapping[str, Callable[[], float]]) -> None:
+    def expose_recall(self, pipeline: Pipeline, recalls: Mapping[str, Callable[[], float]]) -> None:
         """Expose the shares of a tokenizer's nearest items that are found, by way of finding."""
         for way, share in recalls.items():
             self._recall.labels(way, pipeline.fingerprint[:16]).set_function(share)
 
-    def searching(self, pipeline: Pipeline, searched: Callable[[], dict[str, float]]) -> None:
+    def expose_scan(self, pipeline: Pipeline, searched: Callable[[], dict[str, float]]) -> None:
         """Expose how a tokenizer's index is searched, as `Catalogue.searched` returns it."""
         tokenizer = pipeline.fingerprint[:16]
         self._scanned.labels(tokenizer).set_function(lambda: searched()["scanned_lists"])
         self._index_recall.labels(tokenizer).set_function(lambda: searched()["recall_at_10"])
 
-    def began(self, stage: str) -> Callable[[Sequence[float], int], None]:
+    def batch_observer(self, stage: str) -> Callable[[Sequence[float], int], None]:
         """Return a callback for a stage's batches: it takes each job's wait in s and the size."""
         batches = self._batches.labels(stage)
         queue = self._stages.labels("queue")
@@ -177,7 +177,7 @@ class Telemetry:
 
         return begin
 
-    def depth(self, stage: str, items: Callable[[], int]) -> None:
+    def expose_waiting(self, stage: str, items: Callable[[], int]) -> None:
         """Expose how many items wait for a stage; calls for one stage add up."""
         waiting = self._waiting[stage]
         waiting.append(items)

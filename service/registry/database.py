@@ -39,7 +39,7 @@ class Database:
             ) from error
         # The name goes into messages, so it must not hold the URL's secrets.
         self.name = parsed.set(query={}).render_as_string(hide_password=True)
-        with self.refusing():
+        with self.faults_named():
             self._engine = _engine(parsed, self.name)
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class Database:
             yield connection
 
     @contextmanager
-    def refusing(self) -> Iterator[None]:
+    def faults_named(self) -> Iterator[None]:
         """Convert the block's database errors to an InputError that names the database."""
         try:
             yield
@@ -171,7 +171,7 @@ def open_database(url: str, *, new: bool = True) -> Database:
     """
     database = Database(url)
     try:
-        with database.refusing():
+        with database.faults_named():
             database.check(new=new)
     except InputError:
         database.close()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.generation.decoding import beam_search
+from recsys.generation.beam_search import beam_search
 from recsys.generation.encoder_decoder import TigerConfig
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recsys.generation.decoding import beam_search
+from recsys.generation.beam_search import beam_search
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import Tokens, Vocabulary
 from tests.bench.measure import best_seconds

@@ -190,9 +190,9 @@ class Autoencoder(nn.Module):
 
     def _see(self, what: Pass) -> _Blocks:
         """Find the bit-identical block sizes on one thread, then test them on several threads."""
-        # With a beam, products have more rows than the block: only the first size is safe.
-        beam = what == "codes" and self.quantizer.beam > 1
-        sizes = self._tried(what)[:1] if beam else self._tried(what)
+        sizes = self._tried(what)
+        if what == "codes" and self.quantizer.extends_paths:
+            sizes = sizes[:1]  # products have more rows than the block: only one size is safe
         with one_thread():
             compared = self._compared(what)
             for function, rows in compared:
@@ -214,9 +214,4 @@ class Autoencoder(nn.Module):
         latents = self.latents(vectors)
         if what == "decoded":
             return [(self._decoded, self.encode_latents(latents))]
-        compared: list[tuple[Function, Tensor]] = [
-            (level.compared, latents) for level in self.quantizer.stages
-        ]
-        if self.quantizer.crowded is not None:
-            compared.append((self.quantizer.hashed, latents))
-        return compared
+        return self.quantizer.compared(latents)

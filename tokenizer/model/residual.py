@@ -1,11 +1,13 @@
 """Quantizers stacked on residuals: level l codes the residual of levels 1…l−1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from data_prep.embedding.batch_invariance import Function
+from tokenizer.quantizers.base.path_tables import PathTables, tables_fit
 from tokenizer.quantizers.base.quantizer import Quantizer, QuantizerOutput
 from tokenizer.quantizers.base.search import search_paths
 
@@ -44,6 +46,7 @@ class ResidualQuantizer(nn.Module):
         self.choices = levels[0].config.crowded_choices if levels[0].by_distance else 1
         self.register_buffer("crowded", None)
         self.register_buffer("grain", None)
+        self._kept: PathTables | None = None
 
     @property
     def stages(self) -> list[Quantizer]:
@@ -96,17 +99,29 @@ class ResidualQuantizer(nn.Module):
     @torch.no_grad()
     def encode(self, z: Tensor) -> Tensor:
         """Return codes (n, L) int64."""
-        codes = self._best(z)
+        tables = self._tables()
+        if tables is None:
+            codes = self._best(z)
+            return self._told_apart(z, codes, lambda: self._scores_of_last(z, codes))
+        products = tables.products(z)
+        found = tables.search(products, self.beam)
+        return self._told_apart(
+            z, found, lambda: tables.continued(products, found[:, None, :-1]).squeeze(1)
+        )
+
+    def _told_apart(self, z: Tensor, codes: Tensor, scores: Callable[[], Tensor]) -> Tensor:
+        """Return codes (n, L) in which crowded ones have another last code.
+
+        Args:
+            scores: gives what the last level compares after the other codes, (n, K).
+        """
         if self.training or self.crowded is None:
             return codes
-        last, left = self.stages[-1], z
-        if not last.parallel:
-            for level, column in zip(self.stages[:-1], codes.T, strict=False):
-                left = left - level.decode(column)
-        choices = min(self.choices, last.codebook_size)
-        near = last.compared(left).topk(choices, dim=1, largest=False).indices
+        near = scores()
+        choices = min(self.choices, near.shape[1])
         turn = self.hashed(z).floor().long().remainder(choices)
-        chosen = near.gather(1, turn).squeeze(1)
+        nearest = near.topk(choices, dim=1, largest=False).indices
+        chosen = nearest.gather(1, turn).squeeze(1)
         last_codes = torch.where(torch.isin(_digests(codes), self.crowded), chosen, codes[:, -1])
         return torch.cat([codes[:, :-1], last_codes.unsqueeze(1)], dim=1)
 
@@ -138,9 +153,52 @@ class ResidualQuantizer(nn.Module):
             setattr(self, name, None if stored is None else torch.empty_like(stored))
         super()._load_from_state_dict(state, prefix, *rest)
 
+    def compared(self, z: Tensor) -> list[tuple[Function, Tensor]]:
+        """Return the functions whose numbers decide codes, each with rows to compare them on.
+
+        Args:
+            z: noise like latents, (n, d).
+        """
+        tables = self._tables()
+        if tables is None:
+            functions: list[Function] = [level.compared for level in self.stages]
+        else:
+            functions = [tables.products]
+        if self.crowded is not None:
+            functions.append(self.hashed)
+        return [(function, z) for function in functions]
+
+    @property
+    def extends_paths(self) -> bool:
+        """Whether products have more rows than there are vectors: one for each path of a beam."""
+        return self._searches_paths and self._tables() is None
+
+    @property
+    def _searches_paths(self) -> bool:
+        return self.beam > 1 and self.stages[0].by_distance
+
+    def _tables(self) -> PathTables | None:
+        """Return the tables of the searched codebooks; None if the search uses none."""
+        first = self.stages[0]
+        if not self._searches_paths or not tables_fit(len(self.stages), first.codebook_size):
+            return None
+        codebooks = [level.searched() for level in self.stages]
+        kept = self._kept
+        if kept is None or not kept.are_of(codebooks):
+            kept = self._kept = PathTables(codebooks)
+        return kept
+
+    def _scores_of_last(self, z: Tensor, codes: Tensor) -> Tensor:
+        """Return what the last level compares (n, K) after the first levels' codes."""
+        last, left = self.stages[-1], z
+        if not last.parallel:
+            for level, column in zip(self.stages[:-1], codes.T, strict=False):
+                left = left - level.decode(column)
+        return last.compared(left)
+
     def _best(self, z: Tensor) -> Tensor:
         """Return the codes (n, L) of the best paths."""
-        if self.beam > 1 and self.stages[0].by_distance:
+        if self._searches_paths:
             return search_paths(z, [level.searched() for level in self.stages], self.beam)
         residual, codes = z, []
         for level in self.stages:

@@ -31,7 +31,7 @@ from tokenizer.training.loop import train
 __all__ = [
     "CODEBOOK_RATES",
     "NETWORK_RATES",
-    "OWN",
+    "OWN_PARAMETER",
     "Range",
     "Trial",
     "Tuned",
@@ -66,7 +66,7 @@ class Range:
 
 _COMMITMENT = ("commitment", Range(0.05, 2.0))
 # The one option of each variant's own. fsq and nsvq have none: all variants share `sum_weight`.
-OWN: Mapping[str, tuple[str, Range]] = {
+OWN_PARAMETER: Mapping[str, tuple[str, Range]] = {
     "diveq": ("noise_variance", Range(1e-5, 1e-1)),
     "ema": ("decay", Range(choices=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999))),
     "grit": ("radius", Range(choices=("power", "euclidean", "huber", "soft_clip"))),
@@ -128,8 +128,8 @@ def space_of(config: FitConfig) -> dict[str, Range]:
     }
     if config.autoencoder.network == "identity":  # it has no parameters
         del space["learning_rate"]
-    if config.quantizer.name in OWN:
-        name, values = OWN[config.quantizer.name]
+    if config.quantizer.name in OWN_PARAMETER:
+        name, values = OWN_PARAMETER[config.quantizer.name]
         space[name] = values
     return space
 

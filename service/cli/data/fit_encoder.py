@@ -55,14 +55,13 @@ def fit_encoder(settings: FitEncoderSettings) -> None:
     """
     from typing import cast
 
+    from data_prep.embedding.encoder_folder import FILES
     from data_prep.embedding.encoders import SentenceEncoder, load_encoder
     from data_prep.embedding.latent_semantic import (
-        FILES,
         LatentSemanticConfig,
         LatentSemanticEncoder,
         Terms,
     )
-    from data_prep.embedding.static import FILES as STATIC_FILES
     from data_prep.embedding.static import StaticEncoder, distil
     from data_prep.errors import InputError
     from data_prep.storage.files import check_writable
@@ -79,7 +78,7 @@ def fit_encoder(settings: FitEncoderSettings) -> None:
     if not settings.teacher:
         config.check()
     frame, guess = settings.read_guessed(settings.items, settings.text_fields)
-    check_writable(settings.out, STATIC_FILES if settings.teacher else FILES)
+    check_writable(settings.out, FILES)
     template = template_of(settings.text_fields or guess.text_fields, frame)
     with working("fitting the encoder"):
         rendered = (template.render(row) for row in frame.iter_rows(named=True))

@@ -18,7 +18,7 @@ DESCRIPTIONS = {
     "dual-encoder-content": ("content vectors, and a learnt vector of each item", DUAL),
     "dual-encoder-in-batch": ("codes, with a softmax over the batch's items", DUAL),
     "generator": (
-        "writes the next item's ID; an item storey reads, a code storey writes",
+        "writes the next item's ID; one Transformer reads items, another writes codes",
         "RQ-Transformer, CVPR 2022",
     ),
     "tiger": ("writes the next item's ID, code by code", "TIGER, arXiv 2305.05065"),

@@ -44,7 +44,7 @@ def upgrade(settings: UpgradeSettings) -> None:
     from service.registry import Database
     from service.registry.migrations.schema import VERSION
 
-    with Database(settings.database) as opened, opened.refusing():
+    with Database(settings.database) as opened, opened.faults_named():
         done = opened.upgrade()
     output.print(f"{opened.name}: {'upgraded to' if done else 'has'} version {VERSION}")
 
@@ -58,7 +58,7 @@ def status(settings: StatusSettings) -> None:
     from service.registry.reader import RegistryReader
     from service.registry.tokenizers import enrolled_tokenizers
 
-    with Database(settings.database) as opened, opened.refusing():
+    with Database(settings.database) as opened, opened.faults_named():
         if not opened.is_there():
             raise InputError(
                 f"database {opened.name} does not exist; give the --database of semid serve"
@@ -87,7 +87,7 @@ def promote(settings: PromoteSettings) -> None:
     from service.registry.tokenizers import promote as promote_in
     from service.registry.tokenizers import recommender_for
 
-    with open_database(settings.database, new=False) as opened, opened.refusing():
+    with open_database(settings.database, new=False) as opened, opened.faults_named():
         chosen = promote_in(
             opened,
             settings.fingerprint,

@@ -94,7 +94,7 @@ def run(
             if each.tokenizer not in [one.fingerprint for one in pipelines]:
                 each.check_tokenizer(pipelines[0].fingerprint)
         database = stack.enter_context(open_database(settings.database))
-        with database.refusing():
+        with database.faults_named():
             catalogues = _opened(
                 pipelines, tables, titles, database, settings.index_cache, index_device,
                 settings.keep_vectors,

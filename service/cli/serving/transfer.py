@@ -75,7 +75,7 @@ def map_ids(settings: MapIdsSettings) -> None:
     parts = [pl.DataFrame(schema=schema)]
     with (
         open_database(settings.database, new=False) as opened,
-        opened.refusing(),
+        opened.faults_named(),
         opened.reading() as connection,
     ):
         old = named_tokenizer(connection, settings.old)
@@ -112,7 +112,7 @@ def export(settings: ExportSettings) -> None:
         return
     check_writable(out)
     url = settings.database
-    with open_database(url, new=False) as opened, opened.refusing(), written_aside(out) as path:
+    with open_database(url, new=False) as opened, opened.faults_named(), written_aside(out) as path:
         rows = export_registry(opened, path)
     output.print(f"{out}: {rows:,} IDs")
 
@@ -151,7 +151,7 @@ def import_(settings: ImportSettings) -> None:
     if settings.catalogue is not None:
         catalogue = titled_items(settings.catalogue, settings.column)
         titles = TitleStream(catalogue)
-    with open_database(settings.database) as opened, opened.refusing():
+    with open_database(settings.database) as opened, opened.faults_named():
         with bar("importing", given.table.rows) as progress:
             added = import_registry(opened, given, progress, titles)
         if titles is not None and titles.missed:

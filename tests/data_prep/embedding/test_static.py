@@ -63,6 +63,10 @@ def test_a_vector_does_not_depend_on_its_batch_and_is_kept_in_a_folder(
     (tmp_path / "static" / "tokenizer.json").write_text(static._json.replace("rose", "rise"))
     with pytest.raises(InputError, match="has changed"):
         load_encoder(str(tmp_path / "static"))
+    for damaged in ("", "{"):
+        (tmp_path / "static" / "tokenizer.json").write_text(damaged)
+        with pytest.raises(InputError, match="is not a fitted encoder"):
+            load_encoder(str(tmp_path / "static"))
 
 
 def test_what_cannot_be_distilled_is_refused(tokenizer: str, table: NDArray[np.float32]) -> None:

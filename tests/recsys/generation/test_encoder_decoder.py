@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recsys.generation.decoding import beam_search
+from recsys.generation.beam_search import beam_search
 from recsys.generation.encoder_decoder import Tiger, TigerConfig
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import Vocabulary

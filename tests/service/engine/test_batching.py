@@ -39,7 +39,7 @@ def work() -> _Work:
 def test_jobs_that_wait_are_done_together_in_one_thread(work: _Work) -> None:
     """The first makes a batch alone; what comes while it is done fills the next ones."""
     told: list[int] = []
-    batcher = Batcher("test", work, most=4, began=lambda waited, size: told.append(size))
+    batcher = Batcher("test", work, most=4, on_batch=lambda waited, size: told.append(size))
 
     async def main() -> list[int]:
         first = asyncio.ensure_future(batcher.do(0))

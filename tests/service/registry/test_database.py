@@ -87,7 +87,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> 
     url = sqlite_url(tmp_path)
     database = Database(url)
     _execute(url, "CREATE TABLE semid_ids (number INTEGER)")
-    with pytest.raises(InputError, match="cannot be used"), database.refusing():
+    with pytest.raises(InputError, match="cannot be used"), database.faults_named():
         database.upgrade()
     assert database.state() == "empty"
     database.close()

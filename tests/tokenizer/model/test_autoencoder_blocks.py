@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from tokenizer.config import AutoencoderConfig
 from tokenizer.model.autoencoder import BLOCKS, NOISE, Autoencoder
 from tokenizer.quantizer_config import variant_config
+from tokenizer.quantizers.base import path_tables, search
 from tokenizer.quantizers.base import quantizer as quantizer_module
 
 
-def _started(name: str, width: int = 96, latent: int = 32) -> Autoencoder:
+def _started(name: str, width: int = 96, latent: int = 32, beam: int = 1) -> Autoencoder:
     """Return a network with codebooks that are started on noise."""
-    quantizer = variant_config(name, codebook_size=256, search_beam=1, crowded_choices=1)
+    quantizer = variant_config(name, codebook_size=256, search_beam=beam, crowded_choices=16)
     config = AutoencoderConfig(network="mlp", hidden=(65,), latent=latent, dropout=0.0)
     torch.manual_seed(1)
     model = Autoencoder(width, config, quantizer).eval()
@@ -41,6 +42,29 @@ def test_vectors_are_coded_alike_in_any_number_and_order(
             assert torch.equal(model.latents(vectors[part]), latents[part])
             assert torch.equal(model.encode_latents(latents[part]), codes[part])
             assert torch.equal(model.decode(codes[part]), decoded[part])
+
+
+@pytest.mark.parametrize("tables", [True, False])
+def test_a_beam_codes_alike_in_any_number_whether_items_are_told_apart_or_not(
+    tables: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not tables:
+        monkeypatch.setattr(path_tables, "MOST_NUMBERS", 0)
+        monkeypatch.setattr(search, "MOST_SCORES", 200 * 5 * 256)
+    model = _started("grit", beam=5)
+    assert model.quantizer.extends_paths is not tables
+    vectors = torch.randn(NOISE + 70, 96)
+    vectors[:40] = vectors[40:80] + 1e-4
+    for marked in (False, True):
+        if marked:
+            before = model.encode(vectors)
+            assert model.mark_crowded(vectors) >= 1
+            assert not torch.equal(model.encode(vectors), before)
+        latents = model.latents(vectors)
+        codes = model.encode_latents(latents)
+        for rows in (1, 2, 7, 9, 33, 64, 100, 129, 511, 513):
+            for part in (slice(rows), slice(-rows, None)):
+                assert torch.equal(model.encode_latents(latents[part]), codes[part])
 
 
 def test_a_codebook_whose_products_change_with_the_block_has_its_own_sizes(

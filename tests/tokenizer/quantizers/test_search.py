@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tokenizer.quantizers.base import search
+from tokenizer.quantizers.base.path_tables import PathTables
 from tokenizer.quantizers.base.search import nearest, nearest_codes, search_paths
 
 
@@ -72,6 +73,30 @@ def test_a_beam_in_parts_is_the_beam(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(largest) <= 1000
 
 
+@pytest.mark.parametrize("beam", [1, 3, 20])
+@pytest.mark.parametrize("levels", [2, 4])
+def test_tables_find_the_paths_of_the_residuals(beam: int, levels: int) -> None:
+    books = [book.double() for book in _books(levels, size=16, width=8)]
+    z = torch.randn(300, 8, generator=torch.Generator().manual_seed(5)).double()
+    tables = PathTables(books)
+    products = tables.products(z)
+    codes = tables.search(products, beam)
+    assert torch.equal(codes, search_paths(z, books, beam))
+    left = z - sum((book[column] for book, column in zip(books[:-1], codes.T, strict=False)), 0 * z)
+    half_norms = books[-1].square().sum(1) / 2
+    last = search.half_distances(left, books[-1], half_norms)
+    assert torch.allclose(tables.continued(products, codes[:, None, :-1])[:, 0], last)
+
+
+def test_tables_know_their_codebooks() -> None:
+    books = _books()
+    tables = PathTables(books)
+    assert tables.are_of(books)
+    assert not tables.are_of([*books[:-1], books[-1].clone()])
+
+
 def test_no_vectors_have_no_codes() -> None:
+    tables = PathTables(_books())
+    assert tables.search(tables.products(torch.zeros(0, 4)), 5).shape == (0, 3)
     assert search_paths(torch.zeros(0, 4), _books(), 5).shape == (0, 3)
     assert nearest(torch.zeros(0, 4), _books()[0])[0].shape == (0,)

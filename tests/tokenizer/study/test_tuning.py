@@ -12,7 +12,7 @@ from tests.conftest import SMALL
 from tests.tokenizer.study.test_comparison import items_of
 from tokenizer.options import with_options
 from tokenizer.quantizer_config import CONFIGS
-from tokenizer.study.tuning import OWN, Range, space_of, trial_count, tune
+from tokenizer.study.tuning import OWN_PARAMETER, Range, space_of, trial_count, tune
 
 QUICK = replace(SMALL, steps=27, warmup_steps=3, separation=0.0)
 
@@ -61,7 +61,7 @@ def test_every_variant_is_tuned_by_as_many_trials_over_its_own_options() -> None
             with_options(config, {option: values.at(share) for option, values in space.items()})
         identity = with_options(config, {"network": "identity"})
         assert "learning_rate" not in space_of(identity)
-    assert set(CONFIGS) - set(OWN) == {"fsq", "nsvq"}
+    assert set(CONFIGS) - set(OWN_PARAMETER) == {"fsq", "nsvq"}
 
 
 def test_ranges_are_even_in_the_logarithm() -> None:

@@ -28,7 +28,7 @@ from tokenizer.study.cells import Mapped
 from tokenizer.study.tuning import (
     CODEBOOK_RATES,
     NETWORK_RATES,
-    OWN,
+    OWN_PARAMETER,
     Range,
     points,
     rounds,
@@ -255,8 +255,8 @@ def _space(config: ImageConfig) -> dict[str, Range]:
         "learning_rate": Range(*NETWORK_RATES),
         "codebook_learning_rate": Range(*CODEBOOK_RATES),
     }
-    if config.quantizer.name in OWN:
-        name, values = OWN[config.quantizer.name]
+    if config.quantizer.name in OWN_PARAMETER:
+        name, values = OWN_PARAMETER[config.quantizer.name]
         space[name] = values
     return space
 

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["extend_paths", "half_distances", "nearest", "nearest_codes", "search_paths"]
+__all__ = [
+    "argmin",
+    "extend_paths",
+    "half_distances",
+    "nearest",
+    "nearest_codes",
+    "search_paths",
+]
 
 CHUNK = 4096
 MOST_SCORES = 1 << 25  # scores that a beam holds at once; 128 MiB in float32
@@ -26,7 +33,7 @@ def nearest_codes(vectors: Tensor, codewords: Tensor, half_norms: Tensor) -> Ten
     Args:
         half_norms: (K,), as `half_distances`.
     """
-    return _argmin(half_distances(vectors, codewords, half_norms))
+    return argmin(half_distances(vectors, codewords, half_norms))
 
 
 def nearest(vectors: Tensor, codewords: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,7 +42,7 @@ def nearest(vectors: Tensor, codewords: Tensor) -> tuple[Tensor, Tensor]:
     half_norms = codewords.square().sum(1) / 2
     for chunk in torch.split(vectors, CHUNK):
         gaps = half_distances(chunk, codewords, half_norms)
-        index = _argmin(gaps)
+        index = argmin(gaps)
         best = gaps.gather(1, index.unsqueeze(1)).squeeze(1)
         codes.append(index)
         distances.append((2 * best + chunk.square().sum(1)).clamp(min=0))
@@ -44,7 +51,7 @@ def nearest(vectors: Tensor, codewords: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(codes), torch.cat(distances)
 
 
-def _argmin(scores: Tensor) -> Tensor:
+def argmin(scores: Tensor) -> Tensor:
     """Return the column (n,) of each row's smallest score; the first one if several are equal.
 
     On a CPU NumPy's argmin is vectorised; torch's takes longer than the matrix product before it.
@@ -88,7 +95,8 @@ def extend_paths(
             numbers path · K + code (n, beam) of these paths.
     """
     half_norms = codebook.square().sum(1) / 2
-    rows = max(1, MOST_SCORES // (residuals.shape[1] * len(codebook)))
+    # A power of two divides a block into equal parts, so that a row's place in it changes no bits.
+    rows = 1 << max(0, (MOST_SCORES // (residuals.shape[1] * len(codebook))).bit_length() - 1)
     parts = [
         _extend(part, before, codebook, half_norms, beam)
         for part, before in zip(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import InputError
-from recsys.generation.decoding import beam_search
+from recsys.generation.beam_search import beam_search
 from recsys.generation.trie import Trie
 from recsys.generation.vocabulary import Tokens, Vocabulary
 from tests.recsys.generation.autoregressive import RandomModel
@@ -88,7 +88,7 @@ def test_the_model_is_not_asked_for_more_beams_than_there_are_prefixes() -> None
 
 def test_decoding_is_imported_without_the_data_libraries() -> None:
     program = (
-        "import sys, recsys.generation.decoding\n"
+        "import sys, recsys.generation.beam_search\n"
         "assert not {'polars', 'faiss', 'pydantic', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
