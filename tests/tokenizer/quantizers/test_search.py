@@ -93,6 +93,7 @@ def test_tables_know_their_codebooks() -> None:
     tables = PathTables(books)
     assert tables.are_of(books)
     assert not tables.are_of([*books[:-1], books[-1].clone()])
+    assert not tables.are_of(books[:-1])
 
 
 def test_no_vectors_have_no_codes() -> None:

@@ -45,7 +45,9 @@ class PathTables:
 
     def are_of(self, codebooks: Sequence[Tensor]) -> bool:
         """Return whether these are the very codebooks that the tables were made of."""
-        return all(old is new for old, new in zip(self.codebooks, codebooks, strict=True))
+        return len(codebooks) == len(self.codebooks) and all(
+            old is new for old, new in zip(self.codebooks, codebooks, strict=True)
+        )
 
     def products(self, z: Tensor) -> Tensor:
         """Return ‖c‖²/2 − z·c (n, L · K) for the vectors (n, d) and all codewords."""
