@@ -1,6 +1,7 @@
 """The catalogue of one tokenizer: its pipeline, its registry and its index."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -86,6 +87,7 @@ class Catalogue:
         self._newest = 0  # number of the last change that the index has taken in
         self._last = 0  # largest item number in those changes
         self._following = threading.Lock()
+        self._read_at = -math.inf  # when the last reading of the changes began
         self._index_file = index_file
         self._saved = (0, time.monotonic())  # last change in the file, and when it was saved
         if index_file is not None and index_file.exists():
@@ -151,7 +153,10 @@ class Catalogue:
 
     def follow(self) -> int:
         """Take in the registry's changes and return how many items the index holds."""
+        asked = time.monotonic()
         with self._following:
+            if self._read_at > asked:  # another thread has read the changes in the meantime
+                return len(self._index)
             began, first = time.monotonic(), self._newest == 0
             self.nearest.memory.load()
             for changes in self.registry.changes(self._newest):
@@ -163,6 +168,7 @@ class Catalogue:
                 self._newest = changes.newest
                 self._last = max(self._last, int(changes.numbers.max()))
             self.known.followed(began)
+            self._read_at = began
             return len(self._index)
 
     def indexed(self) -> int:

@@ -24,8 +24,10 @@ from tests.bench.ladder import ladder
 from tests.bench.languages import languages
 from tests.bench.machines import machines
 from tests.bench.measure import best_seconds
+from tests.bench.nearest_peers import nearest_peers
 from tests.bench.pictures import image_steps
 from tests.bench.quantizing import encoding, training_steps
+from tests.bench.recommending_at_size import recommending_at_size
 from tests.bench.search_at_size import esci_at_size, jdsearch_at_size
 from tests.bench.serving import http
 from tests.bench.spinning import spinning
@@ -45,7 +47,7 @@ def _sgemm() -> dict[str, Any]:
     return {"gflops": 2 * 2048**3 / best_seconds(lambda: a @ b, repeats=5) / 1e9}
 
 
-LONG = ("jdsearch-at-size", "esci-at-size")  # only measured when they are named
+LONG = ("jdsearch-at-size", "esci-at-size", "nearest-peers")  # only measured when they are named
 SECTIONS: dict[str, Callable[[], Any]] = {
     "sgemm": _sgemm,
     "training": training_steps,
@@ -61,6 +63,8 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "serving": http,
     "jdsearch-at-size": jdsearch_at_size,
     "esci-at-size": esci_at_size,
+    "nearest-peers": nearest_peers,
+    "recommending-at-size": recommending_at_size,
     "ladder": ladder,
     "devices": devices,
     "spinning": spinning,

@@ -24,7 +24,8 @@ MOST_CODEWORDS = 256  # codewords that one byte tells apart
 MOST_LISTS = 2**16
 NORM_BYTES = 3
 SPARE = 8  # further results of a scan, among which rounding may have put one of the nearest
-ROWS = 2**18  # rows whose norms are computed at once
+STRIDE = 16  # of the sample that bounds the nearest lists
+ROWS = 2**14  # rows whose norms are computed at once: more would need new memory each time
 
 
 class PrefixLists:
@@ -160,7 +161,7 @@ class PrefixLists:
             for table in tables[1:]:
                 distances = (distances[:, None] + table).ravel()
             distances = np.where(self._sizes > 0, distances + self._norms, np.inf)
-            found[row] = np.argpartition(distances, probes - 1)[:probes]
+            found[row] = _smallest(distances, probes)
         return found
 
     def _lists_of(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -170,7 +171,9 @@ class PrefixLists:
         return number
 
     def _decoded(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        rows: NDArray[np.float32] = self._books[np.arange(codes.shape[1]), codes].sum(axis=1)
+        rows: NDArray[np.float32] = self._books[0][codes[:, 0]]
+        for book, column in zip(self._books[1:], codes.T[1:], strict=True):
+            rows += book[column]
         return rows
 
     def _norm_bytes(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -216,3 +219,16 @@ class PrefixLists:
             lists.update_entry(which, place, int(ids[last]), lists.get_single_code(which, last))
         lists.resize(which, last)
         self._sizes[which] = last
+
+
+def _smallest(numbers: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return the places of the `count` smallest numbers.
+
+    A sample gives a bound that few more are below; sorting these alone takes a fifth of the time.
+    """
+    sample = numbers[::STRIDE]
+    rank = min(count // STRIDE * 5 // 4 + STRIDE, len(sample) - 1)
+    [places] = np.nonzero(numbers <= np.partition(sample, rank)[rank])
+    if len(places) < count:
+        return np.argpartition(numbers, count - 1)[:count]
+    return np.asarray(places[np.argpartition(numbers[places], count - 1)[:count]])

@@ -1,6 +1,6 @@
 """Nearest items by the kept vectors: all of them in memory, or those that the codes propose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isnan
 
@@ -56,12 +56,16 @@ class Ranked:
     """Items by number (n,), nearest first, with their distances, cosines and `exact`, each (n,).
 
     A distance that was not computed is NaN.
+
+    Attributes:
+        items: those of the items that were read for their codes, by number.
     """
 
     numbers: NDArray[np.int64]
     distances: Vector
     cosines: Vector
     exact: NDArray[np.bool_]
+    items: Mapping[int, RegisteredItem]
 
 
 class Nearest:
@@ -103,7 +107,8 @@ class Nearest:
             exact: order by cosine, of the vectors where they are kept; else by distance.
         """
         ranked = self.ranked(query, k + (leave_out is not None), exact=exact)
-        found = self._registry.by_number(ranked.numbers.tolist())
+        unread = [number for number in ranked.numbers.tolist() if number not in ranked.items]
+        found = {**ranked.items, **(self._registry.by_number(unread) if unread else {})}
         rows = zip(
             ranked.numbers.tolist(), ranked.distances.tolist(), ranked.cosines.tolist(),
             ranked.exact.tolist(), strict=True,
@@ -128,9 +133,10 @@ class Nearest:
         """Return the k nearest items, or fewer."""
         numbers, away = self._proposed(query, k)
         if not (exact and self._any_kept(numbers)):  # without vectors codes tell all that is known
-            own = np.zeros(len(numbers), np.bool_)
-            near, there = self._cosines(numbers, own, query, np.zeros(len(numbers), np.float32))
-            return Ranked(numbers[there], away[there], near[there], own[there])
+            items = self._read(numbers)
+            near, there = self._cosines(numbers, items, query)
+            own = np.zeros(int(there.sum()), np.bool_)
+            return Ranked(numbers[there], away[there], near[there], own, items)
         numbers, away = self._proposed(query, candidates(k))
         near, own = np.zeros(len(numbers), np.float32), np.zeros(len(numbers), np.bool_)
         if self.memory.whole:
@@ -146,10 +152,11 @@ class Nearest:
                 place = {number: row for row, number in enumerate(numbers.tolist())}
                 rows = [place[number] for number in kept.tolist()]
                 near[rows], own[rows] = cosines(query.vector, directions), True
-        near, there = self._cosines(numbers, own, query, near)
+        items, there = self._read(numbers[~own]), np.ones(len(numbers), np.bool_)
+        near[~own], there[~own] = self._cosines(numbers[~own], items, query)
         order = np.lexsort((numbers, -near))
         order = order[there[order]][:k]
-        return Ranked(numbers[order], away[order], near[order], own[order])
+        return Ranked(numbers[order], away[order], near[order], own[order], items)
 
     def _proposed(self, query: Query, k: int) -> tuple[NDArray[np.int64], Vector]:
         """Return the numbers and squared distances of the k items nearest by their codes."""
@@ -157,16 +164,23 @@ class Nearest:
         there = keys[0] >= 0
         return keys[0][there], distances[0][there]
 
+    def _read(self, numbers: NDArray[np.int64]) -> dict[int, RegisteredItem]:
+        """Return those of the items that exist, by number."""
+        return self._registry.by_number(numbers.tolist()) if len(numbers) else {}
+
     def _cosines(
-        self, numbers: NDArray[np.int64], own: NDArray[np.bool_], query: Query, near: Vector
+        self,
+        numbers: NDArray[np.int64],
+        items: Mapping[int, RegisteredItem],
+        query: Query,
     ) -> tuple[Vector, NDArray[np.bool_]]:
-        """Return the cosines, by decoded vectors where not `own`, and which items exist."""
-        decoded = self._decoded(numbers[~own].tolist(), query)
-        near, there = near.copy(), np.ones(len(numbers), np.bool_)
-        for row in np.flatnonzero(~own).tolist():
-            number = int(numbers[row])
-            there[row] = number in decoded
-            near[row] = decoded.get(number, -1.0)
+        """Return the cosines (n,), by the vectors that codes decode to, and which items exist."""
+        there = np.asarray([number in items for number in numbers.tolist()], np.bool_)
+        near = np.full(len(numbers), -1, np.float32)
+        if there.any():
+            rows = [items[number].codes for number in numbers[there].tolist()]
+            decoded = self._pipeline.vectors_of_codes(np.asarray(rows, np.uint16))
+            near[there] = cosines(query.vector, decoded)
         return near, there
 
     def _any_kept(self, numbers: NDArray[np.int64]) -> bool:
@@ -174,12 +188,3 @@ class Nearest:
         if self.memory.whole:
             return bool(self.memory.has(numbers).any())
         return len(self.vectors.directions(numbers.tolist())[0]) > 0
-
-    def _decoded(self, numbers: Sequence[int], query: Query) -> dict[int, float]:
-        """Return the cosines of the vectors that items' codes decode to, by number."""
-        items = list(self._registry.by_number(numbers).values()) if numbers else []
-        if not items:
-            return {}
-        codes = np.asarray([item.codes for item in items], np.uint16)
-        near = cosines(query.vector, self._pipeline.vectors_of_codes(codes))
-        return {item.number: cosine for item, cosine in zip(items, near.tolist(), strict=True)}
