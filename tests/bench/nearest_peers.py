@@ -1,6 +1,7 @@
 """The prefix-list index beside indexes of float vectors: recall, latency, memory, time to build.
 
     python -m tests.bench nearest-peers
+    python -m tests.bench.nearest_peers 100000
 
 Each index is built and searched in a process of its own. Queries are vectors that it does not hold.
 Recall is against the exactly nearest float vectors; what codes lose counts against the codes.
@@ -9,6 +10,7 @@ Recall is against the exactly nearest float vectors; what codes lose counts agai
 import multiprocessing
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from data_prep.text import TextTemplate
 from data_prep.threads import available_threads
+from service.cli.terminal.console import output
 from tests.bench.scale_data import DIMENSION, titles_at_hand, vectors_like_real
 from tokenizer.config import FitConfig
 from tokenizer.index.exact_neighbours import candidates
@@ -46,6 +49,7 @@ def nearest_peers(sizes: tuple[int, ...] = SIZES) -> list[dict[str, Any]]:
         for name in KINDS:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
                 rows.append(alone.submit(_measured, name, items).result())
+            output.print(rows[-1])  # a large index takes minutes
     return rows
 
 
@@ -167,3 +171,7 @@ KINDS: dict[str, Callable[[Vectors], Callable[[], Search]]] = {
     "FAISS HNSW": _hnsw,
     "usearch HNSW": _usearch,
 }
+
+
+if __name__ == "__main__":  # spawned processes import this
+    nearest_peers(tuple(map(int, sys.argv[1:])) or SIZES)
