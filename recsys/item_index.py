@@ -1,11 +1,11 @@
-"""FAISS's inner-product index over item vectors: retrieval for models that score items."""
+"""The best items for users among item vectors: retrieval for models that score items."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
+
+from recsys.inner_product_index import EXACT_UP_TO, InnerProductIndex
 
 __all__ = ["ItemIndex"]
 
@@ -15,17 +15,31 @@ BATCH = 64  # users searched at once
 class ItemIndex:
     """Item vectors, numbered from 0 in the order in which they are added."""
 
-    def __init__(self, vectors: NDArray[np.float32]) -> None:
-        """Index vectors (n, d)."""
-        self._index = faiss.IndexFlatIP(vectors.shape[1])
-        self.add(vectors)
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        sample: NDArray[np.float32] | None = None,
+        exact_up_to: int = EXACT_UP_TO,
+    ) -> None:
+        """Index vectors (n, d); the arguments are those of `InnerProductIndex`."""
+        self._index = InnerProductIndex(vectors, sample, exact_up_to)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._index)
+
+    @property
+    def found(self) -> float:
+        """Share of the exact search's first items that was found for the sample."""
+        return self._index.found
+
+    @property
+    def probes(self) -> int:
+        """Number of lists that a search reads; 0 for an exact search."""
+        return self._index.probes
 
     def add(self, vectors: NDArray[np.float32]) -> None:
         """Add vectors (n, d); their numbers follow those in the index."""
-        self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
+        self._index.add(vectors)
 
     def search(
         self,
@@ -49,8 +63,7 @@ class ItemIndex:
         """
         users = np.ascontiguousarray(users, dtype=np.float32)
         bonuses = bonuses or [{}] * len(users)
-        among = None if candidates is None else set(candidates.tolist()).difference(hidden)
-        params = _selection(hidden, among)
+        among = None if candidates is None else set(candidates.tolist())
         # Items with a bonus are scored one by one, the others by FAISS.
         apart = [set(items).union(own) for items, own in zip(excluded, bonuses, strict=True)]
         # FAISS returns the same number of items for all users of one search, so users that need
@@ -59,36 +72,21 @@ class ItemIndex:
         found: list[list[tuple[int, float]]] = [[] for _ in users]
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            nearest = self._nearest(users[rows], k + len(apart[rows[-1]]), params)
-            for row, ranked in zip(rows, nearest, strict=True):
-                pairs = [pair for pair in ranked if pair[0] not in apart[row]]
+            items, scores = self._index.search(
+                users[rows], k + len(apart[rows[-1]]), hidden, candidates
+            )
+            for row, *ranked in zip(rows, items.tolist(), scores.tolist(), strict=True):
+                pairs = [
+                    (item, score)
+                    for item, score in zip(*ranked, strict=True)
+                    if item >= 0 and item not in apart[row]
+                ]
                 with_bonus = set(bonuses[row]).difference(excluded[row], hidden)
                 if among is not None:
                     with_bonus &= among
                 pairs += [
-                    (item, float(users[row] @ self._index.reconstruct(item)) + bonuses[row][item])
+                    (item, float(users[row] @ self._index.vector(item)) + bonuses[row][item])
                     for item in with_bonus
                 ]
                 found[row] = sorted(pairs, key=lambda pair: -pair[1])[:k]
         return found
-
-    def _nearest(
-        self, users: NDArray[np.float32], count: int, params: Any
-    ) -> Iterator[list[tuple[int, float]]]:
-        """Yield each user's `count` items of the highest inner product, best first, with it."""
-        scores, items = self._index.search(users, min(count, len(self)), params=params)
-        for row, values in zip(items.tolist(), scores.tolist(), strict=True):
-            yield [(item, score) for item, score in zip(row, values, strict=True) if item >= 0]
-
-
-def _selection(hidden: Collection[int], among: Collection[int] | None) -> Any:
-    """Return FAISS's parameters of a search that keeps to some items; None for all."""
-    if among is not None:
-        chosen = faiss.IDSelectorBatch(np.fromiter(among, np.int64, len(among)))
-        return faiss.SearchParameters(sel=chosen)  # type: ignore[call-arg]  # added in Python
-    if not hidden:
-        return None
-    left_out = faiss.IDSelectorBatch(np.fromiter(hidden, np.int64, len(hidden)))
-    return faiss.SearchParameters(
-        sel=faiss.IDSelectorNot(left_out)  # type: ignore[call-arg]  # added in Python
-    )

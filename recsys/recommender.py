@@ -15,6 +15,7 @@ from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.frozen_model import FrozenModel
 from recsys.generation.generative_model import GenerativeModel
+from recsys.inner_product_index import EXACT_UP_TO
 from recsys.item_index import ItemIndex
 from recsys.item_numbers import ItemNumbers
 from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 BATCH = 32  # histories ranked at once
+SAMPLE = 200  # users that choose how many lists of a large index are read
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,13 @@ class Recommender:
         catalogue: SequenceDataset,
         fingerprint: str,
         metrics: dict[str, Any],
+        exact_up_to: int = EXACT_UP_TO,
     ) -> None:
+        """Build the index over all items, if the model scores items.
+
+        Args:
+            exact_up_to: the most items that are searched one by one.
+        """
         self.model, self.fingerprint, self.metrics = model.eval(), fingerprint, metrics
         self.tokenizer = catalogue.tokenizer
         self._items = ItemNumbers(catalogue.item_ids, catalogue.codes)
@@ -121,7 +129,8 @@ class Recommender:
         self._index = None
         if isinstance(model, ScoringModel):
             with torch.no_grad():
-                self._index = ItemIndex(model.item_vectors().numpy())
+                sample = self._sample(model) if len(self) > exact_up_to else None
+                self._index = ItemIndex(model.item_vectors().numpy(), sample, exact_up_to)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -186,8 +195,9 @@ class Recommender:
                 return 0
             self.model.extend(codes[rows], suffixes[rows])
             if isinstance(self.model, ScoringModel) and self._index is not None:
+                new = torch.arange(len(self._index), len(self._index) + len(rows))
                 with torch.no_grad():
-                    self._index.add(self.model.item_vectors()[len(self._index) :].numpy())
+                    self._index.add(self.model.item_vectors(new).numpy())
             self._items.add([item_ids[row] for row in rows], codes[rows])
             return len(rows)
 
@@ -240,6 +250,18 @@ class Recommender:
     def unknown(self, item_ids: Sequence[str]) -> list[str]:
         """Return the distinct items that cannot be recommended: unknown or hidden ones."""
         return self._items.unknown(item_ids)
+
+    def _sample(self, model: ScoringModel) -> NDArray[np.float32]:
+        """Return users' vectors (n, d) that choose how a large index is searched.
+
+        Half of the users have a history of one item, half one of several items.
+        """
+        draw = np.random.default_rng(0)
+        users = [
+            model.user_vectors(torch.from_numpy(draw.integers(0, len(self), (SAMPLE // 2, length))))
+            for length in (1, model.history)
+        ]
+        return np.asarray(torch.cat(users).numpy())
 
     def _known(self, row: int, history: Sequence[str]) -> list[int]:
         """Return the numbers of a history's known items."""

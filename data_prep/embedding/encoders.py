@@ -198,7 +198,9 @@ class SentenceEncoder:
         """Return the fields of a `data_prep.embedding.readings.TextReading` for each text."""
         tokenizer = self._model.tokenizer
         with self._lock:
-            tokenized = tokenizer([self._prompt + text for text in texts], truncation=False)
+            tokenized = tokenizer(
+                [self._prompt + text for text in texts], truncation=False, verbose=False
+            )
         found = []
         for ids in tokenized["input_ids"]:
             kept = ids[: self._longest]

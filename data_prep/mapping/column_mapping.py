@@ -8,12 +8,14 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from data_prep.errors import InputError
-from data_prep.values.item_rules import category_path
+from data_prep.values.item_rules import TITLE_CONTROLS, category_path
 
-__all__ = ["CATEGORY_SEPARATOR", "ColumnMapping", "Dedupe", "check_columns"]
+__all__ = ["CATEGORY_SEPARATOR", "ColumnMapping", "ControlCharacters", "Dedupe", "check_columns"]
 
 CATEGORY_SEPARATOR = ">"
 Dedupe = Literal["refuse", "first", "longest"]
+ControlCharacters = Literal["refuse", "blank"]
+_CONTROLS = re.compile(TITLE_CONTROLS)
 
 
 class ColumnMapping(BaseModel):
@@ -28,6 +30,8 @@ class ColumnMapping(BaseModel):
         dedupe: what is done with rows that share an item_id: `refuse` them, or keep the `first`
             one, or the one with the `longest` text.
         skip_empty: whether items without text are left out, instead of refused.
+        control_characters: what is done with control characters in texts: `refuse` those that a
+            title may not have, or put a `blank` for each. Ids never change.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +42,7 @@ class ColumnMapping(BaseModel):
     drop: tuple[str, ...] = ()
     dedupe: Dedupe = "refuse"
     skip_empty: bool = False
+    control_characters: ControlCharacters = "refuse"
 
     @property
     def plain(self) -> bool:
@@ -52,6 +57,7 @@ class ColumnMapping(BaseModel):
         dedupe: Dedupe | None = None,
         *,
         skip_empty: bool = False,
+        control_characters: ControlCharacters | None = None,
     ) -> "ColumnMapping":
         """Return the mapping with what a user asks for; None and empty values change nothing."""
         left = {
@@ -68,6 +74,8 @@ class ColumnMapping(BaseModel):
             update["dedupe"] = dedupe
         if skip_empty:
             update["skip_empty"] = True
+        if control_characters is not None:
+            update["control_characters"] = control_characters
         return self.model_copy(update=update)
 
     def frame(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -75,13 +83,20 @@ class ColumnMapping(BaseModel):
         given = [name for name in frame.columns if name not in self.drop]
         there = {ours: theirs for ours, theirs in self.columns.items() if theirs in given}
         taken = {*there, *there.values()}
-        return frame.select(
+        named = frame.select(
             *(pl.col(theirs).alias(ours) for ours, theirs in there.items()),
             *(name for name in given if name not in taken),
+        )
+        if self.control_characters == "refuse":
+            return named
+        return named.with_columns(
+            _without_controls(column) for column in named if column.name != "item_id"
         )
 
     def reads(self, names: frozenset[str]) -> bool:
         """Return whether a row with only these names is changed."""
+        if self.control_characters == "blank":
+            return True
         return not names.isdisjoint((*self.columns.values(), *self.drop))
 
     def row(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +106,8 @@ class ColumnMapping(BaseModel):
         taken = {*there, *there.values()}
         named = {name: value for name, value in given.items() if name not in taken}
         named |= {ours: given[theirs] for ours, theirs in there.items()}
+        if self.control_characters == "blank":
+            named |= {name: _blanked(text) for name, text in named.items() if name != "item_id"}
         if isinstance(text := named.get("categories"), str):
             try:
                 named["categories"] = self.categories(text)
@@ -132,3 +149,17 @@ def check_columns(
     for each in drop:
         if each not in given:
             raise InputError(f"{name}: no column {each!r} to drop; it has {', '.join(given)}")
+
+
+def _without_controls(column: pl.Series) -> pl.Series:
+    """Return a column whose texts have blanks for control characters."""
+    if column.dtype == pl.String:
+        return column.str.replace_all(TITLE_CONTROLS, " ")
+    if column.dtype != pl.Object:
+        return column
+    values = [_blanked(value) for value in column.to_list()]
+    return pl.Series(column.name, values, dtype=pl.Object)
+
+
+def _blanked(value: Any) -> Any:
+    return _CONTROLS.sub(" ", value) if isinstance(value, str) else value

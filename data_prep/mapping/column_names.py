@@ -1,7 +1,8 @@
 """Guess which column is which field of an item, by the columns' names and then their content."""
 
+import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -29,8 +30,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         "名称",
     ),
     "brand": (
-        "brand", "brands", "brandname", "vendor", "manufacturer", "maker", "marke", "hersteller",
-        "marque", "marca", "бренд", "ブランド", "メーカー", "品牌",
+        "brand", "brands", "brandname", "productbrand", "vendor", "manufacturer", "maker", "marke",
+        "hersteller", "marque", "marca", "бренд", "ブランド", "メーカー", "品牌",
     ),
     "categories": (
         "categories", "category", "categorypath", "categoryname", "productcategory", "producttype",
@@ -41,13 +42,19 @@ NAMES: dict[str, tuple[str, ...]] = {
         "description", "productdescription", "longdescription", "bodyhtml", "body", "overview",
         "summary", "plot", "synopsis", "shortdescription", "details", "desc", "about",
         "ingredients", "beschreibung", "descripcion", "descrizione", "descricao", "описание",
-        "説明", "商品説明", "描述",
+        "説明", "商品説明", "原材料", "原材料名", "描述",
     ),
     "price": (
         "price", "listprice", "regularprice", "variantprice", "unitprice", "saleprice",
         "retailprice", "preis", "prix", "precio", "prezzo", "preco", "цена", "価格", "价格",
     ),
 }  # fmt: skip
+# Fields that the first word of a longer name tells, as Prix TTC or Description longue; but not if
+# one of these words follows.
+FIRST_WORDS = ("brand", "description", "price")
+OF_SOMETHING_ELSE = frozenset(
+    ("id", "code", "currency", "url", "link", "image", "date", "count", "unit", "type", "language")
+)
 # Columns of people, which belong to the text under their own names.
 PEOPLE = ("authors", "author", "artists", "artist", "director")
 ROWS = 5000  # of which the content is looked at
@@ -109,11 +116,30 @@ def by_name(columns: Sequence[str]) -> dict[str, str]:
                 found[ours] = column
                 used.add(column)
                 break
+    found |= _by_first_word(columns, {*columns, *found}, used)
     if "title" not in found and "title" not in columns and "description" in found:
         found["title"] = found.pop("description")
     if "title" not in found and "title" not in columns and "description" in columns:
         found["title"] = "description"
     return found
+
+
+def _by_first_word(
+    columns: Sequence[str], named: Collection[str], used: Collection[str]
+) -> dict[str, str]:
+    """Return columns whose first word is a field's name, for fields that are not named yet."""
+    found = {}
+    for ours in FIRST_WORDS:
+        left = (name for name in columns if name not in used and _begins(name, NAMES[ours]))
+        if ours not in named and (column := next(left, None)) is not None:
+            found[ours] = column
+    return found
+
+
+def _begins(name: str, words: Sequence[str]) -> bool:
+    """Return whether the first of several words of a column's name is one of these."""
+    first, *rest = [plain_name(part) for part in re.split(r"[\W_]+", name) if part] or [""]
+    return first in words and bool(rest) and OF_SOMETHING_ELSE.isdisjoint(rest)
 
 
 def looks_like_ids(frame: pl.DataFrame) -> str | None:

@@ -33,12 +33,12 @@ class RayEngine:
         if not ray.is_initialized():
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except Exception as error:  # Ray raises Exception itself if a busy machine starts late
                 reason = str(error).partition("\n")[0]
-                raise InputError(
-                    f"Ray cannot be reached: {reason}; check RAY_ADDRESS, or unset it to start Ray "
-                    f"on this machine"
-                ) from error
+                remedy = "try again when the machine is less busy, or leave --engine out"
+                if address := os.environ.get("RAY_ADDRESS"):
+                    remedy = f"check RAY_ADDRESS={address}, or unset it to start Ray here"
+                raise InputError(f"Ray cannot be reached: {reason}; {remedy}") from error
         self._ray = ray
         self._gpus = 0 if device == "cpu" else 1
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]

@@ -8,8 +8,9 @@ from data_prep.mapping.column_mapping import ColumnMapping
 from data_prep.readers.table_files import TableFile
 from data_prep.text import as_text
 from data_prep.values.columns import Source, id_column
+from data_prep.values.item_rules import TITLE_CONTROLS
 
-__all__ = ["FieldProfile", "field_profiles", "repeated_ids"]
+__all__ = ["FieldProfile", "control_rows", "field_profiles", "repeated_ids"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,18 @@ def repeated_ids(file: TableFile, mapping: ColumnMapping) -> int:
     frame = mapping.frame(file.frame)
     ids = id_column(frame["item_id"], Source(file.name, file.lines)).drop_nulls()
     return len(ids) - ids.n_unique()
+
+
+def control_rows(file: TableFile, mapping: ColumnMapping) -> int:
+    """Return in how many rows a control character keeps a title or a text from being read."""
+    frame = mapping.frame(file.frame)
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+    asked = [
+        pl.col(name).str.contains(TITLE_CONTROLS if name == "title" else r"\x00")
+        for name in texts
+        if name != "item_id"
+    ]
+    return int(frame.select(pl.any_horizontal(asked).sum()).item()) if asked else 0
 
 
 def _texts(column: pl.Series) -> pl.Series:

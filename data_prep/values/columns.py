@@ -4,6 +4,7 @@ No value is lost as null. A column with values of several types comes as Python 
 """
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from data_prep.values.item_rules import (
     LONGEST_ID,
     LONGEST_TITLE,
     MOST_CATEGORIES,
+    TITLE_CONTROLS,
     id_fault,
     id_text,
     price_of,
@@ -114,9 +116,15 @@ def title_column(column: pl.Series, source: Source) -> pl.Series:
         InputError: a value is not a valid title (`data_prep.values.item_rules`).
     """
     column = text_column(column, source)
-    suspect = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-    _check_texts(column, title_fault, LONGEST_TITLE, suspect, source)
+    _check_texts(column, _title_fault, LONGEST_TITLE, TITLE_CONTROLS, source)
     return column
+
+
+def _title_fault(title: str) -> str | None:
+    fault = title_fault(title)
+    if fault and re.search(TITLE_CONTROLS, title):
+        return f"{fault}; --control-characters blank puts a blank in its place"
+    return fault
 
 
 def text_column(column: pl.Series, source: Source) -> pl.Series:

@@ -20,6 +20,7 @@ __all__ = [
     "LONGEST_ID",
     "LONGEST_TITLE",
     "MOST_CATEGORIES",
+    "TITLE_CONTROLS",
     "category_path",
     "id_fault",
     "id_text",
@@ -43,7 +44,9 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,(?:\d{1,2}|\d{4,})")
 # Groups of two digits are India's: 1,23,456.
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?|[+-]?\d{1,3}(?:\.\d{3})+")
 _CONTROL = re.compile(f"[{CONTROLS}]")
-_TITLE_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # allows tab, line breaks
+# In no title; tabs and line breaks are allowed. Python and Rust both read this pattern.
+TITLE_CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+_TITLE_CONTROL = re.compile(TITLE_CONTROLS)
 
 
 def id_text(value: object) -> str:

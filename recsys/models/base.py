@@ -128,8 +128,8 @@ class ScoringModel(NextItemModel):
         """
 
     @abstractmethod
-    def item_vectors(self) -> Tensor:
-        """Return (n_items, d)."""
+    def item_vectors(self, items: Tensor | None = None) -> Tensor:
+        """Return (n_items, d), or (n, d) for items (n,) int64 alone."""
 
     def scores(self, histories: Tensor) -> Tensor:
         """Return (B, n_items) scores, higher is better.

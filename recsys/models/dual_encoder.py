@@ -120,14 +120,20 @@ class DualEncoder(ScoringModel):
         Raises:
             ValueError: a history is empty or too long.
         """
-        users = self._states(histories, self.items())
+        present = check_histories(histories, self.history)
+        states = self.tower(self.items(items=histories[present]), present)
+        users = last_of_each(states, present)
         if self.nearness is None:
             return users
         return self._beside(users, self.nearness.of_histories(histories)[0])
 
-    def item_vectors(self) -> Tensor:
-        """Return (n_items, d); products with users' vectors are the scores before repeats."""
-        return self._outputs(self.items())
+    def item_vectors(self, items: Tensor | None = None) -> Tensor:
+        """Return (n_items, d); products with users' vectors are the scores before repeats.
+
+        Args:
+            items: (n,) int64, the only items whose vectors are computed; all where None.
+        """
+        return self._outputs(self.items(items=items), items=items)
 
     def repeat_scores(self, histories: Tensor, dropped: Tensor | None = None) -> Repeats | None:
         """Return what is added to the scores of the items in histories (B, T) int64.
@@ -138,7 +144,8 @@ class DualEncoder(ScoringModel):
         found = super().repeat_scores(histories)
         if self.nearness is None:
             return found
-        own = self.nearness.to_itself(histories, self._of_new_items(dropped)[0])
+        factors, _ = self._of_new_items(dropped, histories.clamp(min=0))
+        own = self.nearness.to_itself(histories, factors)
         return own if found is None else found.and_also(own)
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
@@ -168,20 +175,28 @@ class DualEncoder(ScoringModel):
         trained = self.get_buffer("trained")
         return torch.rand(len(trained), device=trained.device) < self.config.drop_rows
 
-    def _outputs(self, embeddings: Tensor, dropped: Tensor | None = None) -> Tensor:
-        outputs = self._projected(embeddings) if self.own is None else self.own(dropped)
+    def _outputs(
+        self, embeddings: Tensor, dropped: Tensor | None = None, items: Tensor | None = None
+    ) -> Tensor:
+        outputs = self._projected(embeddings) if self.own is None else self.own(dropped, items)
         if self.nearness is None:
             return outputs
-        factors, starts = self._of_new_items(dropped)
-        return torch.cat([outputs, factors * self.nearness.get_buffer("vectors"), starts], 1)
+        factors, starts = self._of_new_items(dropped, items)
+        near = self.nearness.get_buffer("vectors")
+        near = near if items is None else functional.embedding(items, near)
+        return torch.cat([outputs, factors[:, None] * near, starts[:, None]], 1)
 
-    def _of_new_items(self, dropped: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return what each item's nearness is multiplied by, and what its score starts from."""
+    def _of_new_items(self, dropped: Tensor | None, items: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return what items' nearness is multiplied by, and what their scores start from.
+
+        Args:
+            items: int64 of any shape, which is that of both results; None for all, (n_items,).
+        """
         assert self.fresh is not None
         old = self.get_buffer("trained")
         if dropped is not None:
             old = old & ~dropped
-        is_new = (~old[:, None]).float()
+        is_new = (~(old if items is None else old[items])).float()
         return 1 + is_new * (self.fresh[0] - 1), is_new * self.fresh[1]
 
     def _beside(self, users: Tensor, near: Tensor) -> Tensor:
@@ -195,11 +210,6 @@ class DualEncoder(ScoringModel):
             return embeddings
         projected: Tensor = self.projection(embeddings)
         return projected
-
-    def _states(self, histories: Tensor, embeddings: Tensor) -> Tensor:
-        present = check_histories(histories, self.history)
-        items = functional.embedding(histories[present], embeddings)
-        return last_of_each(self.tower(items, present), present)
 
     def _loss(
         self, states: Tensor, repeats: Repeats | None, targets: Tensor, outputs: Tensor

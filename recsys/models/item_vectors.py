@@ -74,25 +74,26 @@ class ItemVectors(nn.Module):
             self.register_buffer("content", vectors, persistent=False)
             self.projection = _projection(vectors.shape[1], width)
 
-    def forward(self, dropped: Tensor | None = None) -> Tensor:
-        """Return the vectors of all items, (n_items, width).
+    def forward(self, dropped: Tensor | None = None, items: Tensor | None = None) -> Tensor:
+        """Return the vectors of all items, (n_items, width), or of some.
 
         Args:
             dropped: (n_items,) bool, items that are taken as if they had no training event: they
                 have no residual, and prefixes that only they have in training have no row.
+            items: (n,) int64, the only items whose vectors are computed; all where None.
         """
         parts: list[Tensor] = []
         if self.dense is not None:
             has_residual = self.get_buffer("has_residual")
             if dropped is not None:
                 has_residual = has_residual * ~dropped[:, None]
-            parts.append(self.dense * has_residual)
+            parts.append(_some(self.dense, items) * _some(has_residual, items))
         if self.levels is not None:
-            parts.append(self._of_codes(self.levels, self.get_buffer("rows")))
+            parts.append(self._of_codes(self.levels, _some(self.get_buffer("rows"), items)))
         if self.prefixes is not None:
-            parts.append(self.prefixes(dropped))
+            parts.append(self.prefixes(dropped, items))
         if self.projection is not None:
-            parts.append(self.projection(self.get_buffer("content")))
+            parts.append(self.projection(_some(self.get_buffer("content"), items)))
         return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
 
     @property
@@ -140,13 +141,15 @@ class _Prefixes(nn.Module):
             torch.randn(len(self.get_buffer("known")) + 1, width) * INITIAL_STD
         )
 
-    def forward(self, dropped: Tensor | None = None) -> Tensor:
+    def forward(self, dropped: Tensor | None = None, items: Tensor | None = None) -> Tensor:
         rows, nothing = self.get_buffer("rows"), len(self.table) - 1
         if dropped is not None:
             has_row = torch.zeros(len(self.table), dtype=torch.bool, device=rows.device)
             has_row[rows[self.get_buffer("seen") & ~dropped].flatten()] = True
             rows = torch.where(has_row[rows], rows, nothing)
-        return functional.embedding_bag(rows, self.table, mode="sum", padding_idx=nothing)
+        return functional.embedding_bag(
+            _some(rows, items), self.table, mode="sum", padding_idx=nothing
+        )
 
     def extend(self, codes: Tensor) -> None:
         own, seen = self.get_buffer("rows"), self.get_buffer("seen")
@@ -166,6 +169,10 @@ class _Prefixes(nn.Module):
         known = self.get_buffer("known")
         places = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
         return torch.where(known[places] == keys, places, len(known))
+
+
+def _some(rows: Tensor, items: Tensor | None) -> Tensor:
+    return rows if items is None else functional.embedding(items, rows)
 
 
 def _projection(width: int, into: int) -> nn.Linear:

@@ -52,6 +52,7 @@ class Nearness(nn.Module):
             self.register_buffer("codewords", words, persistent=False)
         self.register_buffer("centre", vectors.mean(0), persistent=False)
         self.register_buffer("vectors", self._unit_vectors(vectors), persistent=False)
+        self.register_buffer("squares", self._squares(), persistent=False)
 
     @property
     def width(self) -> int:
@@ -89,12 +90,11 @@ class Nearness(nn.Module):
 
         Args:
             histories: (B, T) int64, padded with -1 at the end.
-            factors: (n_items, 1), what items' nearness is multiplied by.
+            factors: (B, T), what the items' nearness is multiplied by.
         """
         used = self._weights_of(histories)[0]
         items = histories.clamp(min=0)
-        lengths = self.get_buffer("vectors").square().sum(1, keepdim=True)
-        return Repeats(items, -used * functional.embedding(items, factors * lengths).squeeze(2))
+        return Repeats(items, -used * factors * self.get_buffer("squares")[items])
 
     @torch.no_grad()
     def extend(self, codes: Tensor) -> None:
@@ -104,6 +104,7 @@ class Nearness(nn.Module):
         rows = codes.to(own.device) + words.shape[1] * torch.arange(len(words), device=own.device)
         more = functional.embedding_bag(rows, words.flatten(0, 1), mode="sum")
         self.vectors = torch.cat([own, self._unit_vectors(more)])
+        self.squares = self._squares()
 
     def _weights_of(self, histories: Tensor) -> Tensor:
         """Return the weight of each entry of histories (B, T): (heads, B, T), 0 at padding."""
@@ -114,6 +115,10 @@ class Nearness(nn.Module):
         used = functional.embedding(back.clamp(0, self.weights.shape[1] - 1), self.weights.T)
         weights: Tensor = (used * counts[..., None]).permute(2, 0, 1) * self.unit
         return weights
+
+    def _squares(self) -> Tensor:
+        """Return the squared lengths (n_items,) of the vectors: 1, or 0 for a zero vector."""
+        return self.get_buffer("vectors").square().sum(1)
 
     def _unit_vectors(self, vectors: Tensor) -> Tensor:
         return functional.normalize(vectors - self.get_buffer("centre"), dim=1)

@@ -59,8 +59,8 @@ class Sasrec(ScoringModel):
         states = self.tower(functional.embedding(histories[present], self.items), present)
         return last_of_each(states, present)
 
-    def item_vectors(self) -> Tensor:
-        return self.items
+    def item_vectors(self, items: Tensor | None = None) -> Tensor:
+        return self.items if items is None else functional.embedding(items, self.items)
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes

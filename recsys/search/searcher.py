@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from recsys.frozen_model import FrozenModel
+from recsys.inner_product_index import EXACT_UP_TO, InnerProductIndex
 from recsys.models.causal_transformer import TowerConfig
 from recsys.search.data.dataset import NO_ITEM, SearchDataset
-from recsys.search.index import EXACT_UP_TO, SearchIndex
 from recsys.search.model import SearchConfig, SearchModel
 
 __all__ = ["Found", "FrozenSearch", "Searcher", "freeze_search"]
@@ -105,7 +105,7 @@ class Searcher:
         self._hidden: set[int] = set()
         self._busy = threading.Lock()
         sample = self._users(catalogue.query_vectors, [()] * len(catalogue.query_vectors))
-        self._index = SearchIndex(
+        self._index = InnerProductIndex(
             self._model.items.all_candidates().numpy(), sample, exact_up_to=exact_up_to
         )
 

@@ -6,7 +6,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from service.registry.entries import codes_of
-from service.registry.migrations.schema import ids
+from service.registry.migrations.schema import ids, owned_by
 from service.registry.tokenizers import EnrolledTokenizer
 from tokenizer.ids.semantic_id import format_semantic_id
 
@@ -44,7 +44,7 @@ def mapped_ids(
             _new.c.codes.label("new_codes"), _new.c.suffix.label("new_suffix"),
         )
         .select_from(ids.outerjoin(_new, same))
-        .where(ids.c.tokenizer == old.number, sql.not_(ids.c.removed), ids.c.number > after)
+        .where(owned_by(old.number), sql.not_(ids.c.removed), ids.c.number > after)
         .order_by(ids.c.number)
         .limit(limit)
     )  # fmt: skip

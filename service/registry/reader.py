@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from service.registry.changes import CHUNK, Anchor, anchor_of
 from service.registry.database import Database
 from service.registry.entries import Changes, PrefixCount, RegisteredItem, codes_of, key_of
-from service.registry.migrations.schema import ids
+from service.registry.migrations.schema import ids, owned_by
 from service.registry.prefix_counts import kept_count, kept_levels, kept_next_codes
 from service.registry.tokenizers import EnrolledTokenizer
 from service.registry.words import MOST_COUNTED, matching
@@ -21,11 +21,11 @@ __all__ = ["CHUNK", "NUL", "RegistryReader", "first_codes", "starts_with"]
 NUL = "\x00"  # PostgreSQL's text cannot hold it
 _live = sql.not_(ids.c.removed)
 _select_by = {
-    column: sql.select(ids).where(
-        ids.c.tokenizer == sql.bindparam("tokenizer"),
-        column.in_(sql.bindparam("values", expanding=True)),
+    column: sql.select(ids).where(own, column.in_(sql.bindparam("values", expanding=True)))
+    for column, own in (
+        (ids.c.item_id, ids.c.tokenizer == sql.bindparam("tokenizer")),
+        (ids.c.number, owned_by(sql.bindparam("tokenizer"))),
     )
-    for column in (ids.c.item_id, ids.c.number)
 }
 
 

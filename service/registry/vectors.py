@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from data_prep.progress import Progress
 from service.registry.changes import Change, change_items, forget_vectors
 from service.registry.entries import KeptVector
-from service.registry.migrations.schema import ids, vectors
+from service.registry.migrations.schema import ids, owned_by, vectors
 from service.registry.reader import CHUNK, RegistryReader
 
 __all__ = ["VectorStore", "insert_vectors", "packed", "unpacked"]
@@ -63,7 +63,7 @@ class VectorStore:
         """Return the number of items that have a vector."""
         query = sql.select(sql.func.count()).select_from(self._joined())
         with self._database.reading() as connection:
-            return connection.scalar(query.where(ids.c.tokenizer == self._tokenizer)) or 0
+            return connection.scalar(query.where(owned_by(self._tokenizer))) or 0
 
     def directions(self, numbers: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
         """Return those of the items that have a vector: numbers (n,), directions (n, D)."""
@@ -90,7 +90,7 @@ class VectorStore:
 
     def sample(self, size: int) -> dict[int, Vectors]:
         """Return the vectors (D,) of up to `size` items, by number, spread over all numbers."""
-        of_ours = ids.c.tokenizer == self._tokenizer
+        of_ours = owned_by(self._tokenizer)
         ends = sql.select(sql.func.min(vectors.c.number), sql.func.max(vectors.c.number))
         following = (
             sql.select(vectors.c.number)
@@ -112,7 +112,7 @@ class VectorStore:
         query = (
             sql.select(vectors.c.number, vectors.c.direction)
             .select_from(self._joined())
-            .where(ids.c.tokenizer == self._tokenizer, vectors.c.number > sql.bindparam("after"))
+            .where(owned_by(self._tokenizer), vectors.c.number > sql.bindparam("after"))
             .order_by(vectors.c.number)
             .limit(size)
         )

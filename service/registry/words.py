@@ -10,7 +10,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from data_prep.values.words import query_terms, title_words
-from service.registry.migrations.schema import ids
+from service.registry.migrations.schema import ids, owned_by
 
 __all__ = ["MOST_COUNTED", "add_words", "change_words", "matching"]
 
@@ -72,8 +72,6 @@ def matching(
         number = _sqlite.c.rowid
         joined = _sqlite.join(ids, number == ids.c.number)
         found = sql.text("semid_words MATCH :asked").bindparams(asked=asked)
-        # Without the plus sign SQLite may walk through all items and ask for the words of each.
-        own = sql.literal_column("+semid_ids.tokenizer") == tokenizer
     else:
         phrases = (" <-> ".join(f"'{word}'" for word in term) for term in terms)
         asked = " & ".join(
@@ -83,8 +81,11 @@ def matching(
         number = _postgres.c.number
         joined = _postgres.join(ids, number == ids.c.number)
         found = sql.text("semid_words.words @@ CAST(:asked AS tsquery)").bindparams(asked=asked)
-        own = ids.c.tokenizer == tokenizer
-    query = sql.select(ids).select_from(joined).where(found, own, sql.not_(ids.c.removed))
+    query = (
+        sql.select(ids)
+        .select_from(joined)
+        .where(found, owned_by(tokenizer), sql.not_(ids.c.removed))
+    )
     return query.order_by(number)
 
 

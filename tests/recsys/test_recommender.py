@@ -216,6 +216,50 @@ def test_the_index_finds_the_items_of_an_exhaustive_search(monkeypatch: pytest.M
     assert len(index.search(users[:1].astype(np.float32), 900, [[]])[0]) == 500
 
 
+def test_an_index_of_lists_leaves_out_and_adds_as_the_exact_one() -> None:
+    draw = np.random.default_rng(0)
+    centres = draw.normal(size=(20, 8))
+    near = 0.2 * draw.normal(size=(9000, 8))
+    items = (centres[draw.integers(20, size=9000)] + near).astype(np.float32)
+    users = centres.astype(np.float32)
+    exact, lists = ItemIndex(items), ItemIndex(items, users, exact_up_to=1000)
+    assert not exact.probes
+    assert lists.probes
+    assert lists.found >= 0.99
+    for index in (exact, lists):
+        index.add(2 * items[:5])
+    best = [[item for item, _ in row] for row in exact.search(users, 40, [[]] * 20)]
+    excluded, hidden = [row[:10] for row in best], set(best[0][:3])
+    bonuses = [{row[30]: 9.0} for row in best]
+    wanted = exact.search(users, 20, excluded, bonuses, hidden)
+    found = lists.search(users, 20, excluded, bonuses, hidden)
+    shared = [len(dict(a).keys() & dict(b).keys()) for a, b in zip(found, wanted, strict=True)]
+    assert np.mean(shared) > 0.98 * 20
+    for row, left_out, bonus in zip(found, excluded, bonuses, strict=True):
+        assert not dict(row).keys() & (hidden | set(left_out))
+        assert hidden.isdisjoint(bonus) <= (row[0][0] == next(iter(bonus)))
+    among = draw.choice(9000, 60, replace=False)
+    assert [dict(row).keys() for row in lists.search(users, 60, [[]] * 20, candidates=among)] == [
+        set(among.tolist())
+    ] * 20
+
+
+@pytest.mark.parametrize("kind", ["sasrec-repeats", "dual-encoder-nearness"])
+def test_a_recommender_with_lists_recommends_as_one_without(
+    kind: str, suffixed: SequenceDataset
+) -> None:
+    model = _model(SHAPES[kind], suffixed)
+    exact = Recommender(model, suffixed, "f", {})
+    lists = Recommender(model, suffixed, "f", {}, exact_up_to=10)
+    histories = [list(suffixed.item_ids[first : first + 3]) for first in range(0, 90, 3)]
+    wanted, found = (each.recommend(histories, 10) for each in (exact, lists))
+    shared = [
+        len({a.item_id for a in row} & {b.item_id for b in other})
+        for row, other in zip(found, wanted, strict=True)
+    ]
+    assert np.mean(shared) >= 9.5
+
+
 @pytest.mark.parametrize("kind", SHAPES)
 def test_a_hidden_item_is_read_but_not_recommended(
     kind: str, suffixed: SequenceDataset, tmp_path: Path

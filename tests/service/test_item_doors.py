@@ -75,6 +75,7 @@ MAPPING = ColumnMapping(
     category_separator="/",
     path_separator="|",
     drop=("colour",),
+    control_characters="blank",
 )
 THEIRS = {**MAPPING.columns, "item_id": "sku"}
 PATHS = st.sampled_from(["Food / Tea", "Food / Tea | Gifts", r"Food \| Drink / Tea", "Tea", " / "])
@@ -194,6 +195,8 @@ def test_a_mapped_row_is_the_same_in_every_door(
     @given(LIKELY | UNLIKELY, PATHS | st.none(), st.booleans())
     @example({"item_id": "a", "title": "soap", "name": 7}, "Food / Tea", True)
     @example({"item_id": "b", "title": "<b>soap</b> &amp; salt"}, "Food / Tea", True)
+    @example({"item_id": "c", "title": "so\x80ap", "brand": "\0"}, "Food\0 / Tea", True)
+    @example({"item_id": "d", "title": "so\x07ap"}, None, False)
     def same(item: dict[str, Any], path: str | None, theirs: bool) -> None:
         if path is not None:
             item = item | {"categories": path}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from data_prep.embedding.encoders import DEFAULT_ENCODER, NGRAMS
 from data_prep.profile.fields import FieldProfile
 from data_prep.profile.texts import TextProfile
+from data_prep.profile.variants import VariantColumns
 from tokenizer.advice.shape import Shape, proposed_shape, single_prefixes
 
 __all__ = ["Proposal", "proposal", "shape_verdicts", "text_verdicts", "title_verdicts"]
@@ -18,6 +19,7 @@ PIECES = 0.3
 CUT = 0.1
 ALIKE = 0.01  # share of items with another's text that is told
 MOSTLY_SINGLE = 0.5
+NONE = VariantColumns()
 MULTILINGUAL = "paraphrase-multilingual-MiniLM-L12-v2"
 
 
@@ -60,8 +62,14 @@ def title_verdicts(fields: Sequence[FieldProfile], better: str | None) -> list[s
     return [f"title ({title.column}) is empty in {1 - title.filled:.0%} of the rows{hint}"]
 
 
-def text_verdicts(texts: TextProfile, items: int, encoder: str) -> list[str]:
-    """Tell languages that the encoder does not know, cut texts and identical texts."""
+def text_verdicts(
+    texts: TextProfile, items: int, encoder: str, variants: VariantColumns = NONE
+) -> list[str]:
+    """Tell languages that the encoder does not know, cut texts and identical texts.
+
+    Args:
+        variants: columns that tell items with the same text apart.
+    """
     found = []
     if is_foreign(texts):
         share = (
@@ -83,10 +91,21 @@ def text_verdicts(texts: TextProfile, items: int, encoder: str) -> list[str]:
     if texts.identical_items > ALIKE * items:
         found.append(
             f"{texts.identical_items:,} items share their text with another "
-            f"({texts.identical_groups:,} texts) and get the same codes; a field that tells them "
-            f"apart in --text-fields mends it"
+            f"({texts.identical_groups:,} texts) and get the same codes; {_remedy(variants)}"
         )
     return found
+
+
+def _remedy(variants: VariantColumns) -> str:
+    ways = []
+    if variants.parent is not None:
+        ways.append(
+            f"if they are variants of one item, take --column item_id={variants.parent} "
+            f"--dedupe first"
+        )
+    if variants.apart:
+        ways.append(f"to tell them apart, add {', '.join(variants.apart)} to --text-fields")
+    return "; ".join(ways) or "a field that tells them apart in --text-fields mends it"
 
 
 def shape_verdicts(items: int, codebook_size: int) -> list[str]:

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import torch
 
+from recsys.inner_product_index import InnerProductIndex
 from recsys.search.data.dataset import NO_QUERY, Rows, SearchDataset
-from recsys.search.index import SearchIndex
 from recsys.search.model import SearchModel
 from recsys.search.ranking import DEPTH
 from recsys.search.retrieval import user_vectors
@@ -30,7 +30,7 @@ def query_latency(model: SearchModel, dataset: SearchDataset, requests: Rows) ->
     requests = requests[dataset.request_query[requests] != NO_QUERY]
     sample = np.random.default_rng(1).choice(requests, min(SAMPLE, len(requests)), replace=False)
     users = user_vectors(model, dataset, sample).numpy()
-    index = SearchIndex(model.items.all_candidates().numpy(), users)
+    index = InnerProductIndex(model.items.all_candidates().numpy(), users)
     drawn = np.random.default_rng(0).choice(requests, WARM_UP + QUERIES)
     seconds = []
     for request in drawn:

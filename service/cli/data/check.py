@@ -80,10 +80,11 @@ def check(settings: CheckSettings) -> None:
 
 def _checked(settings: CheckSettings) -> _Checked:
     from data_prep.embedding.encoders import load_encoder
-    from data_prep.profile.fields import field_profiles, repeated_ids
+    from data_prep.profile.fields import field_profiles
     from data_prep.profile.texts import profile_texts
+    from data_prep.profile.variants import variant_columns
     from service.cli.data.catalogue import template_of
-    from service.cli.data.verdicts import verdicts_on_fields
+    from service.cli.data.verdicts import verdicts_on_fields, verdicts_on_rows
     from tokenizer.advice.catalogue_verdicts import proposal, shape_verdicts, text_verdicts
     from tokenizer.config import FitConfig
 
@@ -92,31 +93,26 @@ def _checked(settings: CheckSettings) -> _Checked:
     fields = field_profiles(file, guess.mapping)
     text_fields = settings.text_fields or guess.text_fields
     verdicts = verdicts_on_fields(file, guess, text_fields, fields)
-    if "item_id" in guess.mapping.frame(file.frame).columns and guess.mapping.dedupe == "refuse":
-        repeated = repeated_ids(file, guess.mapping)
-        if repeated:
-            verdicts.append(
-                f"{repeated:,} rows have the item_id of an earlier row; one of them is kept "
-                f"(--dedupe longest): first keeps the first one"
-            )
-            guess.mapping = guess.mapping.changed({}, dedupe="longest")
+    verdicts += verdicts_on_rows(file, guess)
     there = guess.mapping.frame(file.frame).columns
     text_fields = tuple(name for name in text_fields if name in there) or text_fields
     items = settings.items_of(file, guess, text_fields)
     template = template_of(text_fields, items)
     rendered = [template.render(item) for item in items.iter_rows(named=True)]
+    with_text = [bool(text) for text in rendered]
     texts = [text for text in rendered if text]
     if len(texts) < len(rendered):
         verdicts.append(
-            f"{len(rendered) - len(texts):,} items have no text in any of "
-            f"{', '.join(text_fields)}; they are left out (--skip-empty)"
+            f"{len(rendered) - len(texts):,} items have no text in "
+            f"{' or '.join(text_fields)}; they are left out (--skip-empty)"
         )
         guess.mapping = guess.mapping.changed({}, skip_empty=True)
     profile = None
     name = DEFAULT_ENCODER if settings.encoder in FITTED else settings.encoder
     if texts:
         profile = profile_texts(texts, load_encoder(name, settings=settings.model_settings()))
-        verdicts += text_verdicts(profile, items.height, name)
+        variants = variant_columns(items.filter(with_text), texts, text_fields)
+        verdicts += text_verdicts(profile, items.height, name, variants)
     size = FitConfig().quantizer.codebook_size
     verdicts += shape_verdicts(items.height, size)
     chosen = proposal(items.height, profile)
@@ -173,6 +169,9 @@ def _toml(settings: CheckSettings, found: _Checked) -> str:
         "preset": found.guess.preset,
         "dedupe": None if mapping.dedupe == "refuse" else mapping.dedupe,
         "skip_empty": mapping.skip_empty,
+        "control_characters": (
+            None if mapping.control_characters == "refuse" else mapping.control_characters
+        ),
         "drop": ",".join(mapping.drop),
         "encoding": settings.encoding,
         "separator": settings.separator,

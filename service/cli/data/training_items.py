@@ -44,8 +44,9 @@ def training_items(
 ) -> TrainingItems:
     """Read a catalogue, or a seeded sample of `size` of its rows.
 
-    A parquet file with more rows, and anything in parts, is read in one pass; other files are read
-    whole, since several of their rows may be one item: `sampled_items` draws of their items.
+    A parquet file with more rows, and anything in parts, is read in one pass. Other files are read
+    whole, and so is a parquet file with --dedupe: several of their rows may be one item, and
+    `sampled_items` draws of their items.
 
     Raises:
         InputError: the catalogue cannot be read.
@@ -59,14 +60,15 @@ def training_items(
     whole = source == "-" or ("://" not in source and path.is_file())
     parquet = not whole or path.name.lower().endswith(".parquet")
     parts = Parts.of(source) if parquet else None
-    if parts is None or (whole and parts.rows <= size):
+    collapsed = settings.dedupe not in {None, "refuse"}
+    if parts is None or (whole and (collapsed or parts.rows <= size)):
         file = settings.open(only_one_file(source, path))
         return TrainingItems(file, file.frame.height, settings.digest(path), parts)
     check_columns(parts.columns, settings.column, settings.drop, source)
-    if settings.dedupe not in {None, "refuse"}:
+    if collapsed:
         raise InputError(
-            f"{source}: --dedupe {settings.dedupe} works on files that are read whole; keep one "
-            f"row an item, or give a --sample of at least {parts.rows}"
+            f"{source}: --dedupe {settings.dedupe} works on one file, and not on parts; keep one "
+            f"row an item in them"
         )
     frame = sampled(parts, sampled_rows(parts.rows, size, seed), settings.drop)
     file = TableFile(source, frame, None, "parquet")

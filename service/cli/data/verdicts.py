@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from data_prep.profile.fields import FieldProfile
     from data_prep.readers.table_files import TableFile
 
-__all__ = ["verdicts_on_fields", "warn"]
+__all__ = ["verdicts_on_fields", "verdicts_on_rows", "warn"]
 
 
 def verdicts_on_fields(
@@ -35,6 +35,34 @@ def verdicts_on_fields(
         if each.field in text_fields or each.field in ("item_id", "title", "description")
     ]
     return title_verdicts(found, looks_like_titles(file.frame, used))
+
+
+def verdicts_on_rows(file: "TableFile", guess: "Guess") -> list[str]:
+    """Return what a file's rows need to be read, and change the guessed mapping so that they are.
+
+    Rows of one item are collapsed, and control characters that a title may not have are blanks.
+    """
+    from data_prep.profile.fields import control_rows, repeated_ids
+
+    found = []
+    if "item_id" in guess.mapping.frame(file.frame).columns and guess.mapping.dedupe == "refuse":
+        repeated = repeated_ids(file, guess.mapping)
+        if repeated:
+            found.append(
+                f"{repeated:,} rows have the item_id of an earlier row; of the rows of one item "
+                f"the one with the longest text is kept (--dedupe longest; --dedupe first keeps "
+                f"the first one)"
+            )
+            guess.mapping = guess.mapping.changed({}, dedupe="longest")
+    if guess.mapping.control_characters == "refuse":
+        rows = control_rows(file, guess.mapping)
+        if rows:
+            found.append(
+                f"control characters stand in the texts of {rows:,} rows; a blank is read for each "
+                f"(--control-characters blank)"
+            )
+            guess.mapping = guess.mapping.changed({}, control_characters="blank")
+    return found
 
 
 def warn(verdicts: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tokenizer.artifact import TokenizerConfig
 
 Dedupe = Literal["refuse", "first", "longest"]
+ControlCharacters = Literal["refuse", "blank"]
 
 __all__ = [
     "CacheOption",
@@ -64,6 +65,13 @@ class CatalogueOptions(CommandSettings):
     )
     skip_empty: bool = option(
         "Leave out items without text, which are refused otherwise.", False, panel=READING
+    )
+    control_characters: ControlCharacters | None = option(
+        "Control characters in texts: refuse those that a title may not have, or put a blank for "
+        "each.",
+        None,
+        default_text="refuse",
+        panel=READING,
     )
     category_separator: str | None = option(
         "Separator in a category path that is one text, as in 'Beauty > Skin Care'.",
@@ -181,7 +189,12 @@ class CatalogueOptions(CommandSettings):
     def changed(self, mapping: "ColumnMapping") -> "ColumnMapping":
         """Return a mapping with what the options say."""
         return mapping.changed(
-            self.column, self.drop, self.category_separator, self.dedupe, skip_empty=self.skip_empty
+            self.column,
+            self.drop,
+            self.category_separator,
+            self.dedupe,
+            skip_empty=self.skip_empty,
+            control_characters=self.control_characters,
         )
 
 

@@ -113,6 +113,7 @@ def fit(settings: FitSettings) -> None:
     Example: semid fit data/beauty/items.parquet --out tokenizers/beauty
     """
     from data_prep.profile.texts import profile_texts
+    from data_prep.profile.variants import variant_columns
     from service.cli.data.catalogue import (
         encoder_of,
         template_of,
@@ -146,7 +147,8 @@ def fit(settings: FitSettings) -> None:
         model = encoder_of(settings.encoder, texts, device, settings.model_settings())
         profile = profile_texts(texts, model)
         warn(verdicts_on_fields(file, guess, fields))
-        warn([*text_verdicts(profile, items.height, model.name), *shape])
+        variants = variant_columns(items, texts, fields)
+        warn([*text_verdicts(profile, items.height, model.name, variants), *shape])
         matrix = vectors_of_texts(texts, model, settings.cache)
     else:
         model = None

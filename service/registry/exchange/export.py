@@ -10,7 +10,7 @@ import sqlalchemy as sql
 
 from service.registry.database import Database
 from service.registry.entries import codes_of
-from service.registry.migrations.schema import ids, vectors
+from service.registry.migrations.schema import ids, owned_by, vectors
 from service.registry.tokenizers import enrolled_tokenizers
 from tokenizer.offline.id_table import SEMANTIC_IDS, written_ids
 
@@ -42,7 +42,7 @@ def export_registry(database: Database, path: Path) -> int:
                 query = (
                     sql.select(ids, vectors.c.direction, vectors.c.length)
                     .select_from(ids.outerjoin(vectors, vectors.c.number == ids.c.number))
-                    .where(ids.c.tokenizer == one.number)
+                    .where(owned_by(one.number))
                     .order_by(ids.c.number)
                 )
                 streamed = connection.execution_options(stream_results=True, yield_per=CHUNK)

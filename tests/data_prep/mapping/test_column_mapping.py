@@ -42,6 +42,20 @@ def test_of_several_paths_the_first_is_taken() -> None:
     assert mapping.categories(["A", "B, C"]) == ["A", "B, C"]
 
 
+def test_control_characters_become_blanks_but_in_ids() -> None:
+    mapping = ColumnMapping(columns={"title": "name"}, control_characters="blank")
+    item = {"item_id": "1\x07", "name": "so\x80ap\n", "brand": "a\0", "n": 7}
+    expected = {"item_id": "1\x07", "title": "so ap\n", "brand": "a ", "n": 7}
+    assert mapping.frame(pl.DataFrame([item])).to_dicts() == [
+        {name: expected[name] for name in ("title", "item_id", "brand", "n")}
+    ]
+    assert mapping.row(item) == expected
+    mixed = pl.DataFrame({"title": pl.Series(["a\x07", 7], dtype=pl.Object)})
+    assert mapping.frame(mixed)["title"].to_list() == ["a ", 7]
+    assert mapping.reads(frozenset({"title"}))
+    assert ColumnMapping().frame(pl.DataFrame([item])).to_dicts() == [item]
+
+
 def test_missing_columns_are_named() -> None:
     with pytest.raises(InputError, match="no column 'sku' to read as 'item_id'; it has id, name"):
         check_columns(TABLE.columns, {"item_id": "sku"}, (), "f.csv")
@@ -53,6 +67,10 @@ def test_names_are_known_in_any_spelling() -> None:
     assert by_name(["Product ID", "Product_Name", "Marke", "ingredients_200"]) == {
         "item_id": "Product ID", "title": "Product_Name", "brand": "Marke",
         "description": "ingredients_200",
+    }  # fmt: skip
+    assert by_name(["Réf.", "Libellé", "Prix TTC", "Description longue", "Brand ID"]) == {
+        "item_id": "Réf.", "title": "Libellé", "price": "Prix TTC",
+        "description": "Description longue",
     }  # fmt: skip
     assert by_name(["item_id", "title", "name", "id"]) == {}
     assert by_name(["StockCode", "Description"]) == {"item_id": "StockCode", "title": "Description"}

@@ -143,7 +143,7 @@ def test_dictionary_encoded_columns_are_texts(tmp_path: Path) -> None:
         ("i.jsonl", '{"item_id": "a\\u0000"}', r"line 1: .* NUL"),
         ("i.jsonl", '{"item_id": "a", "brand": "\\u0000"}', r"line 1: column 'brand'"),
         ("i.jsonl", '{"item_id": "%s"}' % ("x" * 600), r"line 1: .* has 600 bytes"),
-        ("i.jsonl", '{"item_id": "a", "title": "x\\u0007"}', r"line 1: .* U\+0007"),
+        ("i.jsonl", '{"item_id": "a", "title": "x\\u0007"}', r"line 1: .* U\+0007; --control"),
     ],
 )
 def test_what_cannot_be_read_names_its_line(

@@ -158,6 +158,31 @@ def test_a_column_that_nothing_needs_stops_no_fit(semid: Command) -> None:
     refused(semid(*needs), "line 2", "'price'", "call us")
 
 
+def test_control_characters_in_a_title_stop_nothing_after_a_check(semid: Command) -> None:
+    rows = [f"A{row}\tcup {row}" for row in range(40)]
+    rows[7] += "\x80"
+    Path("shop.tsv").write_text("sku\tname\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    refused(
+        semid("fit", "shop.tsv", "--out", "tok", *SMALL),
+        "line 9", "U+0080", "--control-characters blank",
+    )  # fmt: skip
+    told = semid("check", "shop.tsv", "--encoder", "hashing")
+    assert "control characters stand in the texts of 1 rows" in told.output
+    assert semid("fit", "--out", "tok", *SMALL).code == 0
+    done = semid("tokenize", "shop.tsv", "--tokenizer", "tok", "--out", "ids.csv")
+    assert "40 IDs" in done.output, done.errors
+
+
+def test_a_sample_of_a_large_parquet_file_may_collapse_its_rows(semid: Command) -> None:
+    table = pl.read_csv(_shop(Path("shop.csv")), separator=";", infer_schema=False)
+    pl.concat([table] * 3).write_parquet("sales.parquet")
+    fitted = semid(
+        "fit", "sales.parquet", "--out", "tok", "--dedupe", "longest", "--sample", 30,
+        "--codebook-size", 4, *SMALL,
+    )  # fmt: skip
+    assert "training on 30 of 40 items" in fitted.output, fitted.errors
+
+
 CATALOGUES = Path(__file__).parents[2] / "catalogues"
 
 

@@ -1,14 +1,20 @@
 import threading
 import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import InputError
 from data_prep.values.folding import folded
-from service.registry import NewItem
+from service.registry import NewItem, Registry
+from service.registry.id_map import mapped_ids
+from service.registry.vectors import VectorStore, packed
 from service.registry.words import matching
 from tests.service.databases import Open, sqlite_url
 
@@ -160,6 +166,40 @@ def test_a_search_asks_for_the_words_first(opened: Open, tmp_path: Path) -> None
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {told}").all()
     assert "semid_words VIRTUAL TABLE" in plan[0][3]
     assert "semid_ids USING INTEGER PRIMARY KEY" in plan[1][3]
+
+
+READS: dict[str, Callable[[Registry, int], object]] = {
+    "items by number": lambda registry, _: registry.by_number(range(100, 150)),
+    "items by name": lambda registry, _: registry.get([f"i{row}" for row in range(50)]),
+    "changes": lambda registry, rows: list(registry.changes(rows - 5)),
+    "vectors of some": lambda registry, _: VectorStore(registry).vectors(range(100, 150)),
+    "first vectors": lambda registry, _: next(VectorStore(registry).scan(10)),
+    "a page of two tokenizers' IDs": lambda registry, rows: _map_page(registry, rows - 20),
+}
+
+
+def _map_page(registry: Registry, after: int) -> object:
+    with registry.database.reading() as connection:
+        return mapped_ids(connection, registry.tokenizer, registry.tokenizer, after, 10)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_reading_some_items_does_not_read_all(read: str, opened: Open, tmp_path: Path) -> None:
+    registry, steps, rows = opened(sqlite_url(tmp_path)), [0], 0
+    vectors = packed(np.random.default_rng(0).normal(size=(2000, 4)).astype(np.float32))
+    taken = []
+    for more in (500, 2000):
+        new = [_item(f"i{row}", row // 256, row % 256) for row in range(rows, more)]
+        kept = zip(new, vectors, strict=False)
+        registry.add([replace(item, vector=vector) for item, vector in kept])
+        rows = more
+        with registry.database.reading() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: steps.append(steps.pop() + 1), 10)
+        steps[0] = 0
+        assert READS[read](registry, rows)
+        taken.append(steps[0])
+    assert taken[1] < 1.3 * taken[0] + 10
 
 
 @given(st.text(max_size=30))

@@ -5,6 +5,7 @@ import pytest
 
 from data_prep.profile.fields import FieldProfile
 from data_prep.profile.texts import TextProfile
+from data_prep.profile.variants import VariantColumns
 from tokenizer.advice.catalogue_verdicts import (
     proposal,
     shape_verdicts,
@@ -47,6 +48,15 @@ def test_what_stands_out_in_texts_is_told(change: dict[str, Any], said: str) -> 
     assert text_verdicts(ENGLISH, 1000, "minilm") == []
     [verdict] = text_verdicts(replace(ENGLISH, **change), 1000, "minilm")
     assert said in verdict
+
+
+def test_variants_are_told_with_their_columns() -> None:
+    alike = replace(ENGLISH, identical_items=20, identical_groups=7)
+    [none] = text_verdicts(alike, 1000, "minilm")
+    assert none.endswith("a field that tells them apart in --text-fields mends it")
+    [both] = text_verdicts(alike, 1000, "minilm", VariantColumns(("colour", "size"), "parent"))
+    assert "take --column item_id=parent --dedupe first" in both
+    assert "add colour, size to --text-fields" in both
 
 
 def test_the_proposed_encoder_knows_the_language() -> None:

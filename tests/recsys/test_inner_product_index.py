@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recsys.search.index import FOUND, SearchIndex
+from recsys.inner_product_index import FOUND, InnerProductIndex
 
 
 def _clustered(count: int, seed: int) -> np.ndarray:
@@ -18,7 +18,7 @@ def _clustered(count: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("limit", [10_000, 1_000])
 def test_the_best_items_are_found(limit: int) -> None:
     items, users = _clustered(4000, 0), _clustered(50, 1)
-    index = SearchIndex(items, users[:20], exact_up_to=limit)
+    index = InnerProductIndex(items, users[:20], exact_up_to=limit)
     assert (index.probes == 0) == (limit == 10_000)
     assert index.found >= FOUND
     found, scores = index.search(users, 20)
@@ -31,7 +31,7 @@ def test_the_best_items_are_found(limit: int) -> None:
 @pytest.mark.parametrize("limit", [10_000, 1_000])
 def test_filters_hide_and_allow(limit: int) -> None:
     items, users = _clustered(4000, 0), _clustered(5, 1)
-    index = SearchIndex(items, users, exact_up_to=limit)
+    index = InnerProductIndex(items, users, exact_up_to=limit)
     best = index.search(users, 3)[0]
     hidden = set(best[:, 0].tolist())
     again = index.search(users, 3, hidden=hidden)[0]
@@ -46,7 +46,7 @@ def test_filters_hide_and_allow(limit: int) -> None:
 
 def test_added_items_are_found() -> None:
     items = _clustered(100, 0)
-    index = SearchIndex(items)
+    index = InnerProductIndex(items)
     index.add(10 * items[:1])
     assert len(index) == 101
     assert index.search(items[:1], 1)[0].tolist() == [[100]]
