@@ -1,6 +1,6 @@
 """What stands out in a catalogue before a fit, in words, and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data_prep.embedding.encoders import DEFAULT_ENCODER, NGRAMS
@@ -20,26 +20,59 @@ CUT = 0.1
 ALIKE = 0.01  # share of items with another's text that is told
 MOSTLY_SINGLE = 0.5
 NONE = VariantColumns()
+NATIVE = "it knows the words of these texts, and comes with the packages"
+FOREIGN = "it reads any language, and needs no download"
+REASONS = {
+    "network": "linear and mlp lose about as much, and train longer",
+    "search_beam": "the greedy search, 1, loses more on most catalogues",
+    "policy": "items with the same codes keep them and get a number; reassign makes one length",
+}
 MULTILINGUAL = "paraphrase-multilingual-MiniLM-L12-v2"
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to fit a catalogue with."""
+    """What to fit a catalogue with.
+
+    Attributes:
+        reasons: a sentence for the options `encoder`, `levels`, `network`, `search_beam`, `policy`.
+    """
 
     encoder: str
     shape: Shape
+    network: str
+    search_beam: int
     policy: str
+    reasons: Mapping[str, str]
 
 
 def proposal(items: int, texts: TextProfile | None) -> Proposal:
-    """Propose an encoder, levels × size, and a policy.
+    """Propose an encoder, levels × size, a network, a beam and a policy.
+
+    The shape follows the number of different texts. One network, beam and policy were best, or as
+    good as the best, on all catalogues of the study (`python -m tests.bench.shapes`).
 
     Args:
         texts: as the default encoder reads them; None if they were not read.
     """
     foreign = texts is not None and is_foreign(texts)
-    return Proposal(NGRAMS if foreign else DEFAULT_ENCODER, proposed_shape(items), "suffix")
+    encoder = NGRAMS if foreign else DEFAULT_ENCODER
+    copies = 0 if texts is None else texts.identical_items - texts.identical_groups
+    shape = proposed_shape(items - copies)
+    return Proposal(
+        encoder, shape, "identity", 5, "suffix", REASONS | {
+            "encoder": FOREIGN if foreign else NATIVE, "levels": _of_shape(items - copies, shape)
+        },
+    )  # fmt: skip
+
+
+def _of_shape(different: int, shape: Shape) -> str:
+    share = different / shape.codebook_size**2
+    mean = f"{share:,.0f}" if share >= 10 else f"{share:.1f}"
+    return (
+        f"a prefix of two codes has {mean} of the {different:,} different texts on average, so "
+        f"that most share it; larger codebooks lose less, and leave more of them alone"
+    )
 
 
 def is_foreign(texts: TextProfile) -> bool:

@@ -85,8 +85,7 @@ def _checked(settings: CheckSettings) -> _Checked:
     from data_prep.profile.variants import variant_columns
     from service.cli.data.catalogue import template_of
     from service.cli.data.verdicts import verdicts_on_fields, verdicts_on_rows
-    from tokenizer.advice.catalogue_verdicts import proposal, shape_verdicts, text_verdicts
-    from tokenizer.config import FitConfig
+    from tokenizer.advice.catalogue_verdicts import proposal, text_verdicts
 
     file = settings.open(settings.items)
     guess = settings.guess(file)
@@ -113,8 +112,6 @@ def _checked(settings: CheckSettings) -> _Checked:
         profile = profile_texts(texts, load_encoder(name, settings=settings.model_settings()))
         variants = variant_columns(items.filter(with_text), texts, text_fields)
         verdicts += text_verdicts(profile, items.height, name, variants)
-    size = FitConfig().quantizer.codebook_size
-    verdicts += shape_verdicts(items.height, size)
     chosen = proposal(items.height, profile)
     return _Checked(
         file, guess, fields, items, tuple(text_fields), profile, chosen, tuple(verdicts)
@@ -150,7 +147,8 @@ def _print(found: _Checked) -> None:
         output.print(f"! {verdict}")
     chosen = found.proposal
     output.print(
-        f"proposal: encoder {chosen.encoder}, {chosen.shape} codes, policy {chosen.policy}"
+        f"proposal: encoder {chosen.encoder}, {chosen.shape} codes, network {chosen.network}, "
+        f"beam {chosen.search_beam}, policy {chosen.policy}"
     )
 
 
@@ -158,13 +156,17 @@ def _toml(settings: CheckSettings, found: _Checked) -> str:
     """Return the table of semid.toml for `semid fit`."""
     mapping, chosen = found.guess.mapping, found.proposal
     name = settings.items.name.partition(".")[0] or "shop"
+    own = settings.encoder != DEFAULT_ENCODER
+    told = set(chosen.reasons) - ({"encoder"} if own else set())
     values: dict[str, Any] = {
         "items": str(settings.items),
         "out": f"tokenizers/{name}",
         "text_fields": ",".join(found.text_fields),
-        "encoder": chosen.encoder if settings.encoder == DEFAULT_ENCODER else settings.encoder,
+        "encoder": settings.encoder if own else chosen.encoder,
         "levels": chosen.shape.levels,
         "codebook_size": chosen.shape.codebook_size,
+        "network": chosen.network,
+        "search_beam": chosen.search_beam,
         "policy": chosen.policy,
         "preset": found.guess.preset,
         "dedupe": None if mapping.dedupe == "refuse" else mapping.dedupe,
@@ -177,7 +179,11 @@ def _toml(settings: CheckSettings, found: _Checked) -> str:
         "separator": settings.separator,
         "category_separator": settings.category_separator,
     }
-    lines = [f"{key} = {_written(value)}" for key, value in values.items() if value]
+    lines = []
+    for key, value in values.items():
+        if value:
+            lines += [f"# {chosen.reasons[key]}"] if key in told else []
+            lines.append(f"{key} = {_written(value)}")
     if found.guess.preset is None and mapping.columns:
         lines += ["", "[fit.column]"]
         lines += [f"{_written(ours)} = {_written(has)}" for ours, has in mapping.columns.items()]

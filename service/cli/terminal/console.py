@@ -96,7 +96,11 @@ class LogBar:
 
     def ends(self) -> None:
         """Print the time that the task took."""
-        self._line(f"{self._done:,}/{self._total:,} in {_clock(time.monotonic() - self._began)}")
+        self._line(f"{self._told()} in {_clock(time.monotonic() - self._began)}")
+
+    def _told(self) -> str:
+        """Return how much is done; a total of 0 is not known."""
+        return f"{self._done:,}/{self._total:,}" if self._total else f"{self._done:,}"
 
     def _line_if_due(self) -> None:
         now = time.monotonic()
@@ -104,11 +108,12 @@ class LogBar:
             return
         elapsed = now - self._began
         self._next = now + min(max(FIRST_WAIT, elapsed / 10), LONGEST_WAIT)
-        told = f"{self._done:,}/{self._total:,}"
+        told = self._told()
         if self._done:
             rate = self._done / elapsed
             told += f", {rate:,.1f}/s" if rate >= 1 else f", {1 / rate:,.1f} s each"
-            told += f", {_clock((self._total - self._done) / rate)} left"
+            if self._total:
+                told += f", {_clock((self._total - self._done) / rate)} left"
         self._line(told)
 
     def _line(self, text: str) -> None:

@@ -81,7 +81,9 @@ def test_batches_of_a_moment_enter_the_cache_at_once(
     sizes: list[int] = []
     put = EmbeddingCache.put
 
-    def counted(cache: EmbeddingCache, own: Encoder, batch: list[str], vectors: object) -> None:
+    def counted(
+        cache: EmbeddingCache, own: Encoder, batch: list[str], vectors: NDArray[np.float32]
+    ) -> None:
         sizes.append(len(batch))
         put(cache, own, batch, vectors)
 

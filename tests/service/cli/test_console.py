@@ -47,6 +47,17 @@ def test_a_task_of_few_long_steps_tells_what_it_does(
     ]
 
 
+def test_an_unknown_total_is_not_shown(
+    clock: list[float], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with bar("taking vectors over", 0) as progress:
+        clock[0] += 10
+        progress(20)
+    assert capfd.readouterr().err.splitlines() == [
+        "taking vectors over: 20, 2.0/s", "taking vectors over: 20 in 0:10"
+    ]  # fmt: skip
+
+
 def test_lines_grow_rarer(clock: list[float], capfd: pytest.CaptureFixture[str]) -> None:
     with bar("training", 0) as progress:
         for second in range(36_000):

@@ -49,7 +49,7 @@ def test_check_tells_and_writes_what_fit_reads(semid: Command) -> None:
     told = json.loads(semid("check", "shop.csv", "--json", "--no-write").output)
     assert told["format"] == "CSV, utf-8, separator semicolon"
     assert told["mapping"]["columns"]["item_id"] == "sku"
-    assert told["proposal"]["shape"]["codebook_size"] == 4
+    assert told["proposal"]["shape"]["codebook_size"] == 8
     assert told["texts"]["unknown"] == 0
     assert not Path("semid.toml").exists()
 
@@ -57,7 +57,9 @@ def test_check_tells_and_writes_what_fit_reads(semid: Command) -> None:
     assert "red cup number 0." in shown.output
     written = tomllib.loads(Path("semid.toml").read_text())["fit"]
     assert written["column"] == {"item_id": "sku", "title": "name", "price": "list price"}
-    assert (written["levels"], written["codebook_size"]) == (6, 4)
+    assert (written["levels"], written["codebook_size"]) == (8, 8)
+    assert (written["network"], written["search_beam"]) == ("identity", 5)
+    assert "# the greedy search, 1, loses more" in Path("semid.toml").read_text()
     fitted = semid("fit", "--encoder", "ngrams", "--steps", 5, "--warmup-steps", 2)
     assert fitted.code == 0, fitted.errors
     assert (

@@ -63,13 +63,24 @@ def test_the_proposed_encoder_knows_the_language() -> None:
     assert proposal(1000, ENGLISH).encoder == "minilm"
     assert proposal(1000, None).encoder == "minilm"
     assert proposal(1000, replace(ENGLISH, unknown=0.3)).encoder == "ngrams"
-    assert str(proposal(10_000, ENGLISH).shape) == "4 × 32"
+
+
+def test_the_proposal_follows_the_different_texts_and_says_why() -> None:
+    found = proposal(10_000, ENGLISH)
+    assert str(found.shape) == "5 × 64"
+    assert (found.network, found.search_beam, found.policy) == ("identity", 5, "suffix")
+    assert "2.4 of the 10,000 different texts" in found.reasons["levels"]
+    assert set(found.reasons) == {"encoder", "levels", "network", "search_beam", "policy"}
+    copies = replace(ENGLISH, identical_items=9_000, identical_groups=1_000)
+    assert str(proposal(10_000, copies).shape) == "6 × 32"
+    told = proposal(10_000, replace(ENGLISH, unknown=0.3)).reasons["encoder"]
+    assert "any language" in told
 
 
 def test_large_codebooks_are_told() -> None:
     [few] = shape_verdicts(100, 256)
     assert "100 items are fewer than the 256 codewords" in few
     [single] = shape_verdicts(10_000, 256)
-    assert "--levels 4 --codebook-size 32" in single
-    assert shape_verdicts(10_000, 32) == []
+    assert "--levels 5 --codebook-size 64" in single
+    assert shape_verdicts(10_000, 64) == []
     assert shape_verdicts(10**6, 256) == []

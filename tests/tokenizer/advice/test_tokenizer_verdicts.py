@@ -48,7 +48,7 @@ def test_prefixes_of_single_items_are_told(tokenizer: TokenizerArtifact) -> None
     few = HEALTHY | {"items": 60, "prefixes": [{"single": 0.0}, {"single": 0.87}]}
     [verdict] = tokenizer_verdicts(replace(tokenizer, metrics=few))
     assert "87% of the two-code prefixes are single items" in verdict
-    assert "--codebook-size 4" in verdict
+    assert "--codebook-size 8" in verdict
 
 
 def test_nothing_is_said_of_what_was_not_measured(tokenizer: TokenizerArtifact) -> None:
