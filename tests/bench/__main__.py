@@ -19,6 +19,7 @@ from service.cli.terminal.console import bar, output
 from tests.bench.decoding import decoding
 from tests.bench.devices import devices
 from tests.bench.embedding import embedding
+from tests.bench.front_door import front_door
 from tests.bench.generator import generator
 from tests.bench.ladder import ladder
 from tests.bench.languages import languages
@@ -69,6 +70,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "devices": devices,
     "spinning": spinning,
     "languages": languages,
+    "front-door": front_door,
 }
 
 
