@@ -196,9 +196,15 @@ def test_another_tokenizer_is_chosen(page: Page, address: str) -> None:
     expect(page.locator("#item-id .code")).to_have_count(4)
     chooser.select_option(index=1)
     expect(page.locator("#summary")).to_contain_text("3 × 32")
+    query = {"tokenizer": chooser.input_value()[:16]}
+    asked = {"history": ["D00001"], "k": 1}
+    answer = httpx.post(f"{address}/v1/recommend", params=query, json=asked).json()
+    [[recommended]] = answer["lists"]
+    assert len(recommended["codes"]) == 3
+    shown = page.locator("#recommended .row .codes").first.locator(".code")
     for _ in ("chosen", "reloaded"):
         expect(page.locator("#item-id .code")).to_have_count(3)
-        expect(page.locator("#recommended .row .codes").first.locator(".code")).to_have_count(3)
+        expect(shown).to_have_text(recommended["semantic_id"].split("-"))
         page.reload()
     page.locator("#item-id a.code").first.click()
     expect(page.locator("#members .row").first.locator(".code").nth(2)).to_be_visible()
