@@ -14,6 +14,8 @@ from data_prep.parts.items import Piece
 
 __all__ = ["RayEngine"]
 
+STARTS = 3  # tries to start Ray on this machine
+
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # no warning on each start
 
 
@@ -31,14 +33,7 @@ class RayEngine:
         except ModuleNotFoundError as error:
             raise InputError("--engine ray needs Ray: pip install 'semid[ray]'") from error
         if not ray.is_initialized():
-            try:
-                ray.init(log_to_driver=False, logging_level=logging.ERROR)
-            except Exception as error:  # Ray raises Exception itself if a busy machine starts late
-                reason = str(error).partition("\n")[0]
-                remedy = "try again when the machine is less busy, or leave --engine out"
-                if address := os.environ.get("RAY_ADDRESS"):
-                    remedy = f"check RAY_ADDRESS={address}, or unset it to start Ray here"
-                raise InputError(f"Ray cannot be reached: {reason}; {remedy}") from error
+            _start(ray)
         self._ray = ray
         self._gpus = 0 if device == "cpu" else 1
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -73,6 +68,24 @@ class RayEngine:
                 raise InputError(fault)
             table = pl.read_ipc(batch["table"][0].as_py())
             yield batch["number"][0].as_py(), table
+
+
+def _start(ray: Any) -> None:
+    """Connect, or start Ray here; a busy machine may need longer than the 30 s that Ray waits."""
+    address = os.environ.get("RAY_ADDRESS")
+    for left in reversed(range(1 if address else STARTS)):
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray raises Exception itself if it starts late
+            ray.shutdown()
+            if left:
+                continue
+            reason = str(error).partition("\n")[0]
+            remedy = "try again when the machine is less busy, or leave --engine out"
+            if address:
+                remedy = f"check RAY_ADDRESS={address}, or unset it to start Ray here"
+            raise InputError(f"Ray cannot be reached: {reason}; {remedy}") from error
+        return
 
 
 class _Actor:
