@@ -26,7 +26,7 @@ def test_ray_is_started_again_if_it_is_late(monkeypatch: pytest.MonkeyPatch) -> 
     late = _LateRay(ray_engine.STARTS - 1)
     ray_engine._start(late)
     assert (late.starts, late.stops) == (ray_engine.STARTS, ray_engine.STARTS - 1)
-    with pytest.raises(InputError, match="timed out during startup.; try again when"):
+    with pytest.raises(InputError, match=r"timed out during startup\.; try again when"):
         ray_engine._start(_LateRay(ray_engine.STARTS))
 
 
