@@ -16,8 +16,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.e2e.chromium import CHROMIUM, FLAGS
 from tests.e2e.server import run_semid, serving
-from tests.e2e.test_page import CHROMIUM, FLAGS
 
 __all__ = ["main"]
 

@@ -1,9 +1,7 @@
 """The page in a real headless Chromium, over a real service."""
 
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -11,20 +9,13 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.e2e.chromium import CHROMIUM, FLAGS, SHOP, opened
 from tests.e2e.server import run_semid, serving
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 expect.set_options(timeout=30_000)  # milliseconds; machines may be busy
 
-SHOP = "https://shop.example/"
 UNSAFE = "http://shop.example/a.svg"
-PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -82,34 +73,6 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, address: str) -> Iterator[Page]:
     with opened(browser, address) as page:
         yield page
-
-
-@contextmanager
-def opened(browser: Browser, address: str) -> Iterator[Page]:
-    """Open the page; at the end check that nothing failed and no other host was asked."""
-    with browser.new_context() as context:
-        page = context.new_page()
-        failures: list[str] = []
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.on(
-            "console",
-            lambda said: failures.append(said.text) if "Security Policy" in said.text else None,
-        )
-        page.on(
-            "request",
-            lambda asked: (
-                failures.append(asked.url)
-                if not asked.url.startswith((address, SHOP, "blob:"))
-                else None
-            ),
-        )
-        page.route(
-            f"{SHOP}**",
-            lambda route: route.fulfill(content_type="image/svg+xml", body=PICTURE),
-        )
-        page.goto(address)
-        yield page
-        assert failures == []
 
 
 def _found(page: Page, words: str) -> Locator:

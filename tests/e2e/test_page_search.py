@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from data_prep.demo import demo_items
+from tests.e2e.chromium import CHROMIUM, FLAGS, opened
 from tests.e2e.server import run_semid, serving
-from tests.e2e.test_page import CHROMIUM, FLAGS, opened
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.e2e.chromium import CHROMIUM, FLAGS
 from tests.e2e.server import serving
-from tests.e2e.test_page import CHROMIUM, FLAGS
 from tests.service.databases import sqlite_url
 from tests.service.http.proxy import proxied
 

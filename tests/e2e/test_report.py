@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.e2e.chromium import CHROMIUM, FLAGS
 from tests.e2e.server import run_semid
-from tests.e2e.test_page import CHROMIUM, FLAGS
 from tokenizer.offline.catalogue import tokenize_catalogue
 from tokenizer.pipeline import Pipeline
 

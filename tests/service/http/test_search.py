@@ -23,7 +23,7 @@ from service.client import AsyncSemid, Semid, SemidError
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
-from tests.e2e.test_page import CHROMIUM, FLAGS
+from tests.e2e.chromium import CHROMIUM, FLAGS
 from tests.service.databases import sqlite_url
 from tests.service.http.listening import listening_at
 from tokenizer.offline.catalogue import tokenize_catalogue
