@@ -263,9 +263,11 @@ class Quantizer(nn.Module):
             with torch.set_grad_enabled(self.training):
                 live = self.codebook()
             self._live = (live,) if self.training else ()
-            self._searched = live.detach()
-            self._half_norms = self._searched.square().sum(1) / 2
+            searched = live.detach()
+            # Before the codebook: another thread that finds the codebook needs its norms.
+            self._half_norms = searched.square().sum(1) / 2
             self._age = 0
+            self._searched = searched
         return self._searched
 
 
