@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.inner_product_index import EXACT_UP_TO, InnerProductIndex
+from recsys.inner_product_index import InnerProductIndex
 
 __all__ = ["ItemIndex"]
 
@@ -13,33 +13,14 @@ BATCH = 64  # users searched at once
 
 
 class ItemIndex:
-    """Item vectors, numbered from 0 in the order in which they are added."""
+    """Ranks items for users whose exclusions and bonuses differ.
 
-    def __init__(
-        self,
-        vectors: NDArray[np.float32],
-        sample: NDArray[np.float32] | None = None,
-        exact_up_to: int = EXACT_UP_TO,
-    ) -> None:
-        """Index vectors (n, d); the arguments are those of `InnerProductIndex`."""
-        self._index = InnerProductIndex(vectors, sample, exact_up_to)
+    Attributes:
+        vectors: the index of the items' vectors; items may be added to it.
+    """
 
-    def __len__(self) -> int:
-        return len(self._index)
-
-    @property
-    def found(self) -> float:
-        """Share of the exact search's first items that was found for the sample."""
-        return self._index.found
-
-    @property
-    def probes(self) -> int:
-        """Number of lists that a search reads; 0 for an exact search."""
-        return self._index.probes
-
-    def add(self, vectors: NDArray[np.float32]) -> None:
-        """Add vectors (n, d); their numbers follow those in the index."""
-        self._index.add(vectors)
+    def __init__(self, vectors: InnerProductIndex) -> None:
+        self.vectors = vectors
 
     def search(
         self,
@@ -72,7 +53,7 @@ class ItemIndex:
         found: list[list[tuple[int, float]]] = [[] for _ in users]
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            items, scores = self._index.search(
+            items, scores = self.vectors.search(
                 users[rows], k + len(apart[rows[-1]]), hidden, candidates
             )
             for row, *ranked in zip(rows, items.tolist(), scores.tolist(), strict=True):
@@ -85,7 +66,7 @@ class ItemIndex:
                 if among is not None:
                     with_bonus &= among
                 pairs += [
-                    (item, float(users[row] @ self._index.vector(item)) + bonuses[row][item])
+                    (item, float(users[row] @ self.vectors.vector(item)) + bonuses[row][item])
                     for item in with_bonus
                 ]
                 found[row] = sorted(pairs, key=lambda pair: -pair[1])[:k]

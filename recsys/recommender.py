@@ -15,7 +15,7 @@ from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.frozen_model import FrozenModel
 from recsys.generation.generative_model import GenerativeModel
-from recsys.inner_product_index import EXACT_UP_TO
+from recsys.inner_product_index import EXACT_UP_TO, InnerProductIndex
 from recsys.item_index import ItemIndex
 from recsys.item_numbers import ItemNumbers
 from recsys.models.base import Codes, NextItemModel, ScoringModel, Suffixes
@@ -130,7 +130,8 @@ class Recommender:
         if isinstance(model, ScoringModel):
             with torch.no_grad():
                 sample = self._sample(model) if len(self) > exact_up_to else None
-                self._index = ItemIndex(model.item_vectors().numpy(), sample, exact_up_to)
+                vectors = model.item_vectors().numpy()
+                self._index = ItemIndex(InnerProductIndex(vectors, sample, exact_up_to))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -195,9 +196,10 @@ class Recommender:
                 return 0
             self.model.extend(codes[rows], suffixes[rows])
             if isinstance(self.model, ScoringModel) and self._index is not None:
-                new = torch.arange(len(self._index), len(self._index) + len(rows))
+                first = len(self._index.vectors)
+                new = torch.arange(first, first + len(rows))
                 with torch.no_grad():
-                    self._index.add(self.model.item_vectors(new).numpy())
+                    self._index.vectors.add(self.model.item_vectors(new).numpy())
             self._items.add([item_ids[row] for row in rows], codes[rows])
             return len(rows)
 

@@ -11,6 +11,7 @@ from recsys import item_index
 from recsys.data.dataset import SequenceDataset
 from recsys.generation.generator import GeneratorConfig
 from recsys.generation.tiger import TigerRecommenderConfig
+from recsys.inner_product_index import InnerProductIndex
 from recsys.item_index import ItemIndex
 from recsys.models.base import NextItemModel, ScoringModel
 from recsys.models.causal_transformer import TowerConfig
@@ -199,8 +200,8 @@ def test_the_index_finds_the_items_of_an_exhaustive_search(monkeypatch: pytest.M
     draw = np.random.default_rng(0)
     items, users = draw.normal(size=(500, 8)), draw.normal(size=(20, 8))
     excluded = [draw.integers(0, 500, user % 5).tolist() for user in range(20)]
-    index = ItemIndex(items[:300].astype(np.float32))
-    index.add(items[300:].astype(np.float32))
+    index = ItemIndex(InnerProductIndex(items[:300].astype(np.float32)))
+    index.vectors.add(items[300:].astype(np.float32))
     scores = users @ items.T
     for row, left_out in enumerate(excluded):
         scores[row, left_out] = -np.inf
@@ -222,12 +223,13 @@ def test_an_index_of_lists_leaves_out_and_adds_as_the_exact_one() -> None:
     near = 0.2 * draw.normal(size=(9000, 8))
     items = (centres[draw.integers(20, size=9000)] + near).astype(np.float32)
     users = centres.astype(np.float32)
-    exact, lists = ItemIndex(items), ItemIndex(items, users, exact_up_to=1000)
-    assert not exact.probes
-    assert lists.probes
-    assert lists.found >= 0.99
+    exact = ItemIndex(InnerProductIndex(items))
+    lists = ItemIndex(InnerProductIndex(items, users, exact_up_to=1000))
+    assert not exact.vectors.probes
+    assert lists.vectors.probes
+    assert lists.vectors.found >= 0.99
     for index in (exact, lists):
-        index.add(2 * items[:5])
+        index.vectors.add(2 * items[:5])
     best = [[item for item, _ in row] for row in exact.search(users, 40, [[]] * 20)]
     excluded, hidden = [row[:10] for row in best], set(best[0][:3])
     bonuses = [{row[30]: 9.0} for row in best]
