@@ -161,6 +161,15 @@ class RegistryReader:
             total = connection.scalar(sql.select(sql.func.count()).select_from(some))
             return items, total or 0
 
+    def titled(self, words: str, limit: int) -> list[str]:
+        """Return the ids of the first `limit` items that `search_titles` finds."""
+        with self.database.reading() as connection:
+            found = matching(connection, words, self.tokenizer.number)
+            if found is None:
+                return []
+            named = found.with_only_columns(ids.c.item_id).limit(limit)
+            return list(connection.scalars(named))
+
     def _rows(
         self, connection: Connection, column: sql.Column[Any], values: Sequence[Any]
     ) -> Iterator[sql.Row[Any]]:

@@ -199,6 +199,16 @@ class IdMapPage(BaseModel):
     next: int | None
 
 
+TitleWords = Annotated[
+    str,
+    Field(
+        max_length=200,
+        description="only items whose titles have these words, or words that begin with them",
+        examples=["hand cream"],
+    ),
+]
+
+
 class RecommendQuery(BaseModel):
     """One history or several, oldest item first, and how many items to recommend."""
 
@@ -229,6 +239,7 @@ class RecommendQuery(BaseModel):
             "the tokenizer whose IDs the recommender reads",
         ),
     ] = ""
+    words: TitleWords = ""
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
