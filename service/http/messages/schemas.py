@@ -28,6 +28,7 @@ from service.http.messages.limits import BoundedText, RequestLimits, bounded_his
 from tokenizer.ids.policy import Policy
 
 if TYPE_CHECKING:
+    from service.engine.neighbours.nearest import Neighbour
     from service.registry import RegisteredItem
 
 __all__ = [
@@ -302,6 +303,12 @@ class SimilarItem(Item):
     distance: float = Field(
         description="squared, from the query's latent to the item's decoded latent"
     )
+
+    @classmethod
+    def answer(cls, near: "Neighbour") -> dict[str, Any]:
+        """Return the answer for a neighbour."""
+        found = {"cosine": near.cosine, "exact": near.exact, "distance": near.distance}
+        return Item.fields_of(near.item) | found
 
 
 class SimilarAnswer(BaseModel):
