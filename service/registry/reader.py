@@ -156,10 +156,13 @@ class RegistryReader:
             found = matching(connection, words, self.tokenizer.number)
             if found is None:
                 return [], 0
-            items = [RegisteredItem.of(row) for row in connection.execute(found.limit(limit))]
-            some = found.with_only_columns(ids.c.number).limit(MOST_COUNTED).subquery()
-            total = connection.scalar(sql.select(sql.func.count()).select_from(some))
-            return items, total or 0
+            # Matching takes longest, so one query gives the number and the first items.
+            most = max(limit, MOST_COUNTED)
+            query = found.with_only_columns(ids.c.number).limit(most)
+            numbers = list(connection.scalars(query))
+            rows = self._rows(connection, ids.c.number, numbers[:limit])
+            items = sorted(map(RegisteredItem.of, rows), key=lambda item: item.number)
+            return items, min(len(numbers), MOST_COUNTED)
 
     def _rows(
         self, connection: Connection, column: sql.Column[Any], values: Sequence[Any]

@@ -25,8 +25,9 @@ import orjson
 from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record
 from service.cli.terminal.console import output
-from tests.bench.load import get_requests, post_requests, put_under_load
-from tests.bench.scale_data import titles_at_hand, write_catalogue
+from tests.bench.empty import empty_service
+from tests.bench.load import Load, get_requests, post_requests, put_under_load
+from tests.bench.scale_data import DIMENSION, titles_at_hand, write_catalogue
 from tests.bench.scale_picture import draw_scale
 from tests.e2e.server import SEMID, resident_bytes, serving
 from tokenizer.ids.semantic_id import Codes
@@ -117,9 +118,13 @@ class _Rung:
         return figures
 
     def serve(self) -> dict[str, float]:
-        """Start twice, the second time from the saved index, and measure requests."""
+        """Start twice, the second time from the saved index, and measure requests.
+
+        Beside them stand an empty service that sends answers of the same shape, under the same
+        load, and the memory of the service with an empty registry.
+        """
         options = ("--tokenizer", self.tokenizer, "--database", f"sqlite:///{self.database}")
-        log, figures = self.place / "log", {}
+        log, figures = self.place / "log", self._without_items()
         for which in ("first_start", "start"):
             started = time.perf_counter()
             with serving(log, *options) as address:
@@ -128,7 +133,27 @@ class _Rung:
                     figures |= self._requests(address)
                     memory = resident_bytes(address)
                     figures["service_megabytes"] = memory / 1e6
+                    more = memory - figures["empty_service_megabytes"] * 1e6
+                    figures["service_bytes_an_item"] = more / self.items
         return figures
+
+    def _without_items(self) -> dict[str, float]:
+        body = [orjson.dumps({"item_id": "i000000000", "k": 10})]
+        with empty_service() as address:
+            load = put_under_load(
+                address, post_requests, "/v1/similar", body, 0, clients=CLIENTS, seconds=SECONDS
+            )
+        _check("empty service", load)
+        with tempfile.TemporaryDirectory() as folder:
+            database = ("--database", f"sqlite:///{folder}/semid.db")
+            with serving(self.place / "log", "--tokenizer", self.tokenizer, *database) as address:
+                vector = {"vector": [0.1] * DIMENSION}
+                httpx.post(f"{address}/v1/similar", json=vector).raise_for_status()
+                memory = resident_bytes(address)
+        return {
+            "empty_similar_requests_per_second": load.rate,
+            "empty_service_megabytes": memory / 1e6,
+        }
 
     def _requests(self, address: str) -> dict[str, float]:
         rng = np.random.default_rng(2)
@@ -158,8 +183,7 @@ class _Rung:
         figures: dict[str, float] = {}
         for name, load in loads.items():
             alone, together = load(1), load(CLIENTS)
-            if set(together.statuses) != {200}:
-                raise RuntimeError(f"{name}: answers by status {together.statuses}")
+            _check(name, together)
             figures[f"{name}_p50_milliseconds"] = alone.percentile(0.5)
             figures[f"{name}_p99_milliseconds"] = alone.percentile(0.99)
             figures[f"{name}_requests_per_second"] = together.rate
@@ -238,6 +262,11 @@ def _measure(rung: _Rung, step: str, *, anew: bool) -> None:
         path.write_text(json.dumps(results, indent=2) + "\n")
     for name, value in figures.items():
         output.print(f"{rung.items:>11,} {name:34} {value:12,.4g}")
+
+
+def _check(name: str, load: Load) -> None:
+    if set(load.statuses) != {200}:
+        raise RuntimeError(f"{name}: answers by status {load.statuses}")
 
 
 def _resident() -> float:

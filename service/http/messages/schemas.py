@@ -151,11 +151,6 @@ class Item(BaseModel):
         """Return the fields of a registered item."""
         return {name: getattr(item, name) for name in Item.model_fields}
 
-    @classmethod
-    def of(cls, item: "RegisteredItem") -> Self:
-        """Make the answer for a registered item."""
-        return cls.model_validate(cls.fields_of(item))
-
 
 class TokenizedItem(Item):
     """An item and whether this request gave it its ID."""
