@@ -125,9 +125,12 @@ class _Rung:
         """
         options = ("--tokenizer", self.tokenizer, "--database", f"sqlite:///{self.database}")
         log, figures = self.place / "log", self._without_items()
+        for saved in self.place.glob("semid.db.index*"):
+            saved.unlink()
         for which in ("first_start", "start"):
             started = time.perf_counter()
             with serving(log, *options) as address:
+                httpx.get(f"{address}/health/ready", timeout=120).raise_for_status()
                 figures[f"{which}_seconds"] = time.perf_counter() - started
                 if which == "start":
                     figures |= self._requests(address)
