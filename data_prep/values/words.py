@@ -8,7 +8,7 @@ from itertools import groupby
 
 from data_prep.values.folding import folded
 
-__all__ = ["query_terms", "title_words"]
+__all__ = ["has_terms", "query_terms", "title_words"]
 
 LONGEST = 255  # characters of a word; longer ones are cut, in titles and searches alike
 # Scripts that are written without spaces: each character is a word, and neighbours are a phrase.
@@ -40,6 +40,17 @@ def query_terms(text: str) -> list[list[str]]:
             found = [word[:LONGEST] for word in words]
             terms += [found] if unspaced else [[word] for word in found]
     return terms
+
+
+def has_terms(title: str | None, terms: list[list[str]]) -> bool:
+    """Return whether a title has all terms of `query_terms`."""
+    words = title_words(title)
+    return all(
+        any(word.startswith(term[0]) for word in words)
+        if len(term) == 1
+        else any(words[at : at + len(term)] == term for at in range(len(words)))
+        for term in terms
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
+from recsys.search.code_index import CodeIndex
 from recsys.search.data.dataset import SearchDataset
 
 __all__ = ["PARTS", "ItemTower"]
@@ -97,6 +98,19 @@ class ItemTower(nn.Module):
     def reads_codes_alone(self) -> bool:
         """Whether an item's codes are all that its vector needs."""
         return self.levels is not None and self.dense is None and self.content_map is None
+
+    @torch.no_grad()
+    def code_index(self) -> CodeIndex:
+        """Return an index of all candidates; `reads_codes_alone` must hold."""
+        rows = self.get_buffer("rows").cpu()
+        levels = rows.shape[1]
+        tables = (self._level_rows() @ self.projection.weight.T / levels).cpu()
+        codes = rows - self.codebook_size * torch.arange(levels)
+        return CodeIndex(
+            tables.view(levels, self.codebook_size, -1).numpy(),
+            self.projection.bias.cpu().numpy(),
+            codes.numpy().astype("uint16"),
+        )
 
     @torch.no_grad()
     def extend(self, codes: Tensor) -> None:

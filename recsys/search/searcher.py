@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from recsys.frozen_model import FrozenModel
-from recsys.inner_product_index import EXACT_UP_TO, InnerProductIndex
 from recsys.models.causal_transformer import TowerConfig
 from recsys.search.data.dataset import NO_ITEM, SearchDataset
 from recsys.search.model import SearchConfig, SearchModel
 
 __all__ = ["Found", "FrozenSearch", "Searcher", "freeze_search"]
-
-PROBE_QUERIES = 200  # queries that choose how many lists of a large index are read
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Found:
 class FrozenSearch(FrozenModel[SearchDataset]):
     """The contents of a search model's folder.
 
-    The catalogue has the items with their codes, and some queries; no requests, no content vectors.
+    The catalogue has the items with their codes, and a query; no requests, no content vectors.
     """
 
     kind, command, format_key = "a search model", "semid train-search", "search_format"
@@ -68,7 +65,7 @@ def freeze_search(
     """
     if not model.items.reads_codes_alone:
         raise InputError("a search model that is served reads codes alone; choose dual-encoder")
-    catalogue = replace(dataset.catalogue(PROBE_QUERIES), vectors=None)
+    catalogue = replace(dataset.catalogue(1), vectors=None)  # a query tells their vectors' length
     shape = json.loads(json.dumps(asdict(model.config)))
     encoder = list(catalogue.encoder)
     return FrozenSearch.freeze(model, shape, catalogue, metrics, encoder=encoder)
@@ -85,12 +82,7 @@ class Searcher:
         dimension: length of a query's vector.
     """
 
-    def __init__(self, frozen: FrozenSearch, exact_up_to: int = EXACT_UP_TO) -> None:
-        """Build the index over all items.
-
-        Args:
-            exact_up_to: the most items that are searched one by one.
-        """
+    def __init__(self, frozen: FrozenSearch) -> None:
         catalogue = frozen.catalogue
         self._model = frozen.model()
         self.fingerprint, self.metrics = frozen.fingerprint, frozen.metrics
@@ -99,15 +91,11 @@ class Searcher:
         self._item_ids = list(catalogue.item_ids)
         self._numbers = {item_id: number for number, item_id in enumerate(self._item_ids)}
         assert catalogue.codes is not None
-        assert catalogue.query_vectors is not None
         self._codes = [catalogue.codes]
         self._codebook_size = catalogue.codebook_size
         self._hidden: set[int] = set()
         self._busy = threading.Lock()
-        sample = self._users(catalogue.query_vectors, [()] * len(catalogue.query_vectors))
-        self._index = InnerProductIndex(
-            self._model.items.all_candidates().numpy(), sample, exact_up_to=exact_up_to
-        )
+        self._index = self._model.items.code_index()
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -153,11 +141,8 @@ class Searcher:
             ]
             if not rows:
                 return 0
-            first = len(self._item_ids)
             self._model.items.extend(torch.from_numpy(codes[rows].astype(np.int64)))
-            numbers = torch.arange(first, first + len(rows))
-            with torch.no_grad():
-                self._index.add(self._model.items.candidates(numbers).numpy())
+            self._index.add(codes[rows])
             self._codes.append(np.asarray(codes[rows], dtype=np.uint16))
             for row in rows:
                 self._numbers[item_ids[row]] = len(self._item_ids)

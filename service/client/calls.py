@@ -176,11 +176,13 @@ def recommended(
     exclude_seen: bool,
     candidates: Sequence[str] | None = None,
     prefix: str = "",
+    words: str = "",
 ) -> Call[RecommendAnswer]:
     """Ask for the items that come next after each history."""
     query: dict[str, object] = {"histories": histories, "k": k, "exclude_seen": exclude_seen}
     query |= {"candidates": candidates} if candidates is not None else {}
     query |= {"prefix": prefix} if prefix else {}
+    query |= {"words": words} if words else {}
     return Call(RecommendAnswer, "POST", "/v1/recommend", body=_json(query))
 
 
@@ -192,9 +194,11 @@ def search_items(
     exclude_seen: bool,
     prefix: str | None,
     candidates: Sequence[str] | None,
+    words: str = "",
 ) -> Call[SearchAnswer]:
     """Ask for the items that answer a query."""
     given: dict[str, Any] = {"query": query, "prefix": prefix, "candidates": candidates}
+    given["words"] = words or None
     body = {name: value for name, value in given.items() if value is not None}
     body |= {"history": history, "k": k, "exclude_seen": exclude_seen}
     return Call(SearchAnswer, "POST", "/v1/search", body=_json(body))

@@ -236,6 +236,7 @@ class Conversation:
         exclude_seen: bool = True,
         candidates: Sequence[str] | None = None,
         prefix: str = "",
+        words: str = "",
     ) -> Steps[list[list[RecommendedItem]]]:
         """Return up to k items that come next after each history.
 
@@ -243,13 +244,19 @@ class Conversation:
             histories: item ids, the oldest first.
             candidates: the only items that may be recommended; unknown ones are ignored.
             prefix: the first codes of those items, such as `12-240`.
+            words: what their titles have, as `items` searches them.
 
         Raises:
             SemidError: the recommender knows no item of a history, no item is left to recommend, or
                 there is no recommender.
         """
         call = calls.recommended(
-            histories, k, exclude_seen=exclude_seen, candidates=candidates, prefix=prefix
+            histories,
+            k,
+            exclude_seen=exclude_seen,
+            candidates=candidates,
+            prefix=prefix,
+            words=words,
         )
         return (yield from self._ask(call)).lists
 
@@ -262,6 +269,7 @@ class Conversation:
         exclude_seen: bool = False,
         prefix: str | None = None,
         candidates: Sequence[str] | None = None,
+        words: str = "",
     ) -> Steps[list[SearchedItem]]:
         """Return up to k items that answer a query, after a history; one of both is needed.
 
@@ -270,12 +278,19 @@ class Conversation:
             exclude_seen: whether to leave out the items of the history.
             prefix: how the items' IDs begin, as `12-240`; None for any.
             candidates: ids of the only items that may be found; None for all.
+            words: what their titles have.
 
         Raises:
             SemidError: there is no search model, or it knows no item of a history without a query.
         """
         call = calls.search_items(
-            query, history, k, exclude_seen=exclude_seen, prefix=prefix, candidates=candidates
+            query,
+            history,
+            k,
+            exclude_seen=exclude_seen,
+            prefix=prefix,
+            candidates=candidates,
+            words=words,
         )
         return (yield from self._ask(call)).items
 

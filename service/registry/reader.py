@@ -164,6 +164,15 @@ class RegistryReader:
             items = sorted(map(RegisteredItem.of, rows), key=lambda item: item.number)
             return items, min(len(numbers), MOST_COUNTED)
 
+    def titled(self, words: str, limit: int) -> list[str]:
+        """Return the ids of the first `limit` items that `search_titles` finds."""
+        with self.database.reading() as connection:
+            found = matching(connection, words, self.tokenizer.number)
+            if found is None:
+                return []
+            named = found.with_only_columns(ids.c.item_id).limit(limit)
+            return list(connection.scalars(named))
+
     def _rows(
         self, connection: Connection, column: sql.Column[Any], values: Sequence[Any]
     ) -> Iterator[sql.Row[Any]]:

@@ -29,7 +29,7 @@ from tests.bench.nearest_peers import nearest_peers
 from tests.bench.pictures import image_steps
 from tests.bench.quantizing import encoding, training_steps
 from tests.bench.recommending_at_size import recommending_at_size
-from tests.bench.search_at_size import esci_at_size, jdsearch_at_size
+from tests.bench.search_at_size import esci_at_size, jdsearch_at_size, search_queries_at_size
 from tests.bench.serving import http
 from tests.bench.spinning import spinning
 from tests.bench.static import static
@@ -64,6 +64,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "serving": http,
     "jdsearch-at-size": jdsearch_at_size,
     "esci-at-size": esci_at_size,
+    "search-queries-at-size": search_queries_at_size,
     "nearest-peers": nearest_peers,
     "recommending-at-size": recommending_at_size,
     "ladder": ladder,

@@ -14,10 +14,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import faiss
+import numpy as np
+import torch
+
+from recsys.benchmarks.search.latency import query_latency
+from recsys.search.data.dataset import SearchDataset
+from recsys.search.model import SearchModel
+from recsys.search.presets import preset_named
+from recsys.search.retrieval import user_vectors
+from tests.bench.measure import best_seconds
 from tests.generated.esci import write_esci
 from tests.generated.jdsearch import write_jdsearch
 
-__all__ = ["esci_at_size", "jdsearch_at_size"]
+__all__ = ["esci_at_size", "jdsearch_at_size", "search_queries_at_size"]
 
 ITEMS, USERS = 1_000_000, 100_000
 PRODUCTS, QUERIES = 1_215_851, 97_346
@@ -71,6 +81,52 @@ def esci_at_size(scale: float = 1.0) -> dict[str, Any]:
             figures |= _figures_of(json.loads(path.read_text()))
     minutes = figures["prepare minutes"] + figures["benchmark minutes"]
     return figures | {"minutes in all": round(minutes, 1)}
+
+
+def search_queries_at_size() -> dict[str, float]:
+    """Return how long a query of a dual encoder takes over ESCI's 1.2 million products.
+
+    The model is untrained, and the codes are random: the search by codes computes every product's
+    score, whatever the vectors. Beside it, FAISS's exact search over the products' vectors.
+    """
+    draw = np.random.default_rng(0)
+    asked = 200
+    nothing = np.zeros(asked, dtype=np.int64)
+    data = SearchDataset(
+        item_ids=tuple(map(str, range(PRODUCTS))),
+        queries=tuple(map(str, range(asked))),
+        request_query=np.arange(asked, dtype=np.int32),
+        request_split=np.zeros(asked, dtype=np.uint8),
+        events=np.zeros(0, dtype=np.int32),
+        history_start=nothing,
+        history_end=nothing,
+        judged_offsets=np.arange(asked + 1),
+        judged=draw.integers(PRODUCTS, size=asked, dtype=np.int32),
+        gains=np.ones(asked, dtype=np.float32),
+        positive=np.ones(asked, dtype=np.bool_),
+        query_vectors=draw.standard_normal((asked, 384), dtype=np.float32),
+        codes=draw.integers(256, size=(PRODUCTS, 4), dtype=np.uint16),
+        codebook_size=256,
+    )
+    torch.manual_seed(0)
+    model = SearchModel(preset_named("quick").shape("dual-encoder", PRODUCTS), data).eval()
+    requests = np.arange(asked)
+    latency = query_latency(model, data, requests)
+    users = user_vectors(model, data, requests[:20]).numpy()
+    vectors = model.items.all_candidates().numpy()
+    got, _ = model.items.code_index().search(users, 100)
+    _, wanted = faiss.knn(users, vectors, 100, faiss.METRIC_INNER_PRODUCT)
+    shared = [np.isin(a, b).mean() for a, b in zip(wanted, got, strict=True)]
+    exact = faiss.IndexFlatIP(vectors.shape[1])
+    exact.add(vectors)
+    return {
+        "items": PRODUCTS,
+        "query p50 ms": latency["p50_ms"],
+        "query p95 ms": latency["p95_ms"],
+        "threads": latency["threads"],
+        "found of the exact first 100": round(float(np.mean(shared)), 4),
+        "FAISS exact ms": 1000 * best_seconds(lambda: exact.search(users[:1], 100), repeats=20),
+    }
 
 
 def _figures_of(record: dict[str, Any]) -> dict[str, float]:

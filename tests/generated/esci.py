@@ -1,8 +1,10 @@
 """Files as amazon-science/esci-data publishes them.
 
-Products stand in groups of `GROUP`; a group's titles share three words that no other group has, and
-the groups of a topic share two. A query names its group: its products are exact matches, those of
-the next group of the topic substitutes, those of the next topic complements, others irrelevant.
+Products stand in groups of `GROUP`. A group has a kind, a make and a style, each a word of a short
+list; texts name the kind thrice, the make and the style twice, and other words at random. A query
+is the three words: its group's products are exact matches, those of the next style substitutes,
+those of the next make complements, others irrelevant. No two queries name the same group while
+there are groups enough, so that only what reads the words ranks the products of a test query.
 """
 
 from pathlib import Path
@@ -13,7 +15,6 @@ import polars as pl
 __all__ = ["GROUP", "words", "write_esci"]
 
 GROUP = 10  # products that a query of theirs means
-TOPIC = 20  # groups of a topic
 SYLLABLES = ("ba", "co", "di", "fu", "ga", "he", "jo", "ki", "lu", "me", "no", "pi", "ra", "so")
 AT_ONCE = 200_000  # products written at once
 
@@ -41,7 +42,7 @@ def write_esci(
     for start in range(0, products, AT_ONCE):
         part = folder / f"part-{start:09}.parquet"
         numbers = np.arange(start, min(start + AT_ONCE, products))
-        _products(numbers, locale, draw).write_parquet(part)
+        _products(numbers, products, locale, draw).write_parquet(part)
         parts.append(part)
     pl.scan_parquet(parts).sink_parquet(paths[1])
     for part in parts:
@@ -54,18 +55,24 @@ def _asins(numbers: np.ndarray) -> list[str]:
     return [f"B{number:09d}" for number in numbers]
 
 
-def _products(numbers: np.ndarray, locale: str, draw: np.random.Generator) -> pl.DataFrame:
-    group = numbers // GROUP
-    parts = [words(3 * group + n, "g") for n in range(3)]
-    parts += [words(2 * (group // TOPIC) + n, "t") for n in range(2)]
-    noise = [words(draw.integers(500, size=len(numbers)), "n") for _ in range(4)]
-    titles = pl.DataFrame([*parts, *noise]).select(pl.concat_str(pl.all(), separator=" "))
+def _products(
+    numbers: np.ndarray, products: int, locale: str, draw: np.random.Generator
+) -> pl.DataFrame:
+    kind, make, style = _attributes(numbers // GROUP, products // GROUP)
+
+    def noise() -> np.ndarray:
+        return words(draw.integers(500, size=len(numbers)), "n")
+
+    def joined(*parts: np.ndarray) -> pl.Series:
+        table = pl.DataFrame(dict(zip("abcdef", parts, strict=False)))
+        return table.select(pl.concat_str(pl.all(), separator=" ")).to_series()
+
     return pl.DataFrame(
         {
             "product_id": _asins(numbers),
-            "product_title": titles.to_series(),
-            "product_description": words(draw.integers(500, size=len(numbers)), "n"),
-            "product_bullet_point": words(draw.integers(500, size=len(numbers)), "n"),
+            "product_title": joined(kind, make, style, noise(), noise()),
+            "product_description": joined(style, noise(), kind),
+            "product_bullet_point": joined(make, noise(), kind),
             "product_brand": words(draw.integers(300, size=len(numbers)), "m"),
             "product_color": [("black", "white", None)[number % 3] for number in numbers],
             "product_locale": [locale] * len(numbers),
@@ -77,23 +84,36 @@ def _products(numbers: np.ndarray, locale: str, draw: np.random.Generator) -> pl
     )
 
 
+def _attributes(group: np.ndarray, groups: int) -> list[np.ndarray]:
+    """Return the kind, the make and the style of each group, as words."""
+    size = _list_length(groups)
+    numbers = (group // size**2, group // size % size, group % size)
+    return [words(each, letter) for each, letter in zip(numbers, "kas", strict=True)]
+
+
+def _list_length(groups: int) -> int:
+    """Return how many words a list of kinds, makes or styles has."""
+    size = 1
+    while size**3 < groups:
+        size += 1
+    return size
+
+
 def _examples(products: int, queries: int, locale: str, draw: np.random.Generator) -> pl.DataFrame:
     groups = products // GROUP
     group = draw.permutation(max(groups, queries))[:queries] % groups
-    asked = np.stack([words(3 * group + n, "g") for n in range(3)], axis=1)
-    topic = words(2 * (group // TOPIC), "t")
-    kept = draw.integers(3, size=queries)  # two of the group's three words, and one of the topic
+    asked = np.stack(_attributes(group, groups), axis=1)
+    size = _list_length(groups)
     rows = []
     for number in range(queries):
-        own, first = group[number], group[number] // TOPIC * TOPIC
-        sibling = first + (own - first + 1) % TOPIC
+        own = int(group[number])
         judged = {
             "E": own * GROUP + np.arange(GROUP),
-            "S": sibling * GROUP + np.arange(3),
-            "C": (first + TOPIC) * GROUP + np.arange(2),
+            "S": (own + 1) % groups * GROUP + np.arange(3),
+            "C": (own + size) % groups * GROUP + np.arange(2),
             "I": draw.integers(products, size=2),
         }
-        text = " ".join([topic[number], *np.delete(asked[number], kept[number])])
+        text = " ".join(asked[number])
         split = "test" if number % 5 == 0 else "train"
         seen: set[int] = set()
         for label, members in judged.items():

@@ -8,6 +8,7 @@ from data_prep.profile.fields import FieldProfile
 from data_prep.profile.texts import TextProfile
 from data_prep.profile.variants import VariantColumns
 from tokenizer.advice.shape import Shape, proposed_shape, single_prefixes
+from tokenizer.config import FitConfig
 
 __all__ = ["Proposal", "proposal", "shape_verdicts", "text_verdicts", "title_verdicts"]
 
@@ -49,7 +50,7 @@ class Proposal:
 def proposal(items: int, texts: TextProfile | None) -> Proposal:
     """Propose an encoder, levels × size, a network, a beam and a policy.
 
-    The shape follows the number of different texts. One network, beam and policy were best, or as
+    The shape follows the number of different texts. The default network and beam were best, or as
     good as the best, on all catalogues of the study (`python -m tests.bench.shapes`).
 
     Args:
@@ -59,11 +60,13 @@ def proposal(items: int, texts: TextProfile | None) -> Proposal:
     encoder = NGRAMS if foreign else DEFAULT_ENCODER
     copies = 0 if texts is None else texts.identical_items - texts.identical_groups
     shape = proposed_shape(items - copies)
-    return Proposal(
-        encoder, shape, "identity", 5, "suffix", REASONS | {
-            "encoder": FOREIGN if foreign else NATIVE, "levels": _of_shape(items - copies, shape)
-        },
-    )  # fmt: skip
+    reasons = REASONS | {
+        "encoder": FOREIGN if foreign else NATIVE,
+        "levels": _of_shape(items - copies, shape),
+    }
+    usual = FitConfig()
+    network, beam = usual.autoencoder.network, usual.quantizer.search_beam
+    return Proposal(encoder, shape, network, beam, "suffix", reasons)
 
 
 def _of_shape(different: int, shape: Shape) -> str:

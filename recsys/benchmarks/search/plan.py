@@ -29,9 +29,16 @@ class SearchPlan:
     device: str = "cpu"
 
 
-def cells_of(plan: SearchPlan, category: str) -> Iterator[tuple[Cell, FitConfig | None]]:
-    """Yield the cells of a data set, and the tokenizer of each that reads codes."""
-    for model in sorted(plan.models, key=lambda name: name in FUSIONS):
+def cells_of(
+    plan: SearchPlan, category: str, *, train: bool = True
+) -> Iterator[tuple[Cell, FitConfig | None]]:
+    """Yield the cells of a data set, and the tokenizer of each that reads codes.
+
+    Args:
+        train: False for those alone that need no training.
+    """
+    models = [name for name in plan.models if train or name in BASELINES]
+    for model in sorted(models, key=lambda name: name in FUSIONS):
         configs: Sequence[FitConfig | None] = plan.tokenizers if quantized(model) else [None]
         parts = FUSIONS.get(model, (model,))
         seeds = 1 if all(part in BASELINES for part in parts) else plan.seeds

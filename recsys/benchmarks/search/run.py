@@ -11,7 +11,6 @@ from recsys.benchmarks.folder import NOTES
 from recsys.benchmarks.run import Reporter
 from recsys.benchmarks.search.cells import run_cell
 from recsys.benchmarks.search.coding import coded
-from recsys.benchmarks.search.methods import BASELINES
 from recsys.benchmarks.search.plan import SearchPlan, cells_of
 from recsys.benchmarks.search.sources import SearchSource
 from recsys.search.data.dataset import SearchDataset
@@ -49,9 +48,7 @@ def run_search_plan(
             source.dataset.save(folder / "datasets" / f"{source.name}.safetensors", half=True)
         plain = source.dataset
         held: dict[str, tuple[SearchDataset, dict[str, Any]]] = {"": (plain, {})}
-        for cell, config in cells_of(plan, source.name):
-            if not train and cell.model not in BASELINES:
-                continue
+        for cell, config in cells_of(plan, source.name, train=train):
             if cell.tokenizer not in held and config is not None:
                 held = {"": (plain, {})}  # one tokenizer's codes at a time
                 held[cell.tokenizer] = _coded(plan, config, source, folder, reporter)

@@ -1,6 +1,6 @@
 """`semid recommend`: the items that may come after a history, without a service."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,10 @@ class RecommendSettings(ThreadsOption, CatalogueOptions, QuietOption, JsonOption
     first_codes: str = option(
         "First codes of the items that may be recommended, such as 12-240.", "", name="--prefix"
     )
+    words: str = option(
+        "Only items whose titles have these words, or words that begin with them; needs --items.",
+        "",
+    )
     out: Path | None = option("Parquet file: user_id, rank, item_id, score.", None)
     items: Path | None = option(f"{CATALOGUE}, for titles.", None)
 
@@ -63,6 +67,8 @@ def recommend(settings: RecommendSettings) -> None:
 
     settings.use_threads()
     histories = _histories(settings)
+    if settings.words.strip() and settings.items is None:
+        raise InputError("--words needs --items, the catalogue with the titles")
     if settings.out is not None:
         check_writable(settings.out)
     titles = {}
@@ -71,7 +77,7 @@ def recommend(settings: RecommendSettings) -> None:
         titles = dict(zip(frame["item_id"], frame["title"], strict=True))
     loaded = Recommender.load(settings.recommender)
     read = [items for _, items in histories]
-    candidates = _candidates(settings, loaded)
+    candidates = _with_words(settings.words, _candidates(settings, loaded), titles)
     found = loaded.recommend(
         read,
         settings.k,
@@ -142,6 +148,22 @@ def _candidates(settings: RecommendSettings, loaded: "Recommender") -> list[str]
             f"{unknown[0]!r}; they are ignored"
         )
     return candidates
+
+
+def _with_words(
+    words: str, candidates: list[str] | None, titles: Mapping[str, str | None]
+) -> list[str] | None:
+    """Return those candidates whose titles have the words; None means all items."""
+    from data_prep.values.words import has_terms, query_terms
+
+    if not words.strip():
+        return candidates
+    terms = query_terms(words)
+    among = titles if candidates is None else candidates
+    found = [item_id for item_id in among if terms and has_terms(titles.get(item_id), terms)]
+    if not found:
+        raise InputError(f"--words: no item's title has {words!r}")
+    return found
 
 
 def _prefix(text: str) -> tuple[int, ...]:

@@ -137,7 +137,7 @@ def _run(
     from data_prep.embedding.encoders import load_encoder
     from data_prep.storage.files import check_writable
     from recsys.benchmarks.search.methods import quantized
-    from recsys.benchmarks.search.plan import SearchPlan
+    from recsys.benchmarks.search.plan import SearchPlan, cells_of
     from recsys.benchmarks.search.run import run_search_plan
     from recsys.benchmarks.search.summary import write_summary
     from recsys.search.fit import configured
@@ -161,7 +161,8 @@ def _run(
     check_writable(settings.out / "summary.json")
     encoder = load_encoder(settings.encoder)
     plan = SearchPlan(preset, settings.models, configs, settings.seeds, device)
-    cells = len(sources) * len(settings.models)
+    train = not settings.prepare_only
+    cells = len(sources) * len(list(cells_of(plan, "", train=train)))
     with benchmark_progress(cells) as teller, open_cache(settings.cache) as cache:
 
         def embedded(texts: "Sequence[str]") -> "NDArray[np.float32]":
@@ -169,10 +170,8 @@ def _run(
 
         teller.begins("embedding")
         made = [source(encoder, embedded) for source in sources]
-        records, notes = run_search_plan(
-            plan, settings.out, made, teller, train=not settings.prepare_only
-        )
-    if settings.prepare_only:
+        records, notes = run_search_plan(plan, settings.out, made, teller, train=train)
+    if not train:
         output.print(f"data sets are in {settings.out / 'datasets'}")
         return
     output.print(write_summary(settings.out, records, notes))

@@ -195,6 +195,16 @@ class IdMapPage(BaseModel):
     next: int | None
 
 
+TitleWords = Annotated[
+    str,
+    Field(
+        max_length=200,
+        description="only items whose titles have these words, or words that begin with them",
+        examples=["hand cream"],
+    ),
+]
+
+
 class RecommendQuery(BaseModel):
     """One history or several, oldest item first, and how many items to recommend."""
 
@@ -225,6 +235,7 @@ class RecommendQuery(BaseModel):
             "the tokenizer whose IDs the recommender reads",
         ),
     ] = ""
+    words: TitleWords = ""
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:

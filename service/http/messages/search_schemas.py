@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from service.http.messages.limits import BoundedText
-from service.http.messages.schemas import History, ItemId, RecommendedItem
+from service.http.messages.schemas import History, ItemId, RecommendedItem, TitleWords
 
 __all__ = ["SearchAnswer", "SearchQuery", "SearchedItem"]
 
@@ -34,6 +34,7 @@ class SearchQuery(BaseModel):
     candidates: Annotated[list[ItemId], Field(min_length=1, max_length=10_000)] | None = Field(
         default=None, description="the only items that may be found"
     )
+    words: TitleWords = ""
 
     @model_validator(mode="after")
     def _one_at_least(self) -> Self:

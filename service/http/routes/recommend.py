@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from pydantic import TypeAdapter
 
 from service.engine.problem_error import FieldError, ProblemError
+from service.engine.title_filter import with_words
 from service.http.messages.bodies import read_model
 from service.http.messages.described_bodies import json_body
 from service.http.messages.problems import RESPONSES
@@ -30,8 +31,8 @@ def recommend(
     The recommender reads the last items of a history that it knows: the items of its training and,
     by their codes, those registered since. The answer has the items' IDs by the tokenizer that is
     named, or by the default one, whichever tokenizer the recommender reads. Scores are comparable
-    only within one list. `candidates` and `prefix` say which items may be recommended; scores stay
-    what they are among all items.
+    only within one list. `candidates`, `prefix` and `words` say which items may be recommended;
+    scores stay what they are among all items.
     """
     query = read_model(_query, body_of(request))
     if recommending is None:
@@ -60,7 +61,7 @@ def recommend(
         query.k,
         catalogue,
         exclude_seen=query.exclude_seen,
-        candidates=query.candidates,
+        candidates=with_words(catalogue, query.candidates, query.words),
         prefix=recommending.prefix(query.prefix),
     )
     unknown = recommender.unknown(query.candidates or [])

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from pydantic import TypeAdapter
 
 from service.engine.problem_error import FieldError, ProblemError
+from service.engine.title_filter import with_words
 from service.http.messages.bodies import read_model
 from service.http.messages.described_bodies import json_body
 from service.http.messages.problems import RESPONSES
@@ -46,7 +47,7 @@ def search(request: Request, searching: SearchingDependency) -> SearchAnswer:
         query.k,
         exclude_seen=query.exclude_seen,
         prefix=prefix,
-        candidates=query.candidates,
+        candidates=with_words(searching.catalogue, query.candidates, query.words),
     )
     return SearchAnswer(
         items=[SearchedItem.of(each.item_id, each.score, item) for each, item in found],

@@ -1,6 +1,7 @@
 """`semid similar`, `semid recommend`, and the lists of what there is."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +125,19 @@ def test_recommendations_without_a_service(
     got = answers.filter(answers["user_id"] == user)
     assert got["score"].to_list() == pytest.approx([each.score for each in wanted], abs=1e-5)
 
+    titles = pl.read_parquet(catalogue).select("item_id", "title").rows()
+    word = str(titles[3][1]).split()[-1]
+    worded = semid("recommend", recommender, "--history", "D00010", "--k", 200, "--words", word,
+                   "--no-exclude-seen", "--items", catalogue, "--json")  # fmt: skip
+    assert {row["item_id"] for row in json.loads(worded.output)} == {
+        item_id
+        for item_id, title in titles
+        if any(each.startswith(word.lower()) for each in re.findall(r"[a-z0-9]+", title.lower()))
+    }
+
     recommend = ("recommend", recommender)
+    refused(semid(*recommend, *given, "--words", word), "--words needs --items")
+    refused(semid(*recommend, *given, "--words", "qq", "--items", catalogue), "no item's title")
     refused(semid(*recommend), "--history", "--histories")
     refused(semid(*recommend, *given, "--histories", "events.parquet"), "--histories")
     refused(semid(*recommend, "--history", "nothing"), "no known item")

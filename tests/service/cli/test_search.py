@@ -2,7 +2,9 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,12 +12,17 @@ import pytest
 
 from data_prep.demo import demo_interactions, demo_items
 from data_prep.significance import paired_t
+from recsys.benchmarks.search import run
+from recsys.benchmarks.search.coding import coded
 from recsys.benchmarks.search.published import COMPARABLE, PUBLISHED
+from recsys.search.data.dataset import SearchDataset
 from recsys.search.searcher import Searcher
 from tests.generated.esci import write_esci
 from tests.generated.jdsearch import write_jdsearch
 from tests.service.cli.command import SMALL, Command, refused
 
+PRODUCTS = 2000
+CHANCE = 50 / PRODUCTS  # the recall of 50 products drawn at random
 FAST = ("--preset", "smoke", "--encoder", "hashing", "--set", "search_beam=1")
 
 
@@ -30,21 +37,33 @@ def _metrics(out: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def test_esci_from_published_files_to_tables(semid: Command, tmp_path: Path) -> None:
-    """A right pipeline finds nearly all; wrong queries find nothing."""
-    examples, products = write_esci(tmp_path / "raw", products=600, queries=200)
+@pytest.fixture
+def prepared(semid: Command, tmp_path: Path) -> Path:
+    """Prepare a generated ESCI; test queries name groups that no training query names."""
+    examples, products = write_esci(tmp_path / "raw", products=PRODUCTS, queries=PRODUCTS // 10)
     done = semid("prepare", "esci", "--examples", examples, "--products", products, "--out", "d")
     assert done.code == 0, done.errors
+    return tmp_path / "d"
+
+
+@pytest.mark.usefixtures("prepared")
+def test_esci_from_published_files_to_tables(semid: Command, tmp_path: Path) -> None:
+    """A right pipeline finds nearly all."""
     models = "bm25,content,bm25+content,query-popularity,dual-encoder,dual-encoder-dense"
     given = ("benchmark", "esci", "d", *FAST, "--models", models, "--out", "out")
     done = semid(*given, "--quantizers", "grit,kmeans")
     assert done.code == 0, done.errors
+    assert "7/7 in " in done.errors
     found = _metrics(tmp_path / "out")
     assert len(found) == 7
     assert found["bm25"]["recall@50"] > 0.9
     assert found["content"]["recall@50"] > 0.9
     assert found["bm25+content"]["recall@50"] > 0.9
-    assert found["dual-encoder grit-3x16"]["recall@50"] > 2 * 50 / 600
+    for learner in ("dual-encoder grit-3x16", "dual-encoder kmeans-3x16"):
+        assert found[learner]["recall@50"] > 20 * CHANCE
+    # Without codes or content, nothing is known of products that no training query names.
+    for blind in ("query-popularity", "dual-encoder-dense"):
+        assert found[blind]["recall@50"] < 4 * CHANCE
     assert found["content"]["ndcg@10"] <= found["bm25"]["ndcg@10"] <= 1 + 1e-9
     text = (tmp_path / "out" / "summary.md").read_text()
     for name in ("dual-encoder", "GRIT-VQ paper: GRIT-VQ", "0.458", "0.203", "p Holm"):
@@ -80,6 +99,36 @@ def test_esci_from_published_files_to_tables(semid: Command, tmp_path: Path) -> 
     refused(semid("benchmark", "jdsearch", "d", "--out", "o"), "d holds another data set")
     assert not (tmp_path / "o").exists()
     refused(semid(*given[:3], "--models", "tfidf", "--out", "o"), "unknown model 'tfidf'")
+
+
+def test_esci_with_labels_of_other_products(semid: Command, prepared: Path, tmp_path: Path) -> None:
+    """Queries whose labelled products are drawn at random are answered at random."""
+    table = pl.read_parquet(prepared / "queries.parquet")
+    shuffled = table.with_columns(pl.col("item_id").shuffle(seed=0))
+    shuffled.unique(["query_id", "item_id"]).write_parquet(prepared / "queries.parquet")
+    models = ("--models", "bm25,content,dual-encoder", "--quantizers", "kmeans")
+    done = semid("benchmark", "esci", "d", *FAST, *models, "--out", "out")
+    assert done.code == 0, done.errors
+    found = _metrics(tmp_path / "out")
+    assert len(found) == 3
+    assert max(each["recall@50"] for each in found.values()) < 4 * CHANCE
+
+
+def test_esci_with_codes_of_other_products(
+    semid: Command, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shuffled(*given: Any) -> tuple[SearchDataset, dict[str, Any]]:
+        dataset, entry = coded(*given)
+        order = np.random.default_rng(0).permutation(dataset.n_items)
+        assert dataset.codes is not None
+        return replace(dataset, codes=dataset.codes[order]), entry
+
+    monkeypatch.setattr(run, "coded", shuffled)
+    models = ("--models", "dual-encoder", "--quantizers", "kmeans")
+    done = semid("benchmark", "esci", prepared, *FAST, *models, "--out", "out")
+    assert done.code == 0, done.errors
+    (found,) = _metrics(tmp_path / "out").values()
+    assert found["recall@50"] < 4 * CHANCE
 
 
 def test_the_real_sample_of_one_test_query(semid: Command, real_data: Path) -> None:

@@ -21,6 +21,7 @@ from recsys.models.dual_encoder import DualEncoderConfig
 from recsys.recommender import Recommender, save_recommender
 from recsys.shapes import Shape, build_model
 from service.client import Semid
+from service.engine import title_filter
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
@@ -149,6 +150,45 @@ def test_only_items_under_a_prefix_are_recommended(
     answer = client.post("/v1/recommend", json={"history": [ids[0]], "prefix": "x"})
     assert answer.status_code == 422
     assert "is not codes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", ["dual-encoder", "generator"])
+def test_only_items_whose_titles_have_the_words_are_recommended(
+    kind: str, serve: Serve, items: pl.DataFrame
+) -> None:
+    client = serve(kind)
+    ids = items["item_id"].to_list()
+    word = items["title"][3].split()[-1]
+    titled = client.get("/v1/items", params={"search": word, "limit": 200}).json()["items"]
+    names = {item["item_id"] for item in titled}
+    assert 0 < len(names) < 100
+    asked: dict[str, Any] = {"history": [ids[0]], "words": word, "exclude_seen": False, "k": 100}
+    found = _ask(client, **asked)[0]
+    assert {item["item_id"] for item in found} == names
+    some = sorted(names)[:1]
+    both = _ask(client, **asked, candidates=[*some, *sorted(set(ids) - names)[:5]])[0]
+    assert [item["item_id"] for item in both] == some
+    with listening_at(client.app) as address, Semid(address) as semid:
+        named = semid.recommend([[ids[0]]], 100, exclude_seen=False, words=word)
+    assert {item.item_id for item in named[0]} == names
+    for wrong, told in (
+        ({"words": "qqqq"}, "no item's title has them"),
+        ({"candidates": sorted(set(ids) - names)[:5]}, "no candidate's title has them"),
+    ):
+        answer = client.post("/v1/recommend", json=asked | wrong)
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == f"words: {told}"
+
+
+def test_words_that_too_many_titles_have_are_refused(
+    serve: Serve, items: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve("dual-encoder")
+    word = items["title"][3].split()[-1]
+    monkeypatch.setattr(title_filter, "MOST_TITLED", 1)
+    answer = client.post("/v1/recommend", json={"history": [items["item_id"][0]], "words": word})
+    assert answer.status_code == 422
+    assert "more than 1 titles have them" in answer.json()["detail"]
 
 
 def test_the_client_gets_what_http_gives(serve: Serve, items: pl.DataFrame) -> None:

@@ -131,6 +131,11 @@ def test_filters(client: TestClient, frozen: FrozenSearch) -> None:
     fresh = _ask(client, query="cream", history=seen, k=KNOWN, exclude_seen=True)
     assert not set(seen) & {item["item_id"] for item in fresh}
     assert len(fresh) == KNOWN - 3
+    worded = _ask(client, query="cream", k=KNOWN, words=everything[7]["title"])
+    assert everything[7] in worded
+    titled = client.get("/v1/items", params={"search": everything[7]["title"]}).json()["items"]
+    assert {item["item_id"] for item in worded} == {item["item_id"] for item in titled}
+    assert client.post("/v1/search", json={"query": "x", "words": "qqqq"}).status_code == 422
     assert _ask(client, query="cream", prefix="1-2-3-4-5-6-7-8-9") == []
     assert frozen.catalogue.codes is not None
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from data_prep.errors import InputError
 from data_prep.values.folding import folded
+from data_prep.values.words import has_terms, query_terms
 from service.registry import NewItem, Registry
 from service.registry.id_map import mapped_ids
 from service.registry.vectors import VectorStore, packed
@@ -151,6 +152,9 @@ def test_a_search_folds_case_accents_and_forms(
         assert [item.item_id for item in found] == ["new", "changed"], each
         assert number == 2
         assert found[0].title == title
+        assert registry.titled(each, 1) == ["new"]
+        having = [has_terms(other, query_terms(each)) for other in (title, "か ab", None)]
+        assert having == [True, False, False]
     assert registry.search_titles("before", 5) == ([], 0)
     assert registry.search_titles("\u0301", 5) == ([], 0)
 
