@@ -39,7 +39,6 @@ __all__ = ["main"]
 
 RESULTS = Path("bench/scale.json")
 SIZES = (100_000, 1_000_000, 10_000_000)
-WHOLE = 1_000_000  # items up to which the registry and the service are measured too
 STEPS = int(os.environ.get("SEMID_SCALE_STEPS", "400"))  # of the fit
 CLIENTS, SECONDS = 16, 8.0
 QUERIES = 300
@@ -231,7 +230,6 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, metavar="ITEMS", default=SIZES)
     parser.add_argument("--steps", default="fit,tokenize,index,register,serve")
     parser.add_argument("--anew", action="store_true", help="measure again what is there")
-    parser.add_argument("--whole", type=int, default=WHOLE, help="largest size to be served")
     parser.add_argument("--draw", type=Path, help="draw what is kept to this file, and end")
     parser.add_argument("--place", type=Path, help="folder for the catalogues, kept")
     asked = parser.parse_args()
@@ -243,8 +241,6 @@ def main() -> None:
             rung = _Rung(asked.place or Path(temporary), items)
             rung.place.mkdir(parents=True, exist_ok=True)
             for step in asked.steps.split(","):
-                if step in {"register", "serve"} and items > asked.whole:
-                    continue
                 _measure(rung, step, anew=asked.anew)
             if asked.place is None:
                 shutil.rmtree(rung.place)
