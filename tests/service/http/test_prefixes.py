@@ -112,8 +112,9 @@ def test_of_many_items_a_part_is_read(client: TestClient, monkeypatch: pytest.Mo
     assert all(entry["central"] is not None for entry in common)
 
 
+@pytest.mark.usefixtures("client")
 def test_a_sample_is_of_the_tokenizer_s_own_items(
-    client: TestClient, catalogue: Catalogue, reassigning: Pipeline, items: pl.DataFrame
+    catalogue: Catalogue, reassigning: Pipeline, items: pl.DataFrame
 ) -> None:
     """Where another tokenizer has given IDs too, and some items have gone."""
     other = Catalogue(
