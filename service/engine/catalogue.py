@@ -156,10 +156,11 @@ class Catalogue:
                 self.known.changed(changes.numbers, changes.newest)
                 self._index.remove(changes.numbers[changes.numbers <= self._last])
                 here = np.logical_not(changes.removed)
-                self._index.add(changes.numbers[here], changes.codes[here])
+                self._index.add(changes.numbers[here], changes.codes[here], measure=False)
                 self.nearest.memory.take(changes, first=first)
                 self._newest = changes.newest
                 self._last = max(self._last, int(changes.numbers.max()))
+            self._index.measure_if_grown()
             self.known.followed(began)
             self._read_at = began
             return len(self._index)
