@@ -4,13 +4,14 @@ The first source that has a value wins.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -42,6 +43,7 @@ __all__ = [
 S = TypeVar("S", bound="CommandSettings")
 REPEATABLE = "often"  # marks fields whose option may be repeated
 TOML = Path("semid.toml")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # a Path has one of the two slashes
 MOST_SHOWN = 80  # characters of a wrong value that a message shows
 
 
@@ -136,6 +138,15 @@ class CommandSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", allow_inf_nan=False)
     command: ClassVar[str] = ""
     after_stop: ClassVar[str] = "nothing is kept; the same command starts again"
+
+    @field_validator("out", mode="before", check_fields=False)
+    @classmethod
+    def _is_local(cls, out: object) -> object:
+        if isinstance(out, str | Path) and _URL.match(str(out)):
+            raise ValueError(
+                "is a URL; results are written on this machine: give a path, then copy"
+            )
+        return out
 
     @classmethod
     def settings_customise_sources(

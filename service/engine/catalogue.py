@@ -17,7 +17,7 @@ from data_prep.errors import InputError
 from service.engine.browsing.named_prefixes import NamedPrefixes
 from service.engine.index_file import IndexContents, read_index, write_index
 from service.engine.item_cache import ItemCache
-from service.engine.neighbours.nearest import Nearest, Neighbour, Query
+from service.engine.neighbours.nearest import Nearest, Neighbour, Question
 from service.engine.neighbours.recall import RecallMeter
 from service.registry import NewItem, RegisteredItem, Registry
 from service.registry.vectors import packed
@@ -120,24 +120,17 @@ class Catalogue:
         policy = reassign if self.pipeline.config.policy == "reassign" else None
         return self.registry.add(new, policy)
 
-    def similar(
-        self, query: Query, k: int, leave_out: str | None = None, *, exact: bool = True
-    ) -> list[Neighbour]:
-        """Return up to k registered items nearest to a query, as `Nearest.find`."""
+    def similar(self, questions: Sequence[Question]) -> list[list[Neighbour] | None]:
+        """Return up to k registered items for each question; None for an item that is unknown."""
         self.follow()
-        return self.nearest.find(query, k, leave_out, exact=exact)
-
-    def item(self, item_id: str) -> RegisteredItem | None:
-        """Return a registered item, or None; another process's removal shows within 2 seconds."""
-        return self.known.get(item_id) or self.registry.get([item_id]).get(item_id)
-
-    def query_of_text(self, text: str) -> Query:
-        """Return the query of a text.
-
-        Raises:
-            InputError: the tokenizer has no text encoder.
-        """
-        return self.nearest.of_vector(self.pipeline.embed([text])[0])
+        asked = {each.of for each in questions if isinstance(each.of, str)}
+        items = {name: item for name in asked if (item := self.known.get(name)) is not None}
+        if unread := asked - items.keys():
+            newest = self.known.newest
+            found = self.registry.get(unread)
+            self.known.put(found.values(), newest)
+            items |= found
+        return self.nearest.answer(questions, items)
 
     def check(self) -> None:
         """Check that the encoder, the tokenizer and the registry work.
@@ -163,10 +156,11 @@ class Catalogue:
                 self.known.changed(changes.numbers, changes.newest)
                 self._index.remove(changes.numbers[changes.numbers <= self._last])
                 here = np.logical_not(changes.removed)
-                self._index.add(changes.numbers[here], changes.codes[here])
+                self._index.add(changes.numbers[here], changes.codes[here], measure=False)
                 self.nearest.memory.take(changes, first=first)
                 self._newest = changes.newest
                 self._last = max(self._last, int(changes.numbers.max()))
+            self._index.measure_if_grown()
             self.known.followed(began)
             self._read_at = began
             return len(self._index)

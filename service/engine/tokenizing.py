@@ -15,6 +15,7 @@ from service.engine.admission import Admission
 from service.engine.batching import Batcher
 from service.engine.capacity import Capacity
 from service.engine.catalogue import Catalogue, ItemToRegister
+from service.engine.neighbours.nearest import Neighbour, Question
 from service.observability.telemetry import Telemetry
 from service.registry import RegisteredItem
 
@@ -23,6 +24,8 @@ __all__ = ["Prepared", "Tokenizing"]
 Entry = tuple[RegisteredItem, bool]
 MOST_LOOKED_UP = 500
 MOST_REGISTERED = 512
+# Questions that are answered together; a batch of more would keep its first one waiting.
+MOST_ASKED, NEIGHBOURS = 16, 64  # so many neighbours more count as a further question
 
 
 class Prepared(NamedTuple):
@@ -73,6 +76,11 @@ class Tokenizing:
             "encoder", self._embed, self._part, capacity.wait,
             on_batch=on_batch("encode"), threads=threads,
         )  # fmt: skip
+        self._finder = Batcher(
+            "similar", self._find, MOST_ASKED,
+            for_all=down, on_batch=on_batch("similar"), threads=threads,
+        )  # fmt: skip
+        telemetry.expose_waiting("similar", lambda: self._finder.waiting)
         telemetry.expose_waiting("registry", lambda: self._reader.waiting)
         telemetry.expose_waiting("quantize", lambda: self._writer.waiting)
         telemetry.expose_waiting("encode", lambda: self._encoder.waiting)
@@ -130,9 +138,24 @@ class Tokenizing:
         self._tokenized(len(entries), sum(new for _, new in entries))
         return entries
 
+    async def similar(self, question: Question) -> list[Neighbour] | None:
+        """Return up to k registered items nearest to an item or a vector; None: it is unknown."""
+        return await self._finder.do(question, 1 + question.k // NEIGHBOURS)
+
+    async def vector_of(self, text: str) -> NDArray[np.float32]:
+        """Return the vector (D,) of a text.
+
+        Raises:
+            InputError: the tokenizer has no text encoder, or cannot tokenize the vector.
+        """
+        item = ItemToRegister(text, None, text)
+        await self._encode([item])
+        assert item.vector is not None
+        return item.vector
+
     def close(self) -> None:
         """Finish the running batches and end the threads."""
-        for stage in (self._reader, self._encoder, self._writer):
+        for stage in (self._reader, self._encoder, self._writer, self._finder):
             stage.close()
 
     def _begin_to_write(self) -> None:
@@ -143,6 +166,10 @@ class Tokenizing:
         with self._timed("registry"):
             found = self.catalogue.registry.get(list({item_id for job in jobs for item_id in job}))
         return [{key: found[key] for key in job if key in found} for job in jobs]
+
+    def _find(self, jobs: Sequence[Question]) -> list[list[Neighbour] | None]:
+        with self._timed("similar"):
+            return self.catalogue.similar(jobs)
 
     async def _encode(self, items: Sequence[ItemToRegister]) -> None:
         """Set each item's vector to the embedding of its text."""

@@ -45,8 +45,8 @@ class Telemetry:
     """The metrics of one application.
 
     Labels are route templates, stages, statuses and loaded tokenizers, so requests cannot add
-    labels without bound. The stages are `registry`, `encode` and `quantize`, and `queue` for the
-    time that jobs wait for one of these. All tokenizers share the stages.
+    labels without bound. The stages are `registry`, `encode`, `quantize` and `similar`, and `queue`
+    for the time that jobs wait for one of these. All tokenizers share the stages.
     """
 
     def __init__(self) -> None:

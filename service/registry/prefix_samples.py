@@ -1,11 +1,12 @@
 """Samples of the items under each prefix, and the sizes of prefixes, from the registry."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sql
 
 from service.registry.entries import codes_of, key_of
-from service.registry.migrations.schema import ids, prefixes
+from service.registry.migrations.schema import ids, owned_by, prefixes
 from service.registry.prefix_counts import kept_levels
 from service.registry.reader import RegistryReader, first_codes, starts_with
 
@@ -13,7 +14,7 @@ __all__ = ["PrefixSizes", "SampledItem", "drawn_items", "sampled_items", "sizes_
 
 # The order of (number × FACTOR) mod PRIME is as good as random, and the same on every database.
 FACTOR, PRIME = 7919, 10_007
-MOST_READ = 50_000  # items that are ordered; of more, a part is drawn first
+MOST_READ = 25_000  # items that are ordered; of more, a part is drawn first
 MOST_COUNTED = 200_000  # items whose long prefixes are counted
 
 
@@ -55,11 +56,13 @@ def sampled_items(
     drawn = ids.c.number * FACTOR % PRIME
     part = first_codes(len(prefix) + 1)
     place = sql.func.row_number().over(partition_by=part, order_by=(drawn, ids.c.number))
-    query = sql.select(
-        ids.c.number, ids.c.item_id, ids.c.codes, ids.c.title, place.label("place")
-    ).where(*_under(registry, prefix))
-    if items > MOST_READ:
-        query = query.where(drawn < max(1, PRIME * MOST_READ // items))
+    query = sql.select(ids.c.number, ids.c.item_id, ids.c.codes, ids.c.title, place.label("place"))
+    if items <= MOST_READ:
+        query = query.where(*_under(registry, prefix))
+    elif prefix:
+        query = query.where(*_under(registry, prefix), drawn < max(1, PRIME * MOST_READ // items))
+    else:
+        query = _every(query, registry, items // MOST_READ)
     ranked = query.subquery()
     chosen = sql.select(ranked).where(ranked.c.place <= each).order_by(ranked.c.codes)
     with registry.database.reading() as connection:
@@ -70,16 +73,16 @@ def sampled_items(
 
 
 def drawn_items(registry: RegistryReader, most: int, items: int) -> list[SampledItem]:
-    """Return about `most` of all items, drawn as if at random; all of them if they are fewer.
+    """Return about `most` of all items, evenly over the order of arrival; all if they are fewer.
 
     Args:
         items: number of all items.
     """
-    query = sql.select(ids.c.number, ids.c.item_id, ids.c.codes, ids.c.title).where(
-        *_under(registry, ())
-    )
+    query = sql.select(ids.c.number, ids.c.item_id, ids.c.codes, ids.c.title)
     if items > most:
-        query = query.where(ids.c.number * FACTOR % PRIME < max(1, PRIME * most // items))
+        query = _every(query, registry, items // most)
+    else:
+        query = query.where(*_under(registry, ()))
     with registry.database.reading() as connection:
         return [
             SampledItem(row.number, row.item_id, codes_of(row.codes), row.title)
@@ -122,6 +125,20 @@ def _counts(registry: RegistryReader, prefix: tuple[int, ...], length: int) -> s
         sql.select(sql.func.count().label("size"))
         .where(*_under(registry, prefix))
         .group_by(first_codes(length))
+    )
+
+
+def _every(query: sql.Select[Any], registry: RegistryReader, stride: int) -> sql.Select[Any]:
+    """Restrict a query of the table `ids` to every `stride`-th row: these are read, and no other.
+
+    Of a catalogue of n items the rows hold about n / stride, if others share the table too.
+    """
+    last = sql.select(sql.func.max(ids.c.number)).scalar_subquery()
+    every = sql.select(sql.cast(1, ids.c.number.type).label("number")).cte("every", recursive=True)
+    following = every.c.number + stride
+    every = every.union_all(sql.select(following).where(following <= last))
+    return query.select_from(every.join(ids, ids.c.number == every.c.number)).where(
+        owned_by(registry.tokenizer.number), sql.not_(ids.c.removed)
     )
 
 

@@ -156,10 +156,19 @@ class RegistryReader:
             found = matching(connection, words, self.tokenizer.number)
             if found is None:
                 return [], 0
-            items = [RegisteredItem.of(row) for row in connection.execute(found.limit(limit))]
-            some = found.with_only_columns(ids.c.number).limit(MOST_COUNTED).subquery()
-            total = connection.scalar(sql.select(sql.func.count()).select_from(some))
-            return items, total or 0
+            # Matching takes longest, so one query matches, counts and reads the first items. Rows
+            # that are only counted stay in the database: each one that is fetched costs a thread
+            # its turn.
+            some = found.with_only_columns(ids.c.number).limit(max(limit, MOST_COUNTED))
+            numbers = some.cte("found").prefix_with("MATERIALIZED")
+            first = sql.select(numbers.c.number).order_by(numbers.c.number).limit(limit)
+            total = sql.select(sql.func.count()).select_from(numbers).scalar_subquery()
+            query = sql.select(ids, total.label("total")).where(
+                ids.c.number.in_(first.scalar_subquery())
+            )
+            rows = connection.execute(query.order_by(ids.c.number)).all()
+            most = rows[0].total if rows else 0
+            return [RegisteredItem.of(row) for row in rows], min(most, MOST_COUNTED)
 
     def titled(self, words: str, limit: int) -> list[str]:
         """Return the ids of the first `limit` items that `search_titles` finds."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from data_prep.progress import Progress
-from service.registry.changes import Change, change_items, forget_vectors
+from service.registry.changes import Change, change_items, forget_vectors, newest_change
 from service.registry.entries import KeptVector
 from service.registry.migrations.schema import ids, owned_by, vectors
 from service.registry.reader import CHUNK, RegistryReader
@@ -64,6 +64,11 @@ class VectorStore:
         query = sql.select(sql.func.count()).select_from(self._joined())
         with self._database.reading() as connection:
             return connection.scalar(query.where(owned_by(self._tokenizer))) or 0
+
+    def newest_change(self) -> int:
+        """Return the number of the last change of one of the items; 0 if there is none."""
+        with self._database.reading() as connection:
+            return newest_change(connection, self._tokenizer)
 
     def directions(self, numbers: Sequence[int]) -> tuple[NDArray[np.int64], Vectors]:
         """Return those of the items that have a vector: numbers (n,), directions (n, D)."""

@@ -10,7 +10,15 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from service.http.messages.schemas import Item, TokenizeAnswer, TokenizedItem, TokenizeRequest
+from service.http.messages.schemas import (
+    Item,
+    SimilarAnswer,
+    SimilarItem,
+    SimilarQuery,
+    TokenizeAnswer,
+    TokenizedItem,
+    TokenizeRequest,
+)
 
 __all__ = ["empty_service"]
 
@@ -34,6 +42,12 @@ async def get_item(item_id: str) -> Item:  # noqa: ARG001
 async def tokenize(request: TokenizeRequest) -> TokenizeAnswer:
     items = [TokenizedItem(**ITEM, status="created") for _ in request.items]
     return TokenizeAnswer(items=items, tokenizer="0" * 64)
+
+
+@app.post("/v1/similar")
+async def similar(request: SimilarQuery) -> SimilarAnswer:
+    near = SimilarItem(**ITEM, cosine=0.9321, exact=False, distance=0.1234)
+    return SimilarAnswer(items=[near] * request.k)
 
 
 @contextmanager

@@ -25,8 +25,9 @@ import orjson
 from data_prep.storage.files import written_aside
 from data_prep.storage.record import run_record
 from service.cli.terminal.console import output
-from tests.bench.load import get_requests, post_requests, put_under_load
-from tests.bench.scale_data import titles_at_hand, write_catalogue
+from tests.bench.empty import empty_service
+from tests.bench.load import Load, get_requests, post_requests, put_under_load
+from tests.bench.scale_data import DIMENSION, titles_at_hand, write_catalogue
 from tests.bench.scale_picture import draw_scale
 from tests.e2e.server import SEMID, resident_bytes, serving
 from tokenizer.ids.semantic_id import Codes
@@ -38,7 +39,6 @@ __all__ = ["main"]
 
 RESULTS = Path("bench/scale.json")
 SIZES = (100_000, 1_000_000, 10_000_000)
-WHOLE = 1_000_000  # items up to which the registry and the service are measured too
 STEPS = int(os.environ.get("SEMID_SCALE_STEPS", "400"))  # of the fit
 CLIENTS, SECONDS = 16, 8.0
 QUERIES = 300
@@ -117,18 +117,45 @@ class _Rung:
         return figures
 
     def serve(self) -> dict[str, float]:
-        """Start twice, the second time from the saved index, and measure requests."""
+        """Start twice, the second time from the saved index, and measure requests.
+
+        Beside them stand an empty service that sends answers of the same shape, under the same
+        load, and the memory of the service with an empty registry.
+        """
         options = ("--tokenizer", self.tokenizer, "--database", f"sqlite:///{self.database}")
-        log, figures = self.place / "log", {}
+        log, figures = self.place / "log", self._without_items()
+        for saved in self.place.glob("semid.db.index*"):
+            saved.unlink()
         for which in ("first_start", "start"):
             started = time.perf_counter()
             with serving(log, *options) as address:
+                httpx.get(f"{address}/health/ready", timeout=120).raise_for_status()
                 figures[f"{which}_seconds"] = time.perf_counter() - started
                 if which == "start":
                     figures |= self._requests(address)
                     memory = resident_bytes(address)
                     figures["service_megabytes"] = memory / 1e6
+                    more = memory - figures["empty_service_megabytes"] * 1e6
+                    figures["service_bytes_an_item"] = more / self.items
         return figures
+
+    def _without_items(self) -> dict[str, float]:
+        body = [orjson.dumps({"item_id": "i000000000", "k": 10})]
+        with empty_service() as address:
+            load = put_under_load(
+                address, post_requests, "/v1/similar", body, 0, clients=CLIENTS, seconds=SECONDS
+            )
+        _check("empty service", load)
+        with tempfile.TemporaryDirectory() as folder:
+            database = ("--database", f"sqlite:///{folder}/semid.db")
+            with serving(self.place / "log", "--tokenizer", self.tokenizer, *database) as address:
+                vector = {"vector": [0.1] * DIMENSION}
+                httpx.post(f"{address}/v1/similar", json=vector).raise_for_status()
+                memory = resident_bytes(address)
+        return {
+            "empty_similar_requests_per_second": load.rate,
+            "empty_service_megabytes": memory / 1e6,
+        }
 
     def _requests(self, address: str) -> dict[str, float]:
         rng = np.random.default_rng(2)
@@ -158,8 +185,7 @@ class _Rung:
         figures: dict[str, float] = {}
         for name, load in loads.items():
             alone, together = load(1), load(CLIENTS)
-            if set(together.statuses) != {200}:
-                raise RuntimeError(f"{name}: answers by status {together.statuses}")
+            _check(name, together)
             figures[f"{name}_p50_milliseconds"] = alone.percentile(0.5)
             figures[f"{name}_p99_milliseconds"] = alone.percentile(0.99)
             figures[f"{name}_requests_per_second"] = together.rate
@@ -204,7 +230,6 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, metavar="ITEMS", default=SIZES)
     parser.add_argument("--steps", default="fit,tokenize,index,register,serve")
     parser.add_argument("--anew", action="store_true", help="measure again what is there")
-    parser.add_argument("--whole", type=int, default=WHOLE, help="largest size to be served")
     parser.add_argument("--draw", type=Path, help="draw what is kept to this file, and end")
     parser.add_argument("--place", type=Path, help="folder for the catalogues, kept")
     asked = parser.parse_args()
@@ -216,8 +241,6 @@ def main() -> None:
             rung = _Rung(asked.place or Path(temporary), items)
             rung.place.mkdir(parents=True, exist_ok=True)
             for step in asked.steps.split(","):
-                if step in {"register", "serve"} and items > asked.whole:
-                    continue
                 _measure(rung, step, anew=asked.anew)
             if asked.place is None:
                 shutil.rmtree(rung.place)
@@ -238,6 +261,11 @@ def _measure(rung: _Rung, step: str, *, anew: bool) -> None:
         path.write_text(json.dumps(results, indent=2) + "\n")
     for name, value in figures.items():
         output.print(f"{rung.items:>11,} {name:34} {value:12,.4g}")
+
+
+def _check(name: str, load: Load) -> None:
+    if set(load.statuses) != {200}:
+        raise RuntimeError(f"{name}: answers by status {load.statuses}")
 
 
 def _resident() -> float:

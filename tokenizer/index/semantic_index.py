@@ -91,11 +91,17 @@ class SemanticIndex:
         """Number of lists that hold items; 0 for an index without lists."""
         return self._index.used if isinstance(self._index, PrefixLists) else 0
 
-    def add(self, keys: NDArray[np.int64], codes: Codes) -> None:
-        """Add items by number: keys (n,), codes (n, L)."""
+    def add(self, keys: NDArray[np.int64], codes: Codes, *, measure: bool = True) -> None:
+        """Add items by number: keys (n,), codes (n, L).
+
+        Args:
+            measure: whether to measure if the items have doubled; else `measure_if_grown` does
+                after further items.
+        """
         with self._lock.writing():
             self._index.add(np.ascontiguousarray(keys, np.int64), codes)
-        self._measure_if_grown()
+        if measure:
+            self.measure_if_grown()
 
     def add_packed(
         self, keys: NDArray[np.int64], packed: NDArray[np.uint8], probing: Probing = EXACT
@@ -116,7 +122,7 @@ class SemanticIndex:
             else:
                 self._index.add_packed(keys, packed)
             self.probing = probing
-        self._measure_if_grown()
+        self.measure_if_grown()
 
     def contents(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Return the keys (n,) and the codes of all items, (n, bytes_per_item)."""
@@ -146,7 +152,8 @@ class SemanticIndex:
             probes = 0 if exact else self.probing.lists
             return self._index.search(queries, k, probes or self._index.used)
 
-    def _measure_if_grown(self) -> None:
+    def measure_if_grown(self) -> None:
+        """Choose the number of lists that a search scans, if the items have doubled."""
         if len(self) < max(self._exact_below, 2 * self.probing.items):
             return
         if isinstance(self._index, ResidualIndex):

@@ -1,38 +1,34 @@
-"""Nearest items by the kept vectors: all of them in memory, or those that the codes propose."""
+"""Answers which items are nearest to an item or a vector, for several questions together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.neighbours.vectors_in_memory import VectorsInMemory
+from service.engine.neighbours.ranking import Query, Ranked, Ranking, Search
 from service.registry import RegisteredItem
 from service.registry.reader import RegistryReader
-from service.registry.vectors import VectorStore
-from tokenizer.index.exact_neighbours import candidates, cosines
 from tokenizer.pipeline import Pipeline
 
-__all__ = ["Nearest", "Neighbour", "Query", "Search"]
+__all__ = ["Nearest", "Neighbour", "Question"]
 
 Vector = NDArray[np.float32]
-SLACK = 16  # items more than are asked for: some may have been removed a moment ago
-# Takes latents (1, d) and a number; returns the numbers and squared distances of the nearest items.
-Search = Callable[[Vector, int], tuple[NDArray[np.int64], Vector]]
 
 
 @dataclass(frozen=True)
-class Query:
-    """What neighbours are sought of.
+class Question:
+    """Whose neighbours are asked for, and how many.
 
     Attributes:
-        latent: (d,), compared with the items' decoded latents.
-        vector: (D,), compared with the items' vectors.
+        of: the item_id of an item, or a vector (D,) that can be tokenized.
+        k: number of neighbours.
+        exact: order by cosine, of the vectors where they are kept; else by distance.
     """
 
-    latent: Vector
-    vector: Vector
+    of: str | Vector
+    k: int
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,140 +47,112 @@ class Neighbour:
     exact: bool
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """Items by number (n,), nearest first, with their distances, cosines and `exact`, each (n,).
-
-    A distance that was not computed is NaN.
-
-    Attributes:
-        items: those of the items that were read for their codes, by number.
-    """
-
-    numbers: NDArray[np.int64]
-    distances: Vector
-    cosines: Vector
-    exact: NDArray[np.bool_]
-    items: Mapping[int, RegisteredItem]
-
-
 class Nearest:
     """Finds the nearest items of one tokenizer.
 
     Attributes:
-        vectors: the kept vectors in the database.
-        memory: the same in memory, while they are few.
+        ranking: ranks the items.
+        vectors, memory: as in `Ranking`.
     """
 
     def __init__(self, pipeline: Pipeline, registry: RegistryReader, search: Search) -> None:
-        self._pipeline, self._registry, self._search = pipeline, registry, search
-        self.vectors = VectorStore(registry)
-        self.memory = VectorsInMemory(self.vectors, pipeline.config.dimension)
+        self._pipeline = pipeline
+        self.ranking = Ranking(pipeline, registry, search)
+        self.vectors, self.memory = self.ranking.vectors, self.ranking.memory
 
-    def of_item(self, item: RegisteredItem, *, exact: bool) -> Query:
-        """Return the query of an item: its kept vector, or what its codes decode to."""
-        codes = np.asarray([item.codes], dtype=np.uint16)
-        kept = self.vectors.vectors([item.number]).get(item.number) if exact else None
-        if kept is not None:
-            return self.of_vector(kept)
-        return Query(
-            self._pipeline.latents_of_codes(codes)[0], self._pipeline.vectors_of_codes(codes)[0]
-        )
+    def answer(
+        self, questions: Sequence[Question], items: Mapping[str, RegisteredItem]
+    ) -> list[list[Neighbour] | None]:
+        """Return up to k neighbours for each question; None for an item that is not in `items`.
 
-    def of_vector(self, vector: Vector) -> Query:
+        An item is not its own neighbour.
+
+        Args:
+            items: the items of the questions, by item_id.
+        """
+        known = {
+            row: question
+            for row, question in enumerate(questions)
+            if not isinstance(question.of, str) or question.of in items
+        }
+        queries = self._queries(list(known.values()), items)
+        ranked, read = self.ranking.rank(queries)
+        found = {number for each in ranked for number in each.numbers.tolist()}
+        read |= self.ranking.read(found - read.keys())
+        answers: list[list[Neighbour] | None] = [None] * len(questions)
+        for (row, question), query, each in zip(known.items(), queries, ranked, strict=True):
+            near = self._neighbours(query, each, read, question.of)
+            answers[row] = near[: question.k]
+        return answers
+
+    def query(self, vector: Vector, k: int, *, exact: bool) -> Query:
         """Return the query of a vector (D,).
 
         Raises:
             InputError: the vector cannot be tokenized.
         """
-        return Query(self._pipeline.latents(vector[None, :])[0], vector)
+        return Query(self._pipeline.latents(vector[None, :])[0], vector, k, exact)
 
-    def find(self, query: Query, k: int, leave_out: str | None, *, exact: bool) -> list[Neighbour]:
-        """Return up to k items nearest to a query.
-
-        Args:
-            leave_out: an item_id that is left out of the result.
-            exact: order by cosine, of the vectors where they are kept; else by distance.
-        """
-        ranked = self.ranked(query, k + (leave_out is not None), exact=exact)
-        unread = [number for number in ranked.numbers.tolist() if number not in ranked.items]
-        found = {**ranked.items, **(self._registry.by_number(unread) if unread else {})}
-        rows = zip(
-            ranked.numbers.tolist(), ranked.distances.tolist(), ranked.cosines.tolist(),
-            ranked.exact.tolist(), strict=True,
-        )  # fmt: skip
-        neighbours = [
-            Neighbour(
-                found[number],
-                self._distance(found[number], query) if isnan(away) else away,
-                cosine,
-                own,
-            )
-            for number, away, cosine, own in rows
-            if number in found and found[number].item_id != leave_out
+    def _queries(
+        self, questions: Sequence[Question], items: Mapping[str, RegisteredItem]
+    ) -> list[Query]:
+        """Return the queries: of vectors, of items' kept vectors, or of what codes decode to."""
+        own = [items[each.of] if isinstance(each.of, str) else None for each in questions]
+        kept = self._kept(
+            [item.number for item, each in zip(own, questions, strict=True) if item and each.exact]
+        )
+        given: dict[int, Vector] = {}
+        coded: dict[int, tuple[int, ...]] = {}
+        for row, (question, item) in enumerate(zip(questions, own, strict=True)):
+            if not isinstance(question.of, str):
+                given[row] = question.of
+            elif item is not None:
+                if question.exact and item.number in kept:
+                    given[row] = kept[item.number]
+                else:
+                    coded[row] = item.codes
+        latents, vectors = dict[int, Vector](), dict(given)
+        if given:
+            stacked = np.stack(list(given.values()))
+            latents |= zip(given, self._pipeline.latents(stacked), strict=True)
+        if coded:
+            codes = np.asarray(list(coded.values()), np.uint16)
+            latents |= zip(coded, self._pipeline.latents_of_codes(codes), strict=True)
+            vectors |= zip(coded, self._pipeline.vectors_of_codes(codes), strict=True)
+        return [
+            # An item is found too, and is left out of its own neighbours.
+            Query(latents[row], vectors[row], each.k + isinstance(each.of, str), each.exact)
+            for row, each in enumerate(questions)
         ]
-        return neighbours[:k]
 
-    def _distance(self, item: RegisteredItem, query: Query) -> float:
-        codes = np.asarray([item.codes], np.uint16)
-        return float(np.square(self._pipeline.latents_of_codes(codes)[0] - query.latent).sum())
+    def _kept(self, numbers: Sequence[int]) -> dict[int, Vector]:
+        """Return the kept vectors of those of the items that have one, by number."""
+        if self.memory.whole:  # then it tells which have one
+            numbers = [number for number in numbers if self.memory.has(np.asarray([number]))[0]]
+        return self.vectors.vectors(numbers) if numbers else {}
 
-    def ranked(self, query: Query, k: int, *, exact: bool) -> Ranked:
-        """Return the k nearest items, or fewer."""
-        numbers, away = self._proposed(query, k)
-        if not (exact and self._any_kept(numbers)):  # without vectors codes tell all that is known
-            items = self._read(numbers)
-            near, there = self._cosines(numbers, items, query)
-            own = np.zeros(int(there.sum()), np.bool_)
-            return Ranked(numbers[there], away[there], near[there], own, items)
-        numbers, away = self._proposed(query, candidates(k))
-        near, own = np.zeros(len(numbers), np.float32), np.zeros(len(numbers), np.bool_)
-        if self.memory.whole:
-            found, high = self.memory.search(query.vector, k + SLACK)
-            others = ~self.memory.has(numbers)  # items without a vector, compared by their codes
-            numbers = np.concatenate([found, numbers[others]])
-            near = np.concatenate([high, near[others]])
-            own = np.concatenate([np.ones(len(found), np.bool_), own[others]])
-            away = np.concatenate([np.full(len(found), np.nan, np.float32), away[others]])
-        elif len(numbers):
-            kept, directions = self.vectors.directions(numbers.tolist())
-            if len(kept):
-                place = {number: row for row, number in enumerate(numbers.tolist())}
-                rows = [place[number] for number in kept.tolist()]
-                near[rows], own[rows] = cosines(query.vector, directions), True
-        items, there = self._read(numbers[~own]), np.ones(len(numbers), np.bool_)
-        near[~own], there[~own] = self._cosines(numbers[~own], items, query)
-        order = np.lexsort((numbers, -near))
-        order = order[there[order]][:k]
-        return Ranked(numbers[order], away[order], near[order], own[order], items)
-
-    def _proposed(self, query: Query, k: int) -> tuple[NDArray[np.int64], Vector]:
-        """Return the numbers and squared distances of the k items nearest by their codes."""
-        keys, distances = self._search(query.latent[None, :], k)
-        there = keys[0] >= 0
-        return keys[0][there], distances[0][there]
-
-    def _read(self, numbers: NDArray[np.int64]) -> dict[int, RegisteredItem]:
-        """Return those of the items that exist, by number."""
-        return self._registry.by_number(numbers.tolist()) if len(numbers) else {}
-
-    def _cosines(
+    def _neighbours(
         self,
-        numbers: NDArray[np.int64],
-        items: Mapping[int, RegisteredItem],
         query: Query,
-    ) -> tuple[Vector, NDArray[np.bool_]]:
-        """Return the cosines (n,), by the vectors that codes decode to, and which items exist."""
-        there = np.asarray([number in items for number in numbers.tolist()], np.bool_)
-        near = np.full(len(numbers), -1, np.float32)
-        if there.any():
-            rows = [items[number].codes for number in numbers[there].tolist()]
-            decoded = self._pipeline.vectors_of_codes(np.asarray(rows, np.uint16))
-            near[there] = cosines(query.vector, decoded)
-        return near, there
-
-    def _any_kept(self, numbers: NDArray[np.int64]) -> bool:
-        """Return whether one of the items has a kept vector."""
-        if self.memory.whole:
-            return bool(self.memory.has(numbers).any())
-        return len(self.vectors.directions(numbers.tolist())[0]) > 0
+        ranked: Ranked,
+        items: Mapping[int, RegisteredItem],
+        leave_out: str | Vector,
+    ) -> list[Neighbour]:
+        """Return the ranked items that exist, without the one of an item_id."""
+        rows = [
+            row
+            for row, number in enumerate(ranked.numbers.tolist())
+            if number in items
+            and not (isinstance(leave_out, str) and items[number].item_id == leave_out)
+        ]
+        there = [items[number] for number in ranked.numbers[rows].tolist()]
+        away = ranked.distances[rows]
+        if np.isnan(away).any():
+            codes = np.asarray([item.codes for item in there], np.uint16)
+            own = np.square(self._pipeline.latents_of_codes(codes) - query.latent).sum(axis=1)
+            away = np.where(np.isnan(away), own, away)
+        figures = zip(
+            there, away.tolist(), ranked.cosines[rows].tolist(), ranked.exact[rows].tolist(),
+            strict=True,
+        )  # fmt: skip
+        return [Neighbour(*each) for each in figures]

@@ -89,13 +89,12 @@ class RecallMeter:
         }
 
     def _shares(
-        self, vector: NDArray[np.float32], number: int, exact: Sequence[int]
+        self, vector: NDArray[np.float32], number: int, near: Sequence[int]
     ) -> tuple[float, float]:
         """Return which shares of an item's exact neighbours codes and vectors find."""
-        query = self._nearest.of_vector(vector)
-
-        def share(*, by_vectors: bool) -> float:
-            found = self._nearest.ranked(query, K + 1, exact=by_vectors).numbers.tolist()
-            return overlap([other for other in found if other != number][:K], exact)
-
-        return share(by_vectors=False), share(by_vectors=True)
+        queries = [self._nearest.query(vector, K + 1, exact=exact) for exact in (False, True)]
+        by_codes, by_vectors = (
+            overlap([other for other in each.numbers.tolist() if other != number][:K], near)
+            for each in self._nearest.ranking.rank(queries)[0]
+        )
+        return by_codes, by_vectors

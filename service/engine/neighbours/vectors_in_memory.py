@@ -29,6 +29,7 @@ class VectorsInMemory:
         self._index: faiss.IndexIDMap | None = None
         self._numbers: set[int] = set()
         self._loaded = False
+        self._until = 0  # number of the last change before the vectors were loaded
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -46,6 +47,7 @@ class VectorsInMemory:
         """
         if self._loaded:
             return
+        self._until = self._store.newest_change()
         with self._lock:
             self._start()
         if self._store.count() > self._most:
@@ -67,7 +69,9 @@ class VectorsInMemory:
         gone = [number for number in changes.numbers.tolist() if number in self._numbers]
         if first:
             gone = changes.numbers[changes.removed].tolist()
-            here = [number for number in here if number not in self._numbers]
+            # A vector that is kept later makes a later change, so only those are looked up.
+            new = [] if changes.newest <= self._until else here
+            here = [number for number in new if number not in self._numbers]
         self._remove([number for number in gone if number in self._numbers])
         if here:
             self._add(*self._store.directions(here))

@@ -28,6 +28,7 @@ __all__ = [
     "MSGPACKS",
     "NDJSON",
     "NDJSONS",
+    "READ_AT_ONCE",
     "item_of_line",
     "media_type",
     "read_items",

@@ -28,6 +28,7 @@ from service.http.messages.limits import BoundedText, RequestLimits, bounded_his
 from tokenizer.ids.policy import Policy
 
 if TYPE_CHECKING:
+    from service.engine.neighbours.nearest import Neighbour
     from service.registry import RegisteredItem
 
 __all__ = [
@@ -149,11 +150,6 @@ class Item(BaseModel):
     def fields_of(cls, item: "RegisteredItem") -> dict[str, Any]:
         """Return the fields of a registered item."""
         return {name: getattr(item, name) for name in Item.model_fields}
-
-    @classmethod
-    def of(cls, item: "RegisteredItem") -> Self:
-        """Make the answer for a registered item."""
-        return cls.model_validate(cls.fields_of(item))
 
 
 class TokenizedItem(Item):
@@ -313,6 +309,12 @@ class SimilarItem(Item):
     distance: float = Field(
         description="squared, from the query's latent to the item's decoded latent"
     )
+
+    @classmethod
+    def answer(cls, near: "Neighbour") -> dict[str, Any]:
+        """Return the answer for a neighbour."""
+        found = {"cosine": near.cosine, "exact": near.exact, "distance": near.distance}
+        return Item.fields_of(near.item) | found
 
 
 class SimilarAnswer(BaseModel):

@@ -1,6 +1,7 @@
 """`GET /v1/items` and `/v1/prefixes`; `GET` and `DELETE /v1/items/{item_id}`."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from data_prep.errors import InputError
 from service.engine.browsing.named_prefixes import PrefixName
 from service.engine.problem_error import FieldError, ProblemError
-from service.http.messages.browsing_schemas import CentralItem, PrefixDepth, PrefixEntry, PrefixPage
+from service.http.messages.browsing_schemas import PrefixPage
 from service.http.messages.item_path import ITEM
 from service.http.messages.problems import RESPONSES
 from service.http.messages.schemas import Item, ItemPage
@@ -20,7 +21,7 @@ from service.http.routes.dependencies import (
 )
 from service.http.routing.direct import Direct
 from service.http.routing.threaded import Threaded
-from service.registry import PrefixCount
+from service.registry import PrefixCount, RegisteredItem
 from tokenizer.ids.semantic_id import format_semantic_id, parse_prefix
 from tokenizer.pipeline import Pipeline
 
@@ -31,7 +32,7 @@ direct = APIRouter(prefix="/v1", tags=["items"], route_class=Direct, dependencie
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-@router.get("/items", responses=RESPONSES)
+@router.get("/items", response_model=ItemPage, responses=RESPONSES)
 def list_items(
     catalogue: CatalogueDependency,
     prefix: Annotated[str, Query(description="first codes of an ID, such as 12-240")] = "",
@@ -40,7 +41,7 @@ def list_items(
     ] = "",
     limit: Limit = 50,
     after: Annotated[str, Query(description="`next` of the previous page")] = "",
-) -> ItemPage:
+) -> Response:
     """Return items under a prefix, in the order of their IDs, or items whose title has a text.
 
     A prefix that no item has gives 404.
@@ -49,8 +50,7 @@ def list_items(
     if search.strip():
         if prefix or after:
             raise ProblemError(422, "give search without prefix and after")
-        found, number = registry.search_titles(search.strip(), limit)
-        return ItemPage(items=[Item.of(item) for item in found], total=number, next=None)
+        return _page(*registry.search_titles(search.strip(), limit), following=None)
     codes = _prefix(prefix, catalogue.pipeline)
     start = _position(after, catalogue.pipeline) if after else None
     total = registry.count_with_prefix(codes)
@@ -59,11 +59,7 @@ def list_items(
     page = registry.with_prefix(codes, limit + 1, start)
     more = len(page) > limit
     page = page[:limit]
-    return ItemPage(
-        items=[Item.of(item) for item in page],
-        total=total,
-        next=page[-1].semantic_id if more else None,
-    )
+    return _page(page, total, following=page[-1].semantic_id if more else None)
 
 
 @direct.get(
@@ -80,7 +76,7 @@ async def get_item(request: Request, item_id: str) -> Response:
             item = (await tokenizing.look_up([item_id])).get(item_id)
     if item is None:
         raise _unknown(item_id, "; POST it to /v1/tokenize")
-    return Response(orjson.dumps(Item.fields_of(item)), media_type="application/json")
+    return _json(Item.fields_of(item))
 
 
 @router.delete(
@@ -97,12 +93,12 @@ def remove_item(item_id: str, loaded: LoadedDependency) -> None:
         raise _unknown(item_id, "")
 
 
-@router.get("/prefixes", responses=RESPONSES)
+@router.get("/prefixes", response_model=PrefixPage, responses=RESPONSES)
 def list_prefixes(
     catalogue: CatalogueDependency,
     prefix: Annotated[str, Query(description="first codes of an ID; empty for the roots")] = "",
     named: Annotated[bool, Query(description="with words, central items and sizes")] = True,
-) -> PrefixPage:
+) -> Response:
     """Return the prefixes that extend `prefix` by one code and have items, with the item counts.
 
     Words, central items and coherence come from a sample of each prefix's items. They are kept for
@@ -110,31 +106,46 @@ def list_prefixes(
     """
     codes = _prefix(prefix, catalogue.pipeline)
     if len(codes) == catalogue.pipeline.levels:
-        return PrefixPage(prefix=prefix, prefixes=[])
+        return _json({"prefix": prefix, "prefixes": [], "depths": [], "chance": None})
     counts = catalogue.registry.next_codes(codes)
     if codes and not counts:
         raise ProblemError(404, f"no item has an ID that starts with {prefix}")
     found = catalogue.prefixes.below(codes, counts) if named and counts else None
-    return PrefixPage(
-        prefix=prefix,
-        prefixes=[
-            _entry(count, None if found is None else found.names.get(count.codes[-1]))
-            for count in counts
-        ],
-        depths=[] if found is None else [PrefixDepth(**vars(each)) for each in found.depths],
-        chance=None if found is None else found.chance,
+    names = {} if found is None else found.names
+    return _json(
+        {
+            "prefix": prefix,
+            "prefixes": [_entry(count, names.get(count.codes[-1])) for count in counts],
+            "depths": [] if found is None else found.depths,
+            "chance": None if found is None else found.chance,
+        }
     )
 
 
-def _entry(count: PrefixCount, name: PrefixName | None) -> PrefixEntry:
-    entry = PrefixEntry(
-        prefix=format_semantic_id(count.codes), items=count.items, example=count.title
+def _json(answer: dict[str, Any]) -> Response:
+    """Return an answer that is not checked against its model: that would take longer than it."""
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _page(items: Sequence[RegisteredItem], total: int, following: str | None) -> Response:
+    return _json(
+        {"items": [Item.fields_of(item) for item in items], "total": total, "next": following}
     )
+
+
+def _entry(count: PrefixCount, name: PrefixName | None) -> dict[str, Any]:
+    central = None
     if name is not None:
-        entry.words, entry.coherence = list(name.words), name.coherence
         item_id, title = name.central
-        entry.central = CentralItem(item_id=item_id, title=title)
-    return entry
+        central = {"item_id": item_id, "title": title}
+    return {
+        "prefix": format_semantic_id(count.codes),
+        "items": count.items,
+        "example": count.title,
+        "words": [] if name is None else name.words,
+        "central": central,
+        "coherence": None if name is None else name.coherence,
+    }
 
 
 def _unknown(item_id: str, remedy: str) -> ProblemError:

@@ -1,5 +1,6 @@
 """Tables in parts: what is found, in which order, and what is refused."""
 
+import sys
 from pathlib import Path
 
 import fsspec
@@ -77,7 +78,7 @@ def test_a_bucket_is_read_as_a_folder() -> None:
         system.rm("/shop", recursive=True)
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = _folder(tmp_path / "items")
     whole = (folder / "b" / "z.parquet").read_bytes()
     cases: list[tuple[bytes, str]] = [(whole[:-9], "z.parquet is no whole parquet file")]
@@ -97,6 +98,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         Parts.of(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"no \.parquet file"):
         Parts.of(f"{tmp_path}/*.csv")
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(InputError, match="pip install s3fs"):
         Parts.of("s3://bucket/items")
 

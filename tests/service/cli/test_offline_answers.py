@@ -12,6 +12,7 @@ from data_prep.demo import demo_interactions
 from recsys.presets import MODELS
 from recsys.recommender import Recommender
 from service.engine.catalogue import Catalogue
+from service.engine.neighbours.nearest import Question
 from service.registry import Registry, open_database
 from tests.service.cli.command import Command, refused
 from tokenizer.pipeline import Pipeline
@@ -39,7 +40,6 @@ def test_similar_items_are_those_of_the_service(
         _take_over(pl.read_parquet(ids), registry)
         service = Catalogue(pipeline, registry)
         similar = ("similar", tokenizer_folder, "--ids", ids, "--k", 5, "--json")
-        known = registry.get(["D00004"])["D00004"]
         vector = pipeline.embed(["red kettle"])[0]
         Path("v.json").write_text(json.dumps(vector.tolist()))
         for exact in (False, True):
@@ -47,22 +47,23 @@ def test_similar_items_are_those_of_the_service(
                 table = pl.read_parquet(catalogue)
                 vectors = pipeline.embed(pipeline.texts(table.iter_rows(named=True)))
                 service.nearest.vectors.keep([(table["item_id"].to_list(), vectors)], print)
-            for asked, query, left_out in (
-                (("--item", "D00004"), service.nearest.of_item(known, exact=exact), "D00004"),
-                (("--text", "red kettle"), service.query_of_text("red kettle"), None),
-                (("--vector", "v.json"), service.nearest.of_vector(vector), None),
+            for asked, of in (
+                (("--item", "D00004"), "D00004"),
+                (("--text", "red kettle"), vector),
+                (("--vector", "v.json"), vector),
             ):
                 done = semid(*similar, *asked, *(("--items", catalogue) if exact else ()))
                 assert done.code == 0, done.errors
                 assert ("answered from codes alone" in done.errors) is not exact
                 found = json.loads(done.output)
-                expected = service.similar(query, 5, left_out, exact=exact)
+                [expected] = service.similar([Question(of, 5, exact)])
+                assert expected is not None
                 assert [row["exact"] for row in found] == [exact] * 5
                 for figure in ("distance", "cosine"):
                     assert [row[figure] for row in found] == pytest.approx(
                         [getattr(near, figure) for near in expected], abs=2e-3
                     )
-                assert all(row["item_id"] != left_out for row in found)
+                assert asked[0] != "--item" or all(row["item_id"] != of for row in found)
     shown = semid(*similar[:-1], "--item", "D00004", "--items", catalogue).output
     assert len(shown.splitlines()) == 6
     titles = pl.read_parquet(catalogue)

@@ -2,6 +2,7 @@
 
 import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -57,7 +58,11 @@ def test_titles_in_another_order_are_set_by_item(semid: Command, folder: Path) -
     assert set_later.equals(same)
 
 
-def test_what_cannot_be_tokenized_in_parts_is_refused(semid: Command, folder: Path) -> None:
+def test_what_cannot_be_tokenized_in_parts_is_refused(
+    semid: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "adlfs", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "abfs", raising=False)
     assert semid("fit", folder, "--out", "tok", *SMALL).code == 0
     tokenize = ("tokenize", folder, "--tokenizer", "tok", "--out")
     refused(semid(*tokenize, "ids.parquet"), "is read in parts", "give --out a folder, as ids")
@@ -66,7 +71,9 @@ def test_what_cannot_be_tokenized_in_parts_is_refused(semid: Command, folder: Pa
     (folder / "3.parquet").write_bytes(b"PAR1")
     refused(semid(*tokenize, "ids"), "3.parquet is no whole parquet file")
     (folder / "3.parquet").unlink()
-    refused(semid("tokenize", "s3://b/i", *tokenize[2:], "ids"), "pip install s3fs")
+    refused(semid("tokenize", "abfs://b/i", *tokenize[2:], "ids"), "pip install adlfs")
+    refused(semid(*tokenize, "s3://b/ids"), "--out: is a URL", "then copy")
+    assert not Path("s3:").exists()
     refused(semid("tokenize", "none/*.parquet", *tokenize[2:], "ids"), "no .parquet file")
     refused(semid(*tokenize, "ids", "--known", "tok"), "tok has no manifest.json")
     assert not Path("ids").exists() or not list(Path("ids").glob("part-*"))

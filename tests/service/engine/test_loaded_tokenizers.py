@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.engine.catalogue import Catalogue
-from service.engine.neighbours.nearest import Query
+from service.engine.neighbours.nearest import Question
 from service.http.app import create_app
 from service.registry import Changes, Registry, open_database
 from service.registry.tokenizers import promote
@@ -264,12 +264,9 @@ def _saving(folder: Path, pipeline: Pipeline) -> Catalogue:
 
 
 def _distances(catalogue: Catalogue) -> list[tuple[str, float]]:
-    codes = np.zeros((1, 3), np.uint16)
-    latent, vector = (
-        decode(codes)[0]
-        for decode in (catalogue.pipeline.latents_of_codes, catalogue.pipeline.vectors_of_codes)
-    )
-    found = catalogue.similar(Query(latent, vector), 99, exact=False)
+    vector = catalogue.pipeline.vectors_of_codes(np.zeros((1, 3), np.uint16))[0]
+    [found] = catalogue.similar([Question(vector, 99, exact=False)])
+    assert found is not None
     return sorted((near.item.item_id, near.distance) for near in found)
 
 

@@ -14,7 +14,7 @@ from service.engine.browsing import named_prefixes
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
 from service.registry import Registry, open_database
-from service.registry.prefix_samples import SampledItem, sampled_items
+from service.registry.prefix_samples import SampledItem, drawn_items, sampled_items
 from tokenizer.pipeline import Pipeline
 from tokenizer.prefixes.coherence import coherence
 
@@ -110,3 +110,27 @@ def test_of_many_items_a_part_is_read(client: TestClient, monkeypatch: pytest.Mo
     common = [entry for entry in found["prefixes"] if entry["items"] >= 30]
     assert common
     assert all(entry["central"] is not None for entry in common)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_sample_is_of_the_tokenizer_s_own_items(
+    catalogue: Catalogue, reassigning: Pipeline, items: pl.DataFrame
+) -> None:
+    """Where another tokenizer has given IDs too, and some items have gone."""
+    other = Catalogue(
+        reassigning,
+        Registry(catalogue.registry.database, reassigning.fingerprint, reassigning.levels),
+    )
+    both = TestClient(create_app(catalogue, others=[other]))
+    path = f"/v1/tokenize?tokenizer={reassigning.fingerprint}"
+    both.post(path, json={"items": items.head(300).to_dicts()}).raise_for_status()
+    gone = items["item_id"].head(100).to_list()
+    for item_id in gone:
+        both.delete(f"/v1/items/{item_id}").raise_for_status()
+    for one, there in ((catalogue, 500), (other, 200)):
+        drawn = drawn_items(one.registry, 50, there)
+        assert 0.7 * 50 <= len(drawn) <= 1.3 * 50
+        assert len({item.number for item in drawn}) == len(drawn)
+        known = one.registry.get(items["item_id"])
+        assert all(known[item.item_id].number == item.number for item in drawn)
+    assert len(drawn_items(other.registry, 500, 200)) == 200

@@ -84,6 +84,13 @@ def test_the_number_of_lists_is_measured_again_when_items_have_doubled() -> None
         index.add(np.arange(first, first + 250), codes[first : first + 250])
         measured.append(index.probing.items)
     assert sorted(set(measured)) == [0, 500, 1000, 2000]
+    later = SemanticIndex(codebooks, exact_below=500)
+    for first in range(0, 3000, 250):
+        rows = slice(first, first + 250)
+        later.add(np.arange(first, first + 250), codes[rows], measure=False)
+        assert later.probing == Probing()
+    later.measure_if_grown()
+    assert later.probing.items == 3000
 
 
 @pytest.mark.parametrize("size", [64, 300])

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from service.engine.catalogue import Catalogue
+from service.engine.neighbours.nearest import Question
 from service.http.app import create_app
 from service.registry import Registry, open_database
 from service.registry.exchange import export_registry, import_registry
@@ -89,6 +90,45 @@ def test_neighbours_are_those_of_the_highest_cosine(
             assert each["distance"] == pytest.approx(away, rel=0.02, abs=0.02)
     assert catalogue.nearest.memory.whole is (where == "memory")
     assert len(catalogue.nearest.memory) == (600 if where == "memory" else 0)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_questions_that_are_answered_together_have_the_answers_that_each_has_alone(
+    kept: bool,
+    url: str,
+    pipeline: Pipeline,
+    items: pl.DataFrame,
+    vectors: NDArray[np.float32],
+) -> None:
+    made = _catalogue(url, pipeline, keep_vectors=300 if kept else 0)
+    client = TestClient(create_app(made))
+    for some in items.iter_slices(200):
+        client.post("/v1/tokenize", json={"items": some.to_dicts()}).raise_for_status()
+        made.follow()
+    names = items["item_id"].to_list()
+    questions = [
+        Question(of, k, exact)
+        for row in (3, 250, 500)
+        for of, k in ((names[row], 5), (vectors[row], 9), ("unknown", 2), (names[row + 1], 599))
+        for exact in (True, False)
+    ]
+    together = made.similar(questions)
+    alone = [made.similar([question])[0] for question in questions]
+    assert [found is None for found in together] == [
+        isinstance(question.of, str) and question.of == "unknown" for question in questions
+    ]
+    for found, expected, question in zip(together, alone, questions, strict=True):
+        if found is None or expected is None:
+            assert found is expected
+            continue
+        assert len(found) == question.k
+        assert [near.item for near in found] == [near.item for near in expected]
+        for figure in ("distance", "cosine", "exact"):
+            assert [getattr(near, figure) for near in found] == pytest.approx(
+                [getattr(near, figure) for near in expected], abs=1e-5
+            )
+    assert any(near.exact for found in together for near in found or ()) is kept
+    made.registry.database.close()
 
 
 def test_codes_answer_where_they_are_asked_to(
