@@ -95,9 +95,9 @@ def significance_of(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[
         cells = [r["cell"] for r in records if r["cell"]["category"] == category]
         systems = _systems(folder, cells)
         coded = [name for name in systems if name.startswith(f"dual-encoder{TOKENIZED}")]
-        first = [name for name in coded if name.startswith(f"dual-encoder{TOKENIZED}grit")]
-        for system in (first or coded)[:1]:
-            for other in systems:
+        grit = [name for name in coded if name.startswith(f"dual-encoder{TOKENIZED}grit")]
+        for place, system in enumerate(grit or coded[:1]):
+            for other in (name for name in systems if name not in grit[:place]):
                 sizes = {len(systems[name][TESTED[0]]) for name in (system, other)}
                 if other != system and len(sizes) == 1 and min(sizes) > 1:
                     pair = {name: systems[name] for name in (system, other)}
