@@ -129,15 +129,17 @@ def _counts(registry: RegistryReader, prefix: tuple[int, ...], length: int) -> s
 
 
 def _every(query: sql.Select[Any], registry: RegistryReader, stride: int) -> sql.Select[Any]:
-    """Restrict a query of the table `ids` to every `stride`-th row: these are read, and no other.
+    """Restrict a query of the table `ids` to one row of `stride`: these are read, and no other.
 
-    Of a catalogue of n items the rows hold about n / stride, if others share the table too.
+    The place within each stride moves on, so that tokenizers whose rows alternate all have their
+    share: about n / stride of n items.
     """
     last = sql.select(sql.func.max(ids.c.number)).scalar_subquery()
-    every = sql.select(sql.cast(1, ids.c.number.type).label("number")).cte("every", recursive=True)
-    following = every.c.number + stride
-    every = every.union_all(sql.select(following).where(following <= last))
-    return query.select_from(every.join(ids, ids.c.number == every.c.number)).where(
+    every = sql.select(sql.cast(0, ids.c.number.type).label("step")).cte("every", recursive=True)
+    following = every.c.step + 1
+    every = every.union_all(sql.select(following).where(following * stride < last))
+    number = every.c.step * stride + every.c.step * FACTOR % stride + 1
+    return query.select_from(every.join(ids, ids.c.number == number)).where(
         owned_by(registry.tokenizer.number), sql.not_(ids.c.removed)
     )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.engine.browsing import named_prefixes
 from service.engine.catalogue import Catalogue
 from service.http.app import create_app
-from service.registry import Registry, open_database
+from service.registry import NewItem, Registry, open_database
 from service.registry.prefix_samples import SampledItem, drawn_items, sampled_items
 from tokenizer.pipeline import Pipeline
 from tokenizer.prefixes.coherence import coherence
@@ -134,3 +134,14 @@ def test_a_sample_is_of_the_tokenizer_s_own_items(
         known = one.registry.get(items["item_id"])
         assert all(known[item.item_id].number == item.number for item in drawn)
     assert len(drawn_items(other.registry, 500, 200)) == 200
+
+
+def test_tokenizers_whose_items_alternate_each_have_a_sample(url: str) -> None:
+    database = open_database(url)
+    both = [Registry(database, name, 2) for name in ("one", "two")]
+    for row in range(200):
+        for registry in both:
+            registry.add([NewItem(f"i{row}", (row // 16, row % 16), 0.1, "a title")])
+    for registry in both:
+        assert 35 <= len(drawn_items(registry, 50, 200)) <= 65
+    database.close()
