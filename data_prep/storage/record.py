@@ -72,11 +72,16 @@ def file_digest(path: Path) -> str:
 
 
 def _program() -> str:
-    name = Path(sys.argv[0]).name
-    module = getattr(sys.modules["__main__"], "__spec__", None)
-    if name != "__main__.py" or module is None:
-        return name
-    return f"python -m {module.name.removesuffix('.__main__')}"
+    """Return how the program is called; a file of a package as a module, in workers too."""
+    file = Path(sys.argv[0])
+    if file.suffix != ".py" or not (file.parent / "__init__.py").is_file():
+        return file.name
+    parts = [] if file.name == "__main__.py" else [file.stem]
+    folder = file.resolve().parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return f"python -m {'.'.join(parts)}"
 
 
 def _processor() -> str:
