@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.e2e.chromium import CHROMIUM, FLAGS, SHOP, opened
 from tests.e2e.server import run_semid, serving
+from tests.e2e.small import fit_and_tokenize
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 expect.set_options(timeout=30_000)  # milliseconds; machines may be busy
@@ -33,15 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         note=pl.lit("javascript:alert(1)"),
     )
     items.write_parquet(folder / "items.parquet")
-    run_semid(
-        "fit", folder / "items.parquet", "--encoder", "hashing", "--cache", folder / "cache",
-        "--set", "steps=60", "--set", "warmup_steps=20", "--set", "levels=3",
-        "--set", "codebook_size=32", "--out", folder / "other",
-    )  # fmt: skip
-    run_semid(
-        "tokenize", folder / "items.parquet", "--tokenizer", folder / "other",
-        "--cache", folder / "cache", "--out", folder / "other-ids.parquet",
-    )  # fmt: skip
+    fit_and_tokenize(folder, "other", "other-ids.parquet")
     return folder
 
 

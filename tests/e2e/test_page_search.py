@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 from data_prep.demo import demo_items
 from tests.e2e.chromium import CHROMIUM, FLAGS, opened
 from tests.e2e.server import run_semid, serving
+from tests.e2e.small import fit_and_tokenize
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
@@ -22,15 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("search")
     items = demo_items(600)
     items.write_parquet(folder / "items.parquet")
-    run_semid(
-        "fit", folder / "items.parquet", "--encoder", "hashing", "--cache", folder / "cache",
-        "--set", "steps=60", "--set", "warmup_steps=20", "--set", "levels=3",
-        "--set", "codebook_size=32", "--out", folder / "tokenizer",
-    )  # fmt: skip
-    run_semid(
-        "tokenize", folder / "items.parquet", "--tokenizer", folder / "tokenizer",
-        "--cache", folder / "cache", "--out", folder / "ids.parquet",
-    )  # fmt: skip
+    fit_and_tokenize(folder, "tokenizer", "ids.parquet")
     split = [SPLITS[row % len(SPLITS)] for row in range(items.height)]
     queries = items.select(
         "item_id", query=pl.col("categories").list.tail(2).list.join(" "), label=pl.lit(1.0)
