@@ -5,7 +5,13 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from service.http.messages.limits import BoundedText
-from service.http.messages.schemas import History, ItemId, RecommendedItem, TitleWords
+from service.http.messages.schemas import (
+    MOST_CANDIDATES,
+    History,
+    ItemId,
+    RecommendedItem,
+    TitleWords,
+)
 
 __all__ = ["SearchAnswer", "SearchQuery", "SearchedItem"]
 
@@ -31,8 +37,8 @@ class SearchQuery(BaseModel):
             default=None, description="the items' IDs begin with these codes", examples=["12-240"]
         )
     )
-    candidates: Annotated[list[ItemId], Field(min_length=1, max_length=10_000)] | None = Field(
-        default=None, description="the only items that may be found"
+    candidates: Annotated[list[ItemId], Field(min_length=1, max_length=MOST_CANDIDATES)] | None = (
+        Field(default=None, description="the only items that may be found")
     )
     words: TitleWords = ""
 
