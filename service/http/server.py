@@ -32,6 +32,7 @@ logger = logging.getLogger("semid")
 def answer_until_stopped(
     app: FastAPI,
     listener: socket.socket,
+    answering: Callable[[], object],
     stopping: Callable[[], None],
     timeout: float,
     side: tuple[FastAPI, socket.socket] | None = None,
@@ -43,6 +44,7 @@ def answer_until_stopped(
     kept-alive connections and closes these after the answer. Then it closes the idle ones.
 
     Args:
+        answering: called once requests are answered and a signal stops the server in order.
         stopping: called at the signal.
         timeout: seconds until a request must be answered; at the stop, clients that have not read
             their answer within timeout + 5 s are disconnected.
@@ -54,7 +56,7 @@ def answer_until_stopped(
     gc.collect()
     gc.freeze()
     _raise_open_files()
-    main = _Server(server_config(app, timeout, root_path), stopping)
+    main = _Server(server_config(app, timeout, root_path), answering, stopping)
     with asyncio.Runner(loop_factory=main.config.get_loop_factory()) as runner:
         runner.run(_serve(main, listener, side))
 
@@ -104,9 +106,15 @@ def _raise_open_files() -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, answering: Callable[[], object], stopping: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._stopping = stopping
+        self._answering, self._stopping = answering, stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._answering()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()

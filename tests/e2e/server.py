@@ -27,7 +27,7 @@ def run_semid(*arguments: object) -> str:
 
 @contextmanager
 def serving(log: Path, *arguments: object) -> Iterator[str]:
-    """Start `semid serve`, yield its address once it answers, and stop it."""
+    """Start `semid serve`, yield its address once it answers, and stop it in order."""
     command = [*SEMID, "serve", "--port", "0", *map(str, arguments)]
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
@@ -35,7 +35,8 @@ def serving(log: Path, *arguments: object) -> Iterator[str]:
         yield started_address(log, process)
     finally:
         process.terminate()
-        process.wait(30)
+        status = process.wait(30)
+    assert not status, log.read_text()
     assert "Traceback" not in log.read_text()
 
 

@@ -55,6 +55,15 @@ def client(folder: Path, tmp_path: Path, database: str) -> Iterator[httpx.Client
         yield client
 
 
+def test_a_stop_as_soon_as_it_answers_is_in_order(
+    folder: Path, tmp_path: Path, database: str
+) -> None:
+    log = tmp_path / "log"
+    with serving(log, "--tokenizer", folder / "tok", "--database", database):
+        pass  # `serving` asserts the exit status
+    assert "stopped" in log.read_text().splitlines()[-1]
+
+
 def _post(client: httpx.Client, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     answer = client.post("/v1/tokenize", json={"items": items})
     assert answer.status_code == 200, answer.text

@@ -54,7 +54,7 @@ def run(
 
     Args:
         listener: as `listening` returns it; closed at the end.
-        opened: called with the service's address once requests are queued for it.
+        opened: called with the service's address once it answers.
 
     Raises:
         InputError: one of them cannot be used; the database is then unchanged.
@@ -124,10 +124,14 @@ def run(
         if side is not None:
             health = (create_health_app(app, settings.hosts()), side)
             told(f"health and metrics at {_address(side)}")
-        told(f"semid answers at {address}")
-        opened(address)
         answer_until_stopped(
-            app, listener, app.state.tokenizers.stop, settings.timeout, health, settings.root_path
+            app,
+            listener,
+            lambda: (told(f"semid answers at {address}"), opened(address)),
+            app.state.tokenizers.stop,
+            settings.timeout,
+            health,
+            settings.root_path,
         )
 
 
