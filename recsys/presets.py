@@ -144,17 +144,23 @@ _QUICK_GENERATOR = replace(_QUICK, validation_users=4000, evaluate_every=5, prec
 _LONG = TrainingConfig(epochs=200, patience=10, precision="bf16")
 _LONG_TIGER = replace(_LONG, warmup_steps=2000, weight_decay=0.05, validation_users=5000)
 _TUNED = TrainingConfig(
-    epochs=15,
+    epochs=10,
     patience=5,
-    evaluate_every=3,
-    batch_size=512,
-    warmup_steps=50,
+    evaluate_every=2,
     learning_rate=2e-3,
     schedule="cosine",
     precision="bf16",
     candidates="without_history",
 )
-_TUNED_GENERATOR = replace(_TUNED, validation_users=4000, candidates="all")
+_TUNED_GENERATOR = replace(
+    _TUNED,
+    epochs=15,
+    evaluate_every=3,
+    batch_size=512,
+    warmup_steps=50,
+    validation_users=4000,
+    candidates="all",
+)
 _LIGHT = TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-prefixes", "dual-encoder-prefixes-repeats")
 _BEST = ("sasrec", "esasrec", "dual-encoder-prefixes-nearness", "generator-nearness")

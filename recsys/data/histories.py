@@ -5,7 +5,7 @@ from torch import Tensor
 
 from recsys.data.dataset import NO_ITEM
 
-__all__ = ["distinct_items", "items_until"]
+__all__ = ["distinct_items", "items_until", "newest_first"]
 
 
 def distinct_items(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,3 +33,9 @@ def items_until(rows: Tensor, present: Tensor) -> Tensor:
     until = torch.ones(rows.shape[1], rows.shape[1], dtype=torch.bool, device=rows.device).tril()
     every = rows[:, None, :].masked_fill(~until, NO_ITEM)
     return every[present]
+
+
+def newest_first(rows: Tensor, count: int) -> Tensor:
+    """Return the last items of rows (B, T) int64: (B, count), from the newest, padded with -1."""
+    at = (rows != NO_ITEM).sum(1, keepdim=True) - 1 - torch.arange(count, device=rows.device)
+    return torch.where(at < 0, NO_ITEM, rows.gather(1, at.clamp(min=0)))

@@ -74,6 +74,15 @@ class NextItemModel(nn.Module, ABC):
             quick: allow the lower precision that is enough to compare states of one model.
         """
 
+    def calibrate(self, dataset: SequenceDataset) -> bool:
+        """Fit on the validation users what training steps do not learn, after the training.
+
+        Returns:
+            Whether there was anything to fit.
+        """
+        del dataset
+        return False
+
     @abstractmethod
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         """Return which new items the model can represent, (n,) bool.

@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
-from recsys.data.histories import items_until
+from recsys.data.histories import items_until, newest_first
 from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
+from recsys.models.calibration import HeldOut, calibrated
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
 from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
@@ -27,6 +28,11 @@ __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
 
 LOSSES = ("full", "in_batch")
 OUTPUTS = ("tied", "projected", "untied")
+# Of the users on whom nearness is fitted: scores of all, and the least and most users.
+SCORES, LEAST_USERS, MOST_USERS = 10**8, 1000, 8000
+USERS_AT_ONCE = 512
+PLACES = 10  # of a history that have a weight
+FEW_NEW, STAND_IN = 50, 0.1  # fewer users of new items: the share of items that stand for them
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class DualEncoderConfig:
             the batch's targets, corrected by log-frequency.
         tower: the user tower.
         nearness: `codes`, `content` or empty: how near an item is to the history's last items
-            counts, as in `recsys.models.nearness`.
+            counts, as in `recsys.models.nearness`; how much is fitted after the training.
         drop_rows: share of the items that a training step takes as if they had no training event,
             so that new items get their due (as DropoutNet, NeurIPS 2017, does).
     """
@@ -86,6 +92,8 @@ class DualEncoder(ScoringModel):
             self.nearness = Nearness(dataset, config.nearness, self.history, width)
             # How much nearness counts for items without a training event, and what they start from.
             self.fresh = nn.Parameter(torch.tensor([1.0, 0.0]))
+            for fitted in (self.nearness.weights, self.fresh):  # by `calibrate` alone
+                fitted.requires_grad_(False)
         popularity = torch.from_numpy(dataset.popularity)
         seen = popularity.nonzero().squeeze(1)
         place = torch.full((dataset.n_items,), -1).index_copy(0, seen, torch.arange(len(seen)))
@@ -107,9 +115,7 @@ class DualEncoder(ScoringModel):
         dropped = self._dropped()
         embeddings = self.items(dropped)
         states = self.tower(functional.embedding(inputs[predicts], embeddings), predicts)
-        if self.nearness is not None:
-            states = self._beside(states, self.nearness(inputs, predicts)[0])
-        repeats = self.repeat_scores(items_until(inputs, predicts), dropped)
+        repeats = super().repeat_scores(items_until(inputs, predicts))
         return self._loss(states, repeats, nexts[predicts], self._outputs(embeddings, dropped))
 
     def user_vectors(self, histories: Tensor) -> Tensor:
@@ -125,7 +131,8 @@ class DualEncoder(ScoringModel):
         users = last_of_each(states, present)
         if self.nearness is None:
             return users
-        return self._beside(users, self.nearness.of_histories(histories)[0])
+        unit = torch.full_like(users[:, :1], self.nearness.unit)
+        return torch.cat([users, self.nearness.of_histories(histories)[0], unit], 1)
 
     def item_vectors(self, items: Tensor | None = None) -> Tensor:
         """Return (n_items, d); products with users' vectors are the scores before repeats.
@@ -133,20 +140,62 @@ class DualEncoder(ScoringModel):
         Args:
             items: (n,) int64, the only items whose vectors are computed; all where None.
         """
-        return self._outputs(self.items(items=items), items=items)
+        outputs = self._outputs(self.items(items=items), items=items)
+        if self.nearness is None:
+            return outputs
+        factors, starts = self._of_new_items(items)
+        near = self.nearness.get_buffer("vectors")
+        near = near if items is None else functional.embedding(items, near)
+        return torch.cat([outputs, factors[:, None] * near, starts[:, None]], 1)
 
-    def repeat_scores(self, histories: Tensor, dropped: Tensor | None = None) -> Repeats | None:
-        """Return what is added to the scores of the items in histories (B, T) int64.
-
-        Args:
-            dropped: (n_items,) bool, items that a training step takes as new ones.
-        """
+    def repeat_scores(self, histories: Tensor) -> Repeats | None:
+        """Return what is added to the scores of the items in histories (B, T) int64."""
         found = super().repeat_scores(histories)
         if self.nearness is None:
             return found
-        factors, _ = self._of_new_items(dropped, histories.clamp(min=0))
+        factors, _ = self._of_new_items(histories.clamp(min=0))
         own = self.nearness.to_itself(histories, factors)
         return own if found is None else found.and_also(own)
+
+    @torch.no_grad()
+    def calibrate(self, dataset: SequenceDataset) -> bool:
+        """Fit how much nearness counts on validation users (`recsys.models.calibration`).
+
+        Where too few of them took an item without a training event, a tenth of the other items
+        stands for such items.
+        """
+        if self.nearness is None:
+            return False
+        assert self.fresh is not None
+        most = min(max(SCORES // dataset.n_items, LEAST_USERS), MOST_USERS)
+        draw = np.random.default_rng(0)
+        users = np.sort(draw.permutation(dataset.n_users)[:most])
+        histories = dataset.histories("validation", self.history)[users]
+        targets = torch.from_numpy(dataset.targets("validation")[users]).to(self.device)
+        new, dropped = ~self.get_buffer("trained"), None
+        if int(new[targets].sum()) < FEW_NEW:
+            drawn = torch.from_numpy(draw.random(dataset.n_items) < STAND_IN)
+            dropped = drawn.to(self.device) & ~new
+            new = new | dropped
+        rows = torch.from_numpy(histories).to(self.device)
+        table = self.items(dropped)
+        vectors = [self._last_states(part, table) for part in torch.split(rows, USERS_AT_ONCE)]
+        places = self.nearness.weights.shape[1]
+        found = calibrated(
+            HeldOut(
+                torch.cat(vectors),
+                self._outputs(table, dropped),
+                self.nearness.get_buffer("vectors"),
+                newest_first(rows, min(places, PLACES)),
+                torch.where(rows == NO_ITEM, rows[:, :1], rows),
+                targets,
+                new,
+            )
+        )
+        self.nearness.weights.zero_()
+        self.nearness.weights[0, : len(found.weights)] = found.weights / self.nearness.unit
+        self.fresh.copy_(torch.tensor([found.factor, found.start / self.nearness.unit]))
+        return True
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes
@@ -175,35 +224,27 @@ class DualEncoder(ScoringModel):
         trained = self.get_buffer("trained")
         return torch.rand(len(trained), device=trained.device) < self.config.drop_rows
 
+    def _last_states(self, histories: Tensor, table: Tensor) -> Tensor:
+        """Return the states (B, d) after histories (B, T) of items with vectors (n_items, d)."""
+        present = check_histories(histories, self.history)
+        states = self.tower(functional.embedding(histories[present], table), present)
+        return last_of_each(states, present)
+
     def _outputs(
         self, embeddings: Tensor, dropped: Tensor | None = None, items: Tensor | None = None
     ) -> Tensor:
-        outputs = self._projected(embeddings) if self.own is None else self.own(dropped, items)
-        if self.nearness is None:
-            return outputs
-        factors, starts = self._of_new_items(dropped, items)
-        near = self.nearness.get_buffer("vectors")
-        near = near if items is None else functional.embedding(items, near)
-        return torch.cat([outputs, factors[:, None] * near, starts[:, None]], 1)
+        return self._projected(embeddings) if self.own is None else self.own(dropped, items)
 
-    def _of_new_items(self, dropped: Tensor | None, items: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _of_new_items(self, items: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return what items' nearness is multiplied by, and what their scores start from.
 
         Args:
             items: int64 of any shape, which is that of both results; None for all, (n_items,).
         """
         assert self.fresh is not None
-        old = self.get_buffer("trained")
-        if dropped is not None:
-            old = old & ~dropped
-        is_new = (~(old if items is None else old[items])).float()
+        trained = self.get_buffer("trained")
+        is_new = (~(trained if items is None else trained[items])).float()
         return 1 + is_new * (self.fresh[0] - 1), is_new * self.fresh[1]
-
-    def _beside(self, users: Tensor, near: Tensor) -> Tensor:
-        """Return users' vectors with the columns that `_outputs` gives items for nearness."""
-        assert self.nearness is not None
-        unit = torch.full_like(users[:, :1], self.nearness.unit)
-        return torch.cat([users, near, unit], 1)
 
     def _projected(self, embeddings: Tensor) -> Tensor:
         if self.projection is None:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -53,7 +53,11 @@ M = TypeVar("M", bound=NextItemModel)
 
 @dataclass(frozen=True)
 class TrainedModel(Generic[M]):
-    """The best model by validation, in eval mode, with its measurement and all measurements."""
+    """The best model by validation, in eval mode, with its measurement and all measurements.
+
+    What is fitted after the training (`recsys.models.base.NextItemModel.calibrate`) counts in
+    `best` and not in `history`.
+    """
 
     model: M
     best: Measurement
@@ -93,9 +97,7 @@ def train(
         run = _Run(build(), dataset, config, folder)
         while run.epoch < config.epochs and not run.exhausted:
             run.train_epoch(progress or (lambda step, total, measured: None))
-        run.model.load_state_dict(run.best_state)
-        run.model.eval()
-        return TrainedModel(run.model, run.best, tuple(run.history))
+        return run.finished()
 
 
 class _Run(Generic[M]):
@@ -145,6 +147,16 @@ class _Run(Generic[M]):
         """Whether the last `patience` measurements brought no improvement."""
         since = len(self.history) - self.history.index(self.best) - 1 if self.history else 0
         return since >= self.config.patience
+
+    def finished(self) -> TrainedModel[M]:
+        """Return the best state, calibrated."""
+        self.model.load_state_dict(self.best_state)
+        self.model.eval()
+        best = self.best
+        if self.model.calibrate(self.dataset):
+            best = replace(best, validation=self._validation())
+            self.model.eval()
+        return TrainedModel(self.model, best, tuple(self.history))
 
     def train_epoch(self, progress: Callable[[int, int, Measurement | None], None]) -> None:
         """Train to the end of an epoch, and measure there if a measurement is due."""
@@ -197,6 +209,24 @@ class _Run(Generic[M]):
 
     def _measure(self) -> Measurement:
         self._check()
+        validation = self._validation()
+        losses = self.processes.sum(torch.stack(self.losses)) / self.processes.count
+        measured = Measurement(
+            self.epoch,
+            self.step,
+            float(losses.mean()),
+            self._learning_rate(),
+            validation,
+            self._seconds(),
+        )
+        self.losses.clear()
+        self.history.append(measured)
+        if self.best is measured:
+            self.best_state = copy.deepcopy(self.model.state_dict())
+        return measured
+
+    def _validation(self) -> dict[Candidates, dict[str, float]]:
+        """Return the metrics of all processes' users, by candidate set."""
         shares = np.array_split(self.users, self.processes.count)
         try:
             part = self._evaluate(shares[self.processes.rank])
@@ -205,20 +235,7 @@ class _Run(Generic[M]):
                 f"{error} (step {self.step}; {self._last_good()}); lower the learning rate"
             ) from error
         found = RankingQuality.joined(self.processes.gather(part))
-        losses = self.processes.sum(torch.stack(self.losses)) / self.processes.count
-        measured = Measurement(
-            self.epoch,
-            self.step,
-            float(losses.mean()),
-            self._learning_rate(),
-            {name: found.metrics(name) for name in found.ranks},
-            self._seconds(),
-        )
-        self.losses.clear()
-        self.history.append(measured)
-        if self.best is measured:
-            self.best_state = copy.deepcopy(self.model.state_dict())
-        return measured
+        return {name: found.metrics(name) for name in found.ranks}
 
     def _evaluate(self, users: Users) -> RankingQuality:
         self.model.eval()
