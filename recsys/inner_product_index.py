@@ -65,9 +65,9 @@ class InnerProductIndex:
         """Add vectors (n, d); their numbers follow those in the index."""
         self._index.add(np.ascontiguousarray(vectors, dtype=np.float32))
 
-    def vector(self, item: int) -> NDArray[np.float32]:
-        """Return an item's vector (d,)."""
-        return np.asarray(self._index.reconstruct(item), dtype=np.float32)
+    def vectors(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors (n, d) of items (n,)."""
+        return np.asarray(self._index.reconstruct_batch(items), dtype=np.float32)
 
     def search(
         self,

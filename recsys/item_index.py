@@ -45,7 +45,7 @@ class ItemIndex:
         users = np.ascontiguousarray(users, dtype=np.float32)
         bonuses = bonuses or [{}] * len(users)
         among = None if candidates is None else set(candidates.tolist())
-        # Items with a bonus are scored one by one, the others by FAISS.
+        # Items with a bonus are scored apart, the others by FAISS.
         apart = [set(items).union(own) for items, own in zip(excluded, bonuses, strict=True)]
         # FAISS returns the same number of items for all users of one search, so users that need
         # similar numbers are searched together.
@@ -65,9 +65,12 @@ class ItemIndex:
                 with_bonus = set(bonuses[row]).difference(excluded[row], hidden)
                 if among is not None:
                     with_bonus &= among
-                pairs += [
-                    (item, float(users[row] @ self.vectors.vector(item)) + bonuses[row][item])
-                    for item in with_bonus
-                ]
+                if with_bonus:
+                    own = np.fromiter(with_bonus, np.int64, len(with_bonus))
+                    products = (self.vectors.vectors(own) @ users[row]).tolist()
+                    pairs += [
+                        (item, product + bonuses[row][item])
+                        for item, product in zip(own.tolist(), products, strict=True)
+                    ]
                 found[row] = sorted(pairs, key=lambda pair: -pair[1])[:k]
         return found

@@ -101,12 +101,17 @@ def _scoring(usual: Model, coded: Model) -> dict[str, Model]:
     return {
         "sasrec": usual,
         "sasrec-nearness": _changed(_dual(usual, "dense"), nearness="codes"),
+        "sasrec-transitions": _changed(_dual(usual, "dense"), transitions=True),
         "dual-encoder": _dual(coded, "codes"),
         "dual-encoder-nearness": _changed(_dual(coded, "codes"), nearness="codes"),
         "dual-encoder-prefixes": prefixes,
         "dual-encoder-prefixes-nearness": _changed(prefixes, nearness="codes"),
         "dual-encoder-prefixes-nearness-new": _changed(
             prefixes, nearness="codes", drop_rows=NEW_ITEMS
+        ),
+        "dual-encoder-prefixes-transitions": _changed(prefixes, transitions=True),
+        "dual-encoder-prefixes-nearness-transitions": _changed(
+            prefixes, nearness="codes", transitions=True
         ),
         "dual-encoder-residual": _dual(usual, "codes", "dense"),
         "dual-encoder-prefixes-residual": _dual(usual, "codes", "prefixes", "dense"),
@@ -163,7 +168,12 @@ _TUNED_GENERATOR = replace(
 )
 _LIGHT = TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-prefixes", "dual-encoder-prefixes-repeats")
-_BEST = ("sasrec", "esasrec", "dual-encoder-prefixes-nearness", "generator-nearness")
+_BEST = (
+    "sasrec",
+    "esasrec",
+    "dual-encoder-prefixes-nearness-transitions",
+    "generator-nearness",
+)
 
 _TUNED_MODELS = _models(
     Model(TowerConfig(), _TUNED),

@@ -1,16 +1,18 @@
-"""How much nearness counts in a trained model, fitted on the validation users.
+"""How much nearness and transitions count in a trained model, fitted on the validation users.
 
-Training steps would not tell: a model knows the items that it trains on, and finds nearness of
-little use for them. After the training, the last places' weights, and what new items' scores are
-multiplied by and start from, are those of the most probable held-out items (a softmax regression
-under a normal prior). Two of these numbers are then chosen by ranking, since a good probability is
-not yet a good rank: a factor of the weights by NDCG@10, and what new items start from. With this
-number most users of new items find theirs among ten, while no fewer users of all do than without
-nearness: new items get what nearness gains.
+Training steps would not tell: a model knows the events that it trains on, and finds both of little
+use for them. After the training, the weights of the last places, and what new items' nearness is
+multiplied by and their scores start from, are those of the most probable held-out items (a softmax
+regression under a normal prior). Three numbers are then chosen by ranking, since a good probability
+is not yet a good rank. A factor of nearness and one of transitions give users of trained items the
+highest NDCG@10. With what new items start from, most users of new items find theirs among ten,
+while no fewer users of all do than without nearness and transitions: new items get what these gain.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ __all__ = ["Calibration", "HeldOut", "calibrated"]
 
 ROWS = 256  # of scores at once
 ITERATIONS = 12  # of L-BFGS
-FACTORS = (0.1, 0.25, 0.5, 0.75, 1.0)
+FACTORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 STARTS = tuple(step / 8 for step in range(-8, 33))  # added to the fitted start
 CUTOFF = 10
 VERY_LOW = -1e9  # the score of an item that is no candidate
@@ -30,13 +32,15 @@ VERY_LOW = -1e9  # the score of an item that is no candidate
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What a trained model says without nearness, and what its users took next.
+    """What a trained model says of its users, and what they took next.
 
     Attributes:
-        users: (B, d) float32; products with `items` are the scores without nearness.
+        users: (B, d) float32; products with `items` are the scores without the rest.
         items: (n_items, d) float32.
         near: (n_items, D) float32, vectors of length 1 or 0 whose products are the nearness.
         last: (B, T) int64, the last items of each history, the newest first, padded with -1.
+        followers: (B, T, F) int64, items with a transition from each of the last ones.
+        shares: (B, T, F) float32, how much each transition counts.
         histories: (B, H) int64, items that are no candidates.
         targets: (B,) int64.
         new: (n_items,) bool, items without a training event, or taken as such.
@@ -46,69 +50,90 @@ class HeldOut:
     items: Tensor
     near: Tensor
     last: Tensor
+    followers: Tensor
+    shares: Tensor
     histories: Tensor
     targets: Tensor
     new: Tensor
 
+    def of(self, rows: Tensor) -> "HeldOut":
+        """Return some users alone: numbers of rows, or (B,) bool."""
+        names = ("users", "last", "followers", "shares", "histories", "targets")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What is added to scores: Σ_t weights[t] · nearness to the t-th last item.
+    """What is added to scores: Σ_t nearness[t] · nearness to, and transitions[t] · F from, item t.
 
     Attributes:
-        weights: (T,) float32.
+        nearness: (T,) float32.
+        transitions: (T,) float32.
         factor: what new items' nearness is multiplied by.
         start: added to new items' scores.
     """
 
-    weights: Tensor
+    nearness: Tensor
+    transitions: Tensor
     factor: float
     start: float
 
 
+class _Mix(NamedTuple):
+    """Factors of fitted nearness, for trained and new items, and of transitions; a start."""
+
+    nearness: float
+    of_new: float
+    transitions: float
+    start: float
+
+
 def calibrated(held_out: HeldOut) -> Calibration:
-    """Return the weights for which held-out items rank best; see the module.
+    """Return the weights with which held-out items rank best; see the module.
 
     Users whose target is in their history do not count.
     """
-    counts = (held_out.histories != held_out.targets[:, None]).all(1)
-    rows = ("users", "last", "histories", "targets")
-    held_out = replace(held_out, **{name: getattr(held_out, name)[counts] for name in rows})
-    weights, factor, start = _most_probable(held_out)
-    plain = Calibration(torch.zeros_like(weights), 1.0, 0.0)
+    held_out = held_out.of((held_out.histories != held_out.targets[:, None]).all(1))
+    fitted = _most_probable(held_out)
     known = ~held_out.new[held_out.targets]
-    gains = []
-    for each in FACTORS:
-        ranks = _ranks(held_out, Calibration(each * weights, 0.0, -torch.inf), (0.0,))[0]
-        found = known & (ranks < CUTOFF)
-        gains.append(float((found / torch.log2(ranks + 2.0)).sum()))
-    chosen = FACTORS[gains.index(max(gains))]
-    least = int((_ranks(held_out, plain, (0.0,)) < CUTOFF).sum())
-    shared = Calibration(chosen * weights, factor / chosen, start)
-    hits = _ranks(held_out, shared, STARTS) < CUTOFF
-    of_new = (hits & ~known).sum(1).where(hits.sum(1) >= least, -1)
-    added = STARTS[int(of_new.argmax())] if int(of_new.max()) >= 0 else 0.0  # the lowest of equals
-    return replace(shared, start=start + added)
+    factors = [*product(FACTORS, FACTORS)]
+    ranks = _ranks(held_out, fitted, [_Mix(one, 0.0, two, -torch.inf) for one, two in factors])
+    gains = ((ranks < CUTOFF) / torch.log2(ranks + 2.0))[:, known].sum(1)
+    near, after = factors[int(gains.argmax())]
+    mixes = [_Mix(near, fitted.factor, after, fitted.start + more) for more in (0.0, *STARTS)]
+    hits = _ranks(held_out, fitted, [_Mix(0.0, 0.0, 0.0, 0.0), *mixes]) < CUTOFF
+    all_, of_new = hits.sum(1)[1:], (hits & ~known).sum(1)[1:]
+    allowed = of_new.where(all_ >= hits[0].sum(), -1)
+    chosen = mixes[int(allowed.argmax())]  # the lowest of equals, or the fitted one
+    return Calibration(
+        near * fitted.nearness, after * fitted.transitions, chosen.of_new / near, chosen.start
+    )
 
 
-def _most_probable(held_out: HeldOut) -> tuple[Tensor, float, float]:
-    """Return weights, factor and start that make the targets most probable, in units of scores."""
+def _most_probable(held_out: HeldOut) -> Calibration:
+    """Return what makes the targets most probable, in units of the scores."""
     places = held_out.last.shape[1]
-    # The last three are the factor, the start, and what the scores without nearness count.
-    prior = torch.cat([held_out.users.new_zeros(places), held_out.users.new_tensor([1.0, 0, 1])])
+    sizes = [places, places, 1, 1, 1]
+    prior = torch.zeros(sum(sizes), device=held_out.users.device)
+    prior[-3], prior[-1] = 1.0, 1.0  # new items' factor, and what the model's own scores count
     found = prior.clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
         [found], max_iter=ITERATIONS, history_size=ITERATIONS, line_search_fn="strong_wolfe"
     )
+    blocks = torch.split(torch.arange(len(held_out.targets)), ROWS)
 
     def loss() -> float:
         optimizer.zero_grad()
-        value = ((found - prior).square().sum() / 2) / len(held_out.targets)
+        value = (found - prior).square().sum() / 2 / len(held_out.targets)
         torch.autograd.backward(value)
         total = value.item()
-        for rows in torch.split(torch.arange(len(held_out.targets)), ROWS):
-            scores = _scores(held_out, rows, found[:places], *found[places:])
-            summed = functional.cross_entropy(scores, held_out.targets[rows], reduction="sum")
+        for rows in blocks:
+            near, after, factor, start, scale = torch.split(found, sizes)
+            block = held_out.of(rows)
+            own, nearness, transitions = _parts(block, near, after)
+            scores = scale * own + nearness * torch.where(block.new, factor, 1.0)
+            scores = _among_candidates(block, scores + transitions + start * block.new)
+            summed = functional.cross_entropy(scores, block.targets, reduction="sum")
             value = summed / len(held_out.targets)
             torch.autograd.backward(value)
             total += value.item()
@@ -116,43 +141,37 @@ def _most_probable(held_out: HeldOut) -> tuple[Tensor, float, float]:
 
     step: Callable[[Callable[[], float]], Tensor] = optimizer.step
     step(loss)
-    weights, factor, start, scale = torch.split(found.detach(), [places, 1, 1, 1])
-    return weights / scale, float(factor), float(start / scale)
+    near, after, factor, start, scale = torch.split(found.detach(), sizes)
+    return Calibration(near / scale, after / scale, float(factor), float(start / scale))
 
 
 @torch.no_grad()
-def _ranks(held_out: HeldOut, by: Calibration, starts: tuple[float, ...]) -> Tensor:
-    """Return how many candidates are before each target, (starts, B) int64, history left out.
-
-    Args:
-        starts: numbers to add to new items' scores, beside `by.start`.
-    """
+def _ranks(held_out: HeldOut, fitted: Calibration, mixes: Sequence[_Mix]) -> Tensor:
+    """Return how many candidates are before each target, for each mix: (mixes, B) int64."""
     ranks = []
     for rows in torch.split(torch.arange(len(held_out.targets)), ROWS):
-        scores = _scores(held_out, rows, by.weights, by.factor, by.start, 1.0)
-        targets = held_out.targets[rows]
-        own = scores.gather(1, targets[:, None])
+        block = held_out.of(rows)
+        own, nearness, transitions = _parts(block, fitted.nearness, fitted.transitions)
         ahead = []
-        for start in starts:
-            first = own + start * held_out.new[targets, None]
-            ahead.append((scores + start * held_out.new > first).sum(1))
+        for mix in mixes:
+            factors = torch.where(block.new, mix.of_new, mix.nearness)
+            starts = torch.where(block.new, mix.start, 0.0)
+            scores = own + factors * nearness + mix.transitions * transitions + starts
+            scores = _among_candidates(block, scores)
+            ahead.append((scores > scores.gather(1, block.targets[:, None])).sum(1))
         ranks.append(torch.stack(ahead))
     return torch.cat(ranks, 1)
 
 
-def _scores(
-    held_out: HeldOut,
-    rows: Tensor,
-    weights: Tensor,
-    factor: Tensor | float,
-    start: Tensor | float,
-    scale: Tensor | float,
-) -> Tensor:
-    """Return the scores (rows, n_items) with nearness; those of the histories are very low."""
-    last = held_out.last[rows]
-    vectors = functional.embedding(last.clamp(min=0), held_out.near)
-    sums = torch.einsum("bt,btd->bd", weights * (last != NO_ITEM), vectors)
-    nearness = (sums @ held_out.near.T) * torch.where(held_out.new, factor, 1.0)
-    scores = scale * (held_out.users[rows] @ held_out.items.T) + nearness
-    scores = scores + torch.where(held_out.new, start, 0.0)
-    return scores.scatter(1, held_out.histories[rows], VERY_LOW)
+def _parts(held_out: HeldOut, near: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the model's own scores, nearness and transitions, each (B, n_items)."""
+    own = held_out.users @ held_out.items.T
+    vectors = functional.embedding(held_out.last.clamp(min=0), held_out.near)
+    weights = near * (held_out.last != NO_ITEM)
+    nearness = torch.einsum("bt,btd->bd", weights, vectors) @ held_out.near.T
+    added = (held_out.shares * after[:, None]).flatten(1)
+    return own, nearness, torch.zeros_like(own).scatter_add(1, held_out.followers.flatten(1), added)
+
+
+def _among_candidates(held_out: HeldOut, scores: Tensor) -> Tensor:
+    return scores.scatter(1, held_out.histories, VERY_LOW)

@@ -6,6 +6,7 @@ that embedding (tied).
 """
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
 from recsys.models.repeats import Repeats, RepeatScore
 from recsys.models.softmax_loss import full_softmax_loss, sampled_softmax_loss
+from recsys.models.transitions import Transitions
 
 __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
 
@@ -49,6 +51,8 @@ class DualEncoderConfig:
         tower: the user tower.
         nearness: `codes`, `content` or empty: how near an item is to the history's last items
             counts, as in `recsys.models.nearness`; how much is fitted after the training.
+        transitions: whether it counts what users took after the history's last items, as in
+            `recsys.models.transitions`; how much is fitted after the training.
         drop_rows: share of the items that a training step takes as if they had no training event,
             so that new items get their due (as DropoutNet, NeurIPS 2017, does).
     """
@@ -58,6 +62,7 @@ class DualEncoderConfig:
     loss: str = "full"
     tower: TowerConfig = field(default_factory=TowerConfig)
     nearness: str = ""
+    transitions: bool = False
     drop_rows: float = 0.0
 
 
@@ -87,13 +92,15 @@ class DualEncoder(ScoringModel):
         self.projection = nn.Linear(width, width) if config.outputs == "projected" else None
         self.tower = CausalTransformer(config.tower, self.history)
         self.repeats = RepeatScore(width) if config.tower.repeats else None
-        self.nearness = self.fresh = None
+        # `calibrate` alone fits these three.
+        self.nearness = self.transitions = self.fresh = None
         if config.nearness:
             self.nearness = Nearness(dataset, config.nearness, self.history, width)
+            self.nearness.requires_grad_(False)
             # How much nearness counts for items without a training event, and what they start from.
-            self.fresh = nn.Parameter(torch.tensor([1.0, 0.0]))
-            for fitted in (self.nearness.weights, self.fresh):  # by `calibrate` alone
-                fitted.requires_grad_(False)
+            self.fresh = nn.Parameter(torch.tensor([1.0, 0.0]), requires_grad=False)
+        if config.transitions:
+            self.transitions = Transitions(dataset, min(PLACES, self.history), width)
         popularity = torch.from_numpy(dataset.popularity)
         seen = popularity.nonzero().squeeze(1)
         place = torch.full((dataset.n_items,), -1).index_copy(0, seen, torch.arange(len(seen)))
@@ -150,51 +157,61 @@ class DualEncoder(ScoringModel):
 
     def repeat_scores(self, histories: Tensor) -> Repeats | None:
         """Return what is added to the scores of the items in histories (B, T) int64."""
-        found = super().repeat_scores(histories)
-        if self.nearness is None:
-            return found
-        factors, _ = self._of_new_items(histories.clamp(min=0))
-        own = self.nearness.to_itself(histories, factors)
-        return own if found is None else found.and_also(own)
+        parts = [super().repeat_scores(histories)]
+        if self.nearness is not None:
+            factors, _ = self._of_new_items(histories.clamp(min=0))
+            parts.append(self.nearness.to_itself(histories, factors))
+        if self.transitions is not None:
+            places = len(self.transitions.weights)
+            parts.append(self.transitions.of_histories(newest_first(histories, places)))
+        found = [part for part in parts if part is not None]
+        return reduce(Repeats.and_also, found) if found else None
 
     @torch.no_grad()
     def calibrate(self, dataset: SequenceDataset) -> bool:
-        """Fit how much nearness counts on validation users (`recsys.models.calibration`).
+        """Fit how much nearness and transitions count (`recsys.models.calibration`).
 
-        Where too few of them took an item without a training event, a tenth of the other items
-        stands for such items.
+        Where too few validation users took an item without a training event, a tenth of the other
+        items stands for such items.
         """
-        if self.nearness is None:
+        if self.nearness is None and self.transitions is None:
             return False
-        assert self.fresh is not None
         most = min(max(SCORES // dataset.n_items, LEAST_USERS), MOST_USERS)
         draw = np.random.default_rng(0)
         users = np.sort(draw.permutation(dataset.n_users)[:most])
-        histories = dataset.histories("validation", self.history)[users]
+        rows = torch.from_numpy(dataset.histories("validation", self.history)[users])
         targets = torch.from_numpy(dataset.targets("validation")[users]).to(self.device)
+        rows = rows.to(self.device)
         new, dropped = ~self.get_buffer("trained"), None
-        if int(new[targets].sum()) < FEW_NEW:
+        if self.nearness is not None and int(new[targets].sum()) < FEW_NEW:
             drawn = torch.from_numpy(draw.random(dataset.n_items) < STAND_IN)
             dropped = drawn.to(self.device) & ~new
             new = new | dropped
-        rows = torch.from_numpy(histories).to(self.device)
         table = self.items(dropped)
-        vectors = [self._last_states(part, table) for part in torch.split(rows, USERS_AT_ONCE)]
-        places = self.nearness.weights.shape[1]
+        states = [self._last_states(part, table) for part in torch.split(rows, USERS_AT_ONCE)]
+        last = newest_first(rows, min(PLACES, self.history))
+        followers, shares = self._after(last, dropped)
         found = calibrated(
             HeldOut(
-                torch.cat(vectors),
+                torch.cat(states),
                 self._outputs(table, dropped),
-                self.nearness.get_buffer("vectors"),
-                newest_first(rows, min(places, PLACES)),
+                table[:, :0] if self.nearness is None else self.nearness.get_buffer("vectors"),
+                last,
+                followers,
+                shares,
                 torch.where(rows == NO_ITEM, rows[:, :1], rows),
                 targets,
                 new,
             )
         )
-        self.nearness.weights.zero_()
-        self.nearness.weights[0, : len(found.weights)] = found.weights / self.nearness.unit
-        self.fresh.copy_(torch.tensor([found.factor, found.start / self.nearness.unit]))
+        if self.nearness is not None:
+            assert self.fresh is not None
+            unit = self.nearness.unit
+            self.nearness.weights.zero_()
+            self.nearness.weights[0, : len(found.nearness)] = found.nearness / unit
+            self.fresh.copy_(torch.tensor([found.factor, found.start / unit]))
+        if self.transitions is not None:
+            self.transitions.weights.copy_(found.transitions)
         return True
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
@@ -214,6 +231,8 @@ class DualEncoder(ScoringModel):
         for table in (self.items, self.own, self.nearness):
             if table is not None:
                 table.extend(torch.from_numpy(codes.astype(np.int64)))
+        if self.transitions is not None:
+            self.transitions.extend(len(codes))
         trained = self.get_buffer("trained")
         self.trained = torch.cat([trained, trained.new_zeros(len(codes))])
 
@@ -223,6 +242,17 @@ class DualEncoder(ScoringModel):
             return None
         trained = self.get_buffer("trained")
         return torch.rand(len(trained), device=trained.device) < self.config.drop_rows
+
+    def _after(self, last: Tensor, dropped: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the followers of the last items (B, T) and their shares, (B, T, F)."""
+        if self.transitions is None:
+            none = last.new_zeros(*last.shape, 0)
+            return none, none.float()
+        followers, shares = self.transitions.after(last)
+        if dropped is not None:  # nobody took a new item yet
+            known = ~(dropped[followers] | dropped[last.clamp(min=0)][..., None])
+            shares = shares * known
+        return followers, shares
 
     def _last_states(self, histories: Tensor, table: Tensor) -> Tensor:
         """Return the states (B, d) after histories (B, T) of items with vectors (n_items, d)."""

@@ -30,6 +30,7 @@ SHAPES: dict[str, Shape] = {
     "sasrec-repeats": replace(TOWER, repeats=True),
     "dual-encoder": DUAL,
     "dual-encoder-nearness": replace(DUAL, nearness="codes"),
+    "dual-encoder-transitions": replace(DUAL, transitions=True),
     "generator": GENERATOR,
     "tiger": TIGER,
 }
@@ -56,9 +57,10 @@ def _model(shape: Shape, dataset: SequenceDataset, repeats: float = 0.02) -> Nex
     model = build_model(shape, dataset).eval()
     if isinstance(model, ScoringModel) and model.repeats is not None:
         torch.nn.init.constant_(model.repeats.weight, repeats)
-    nearness = getattr(model, "nearness", None)
-    if nearness is not None:
-        torch.nn.init.normal_(nearness.weights)
+    for name in ("nearness", "transitions"):
+        part = getattr(model, name, None)
+        if part is not None:
+            torch.nn.init.normal_(part.weights)
     return model
 
 
@@ -246,7 +248,9 @@ def test_an_index_of_lists_leaves_out_and_adds_as_the_exact_one() -> None:
     ] * 20
 
 
-@pytest.mark.parametrize("kind", ["sasrec-repeats", "dual-encoder-nearness"])
+@pytest.mark.parametrize(
+    "kind", ["sasrec-repeats", "dual-encoder-nearness", "dual-encoder-transitions"]
+)
 def test_a_recommender_with_lists_recommends_as_one_without(
     kind: str, suffixed: SequenceDataset
 ) -> None:

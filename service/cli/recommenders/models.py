@@ -27,6 +27,7 @@ DESCRIPTIONS = {
 ENDS = {
     "-repeats": "; learns whether people come back to an item",
     "-new": "; learns to rank new items",
+    "-transitions": "; and what others took after the last ones",
     "-nearness": "; and how near an item is to the last ones",
 }
 

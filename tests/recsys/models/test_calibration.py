@@ -16,37 +16,50 @@ from recsys.training.config import TrainingConfig
 from recsys.training.loop import train
 from tests.recsys.conftest import dataset_of
 
+Pair = tuple[float, float]
 ITEMS, USERS, WEIGHTS = 120, 3000, (4.0, 2.0)
 TRAINING = TrainingConfig(epochs=2, batch_size=64, warmup_steps=5)
 
 
-def _held_out(new: float = 0.2, weights: tuple[float, float] = WEIGHTS) -> HeldOut:
-    """Return users who take what is near their last two items; `new` of the items are new.
+def _held_out(new: float = 0.2, near: Pair = WEIGHTS, after: Pair = (0.0, 0.0)) -> HeldOut:
+    """Return users who take what is near, or what follows, their last two items.
 
-    The scores without nearness know the old items' shares, and put new items far below.
+    The scores without both know the old items' shares, and put new items far below. Each item has
+    two followers. `new` of the items are new.
     """
     draw = torch.Generator().manual_seed(0)
-    near = functional.normalize(torch.randn(ITEMS, 6, generator=draw), dim=1)
+    vectors = functional.normalize(torch.randn(ITEMS, 6, generator=draw), dim=1)
     last = torch.randint(ITEMS, (USERS, 2), generator=draw)
-    shares = torch.randn(ITEMS, generator=draw)
-    scores = torch.einsum("t,btd->bd", torch.tensor(weights), near[last]) @ near.T + shares
+    popularity = torch.randn(ITEMS, generator=draw)
+    followers = torch.randint(ITEMS, (ITEMS, 2), generator=draw)[last]
+    shares = torch.tensor([1.0, 0.5]).expand(followers.shape)
+    scores = torch.einsum("t,btd->bd", torch.tensor(near), vectors[last]) @ vectors.T + popularity
+    added = shares * torch.tensor(after)[:, None]
+    scores = scores.scatter_add(1, followers.flatten(1), added.flatten(1))
     targets = torch.multinomial(scores.softmax(1), 1, generator=draw).squeeze(1)
     is_new = torch.rand(ITEMS, generator=draw) < new
-    items = torch.where(is_new, -4.0, shares)[:, None]
-    return HeldOut(torch.ones(USERS, 1), items, near, last, last, targets, is_new)
+    items = torch.where(is_new, -2.0, popularity)[:, None]
+    users = torch.ones(USERS, 1)
+    return HeldOut(users, items, vectors, last, followers, shares, last, targets, is_new)
 
 
 def _hits(held_out: HeldOut, by: Calibration, users: torch.Tensor) -> int:
     """Count, user by user, whose target is among the first ten items beyond the history."""
     count = 0
     for user in users.nonzero().flatten().tolist():
-        vector = sum(
-            by.weights[place] * held_out.near[item]
-            for place, item in enumerate(held_out.last[user])
-        )
+        vector = torch.zeros(held_out.near.shape[1])
+        added = torch.zeros(ITEMS)
+        for place, item in enumerate(held_out.last[user].tolist()):
+            vector += by.nearness[place] * held_out.near[item]
+            for follower, share in zip(
+                held_out.followers[user, place].tolist(),
+                held_out.shares[user, place].tolist(),
+                strict=True,
+            ):
+                added[follower] += by.transitions[place] * share
         nearness = held_out.near @ vector
         nearness = torch.where(held_out.new, by.factor * nearness + by.start, nearness)
-        scores = (held_out.users[user] @ held_out.items.T + nearness).tolist()
+        scores = (held_out.users[user] @ held_out.items.T + nearness + added).tolist()
         target = int(held_out.targets[user])
         others = set(range(ITEMS)) - set(held_out.histories[user].tolist()) - {target}
         count += sum(scores[item] > scores[target] for item in others) < 10
@@ -54,13 +67,17 @@ def _hits(held_out: HeldOut, by: Calibration, users: torch.Tensor) -> int:
 
 
 def test_weights_follow_what_users_took() -> None:
-    """Twice as much for the last item as for the one before; nothing where nothing is near."""
-    found = calibrated(_held_out())
-    assert found.weights.shape == (2,)
-    assert 1.6 < float(found.weights[0] / found.weights[1]) < 2.6
-    assert float(found.weights[1]) > 0.15
-    unrelated = calibrated(_held_out(weights=(0.0, 0.0)))
-    assert float(unrelated.weights.abs().max()) < 0.1 * float(found.weights[1])
+    """Twice as much for the last item as for the one before; nothing where nothing matters."""
+    for found in (
+        calibrated(_held_out()).nearness,
+        calibrated(_held_out(near=(0.0, 0.0), after=WEIGHTS)).transitions,
+    ):
+        assert found.shape == (2,)
+        assert 1.6 < float(found[0] / found[1]) < 2.6
+        assert float(found[1]) > 0.15
+    unrelated = calibrated(_held_out(near=(0.0, 0.0)))
+    for weights in (unrelated.nearness, unrelated.transitions):
+        assert float(weights.abs().max()) < 0.5
 
 
 def test_new_items_start_as_high_as_all_users_allow() -> None:
@@ -68,11 +85,12 @@ def test_new_items_start_as_high_as_all_users_allow() -> None:
     held_out = _held_out()
     beyond = (held_out.histories != held_out.targets[:, None]).all(1)
     of_new = beyond & held_out.new[held_out.targets]
-    least = _hits(held_out, Calibration(torch.zeros(2), 1.0, 0.0), beyond)
+    plain = Calibration(torch.zeros(2), torch.zeros(2), 1.0, 0.0)
+    least = _hits(held_out, plain, beyond)
     found = calibrated(held_out)
     assert _hits(held_out, found, beyond) >= least
     most = _hits(held_out, found, of_new)
-    assert most > 5 * _hits(held_out, Calibration(torch.zeros(2), 1.0, 0.0), of_new)
+    assert most > 3 * _hits(held_out, plain, of_new)
     for added in (-1.0, -0.125, 0.125, 1.0):
         other = replace(found, start=found.start + added)
         served = _hits(held_out, other, of_new)
@@ -82,14 +100,14 @@ def test_new_items_start_as_high_as_all_users_allow() -> None:
 def test_users_who_take_an_item_again_do_not_count() -> None:
     held_out = _held_out()
     again = held_out.last[:, 0]
-    names = ("users", "last", "histories")
+    names = ("users", "last", "followers", "shares", "histories")
     both = replace(
         held_out,
         targets=torch.cat([held_out.targets, again]),
         **{name: torch.cat([getattr(held_out, name)] * 2) for name in names},
     )
     found, wanted = calibrated(both), calibrated(held_out)
-    torch.testing.assert_close(found.weights, wanted.weights)
+    torch.testing.assert_close(found.nearness, wanted.nearness)
     assert (found.factor, found.start) == (wanted.factor, wanted.start)
 
 
@@ -118,23 +136,26 @@ def test_training_ends_with_the_calibration(cold: float) -> None:
         ("codes", "prefixes"),
         tower=TowerConfig(width=16, feedforward=16, history=5),
         nearness="codes",
+        transitions=True,
     )
     torch.manual_seed(0)
     found = train(lambda: DualEncoder(shape, data), data, TRAINING)
     model = found.model
     assert model.nearness is not None
     assert model.nearness.weights[0, 0] > 0
+    assert model.transitions is not None
+    assert model.transitions.weights.abs().sum() > 0
     quality = model.evaluate(data, "validation")
     for name in ("all", "without_history"):
         measured = found.best.validation[name]  # type: ignore[index]
         assert measured["recall@10"] == quality.metrics(name)["recall@10"]  # type: ignore[arg-type]
     if cold:
         new = data.popularity[data.targets("validation")] == 0
-        before = found.model
         with_nearness = quality.of(new).metrics("without_history")["recall@10"]
-        torch.nn.init.zeros_(before.nearness.weights)  # type: ignore[union-attr]
-        before.fresh.copy_(torch.tensor([1.0, 0.0]))  # type: ignore[union-attr]
-        plain = before.evaluate(data, "validation")
+        assert model.fresh is not None
+        torch.nn.init.zeros_(model.nearness.weights)
+        torch.nn.init.zeros_(model.fresh)
+        plain = model.evaluate(data, "validation")
         assert with_nearness > plain.of(new).metrics("without_history")["recall@10"]
 
 
