@@ -20,7 +20,7 @@ tokenizer = semid.Tokenizer(
 ids = tokenizer.fit(items).tokenize(items)
 
 # preset "quick" or "paper" for real data; "smoke" is for seconds.
-recommender = semid.Recommender(model="dual-encoder-prefixes", preset="smoke")
+recommender = semid.Recommender(preset="smoke")
 recommender.fit(purchases, ids, tokenizer=tokenizer)
 print(recommender.evaluate(purchases).filter(metric="recall@10"))
 

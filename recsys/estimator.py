@@ -32,7 +32,7 @@ class Recommender:
         metrics_: figures measured at the end of the training.
     """
 
-    model: str = "dual-encoder-prefixes"
+    model: str = "dual-encoder-prefixes-transitions"
     preset: str = "quick"
     seed: int = 0
     device: str = "cpu"

@@ -32,7 +32,8 @@ class TrainSettings(DeviceOption, ConfigurationOption, QuietOption):
     data: Path = argument(DATA)
     out: Path = option("Folder for the recommender.")
     model: str = option(
-        "sasrec, tiger, or a dual encoder; semid models lists them.", "dual-encoder-prefixes"
+        "sasrec, tiger, or a dual encoder; semid models lists them.",
+        "dual-encoder-prefixes-transitions",
     )
     preset: str = option("Size of model and training: smoke, quick or paper.", "quick")
     seed: int = option("Seed of every random choice.", 0, ge=0)
@@ -54,10 +55,11 @@ def train(settings: TrainSettings) -> None:
 
     sasrec learns a row for each item. dual-encoder sums rows of an item's codes;
     dual-encoder-prefixes adds rows of its code prefixes; dual-encoder-residual adds a row for each
-    item. Models with -repeats also learn whether users come back to an item. tiger generates the
-    next item's ID. --set changes the training: epochs, batch_size, learning_rate, patience,
-    precision… A stopped training resumes from --out.training. Under torchrun or accelerate launch
-    several processes train together.
+    item. Models with -transitions also count what others took after the last items, those with
+    -nearness what is near them, and those with -repeats learn whether users come back to an item.
+    tiger generates the next item's ID. --set changes the training: epochs, batch_size,
+    learning_rate, patience, precision… A stopped training resumes from --out.training. Under
+    torchrun or accelerate launch several processes train together.
 
     Example: semid train data/beauty/training.safetensors --model tiger --out recommenders/beauty
     """

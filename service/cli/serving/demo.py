@@ -147,7 +147,7 @@ def _train(out: Path, device: str) -> Path | None:
     events, items, ids = (
         pl.read_parquet(out / f"{name}.parquet") for name in ("interactions", "items", "ids")
     )
-    model = preset_named("smoke").model("dual-encoder-prefixes")
+    model = preset_named("smoke").model("dual-encoder-prefixes-transitions")
     try:
         dataset = prepare_dataset(
             events,
