@@ -166,7 +166,7 @@ _TUNED_GENERATOR = replace(
     validation_users=4000,
     candidates="all",
 )
-_LIGHT = TowerConfig(dropout=0.2)
+_USUAL_TOWER, _LIGHT = TowerConfig(dropout=0.3), TowerConfig(dropout=0.2)
 _USUAL = ("sasrec", "dual-encoder", "dual-encoder-prefixes", "dual-encoder-prefixes-repeats")
 _BEST = (
     "sasrec",
@@ -176,7 +176,7 @@ _BEST = (
 )
 
 _TUNED_MODELS = _models(
-    Model(TowerConfig(), _TUNED),
+    Model(_USUAL_TOWER, _TUNED),
     Model(_LIGHT, replace(_TUNED, learning_rate=4e-3)),
     Model(TigerRecommenderConfig(), _LONG_TIGER),
     Model(GeneratorConfig(), _TUNED_GENERATOR),
@@ -198,7 +198,7 @@ _PRESETS = (
     Preset(
         "quick",
         _models(
-            Model(TowerConfig(), _QUICK),
+            Model(_USUAL_TOWER, _QUICK),
             Model(_LIGHT, replace(_QUICK, learning_rate=4e-3)),
             Model(replace(_SMOKE_TIGER, width=64, hidden=128, layers=2), _QUICK),
             Model(GeneratorConfig(), _QUICK_GENERATOR),
