@@ -9,7 +9,7 @@ highest NDCG@10. With what new items start from, most users of new items find th
 while no fewer users of all do than without nearness and transitions: new items get what these gain.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from recsys.data.dataset import NO_ITEM
 
 __all__ = ["Calibration", "HeldOut", "calibrated"]
 
-ROWS = 256  # of scores at once
+SCORES = 3 * 2**20  # computed at once
 ITERATIONS = 12  # of L-BFGS
 FACTORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 STARTS = tuple(step / 8 for step in range(-8, 33))  # added to the fitted start
@@ -61,6 +61,12 @@ class HeldOut:
         names = ("users", "last", "followers", "shares", "histories", "targets")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
+    def blocks(self) -> "Iterator[HeldOut]":
+        """Yield the users in parts with not too many scores."""
+        rows = torch.arange(len(self.targets), device=self.targets.device)
+        for part in torch.split(rows, max(SCORES // len(self.items), 1)):
+            yield self.of(part)
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -91,9 +97,12 @@ class _Mix(NamedTuple):
 def calibrated(held_out: HeldOut) -> Calibration:
     """Return the weights with which held-out items rank best; see the module.
 
-    Users whose target is in their history do not count.
+    Users whose target is in their history do not count; without other users nothing is added.
     """
     held_out = held_out.of((held_out.histories != held_out.targets[:, None]).all(1))
+    if not len(held_out.targets):
+        nothing = held_out.users.new_zeros(held_out.last.shape[1])
+        return Calibration(nothing, nothing, 1.0, 0.0)
     fitted = _most_probable(held_out)
     known = ~held_out.new[held_out.targets]
     factors = [*product(FACTORS, FACTORS)]
@@ -120,16 +129,14 @@ def _most_probable(held_out: HeldOut) -> Calibration:
     optimizer = torch.optim.LBFGS(
         [found], max_iter=ITERATIONS, history_size=ITERATIONS, line_search_fn="strong_wolfe"
     )
-    blocks = torch.split(torch.arange(len(held_out.targets)), ROWS)
 
     def loss() -> float:
         optimizer.zero_grad()
         value = (found - prior).square().sum() / 2 / len(held_out.targets)
         torch.autograd.backward(value)
         total = value.item()
-        for rows in blocks:
+        for block in held_out.blocks():
             near, after, factor, start, scale = torch.split(found, sizes)
-            block = held_out.of(rows)
             own, nearness, transitions = _parts(block, near, after)
             scores = scale * own + nearness * torch.where(block.new, factor, 1.0)
             scores = _among_candidates(block, scores + transitions + start * block.new)
@@ -149,8 +156,7 @@ def _most_probable(held_out: HeldOut) -> Calibration:
 def _ranks(held_out: HeldOut, fitted: Calibration, mixes: Sequence[_Mix]) -> Tensor:
     """Return how many candidates are before each target, for each mix: (mixes, B) int64."""
     ranks = []
-    for rows in torch.split(torch.arange(len(held_out.targets)), ROWS):
-        block = held_out.of(rows)
+    for block in held_out.blocks():
         own, nearness, transitions = _parts(block, fitted.nearness, fitted.transitions)
         ahead = []
         for mix in mixes:

@@ -109,6 +109,9 @@ def test_users_who_take_an_item_again_do_not_count() -> None:
     found, wanted = calibrated(both), calibrated(held_out)
     torch.testing.assert_close(found.nearness, wanted.nearness)
     assert (found.factor, found.start) == (wanted.factor, wanted.start)
+    none = calibrated(replace(held_out, targets=again))
+    assert none.nearness.tolist() == none.transitions.tolist() == [0, 0]
+    assert (none.factor, none.start) == (1, 0)
 
 
 def test_the_newest_items_come_first() -> None:
