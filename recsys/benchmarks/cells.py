@@ -169,9 +169,16 @@ def _kept(
 
 
 def _with_defaults(config: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a kept configuration with the defaults of the fields that were added since."""
+    """Return a kept configuration with the defaults of the fields that were added since.
+
+    None for what this version would train otherwise: before dual encoders had `transitions`, their
+    nearness trained with the model.
+    """
     if not config:
         return config
+    kept = config.get("shape", {})
+    if kept.get("kind") == "dual-encoder" and kept.get("nearness") and "transitions" not in kept:
+        return None
     try:
         shape = plain_shape(shape_of(config["shape"]))
     except (InputError, TypeError, KeyError):

@@ -22,12 +22,8 @@ from recsys.models.baselines import BASELINES
 __all__ = ["markdown", "rows_of", "significance_of", "significance_table"]
 
 TOKENIZED, REPEATS = " · ", "-repeats"
-ENDS = (
-    REPEATS,
-    "-new",
-    "-transitions",
-    "-nearness",
-)  # of a model's name; each adds something to a model
+# Ends of a model's name; each adds something to a model.
+ENDS = (REPEATS, "-new", "-transitions", "-nearness")
 RESAMPLES = 2000
 HEADS = {"category": "data", "candidates": "ranked", "baseline": "against"}  # of tests
 HEADINGS: dict[Candidates | None, str] = {

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
+from recsys.data.histories import newest_first
 
 __all__ = [
     "BASELINES",
@@ -109,11 +110,9 @@ class NearestContent:
 
     def scores(self, histories: Tensor) -> Tensor:
         """Return (B, n_items) float32 scores for histories (B, T) int64, padded with -1."""
-        last = (histories != NO_ITEM).sum(1) - 1
+        last = newest_first(histories, len(WEIGHTS))
         best = torch.full((len(histories), len(self.vectors)), -torch.inf)
-        for back, weight in enumerate(WEIGHTS):
-            at = last - back
-            items = histories.gather(1, at.clamp(min=0)[:, None]).squeeze(1)
-            found = weight * (self.vectors[items] @ self.vectors.T)
-            best = torch.where((at >= 0)[:, None], torch.maximum(best, found), best)
+        for items, weight in zip(last.T, WEIGHTS, strict=True):
+            found = weight * (self.vectors[items.clamp(min=0)] @ self.vectors.T)
+            best = torch.where((items != NO_ITEM)[:, None], torch.maximum(best, found), best)
         return best

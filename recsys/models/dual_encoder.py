@@ -5,6 +5,7 @@ a causal Transformer over a history's items. The item tower projects the item's 
 that embedding (tied).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -18,7 +19,7 @@ from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.histories import items_until, newest_first
 from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
-from recsys.models.calibration import HeldOut, calibrated
+from recsys.models.calibration import HeldOut, calibrated, users_to_fit
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
 from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
@@ -30,11 +31,10 @@ __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
 
 LOSSES = ("full", "in_batch")
 OUTPUTS = ("tied", "projected", "untied")
-# Of the users on whom nearness is fitted: scores of all, and the least and most users.
-SCORES, LEAST_USERS, MOST_USERS = 10**8, 1000, 8000
 USERS_AT_ONCE = 512
-PLACES = 10  # of a history that have a weight
-FEW_NEW, STAND_IN = 50, 0.1  # fewer users of new items: the share of items that stand for them
+PLACES = 10  # of a history that have a fitted weight
+# With fewer users of new items than this, this share of the other items stands for new ones.
+FEW_NEW, STAND_IN = 50, 0.1
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,6 @@ class DualEncoder(ScoringModel):
         for name, known in (("loss", LOSSES), ("outputs", OUTPUTS)):
             if (given := getattr(config, name)) not in known:
                 raise InputError(f"{name} {given!r}; choose from {', '.join(known)}")
-        if config.nearness and config.loss == "in_batch":
-            raise InputError("nearness cannot be learnt by loss in_batch; choose loss full")
         if config.tower.repeats and config.loss == "in_batch":
             # A window's own items are always candidates, whatever else is in the batch.
             raise InputError("repeats cannot be learnt by loss in_batch; choose loss full")
@@ -133,9 +131,7 @@ class DualEncoder(ScoringModel):
         Raises:
             ValueError: a history is empty or too long.
         """
-        present = check_histories(histories, self.history)
-        states = self.tower(self.items(items=histories[present]), present)
-        users = last_of_each(states, present)
+        users = self._read(histories, lambda items: self.items(items=items))
         if self.nearness is None:
             return users
         unit = torch.full_like(users[:, :1], self.nearness.unit)
@@ -176,21 +172,25 @@ class DualEncoder(ScoringModel):
         """
         if self.nearness is None and self.transitions is None:
             return False
-        most = min(max(SCORES // dataset.n_items, LEAST_USERS), MOST_USERS)
-        draw = np.random.default_rng(0)
-        users = np.sort(draw.permutation(dataset.n_users)[:most])
-        rows = torch.from_numpy(dataset.histories("validation", self.history)[users])
+        users = users_to_fit(dataset)
+        rows = torch.from_numpy(dataset.histories("validation", self.history, users))
         targets = torch.from_numpy(dataset.targets("validation")[users]).to(self.device)
         rows = rows.to(self.device)
         new, dropped = ~self.get_buffer("trained"), None
         if self.nearness is not None and int(new[targets].sum()) < FEW_NEW:
-            drawn = torch.from_numpy(draw.random(dataset.n_items) < STAND_IN)
+            drawn = torch.from_numpy(np.random.default_rng(0).random(dataset.n_items) < STAND_IN)
             dropped = drawn.to(self.device) & ~new
             new = new | dropped
         table = self.items(dropped)
-        states = [self._last_states(part, table) for part in torch.split(rows, USERS_AT_ONCE)]
+        states = [
+            self._read(part, lambda items: functional.embedding(items, table))
+            for part in torch.split(rows, USERS_AT_ONCE)
+        ]
         last = newest_first(rows, min(PLACES, self.history))
-        followers, shares = self._after(last, dropped)
+        followers = last.new_zeros(*last.shape, 0)  # none
+        shares = followers.float()
+        if self.transitions is not None:
+            followers, shares = self.transitions.after(last, dropped)
         found = calibrated(
             HeldOut(
                 torch.cat(states),
@@ -243,22 +243,10 @@ class DualEncoder(ScoringModel):
         trained = self.get_buffer("trained")
         return torch.rand(len(trained), device=trained.device) < self.config.drop_rows
 
-    def _after(self, last: Tensor, dropped: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the followers of the last items (B, T) and their shares, (B, T, F)."""
-        if self.transitions is None:
-            none = last.new_zeros(*last.shape, 0)
-            return none, none.float()
-        followers, shares = self.transitions.after(last)
-        if dropped is not None:  # nobody took a new item yet
-            known = ~(dropped[followers] | dropped[last.clamp(min=0)][..., None])
-            shares = shares * known
-        return followers, shares
-
-    def _last_states(self, histories: Tensor, table: Tensor) -> Tensor:
-        """Return the states (B, d) after histories (B, T) of items with vectors (n_items, d)."""
+    def _read(self, histories: Tensor, embed: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the states (B, d) after histories (B, T); `embed` makes (P,) items (P, d)."""
         present = check_histories(histories, self.history)
-        states = self.tower(functional.embedding(histories[present], table), present)
-        return last_of_each(states, present)
+        return last_of_each(self.tower(embed(histories[present]), present), present)
 
     def _outputs(
         self, embeddings: Tensor, dropped: Tensor | None = None, items: Tensor | None = None

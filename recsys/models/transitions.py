@@ -41,16 +41,22 @@ class Transitions(nn.Module):
         self.register_buffer("followers", torch.from_numpy(followers))
         self.register_buffer("shares", torch.from_numpy(shares))
 
-    def after(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the followers of items of any shape, -1 for padding, and their F in √width.
+    def after(self, items: Tensor, new: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the followers of items, and their F times √width.
 
-        Both results have one more axis, of length `FOLLOWERS`. Where an item has fewer followers
-        the number is 0 and F is 0.
+        An item with fewer followers has F = 0 at the rest, and so has padding everywhere.
+
+        Args:
+            items: int64 of any shape, padded with -1; the results have one more axis, `FOLLOWERS`.
+            new: (n_items,) bool, items that are taken as if nobody had them yet.
         """
         known = items.clamp(min=0)
+        followers = self.get_buffer("followers")[known].long()
         shares = functional.embedding(known, self.get_buffer("shares"))
         shares = shares * (items != NO_ITEM)[..., None] * self.unit
-        return self.get_buffer("followers")[known].long(), shares
+        if new is not None:
+            shares = shares * ~(new[followers] | new[known][..., None])
+        return followers, shares
 
     def of_histories(self, histories: Tensor) -> Repeats:
         """Return what is added to scores for the last items of histories, the newest first.
@@ -72,15 +78,11 @@ class Transitions(nn.Module):
 def _counted(dataset: SequenceDataset) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return each item's followers and their F, (n_items, FOLLOWERS), the highest first."""
     count = dataset.n_items
-    firsts, lasts = dataset.offsets[:-1], dataset.offsets[1:] - 2
-    ends = np.zeros(len(dataset.events), np.int64)  # of the training part of the event's user
-    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
-        ends[first:last] = last
-    at = ends.nonzero()[0]
+    users, taken = dataset.training_events()
     keys, values = [], []
     for distance in range(1, DISTANCE + 1):
-        at = at[at + distance < ends[at]]
-        pairs = dataset.events[at].astype(np.int64) * count + dataset.events[at + distance]
+        same = users[distance:] == users[:-distance]
+        pairs = taken[:-distance][same].astype(np.int64) * count + taken[distance:][same]
         distinct, often = np.unique(pairs, return_counts=True)
         keys.append(distinct)
         values.append(often / distance**0.5)

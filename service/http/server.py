@@ -32,7 +32,7 @@ logger = logging.getLogger("semid")
 def answer_until_stopped(
     app: FastAPI,
     listener: socket.socket,
-    answering: Callable[[], object],
+    answering: Callable[[], None],
     stopping: Callable[[], None],
     timeout: float,
     side: tuple[FastAPI, socket.socket] | None = None,
@@ -107,7 +107,7 @@ def _raise_open_files() -> None:
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, answering: Callable[[], object], stopping: Callable[[], None]
+        self, config: uvicorn.Config, answering: Callable[[], None], stopping: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._answering, self._stopping = answering, stopping

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,12 +128,17 @@ def run(
         answer_until_stopped(
             app,
             listener,
-            lambda: (told(f"semid answers at {address}"), opened(address)),
+            partial(_answers, told, address, opened),
             app.state.tokenizers.stop,
             settings.timeout,
             health,
             settings.root_path,
         )
+
+
+def _answers(told: Callable[[str], object], address: str, opened: Callable[[str], object]) -> None:
+    told(f"semid answers at {address}")
+    opened(address)
 
 
 def _searcher(folder: Path | None) -> "Searcher | None":

@@ -158,3 +158,12 @@ def test_unusable_input_is_refused() -> None:
         Nearness(replace(_data(), codebooks=None), "codes", 3, 8)
     with pytest.raises(InputError, match="no content vectors"):
         Nearness(replace(_data(), vectors=None), "content", 3, 8)
+
+
+def test_nearness_goes_with_a_softmax_over_the_batch() -> None:
+    """It is fitted after the training, so the loss does not matter."""
+    tower = TowerConfig(width=8, feedforward=8, history=5)
+    config = DualEncoderConfig(("codes",), "projected", "in_batch", tower, nearness="codes")
+    model = DualEncoder(config, _data())
+    assert model.loss(model.examples(_data())).isfinite()
+    assert model.calibrate(_data())

@@ -38,6 +38,16 @@ def test_pairs_of_training_events_count_by_their_distance() -> None:
     torch.testing.assert_close(found, 2 * torch.from_numpy(_expected()).float())
 
 
+def test_nobody_took_a_new_item() -> None:
+    transitions = Transitions(_data(), 3, 4)
+    new = torch.tensor([False, False, True, False, False, False])
+    followers, shares = transitions.after(torch.arange(6), new)
+    found = torch.zeros(6, 6).scatter_add_(1, followers, shares)
+    expected = 2 * torch.from_numpy(_expected()).float()
+    expected[2] = expected[:, 2] = 0
+    torch.testing.assert_close(found, expected)
+
+
 def test_the_first_followers_are_kept_and_far_events_do_not_count() -> None:
     """A user's one item before many: the nearest followers stay, the order is that of F."""
     items = 2 * FOLLOWERS
