@@ -9,6 +9,7 @@ ids. The next item of such a user is easier to guess, and its order says nothing
 
 import argparse
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_prep.storage.files import written_aside
-from data_prep.storage.record import run_record
+from data_prep.storage.record import file_digest, run_record
 from recsys.benchmarks.cells import Cell
 from recsys.benchmarks.folder import Record, kept_records
 from recsys.evaluation.full_ranking import CANDIDATES
@@ -47,21 +48,28 @@ def tied_users(folder: Path) -> NDArray[np.bool_]:
 
 def main() -> None:
     """Print the figures of both kinds of users, and write ties.json into the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.ties", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.ties",
+        description="Figures of a benchmark by whether a user's last two events have one time.",
+    )
     parser.add_argument("benchmark", type=Path, help="folder with records and ranks")
     parser.add_argument("prepared", nargs="+", help="CATEGORY=FOLDER of semid prepare amazon")
     given = parser.parse_args()
-    tied = {}
+    begun, tied, marks = time.perf_counter(), {}, []
     for each in given.prepared:
         category, _, folder = each.partition("=")
         tied[category] = tied_users(Path(folder))
+        marks.append(file_digest(Path(folder) / "sequences.parquet"))
     rows: list[dict[str, Any]] = []
     for cell in _cells(given.benchmark):
         if cell.category in tied and not cell.cold:
             rows.append(_row(given.benchmark, cell, tied[cell.category]))
             print(json.dumps(rows[-1]))
     with written_aside(given.benchmark / "ties.json") as aside:
-        body = {"rows": rows, "record": run_record(0, "", 0.0)}
+        body = {
+            "rows": rows,
+            "record": run_record(None, "+".join(marks), time.perf_counter() - begun),
+        }
         aside.write_text(json.dumps(body, indent=2) + "\n")
 
 
