@@ -86,6 +86,7 @@ def _models(usual: Model, coded: Model, tiger: Model, generator: Model) -> dict[
         "esasrec": _esasrec(usual),
         "generator": generator,
         "generator-nearness": _changed(generator, nearness="codes"),
+        "generator-nearness-transitions": _changed(generator, nearness="codes", transitions=True),
         "generator-nearness-new": _changed(generator, nearness="codes", drop_rows=NEW_ITEMS),
         "tiger": tiger,
     }
@@ -172,7 +173,7 @@ _BEST = (
     "sasrec",
     "esasrec",
     "dual-encoder-prefixes-nearness-transitions",
-    "generator-nearness",
+    "generator-nearness-transitions",
 )
 
 _TUNED_MODELS = _models(

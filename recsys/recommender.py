@@ -42,7 +42,10 @@ SAMPLE = 200  # users that choose how many lists of a large index are read
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An item and its score: a log-probability from models that generate, else an inner product."""
+    """An item and its score: a log-probability from models that generate, else an inner product.
+
+    What transitions and repeats add counts in both.
+    """
 
     item_id: str
     score: float
@@ -296,7 +299,7 @@ class Recommender:
         found = self.model.recommend(recent, k, excluded, candidates)
         return [
             [(item, score) for item, score in zip(*row, strict=True) if item != NO_ITEM]
-            for row in zip(found.items.tolist(), found.log_probabilities.tolist(), strict=True)
+            for row in zip(found.items.tolist(), found.scores.tolist(), strict=True)
         ]
 
 

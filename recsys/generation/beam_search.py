@@ -45,16 +45,16 @@ class StepModel(Protocol[Batch_contra, State]):
 
 
 class FoundItems(NamedTuple):
-    """Each user's items, the most probable first.
+    """Each user's items, best first.
 
     Attributes:
         items: (users, top) int64 item numbers; -1 after the last item.
-        log_probabilities: (users, top) float32, float64 if the model is float64; -inf where the
-            item is -1.
+        scores: (users, top) float32, float64 if the model is float64: log-probabilities, plus what
+            a reranking adds; -inf where the item is -1.
     """
 
     items: Tensor
-    log_probabilities: Tensor
+    scores: Tensor
 
 
 @torch.no_grad()

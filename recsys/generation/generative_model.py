@@ -43,6 +43,11 @@ class GenerativeModel(NextItemModel):
     users_on_gpu: ClassVar[int] = 512
     config: SearchConfig
 
+    @property
+    def users_at_once(self) -> int:
+        """How many users are searched at once on the model's device."""
+        return self.users_on_gpu if self.device.type == "cuda" else self.users_on_cpu
+
     @abstractmethod
     def recommend(
         self,
@@ -82,7 +87,7 @@ class GenerativeModel(NextItemModel):
             split,
             beams,
             self.history,
-            self.users_on_gpu if self.device.type == "cuda" else self.users_on_cpu,
+            self.users_at_once,
             coverage,
             self.device,
             users,

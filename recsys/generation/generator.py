@@ -23,9 +23,11 @@ from recsys.generation.beam_search import FoundItems
 from recsys.generation.code_tables import CodeTables, NodeTables
 from recsys.generation.generative_model import GenerativeModel
 from recsys.generation.item_tree import ItemTree
+from recsys.generation.reranking import Reranker
 from recsys.generation.siblings import sibling_log_probabilities, sibling_logits
 from recsys.generation.tree_search import tree_search
 from recsys.models.base import Codes, Suffixes, check_histories, last_of_each
+from recsys.models.calibration import users_to_fit
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
 from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
@@ -45,6 +47,8 @@ class GeneratorConfig:
         rows_to: prefixes of 2 to this many codes have a learnt row each, in both Transformers.
         nearness: `codes`, `content` or empty: how near a node's items are to the history's last
             items counts, as in `recsys.models.nearness`.
+        transitions: whether found items are reranked by what users took after the history's last
+            items, as in `recsys.generation.reranking`.
         drop_rows: share of the items that a training step takes as if they had no training event,
             so that new items get their due (as DropoutNet, NeurIPS 2017, does).
         smoothing: share of each target's probability that is spread over its siblings.
@@ -58,6 +62,7 @@ class GeneratorConfig:
     code_dropout: float = 0.1
     rows_to: int = 3
     nearness: str = ""
+    transitions: bool = False
     drop_rows: float = 0.0
     smoothing: float = 0.0
     headroom: int = 16
@@ -114,6 +119,7 @@ class Generator(GenerativeModel):
         if config.nearness:
             self.nearness = Nearness(dataset, config.nearness, self.history, width, rows.shape[1])
             self._keep_means()
+        self.reranker = Reranker(dataset, self.history, width) if config.transitions else None
         self._static: list[Tensor] | None = None  # the nodes' vectors, while the weights stay
 
     def extra_repr(self) -> str:
@@ -185,6 +191,8 @@ class Generator(GenerativeModel):
         self.items.extend(given)
         if self.nearness is not None:
             self.nearness.extend(given)
+        if self.reranker is not None:
+            self.reranker.extend(len(codes))
         self.nodes.rebuild(self.tree, self.get_buffer("seen"))
         self._keep_means()
         self._static = None
@@ -197,6 +205,38 @@ class Generator(GenerativeModel):
         excluded: Tensor | None = None,
         candidates: Tensor | None = None,
         beams: int | None = None,
+    ) -> FoundItems:
+        beams = max(top, beams or self.config.beams)
+        if self.reranker is None:
+            return self._search(histories, top, beams, excluded, candidates)
+        found = self._search(histories, beams, beams, excluded, candidates)
+        items, scores = self.reranker(histories, found)
+        return FoundItems(items[:, :top], scores[:, :top])
+
+    @torch.no_grad()
+    def calibrate(self, dataset: SequenceDataset) -> bool:
+        """Fit how much transitions and the history's own items count, if they rerank."""
+        if self.reranker is None:
+            return False
+        users = users_to_fit(dataset)
+        histories = torch.from_numpy(dataset.histories("validation", self.history, users))
+        histories = histories.to(self.device)
+        beams = self.config.beams
+        parts = [
+            self._search(part, beams, beams) for part in torch.split(histories, self.users_at_once)
+        ]
+        found = FoundItems(*(torch.cat(each) for each in zip(*parts, strict=True)))
+        targets = torch.from_numpy(dataset.targets("validation")[users]).to(self.device)
+        self.reranker.fit(histories, found, targets)
+        return True
+
+    def _search(
+        self,
+        histories: Tensor,
+        top: int,
+        beams: int,
+        excluded: Tensor | None = None,
+        candidates: Tensor | None = None,
     ) -> FoundItems:
         states, near = self._read(histories)
         users = torch.arange(len(states), device=states.device)
@@ -212,7 +252,7 @@ class Generator(GenerativeModel):
             self._tree(),
             len(states),
             top=top,
-            beams=max(top, beams or self.config.beams),
+            beams=beams,
             excluded=excluded,
             candidates=candidates,
         )
@@ -229,7 +269,7 @@ class Generator(GenerativeModel):
     def _read(self, histories: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the histories' states (B, d) and, by position, their nearness sums."""
         present = check_histories(histories, self.history)
-        states = self.tower(functional.embedding(histories[present], self.items()), present)
+        states = self.tower(self.items(items=histories[present]), present)
         near = None if self.nearness is None else self.nearness.of_histories(histories)
         return last_of_each(states, present), near
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.errors import InputError
+from data_prep.memory import freed_memory_kept
 from recsys.search.data.dataset import SearchDataset
 from recsys.search.model import SearchConfig, SearchModel, query_rows
 from recsys.search.ranking import DEPTH, list_metrics, means
@@ -104,7 +105,7 @@ def train_search(
         FloatingPointError: the loss is no longer finite.
     """
     config.check()
-    with deterministic(config.seed):
+    with deterministic(config.seed), freed_memory_kept():
         model = SearchModel(shape, dataset).to(torch.device(device))
         return _Run(
             model, dataset, config, progress or (lambda step, total, measured: None)

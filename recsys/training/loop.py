@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.errors import InputError
+from data_prep.memory import freed_memory_kept
 from recsys.data.dataset import SequenceDataset, Users
 from recsys.evaluation.full_ranking import Candidates, RankingQuality
 from recsys.models.base import NextItemModel
@@ -93,7 +94,7 @@ def train(
         FloatingPointError: the loss is no longer finite, or a score is not a number.
     """
     config.check()
-    with deterministic(config.seed):
+    with deterministic(config.seed), freed_memory_kept():
         run = _Run(build(), dataset, config, folder)
         while run.epoch < config.epochs and not run.exhausted:
             run.train_epoch(progress or (lambda step, total, measured: None))

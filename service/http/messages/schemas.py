@@ -249,8 +249,8 @@ class RecommendedItem(BaseModel):
 
     item_id: str
     score: float = Field(
-        description="log-probability for models that generate, inner product for others; "
-        "comparable only within one list"
+        description="log-probability for models that generate, inner product for others, plus "
+        "what transitions and repeats add; comparable only within one list"
     )
     semantic_id: str | None = None
     codes: list[int] | None = None

@@ -36,7 +36,7 @@ def test_a_wide_beam_equals_scoring_every_item(vocabulary: Vocabulary) -> None:
     found = beam_search(model, histories, trie, top=2000, beams=2000)
     expected = scores.sort(descending=True)
     assert torch.equal(found.items, expected.indices)
-    torch.testing.assert_close(found.log_probabilities, expected.values)
+    torch.testing.assert_close(found.scores, expected.values)
     assert len(model.beams) == vocabulary.length
 
 
@@ -60,8 +60,8 @@ def test_excluded_items_are_not_found_and_all_others_are(
     none = torch.full((3, top - shown), -1)
     ranked = expected.indices.masked_fill(expected.values.isneginf(), -1)[:, :top]
     assert torch.equal(found.items, torch.cat([ranked, none], 1))
-    torch.testing.assert_close(found.log_probabilities[:, :shown], expected.values[:, :top])
-    assert found.log_probabilities[:, shown:].isneginf().all()
+    torch.testing.assert_close(found.scores[:, :shown], expected.values[:, :top])
+    assert found.scores[:, shown:].isneginf().all()
 
 
 @settings(deadline=None, max_examples=30)
@@ -73,8 +73,8 @@ def test_a_narrow_beam_finds_different_items_with_their_own_scores(seed: int, be
     found = beam_search(model, histories, trie, top=beams, beams=beams)
     assert all(len(set(row)) == beams and min(row) >= 0 for row in found.items.tolist())
     scores = model.score_all(histories, trie)
-    torch.testing.assert_close(found.log_probabilities, scores.gather(1, found.items))
-    assert (found.log_probabilities.diff(dim=1) <= 0).all()
+    torch.testing.assert_close(found.scores, scores.gather(1, found.items))
+    assert (found.scores.diff(dim=1) <= 0).all()
 
 
 def test_the_model_is_not_asked_for_more_beams_than_there_are_prefixes() -> None:

@@ -95,7 +95,7 @@ def test_the_search_finds_the_items_that_scoring_all_of_them_finds() -> None:
             scores = scores.scatter(1, excluded, -torch.inf)
         found = beam_search(model, history, trie, top=10, beams=200, excluded=excluded)
         assert torch.equal(found.items, scores.topk(10).indices)
-        assert torch.allclose(found.log_probabilities, scores.topk(10).values, atol=1e-4)
+        assert torch.allclose(found.scores, scores.topk(10).values, atol=1e-4)
 
 
 def test_padding_does_not_matter() -> None:

@@ -50,10 +50,10 @@ def test_the_probabilities_of_all_items_sum_to_one(config: GeneratorConfig) -> N
     model = _model(config)
     found = model.recommend(HISTORIES, ITEMS)
     assert found.items.sort(1).values.tolist() == [list(range(ITEMS))] * 3
-    torch.testing.assert_close(found.log_probabilities.exp().sum(1), torch.ones(3))
+    torch.testing.assert_close(found.scores.exp().sum(1), torch.ones(3))
     for rank in (0, 7, 49):
         exact = model.log_probabilities(HISTORIES, found.items[:, rank])
-        torch.testing.assert_close(exact, found.log_probabilities[:, rank])
+        torch.testing.assert_close(exact, found.scores[:, rank])
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -111,7 +111,7 @@ def test_a_search_keeps_to_the_candidates_and_leaves_items_out() -> None:
             expected = [
                 (item, log)
                 for item, log in zip(
-                    whole.items[user].tolist(), whole.log_probabilities[user].tolist(), strict=True
+                    whole.items[user].tolist(), whole.scores[user].tolist(), strict=True
                 )
                 if item in allowed
             ]
@@ -132,7 +132,7 @@ def test_new_items_join_without_training(config: GeneratorConfig) -> None:
     histories = torch.tensor([[1, 50, -1], [51, 4, 5]])
     found = model.recommend(histories, 52, beams=60)
     assert found.items.sort(1).values.tolist() == [list(range(52))] * 2
-    torch.testing.assert_close(found.log_probabilities.exp().sum(1), torch.ones(2))
+    torch.testing.assert_close(found.scores.exp().sum(1), torch.ones(2))
     with pytest.raises(InputError, match="known item has it"):
         model.extend(codes, suffixes)
 
@@ -165,7 +165,7 @@ def test_one_code_of_its_own_an_item_is_a_dense_id() -> None:
     data = dataset_of([[0, 1, 2, 3], [3, 2, 1, 0]], 4, [[0], [1], [2], [3]])
     model = _model(TINY, data)
     found = model.recommend(torch.tensor([[0, 1]]), 4)
-    torch.testing.assert_close(found.log_probabilities.exp().sum(1), torch.ones(1))
+    torch.testing.assert_close(found.scores.exp().sum(1), torch.ones(1))
 
 
 def test_unusable_input_is_refused() -> None:

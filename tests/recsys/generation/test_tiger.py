@@ -118,9 +118,9 @@ def test_users_differ_by_their_tokens() -> None:
     histories = torch.zeros(2, 1, dtype=torch.long)
     tokens = torch.from_numpy(model.vocabulary.user_tokens(["a", "b"]))
     found = model.recommend(histories, user_tokens=tokens)
-    assert (found.log_probabilities[0] - found.log_probabilities[1]).abs().max() > 1e-3
+    assert (found.scores[0] - found.scores[1]).abs().max() > 1e-3
     unknown = model.recommend(histories)
-    torch.testing.assert_close(unknown.log_probabilities[0], unknown.log_probabilities[1])
+    torch.testing.assert_close(unknown.scores[0], unknown.scores[1])
 
 
 def test_suffix_tokens_exist_only_if_they_can_be_needed() -> None:
