@@ -12,6 +12,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
+from data_prep.memory import freed_memory_kept
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.training.checkpoint import (
@@ -75,7 +76,7 @@ def train(
         FloatingPointError: the loss or a measurement is no longer finite; the message names the
             step, the layer, and the checkpoint.
     """
-    with deterministic(config.seed):
+    with deterministic(config.seed), freed_memory_kept():
         started = time.perf_counter()
         run = _Run(vectors, config, checkpoint)
         for step in range(run.done + 1, run.total + 1):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
+from data_prep.memory import freed_memory_kept
 from tokenizer.images.data.device_images import DeviceImages, to_unit
 from tokenizer.training.loop import half_cosine
 from tokenizer.training.randomness import deterministic
@@ -75,7 +76,7 @@ def train_classifier(images: DeviceImages, steps: int, seed: int) -> Classifier:
             "some images have a class and others none; put each image into a folder named by its "
             "class, or all into one"
         )
-    with deterministic(seed):
+    with deterministic(seed), freed_memory_kept():
         return _trained(images, steps, torch.Generator().manual_seed(seed))
 
 

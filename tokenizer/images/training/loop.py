@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data_prep.memory import freed_memory_kept
 from tokenizer.images.config import ImageConfig
 from tokenizer.images.data.device_images import DeviceImages, as_pixels, to_unit
 from tokenizer.images.measures.features import perceptual_distance
@@ -88,7 +89,7 @@ def train_images(images: DeviceImages, critic: Classifier, config: ImageConfig) 
     Raises:
         FloatingPointError: the loss is no longer finite; the message names the step and the layer.
     """
-    with deterministic(config.seed):
+    with deterministic(config.seed), freed_memory_kept():
         run = TrainingRun(images, critic, config)
         total = config.warmup_steps + config.steps
         every = max(1, config.steps // config.measurements)

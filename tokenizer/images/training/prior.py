@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from data_prep.memory import freed_memory_kept
 from tokenizer.images.config import PriorConfig
 from tokenizer.images.model.prior import Prior
 from tokenizer.training.loop import half_cosine
@@ -44,7 +45,7 @@ def train_prior(
         FloatingPointError: the loss is no longer finite.
     """
     started = time.perf_counter()
-    with deterministic(seed):
+    with deterministic(seed), freed_memory_kept():
         generator = torch.Generator().manual_seed(seed)
         model = Prior(codes.shape[1], codes.shape[2], codebook_size, config).to(codes.device)
         optimizer = torch.optim.AdamW(
