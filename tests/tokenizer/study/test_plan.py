@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
@@ -35,6 +37,15 @@ set = {codebook_size = 8, levels = 3, network = "identity", steps = 1}
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute as a cell side by side does, whatever the number of this process's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def plan(tmp_path: Path, vectors: NDArray[np.float32]) -> Path:
     labels = tuple("ab"[number % 2] for number in range(len(vectors)))
     half = len(vectors) // 2
@@ -57,6 +68,7 @@ def test_saved_items_are_the_vectors_to_eight_bits(
     assert StudyItems.load(*files) is items
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_cells_side_by_side_are_those_made_in_turn(plan: Path, tmp_path: Path) -> None:
     """Two processes, each a thread; the same records as one, and none is made twice."""
     both, alone = tmp_path / "both", tmp_path / "alone"
