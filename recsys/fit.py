@@ -42,12 +42,14 @@ def fit(
     device: str = "cpu",
     folder: Path | None = None,
     progress: Callable[[int, int, Measurement | None], None] | None = None,
+    stage: Callable[[str], None] | None = None,
 ) -> tuple[FrozenRecommender, RankingQuality] | None:
     """Train a model, keep its best state by validation, and test it.
 
     Args:
         name: name of the model, for its metrics.
         folder: keeps the state of a stopped training; the next one resumes from it.
+        progress, stage: as `recsys.training.loop.train`; a further stage is the test.
 
     Returns:
         The recommender and its ranking quality on the test items; None in all but the first of
@@ -62,9 +64,12 @@ def fit(
         chosen.training,
         folder,
         progress,
+        stage,
     )
     if int(os.environ.get("RANK", "0")):
         return None
+    if stage is not None:
+        stage("ranking all items for every user")
     found = result.model.evaluate(dataset, "test")
     metrics = {
         "model": name,

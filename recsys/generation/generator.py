@@ -22,7 +22,7 @@ from recsys.evaluation.metrics import CUTOFFS
 from recsys.generation.beam_search import FoundItems
 from recsys.generation.code_tables import CodeTables, NodeTables
 from recsys.generation.generative_model import GenerativeModel
-from recsys.generation.item_tree import ItemTree
+from recsys.generation.item_tree import ItemTree, id_rows
 from recsys.generation.reranking import Reranker
 from recsys.generation.siblings import sibling_log_probabilities, sibling_logits
 from recsys.generation.tree_search import tree_search
@@ -95,7 +95,7 @@ class Generator(GenerativeModel):
                 )
         self.config, self.history = config, config.tower.history
         width, levels = config.tower.width, dataset.codes.shape[1]
-        rows = _rows(dataset.codes, dataset.suffixes, config.headroom)
+        rows = id_rows(dataset.codes, dataset.suffixes, config.headroom)
         self.codebook_size = dataset.codebook_size
         self.suffixes = 0
         if rows.shape[1] > levels:
@@ -213,11 +213,15 @@ class Generator(GenerativeModel):
         items, scores = self.reranker(histories, found)
         return FoundItems(items[:, :top], scores[:, :top])
 
+    @property
+    def calibrates(self) -> bool:
+        return self.reranker is not None
+
     @torch.no_grad()
-    def calibrate(self, dataset: SequenceDataset) -> bool:
+    def calibrate(self, dataset: SequenceDataset) -> None:
         """Fit how much transitions and the history's own items count, if they rerank."""
         if self.reranker is None:
-            return False
+            return
         users = users_to_fit(dataset)
         histories = torch.from_numpy(dataset.histories("validation", self.history, users))
         histories = histories.to(self.device)
@@ -228,7 +232,6 @@ class Generator(GenerativeModel):
         found = FoundItems(*(torch.cat(each) for each in zip(*parts, strict=True)))
         targets = torch.from_numpy(dataset.targets("validation")[users]).to(self.device)
         self.reranker.fit(histories, found, targets)
-        return True
 
     def _search(
         self,
@@ -387,13 +390,3 @@ class Generator(GenerativeModel):
         terms = self._terms(y, own, depth, self._tables())
         logits, among = sibling_logits(terms, nodes, first, count)
         return sibling_log_probabilities(logits, among)
-
-
-def _rows(codes: Codes, suffixes: Suffixes | None, headroom: int) -> NDArray[np.int64]:
-    """Return the codes of each item, and its suffix if one is or can be needed."""
-    rows = codes.astype(np.int64)
-    if suffixes is None:
-        suffixes = np.zeros(len(codes), np.uint32)
-    if not suffixes.any() and not headroom:
-        return rows
-    return np.concatenate([rows, suffixes.astype(np.int64)[:, None]], 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from data_prep.errors import InputError
 from recsys.generation.trie_arrays import NOWHERE, SameRowsError, TrieArrays
 
-__all__ = ["ItemTree"]
+__all__ = ["ItemTree", "id_rows"]
 
 
 class ItemTree:
@@ -147,3 +147,15 @@ class ItemTree:
             nodes = torch.searchsorted(table, nodes.int(), right=True) - 1
             columns.append(nodes)
         return torch.stack(columns[::-1], dim=1)
+
+
+def id_rows(
+    codes: NDArray[np.uint16], suffixes: NDArray[np.uint32] | None, headroom: int
+) -> NDArray[np.int64]:
+    """Return the codes of each item, and its suffix if one is or can be needed."""
+    rows = codes.astype(np.int64)
+    if suffixes is None:
+        suffixes = np.zeros(len(codes), np.uint32)
+    if not suffixes.any() and not headroom:
+        return rows
+    return np.concatenate([rows, suffixes.astype(np.int64)[:, None]], 1)

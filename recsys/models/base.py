@@ -74,14 +74,13 @@ class NextItemModel(nn.Module, ABC):
             quick: allow the lower precision that is enough to compare states of one model.
         """
 
-    def calibrate(self, dataset: SequenceDataset) -> bool:
-        """Fit on the validation users what training steps do not learn, after the training.
-
-        Returns:
-            Whether there was anything to fit.
-        """
-        del dataset
+    @property
+    def calibrates(self) -> bool:
+        """Whether something is fitted on the validation users after the training."""
         return False
+
+    def calibrate(self, dataset: SequenceDataset) -> None:
+        """Fit on the validation users what training steps do not learn, if the model has such."""
 
     @abstractmethod
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:

@@ -163,15 +163,19 @@ class DualEncoder(ScoringModel):
         found = [part for part in parts if part is not None]
         return reduce(Repeats.and_also, found) if found else None
 
+    @property
+    def calibrates(self) -> bool:
+        return self.nearness is not None or self.transitions is not None
+
     @torch.no_grad()
-    def calibrate(self, dataset: SequenceDataset) -> bool:
+    def calibrate(self, dataset: SequenceDataset) -> None:
         """Fit how much nearness and transitions count (`recsys.models.calibration`).
 
         Where too few validation users took an item without a training event, a tenth of the other
         items stands for such items.
         """
-        if self.nearness is None and self.transitions is None:
-            return False
+        if not self.calibrates:
+            return
         users = users_to_fit(dataset)
         rows = torch.from_numpy(dataset.histories("validation", self.history, users))
         targets = torch.from_numpy(dataset.targets("validation")[users]).to(self.device)
@@ -212,7 +216,6 @@ class DualEncoder(ScoringModel):
             self.fresh.copy_(torch.tensor([found.factor, found.start / unit]))
         if self.transitions is not None:
             self.transitions.weights.copy_(found.transitions)
-        return True
 
     def accepts(self, codes: Codes, suffixes: Suffixes) -> NDArray[np.bool_]:
         del suffixes

@@ -71,6 +71,7 @@ def train(
     config: TrainingConfig,
     folder: Path | None = None,
     progress: Callable[[int, int, Measurement | None], None] | None = None,
+    stage: Callable[[str], None] | None = None,
 ) -> TrainedModel[M]:
     """Train the model that `build` makes; `build` draws its first weights from the configured seed.
 
@@ -88,6 +89,7 @@ def train(
             of processes resumes from the checkpoint, with the same result.
         progress: called after each step with its number, the highest possible number of steps, and
             the measurement if one was made.
+        stage: called when the steps have ended, with what is done then, if something is.
 
     Raises:
         InputError: as `TrainingConfig.check`; an unknown metric; nothing to train on.
@@ -98,6 +100,8 @@ def train(
         run = _Run(build(), dataset, config, folder)
         while run.epoch < config.epochs and not run.exhausted:
             run.train_epoch(progress or (lambda step, total, measured: None))
+        if stage is not None and run.model.calibrates and not run.processes.rank:
+            stage("fitting the best state to validation users")
         return run.finished()
 
 
@@ -154,7 +158,8 @@ class _Run(Generic[M]):
         self.model.load_state_dict(self.best_state)
         self.model.eval()
         best = self.best
-        if self.model.calibrate(self.dataset):
+        if self.model.calibrates:
+            self.model.calibrate(self.dataset)
             best = replace(best, validation=self._validation())
             self.model.eval()
         return TrainedModel(self.model, best, tuple(self.history))

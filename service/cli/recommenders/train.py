@@ -88,7 +88,7 @@ def train(settings: TrainSettings) -> None:
                 progress.note(f"epoch {measured.epoch}, {training.monitor} {figure:.4f}")
 
         kept = out.with_name(f"{out.name}.training")
-        done = fit(model, chosen, dataset, device, kept, report)
+        done = fit(model, chosen, dataset, device, kept, report, progress.note)
     if done is None:
         return  # only torchrun's first process tests and writes
     recommender, found = done

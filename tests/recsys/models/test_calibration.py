@@ -9,9 +9,11 @@ from torch.nn import functional
 
 from recsys.data.dataset import SequenceDataset
 from recsys.data.histories import newest_first
+from recsys.fit import fit
 from recsys.models.calibration import Calibration, HeldOut, calibrated
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoder, DualEncoderConfig
+from recsys.presets import Model
 from recsys.training.config import TrainingConfig
 from recsys.training.loop import train
 from tests.recsys.conftest import dataset_of
@@ -177,4 +179,17 @@ def test_training_ends_with_the_calibration(cold: float) -> None:
 def test_a_model_without_nearness_has_nothing_to_fit() -> None:
     data = _shop(0.0)
     shape = DualEncoderConfig(("codes",), tower=TowerConfig(width=16, feedforward=16, history=5))
-    assert not DualEncoder(shape, data).calibrate(data)
+    assert not DualEncoder(shape, data).calibrates
+    assert DualEncoder(replace(shape, nearness="codes"), data).calibrates
+
+
+def test_what_follows_the_training_is_told() -> None:
+    data = _shop(0.0)
+    shape = DualEncoderConfig(("codes",), tower=TowerConfig(width=16, feedforward=16, history=5))
+    once = replace(TRAINING, epochs=1)
+    told: dict[str, list[str]] = {}
+    for near in ("", "codes"):
+        chosen = Model(replace(shape, nearness=near), once)
+        fit("dual-encoder", chosen, data, stage=told.setdefault(near, []).append)
+    assert told[""] == ["ranking all items for every user"]
+    assert told["codes"] == ["fitting the best state to validation users", *told[""]]

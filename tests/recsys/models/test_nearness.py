@@ -166,4 +166,6 @@ def test_nearness_goes_with_a_softmax_over_the_batch() -> None:
     config = DualEncoderConfig(("codes",), "projected", "in_batch", tower, nearness="codes")
     model = DualEncoder(config, _data())
     assert model.loss(model.examples(_data())).isfinite()
-    assert model.calibrate(_data())
+    model.calibrate(_data())
+    assert model.nearness is not None
+    assert model.nearness.weights.isfinite().all()
