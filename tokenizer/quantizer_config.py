@@ -175,7 +175,8 @@ class GritConfig(CommittedConfig, SummedConfig):
     Attributes:
         radius: the radius family of the surrogate, a name of
             `tokenizer.quantizers.grit.radius.RADII`.
-        psi_max: upper bound of the radius slope ψ′. For radial families, 1 makes the surrogate
+        psi_max: upper bound of the radius slope ψ′. At 0 the gradient is the straight-through one;
+            at 1 it has no part along the gap. For radial families up to 1 the surrogate is
             non-expansive, and below 2 it never flips a gradient's sign.
         transform: a name of `tokenizer.quantizers.grit.transform.TRANSFORMS`.
         rank: r of the linear transform's U Vᵀ; for attention_low_rank the number of features.
@@ -201,7 +202,7 @@ class GritConfig(CommittedConfig, SummedConfig):
 
     name: str = "grit"
     radius: str = "power"
-    psi_max: float = 1.0
+    psi_max: float = 0.5
     transform: str = "linear"
     rank: int = 16
     top_k: int = 8

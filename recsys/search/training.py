@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.errors import InputError
-from data_prep.memory import freed_memory_kept
 from recsys.search.data.dataset import SearchDataset
 from recsys.search.model import SearchConfig, SearchModel, query_rows
 from recsys.search.ranking import DEPTH, list_metrics, means
 from recsys.search.retrieval import model_lists
 from recsys.training.schedule import learning_rate
+from tokenizer.training.memory import freed_memory_kept
 from tokenizer.training.randomness import deterministic
 
 __all__ = ["Measured", "SearchTraining", "TrainedSearch", "train_search"]

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.errors import InputError
-from data_prep.memory import freed_memory_kept
 from recsys.data.dataset import SequenceDataset, Users
 from recsys.evaluation.full_ranking import Candidates, RankingQuality
 from recsys.models.base import NextItemModel
@@ -23,6 +22,7 @@ from recsys.training.config import TrainingConfig
 from recsys.training.distributed import processes_for
 from recsys.training.schedule import learning_rate
 from tokenizer.training.checkpoint import load_checkpoint, module_state, save_checkpoint
+from tokenizer.training.memory import freed_memory_kept
 from tokenizer.training.randomness import deterministic, random_state, restore_random_state
 
 __all__ = ["Measurement", "TrainedModel", "train"]

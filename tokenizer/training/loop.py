@@ -12,7 +12,6 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from data_prep.memory import freed_memory_kept
 from tokenizer.config import FitConfig
 from tokenizer.model.autoencoder import Autoencoder
 from tokenizer.training.checkpoint import (
@@ -21,6 +20,7 @@ from tokenizer.training.checkpoint import (
     restore_module,
     save_checkpoint,
 )
+from tokenizer.training.memory import freed_memory_kept
 from tokenizer.training.monitor import CodingQuality, Event, EventLog, evaluate, not_finite
 from tokenizer.training.randomness import deterministic, random_state, restore_random_state
 from tokenizer.training.separation import nearest_others, separation_loss

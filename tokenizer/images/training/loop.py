@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from data_prep.memory import freed_memory_kept
 from tokenizer.images.config import ImageConfig
 from tokenizer.images.data.device_images import DeviceImages, as_pixels, to_unit
 from tokenizer.images.measures.features import perceptual_distance
@@ -18,6 +17,7 @@ from tokenizer.images.model.classifier import Classifier
 from tokenizer.images.training.average import Average
 from tokenizer.training.health import level_health
 from tokenizer.training.loop import half_cosine
+from tokenizer.training.memory import freed_memory_kept
 from tokenizer.training.monitor import not_finite
 from tokenizer.training.randomness import deterministic
 

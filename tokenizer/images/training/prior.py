@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from data_prep.memory import freed_memory_kept
 from tokenizer.images.config import PriorConfig
 from tokenizer.images.model.prior import Prior
 from tokenizer.training.loop import half_cosine
+from tokenizer.training.memory import freed_memory_kept
 from tokenizer.training.randomness import deterministic
 
 __all__ = ["TrainedPrior", "train_prior"]
