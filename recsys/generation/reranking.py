@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys.data.dataset import NO_ITEM, SequenceDataset
+from recsys.data.dataset import SequenceDataset
 from recsys.data.histories import newest_first
 from recsys.generation.beam_search import FoundItems
 from recsys.models.transitions import Transitions
@@ -91,7 +91,7 @@ class Reranker(nn.Module):
             torch.einsum("bfn,bf->bn", (own[..., None] == items[:, None]).float(), share)
             for own, share in zip(followers.unbind(1), shares.unbind(1), strict=True)
         ]
-        known = (items[..., None] == histories[:, None]).any(2) & (items != NO_ITEM)
+        known = (items[..., None] == histories[:, None]).any(2)
         return torch.stack([*columns, known.float()], 2)
 
 

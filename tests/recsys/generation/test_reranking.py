@@ -89,29 +89,36 @@ def test_places_without_an_item_stay_last() -> None:
 
 
 def _taken(
-    after: float, own: float, users: int = 4000
+    after: float, own: float = 0.0, users: int = 4000, listed: int = 20, sharp: float = 1.0
 ) -> tuple[Reranker, tuple[torch.Tensor, ...]]:
-    """Return a reranker, and users who take a found item with the probability of these weights."""
+    """Return a reranker, and users who take a found item with the probability of these weights.
+
+    Args:
+        listed: found items of each user.
+        sharp: what the scores are multiplied by.
+    """
     data = in_order()
     reranker = Reranker(data, 4, 16)
     draw = torch.Generator().manual_seed(0)
     histories = torch.randint(data.n_items, (users, 3), generator=draw)
-    items = torch.rand(users, data.n_items, generator=draw).argsort(1)[:, :20]
-    logs = torch.randn(users, 20, generator=draw)
+    items = torch.rand(users, data.n_items, generator=draw).argsort(1)[:, :listed]
+    logs = torch.randn(users, listed, generator=draw)
     reranker.transitions.weights.copy_(torch.tensor([after, after / 2, 0.0, 0.0]))
     reranker.own.fill_(own)
-    at_zero = reranker(histories, FoundItems(items, torch.zeros(users, 20)))
+    at_zero = reranker(histories, FoundItems(items, torch.zeros(users, listed)))
     back = at_zero.items.argsort(1).gather(1, items.argsort(1).argsort(1))
     scores = logs + at_zero.scores.gather(1, back)
-    column = torch.multinomial(scores.softmax(1), 1, generator=draw)
+    column = torch.multinomial((sharp * scores).softmax(1), 1, generator=draw)
     targets = items.gather(1, column).squeeze(1)
     reranker.transitions.weights.zero_()
     reranker.own.zero_()
     return reranker, (histories, items, logs, targets)
 
 
-def test_the_fit_finds_the_weights_by_which_users_chose() -> None:
-    reranker, (histories, items, logs, targets) = _taken(after=3.0, own=-2.0)
+@pytest.mark.parametrize(("listed", "sharp"), [(20, 1.0), (8, 1.0), (20, 3.0)])
+def test_the_fit_finds_the_weights_by_which_users_chose(listed: int, sharp: float) -> None:
+    """Also in lists of fewer than ten, and where users are surer than the generator says."""
+    reranker, (histories, items, logs, targets) = _taken(3.0, -2.0, 4000, listed, sharp)
     reranker.fit(histories, FoundItems(items, logs), targets)
     weights = reranker.transitions.weights
     assert 1 < weights[0] < 6
@@ -132,6 +139,9 @@ def test_users_whose_item_was_not_found_do_not_count() -> None:
     more = FoundItems(torch.cat([items, gone[0]]), torch.cat([logs, gone[1]]))
     reranker.fit(histories.repeat(2, 1), more, targets.repeat(2))
     torch.testing.assert_close(reranker.transitions.weights, fitted)
+    longer = FoundItems(torch.cat([items, gone[0]], 1), torch.cat([logs, gone[1]], 1))
+    reranker.fit(histories, longer, targets)
+    torch.testing.assert_close(reranker.transitions.weights, fitted)
     assert fitted[0] > 0.5
 
 
@@ -140,6 +150,31 @@ def test_what_does_not_help_to_rank_does_not_count() -> None:
     reranker, (histories, items, logs, targets) = _taken(after=-3.0, own=0.0)
     reranker.fit(histories, FoundItems(items, logs), targets)
     assert reranker.transitions.weights[0] < 0
+
+
+def test_what_makes_targets_likelier_but_moves_them_back_does_not_count() -> None:
+    """Item 1 follows item 0. Nine of ten users take the tenth item of their list, just before 1.
+
+    The others take item 1, which no weight brings among the first ten; a weight makes it likelier.
+    """
+    data = dataset_of([[0, 1, 0, 1, 2, 2]] * 5, 12)
+    reranker = Reranker(data, 4, 16)
+    items = torch.tensor([[3, 4, 5, 6, 7, 8, 9, 10, 11, 2, 1]]).repeat(100, 1)
+    logs = torch.tensor([[10.0] * 9 + [0.0, -0.01]]).repeat(100, 1)
+    logs[:10, -1] = -20.0
+    targets = torch.tensor([1] * 10 + [2] * 90)
+    found = FoundItems(items, logs)
+    histories = torch.zeros(100, 1, dtype=torch.long)
+    reranker.fit(histories, found, targets)
+    assert reranker(histories, found).items[10:, 9].tolist() == [2] * 90
+
+
+def test_one_user_tells_little() -> None:
+    reranker, (histories, items, logs, targets) = _taken(3.0)
+    user = int((reranker._features(histories, targets[:, None])[:, 0, 0] > 0).nonzero()[0])
+    one = slice(user, user + 1)
+    reranker.fit(histories[one], FoundItems(items[one], logs[one]), targets[one])
+    assert 0 < reranker.transitions.weights[0] < 1.5
 
 
 def test_a_training_ends_with_the_fit_and_measures_with_it() -> None:
