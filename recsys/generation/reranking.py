@@ -15,15 +15,13 @@ from torch.nn import functional
 from recsys.data.dataset import SequenceDataset
 from recsys.data.histories import newest_first
 from recsys.generation.beam_search import FoundItems
-from recsys.models.transitions import Transitions
+from recsys.models.calibration import CUTOFF, LEAST_SCALE
+from recsys.models.transitions import PLACES, Transitions
 
 __all__ = ["Reranker"]
 
-PLACES = 10  # of a history that have a weight
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
-LEAST_SCALE = 0.1  # what log-probabilities count at least
 ITERATIONS = 20  # of L-BFGS
-CUTOFF = 10
 
 
 class Reranker(nn.Module):

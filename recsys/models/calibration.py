@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from recsys.data.dataset import NO_ITEM, SequenceDataset, Users
 
-__all__ = ["Calibration", "HeldOut", "calibrated", "users_to_fit"]
+__all__ = ["CUTOFF", "LEAST_SCALE", "Calibration", "HeldOut", "calibrated", "users_to_fit"]
 
 AT_ONCE = 3 * 2**20  # scores
 # Users of the fit: as many as have this many scores in all, but no fewer and no more than these.

@@ -25,14 +25,13 @@ from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
 from recsys.models.repeats import Repeats, RepeatScore
 from recsys.models.softmax_loss import full_softmax_loss, sampled_softmax_loss
-from recsys.models.transitions import Transitions
+from recsys.models.transitions import PLACES, Transitions
 
 __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
 
 LOSSES = ("full", "in_batch")
 OUTPUTS = ("tied", "projected", "untied")
 USERS_AT_ONCE = 512
-PLACES = 10  # of a history that have a fitted weight
 # With fewer users of new items than this, this share of the other items stands for new ones.
 FEW_NEW, STAND_IN = 50, 0.1
 

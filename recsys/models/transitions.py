@@ -16,8 +16,9 @@ from torch.nn import functional
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.models.repeats import Repeats
 
-__all__ = ["Transitions"]
+__all__ = ["PLACES", "Transitions"]
 
+PLACES = 10  # of a history that have a fitted weight
 DISTANCE = 20  # events between which a pair counts
 FOLLOWERS = 64  # kept of each item
 MORE = 5  # events added to each item's number, so that rare pairs count little
