@@ -21,6 +21,7 @@ from tests.bench.devices import devices
 from tests.bench.embedding import embedding
 from tests.bench.front_door import front_door
 from tests.bench.generator import generator
+from tests.bench.kept_memory import kept_memory
 from tests.bench.ladder import ladder
 from tests.bench.languages import languages
 from tests.bench.machines import machines
@@ -61,6 +62,7 @@ SECTIONS: dict[str, Callable[[], Any]] = {
     "decoding": decoding,
     "generative": tiger_training,
     "generator": generator,
+    "kept-memory": kept_memory,
     "serving": http,
     "jdsearch-at-size": jdsearch_at_size,
     "esci-at-size": esci_at_size,

@@ -18,7 +18,7 @@ from recsys.models.base import NextItemModel
 from tests.bench.measure import best_seconds, interleaved_seconds
 from tests.recsys.generation.t5 import t5_of
 
-__all__ = ["generator"]
+__all__ = ["generator", "training_data"]
 
 LEVELS, CODES = 4, 256
 ITEMS, MANY_ITEMS, SHOPPERS = 12_101, 1_000_000, 2000
@@ -79,10 +79,15 @@ def _search() -> dict[str, float]:
     }
 
 
-def _training() -> dict[str, float]:
+def training_data() -> SequenceDataset:
+    """Return generated shoppers of 12,101 items with codes."""
     items = demo_items(ITEMS)
     data = prepare_dataset(demo_interactions(items, SHOPPERS), items)
-    data = replace(data, codes=_codes(ITEMS), codebook_size=CODES)
+    return replace(data, codes=_codes(ITEMS), codebook_size=CODES)
+
+
+def _training() -> dict[str, float]:
+    data = training_data()
     models: dict[str, NextItemModel] = {
         "generator": Generator(GeneratorConfig(headroom=0), data),
         "tiger": TigerRecommender(TigerRecommenderConfig(headroom=0), data),
