@@ -77,3 +77,9 @@ def read_items(
     from data_prep.readers.catalogue import read_items
 
     return read_items(Path(path), columns, category_separator)
+
+
+if __name__ == "__main__":  # python -m semid
+    from service.cli import main
+
+    main()

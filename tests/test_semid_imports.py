@@ -109,3 +109,12 @@ def test_a_module_of_ours_that_is_missing_is_our_fault() -> None:
     )
     assert "ModuleNotFoundError" in done.stderr
     assert "tokenizer.options" in done.stderr
+
+
+def test_python_runs_the_module_as_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "semid", "nothing"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "semid: no such command 'nothing'; see semid --help\n"

@@ -1,8 +1,7 @@
 """Engines that run one worker over many pieces: here, in several processes, or on Ray."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -11,7 +10,8 @@ import polars as pl
 
 from data_prep.errors import InputError
 from data_prep.parts.items import Piece
-from data_prep.threads import available_threads, use_threads
+from data_prep.processes import worker_processes
+from data_prep.threads import available_threads
 
 __all__ = ["Engine", "EngineName", "Worker", "engine"]
 
@@ -75,12 +75,8 @@ class _Processes:
     ) -> Iterator[tuple[int, pl.DataFrame]]:
         threads = max(1, available_threads() // self.workers)
         left = list(reversed(pieces))
-        with ProcessPoolExecutor(
-            min(self.workers, max(1, len(left))),
-            multiprocessing.get_context("spawn"),
-            _begin,
-            (make, threads),
-        ) as pool:
+        processes = min(self.workers, max(1, len(left)))
+        with worker_processes(processes, threads, _begin, make) as pool:
             running: set[Future[tuple[int, pl.DataFrame]]] = set()
             try:
                 while left or running:
@@ -100,8 +96,7 @@ class _Processes:
 _held: dict[str, Any] = {}
 
 
-def _begin(make: Callable[[], Worker], threads: int) -> None:
-    use_threads(threads)
+def _begin(make: Callable[[], Worker]) -> None:
     _held["make"] = make
 
 

@@ -5,18 +5,17 @@ This module needs torch, numpy and safetensors alone.
 
 import json
 import math
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import InputError
-from data_prep.threads import use_threads
+from data_prep.processes import worker_processes
 from recsys.benchmarks.cells import Cell, run_cell
 from recsys.benchmarks.choices import Choices, run_trial
 from recsys.data.dataset import SequenceDataset
@@ -71,10 +70,7 @@ def run_jobs(
             job = waiting.pop()
             yield job, _run(job)
         return
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        side_by_side, mp_context=spawned, initializer=use_threads, initargs=(threads or 1,)
-    ) as pool:
+    with worker_processes(side_by_side, threads or 1) as pool:
         running: dict[Future[dict[str, Any] | None], Job] = {}
         while True:
             while waiting and len(running) < side_by_side and time.monotonic() < until:

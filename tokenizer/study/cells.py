@@ -3,13 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from typing import Protocol, TypeVar
 
-from data_prep.threads import use_threads
+from data_prep.processes import worker_processes
 
 __all__ = ["Mapped", "OutOfTimeError", "in_turn", "side_by_side"]
 
@@ -53,7 +51,7 @@ def side_by_side(jobs: int, until: float = float("inf")) -> Iterator[Mapped]:
         until: when no cell starts any more, in seconds as `time.time`. A cell that would start
             later raises `OutOfTimeError`; cells that run then are finished.
     """
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), use_threads, (1,))
+    pool = worker_processes(jobs)
     try:
         yield lambda make, cells: pool.map(partial(_make, make, until), cells)
     finally:

@@ -4,13 +4,13 @@ The files come from `semid benchmark search --prepare-only`. Each cell is a proc
 """
 
 import argparse
-import multiprocessing
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from data_prep.embedding.devices import resolve_device
 from data_prep.errors import InputError
+from data_prep.processes import worker_processes
 from data_prep.threads import use_threads
 
 use_threads()  # before torch loads, which reads it then
@@ -55,10 +55,7 @@ def main() -> None:
     ]
     first = {(job.dataset, job.config): job for job in cells if job.config is not None}
     fits = [Job(j.dataset, j.out, j.preset, 0, j.device, j.config, None) for j in first.values()]
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        given.jobs, mp_context=spawned, initializer=use_threads, initargs=(1,)
-    ) as pool:
+    with worker_processes(given.jobs) as pool:
         plain = [pool.submit(run_job, job) for job in cells if job.config is None]
         for told in pool.map(run_job, fits):
             print(told, flush=True)  # noqa: T201
