@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from recsys.benchmarks.choices import Choices, run_trial
 from recsys.data.dataset import SequenceDataset
 from recsys.models.baselines import BASELINES
 from recsys.presets import preset_named
+from recsys.training.loop import Measurement
 
 __all__ = ["Job", "run_jobs"]
 
@@ -57,7 +58,8 @@ def run_jobs(
 ) -> Iterator[tuple[Job, dict[str, Any] | None]]:
     """Run jobs in their order, and yield each with its record, or None where it failed.
 
-    A failed job is told on stderr and stops no other. Records that are there already count.
+    A failed job and each measurement of a training are told on stderr; a failure stops no other
+    job. Records that are there already count.
 
     Args:
         side_by_side: how many processes; 1 runs the jobs in this one.
@@ -99,11 +101,20 @@ def _run(job: Job) -> dict[str, Any] | None:
             dataset,
             notes,
             job.device,
+            partial(_tell, job.name),
             checkpoints=job.checkpoints,
         )
     except (InputError, FloatingPointError, RuntimeError) as error:
         print(f"semid: {job.name} failed: {error}", file=sys.stderr)  # noqa: T201
         return None
+
+
+def _tell(name: str, step: int, total: int, measured: Measurement | None) -> None:
+    """Tell each measurement of a training on stderr."""
+    if measured is not None:
+        quality = measured.validation["all"]["ndcg@10"]
+        line = f"{name}: epoch {measured.epoch}, step {step:,} of at most {total:,}"
+        print(f"{line}, validation N@10 {quality:.4f}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @lru_cache(maxsize=4)

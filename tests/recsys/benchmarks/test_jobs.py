@@ -52,7 +52,7 @@ def _jobs(files: dict[str, Path], out: Path, *cells: tuple[str, str]) -> list[Jo
 
 
 def test_jobs_side_by_side_leave_the_records_of_one_after_the_other(
-    files: dict[str, Path], tmp_path: Path
+    files: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     cells = (("nearest-content", ""), ("nearest-decoded", "grit-3x16"), ("generator", "dense"))
     found = []
@@ -64,6 +64,11 @@ def test_jobs_side_by_side_leave_the_records_of_one_after_the_other(
         for name, record in records.items():
             assert record is not None
             assert json.loads((out / "records" / f"{name}.json").read_text()) == record
+        lines = capfd.readouterr().err.splitlines()
+        measured = records["D-generator-dense-seed0"]
+        assert measured is not None
+        assert len(lines) == measured["epochs"]
+        assert lines[0].startswith("D-generator-dense-seed0: epoch 1, step ")
         found.append({name: record["metrics"] for name, record in records.items() if record})
     assert found[0] == found[1]
 
