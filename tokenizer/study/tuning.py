@@ -69,7 +69,7 @@ _COMMITMENT = ("commitment", Range(0.05, 2.0))
 OWN_PARAMETER: Mapping[str, tuple[str, Range]] = {
     "diveq": ("noise_variance", Range(1e-5, 1e-1)),
     "ema": ("decay", Range(choices=(0.9, 0.95, 0.98, 0.99, 0.995, 0.999))),
-    "grit": ("radius", Range(choices=("power", "euclidean", "huber", "soft_clip"))),
+    "grit": ("psi_max", Range(choices=(0.0, 0.25, 0.5, 0.75, 1.0))),
     "gumbel": _COMMITMENT,
     "hypervq": _COMMITMENT,
     "kmeans": _COMMITMENT,
