@@ -6,7 +6,7 @@ So they are added to the log-probabilities of the items that were found. How muc
 number for the history's own items, are fitted on validation users when the training has ended.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from recsys.data.dataset import SequenceDataset
 from recsys.data.histories import newest_first
 from recsys.generation.beam_search import FoundItems
 from recsys.models.calibration import CUTOFF, LEAST_SCALE
+from recsys.models.most_probable import most_probable
 from recsys.models.transitions import PLACES, Transitions
 
 __all__ = ["Reranker"]
@@ -103,23 +104,14 @@ def _most_probable(logs: Tensor, features: Tensor, places: Tensor) -> Tensor:
     """
     prior = torch.zeros(features.shape[2] + 1, device=logs.device)
     prior[-1] = 1.0  # what the log-probabilities count
-    found = prior.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([found], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
     missing = logs.isneginf()
     given = logs.masked_fill(missing, 0)
 
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        scores = (found[-1] * given + features @ found[:-1]).masked_fill(missing, -torch.inf)
-        value = functional.cross_entropy(scores, places)
-        value = value + (found - prior).square().sum() / 2 / len(logs)
-        torch.autograd.backward(value)
-        return value
+    def losses(numbers: Tensor) -> Iterator[Tensor]:
+        scores = (numbers[-1] * given + features @ numbers[:-1]).masked_fill(missing, -torch.inf)
+        yield functional.cross_entropy(scores, places, reduction="sum")
 
-    step: Callable[[Callable[[], Tensor]], Tensor] = optimizer.step
-    with torch.enable_grad():
-        step(loss)
-    found = found.detach()
+    found = most_probable(losses, prior, len(logs), ITERATIONS)
     return found[:-1] / found[-1].clamp(min=LEAST_SCALE)
 
 

@@ -11,7 +11,7 @@ little use for nearness and transitions. So both are fitted when the training ha
    among ten, as long as Recall@10 over all users is no lower than without nearness and transitions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recsys.data.dataset import NO_ITEM, SequenceDataset, Users
+from recsys.models.most_probable import most_probable
 
 __all__ = ["CUTOFF", "LEAST_SCALE", "Calibration", "HeldOut", "calibrated", "users_to_fit"]
 
@@ -137,30 +138,17 @@ def _most_probable(held_out: HeldOut) -> Calibration:
     sizes = [places, places, 1, 1, 1]
     prior = torch.zeros(sum(sizes), device=held_out.users.device)
     prior[-3], prior[-1] = 1.0, 1.0  # new items' factor, and what the model's own scores count
-    found = prior.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [found], max_iter=ITERATIONS, history_size=ITERATIONS, line_search_fn="strong_wolfe"
-    )
 
-    def loss() -> float:
-        optimizer.zero_grad()
-        value = (found - prior).square().sum() / 2 / len(held_out.targets)
-        torch.autograd.backward(value)
-        total = value.item()
+    def losses(numbers: Tensor) -> Iterator[Tensor]:
         for block in held_out.blocks():
-            near, after, factor, start, scale = torch.split(found, sizes)
+            near, after, factor, start, scale = torch.split(numbers, sizes)
             own, nearness, transitions = _parts(block, near, after)
             scores = scale * own + nearness * torch.where(block.new, factor, 1.0)
             scores = _among_candidates(block, scores + transitions + start * block.new)
-            summed = functional.cross_entropy(scores, block.targets, reduction="sum")
-            value = summed / len(held_out.targets)
-            torch.autograd.backward(value)
-            total += value.item()
-        return total
+            yield functional.cross_entropy(scores, block.targets, reduction="sum")
 
-    step: Callable[[Callable[[], float]], Tensor] = optimizer.step
-    step(loss)
-    near, after, factor, start, scale = torch.split(found.detach(), sizes)
+    found = most_probable(losses, prior, len(held_out.targets), ITERATIONS)
+    near, after, factor, start, scale = torch.split(found, sizes)
     scale = scale.clamp(min=LEAST_SCALE)
     return Calibration(near / scale, after / scale, float(factor), float(start / scale))
 
