@@ -1,6 +1,6 @@
 """The learning rate over the steps of a training."""
 
-from tokenizer.training.loop import half_cosine
+from tokenizer.training.optimizer import half_cosine
 
 __all__ = ["SCHEDULES", "learning_rate"]
 

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,11 +21,12 @@ from tokenizer.training.checkpoint import (
 )
 from tokenizer.training.memory import freed_memory_kept
 from tokenizer.training.monitor import CodingQuality, Event, EventLog, evaluate, not_finite
+from tokenizer.training.optimizer import adamw, half_cosine
 from tokenizer.training.randomness import deterministic, random_state, restore_random_state
 from tokenizer.training.separation import nearest_others, separation_loss
 from tokenizer.training.split import split_rows
 
-__all__ = ["TrainedTokenizer", "half_cosine", "train", "training_loss"]
+__all__ = ["TrainedTokenizer", "train", "training_loss"]
 
 NOTHING = 5e-4  # of the vectors' variance: an error below it is shown as 0.000
 REFILLS = 3  # a codeword put on an item can leave another one without items
@@ -111,7 +111,15 @@ class _Run:
         learnt = [p for p in self.model.parameters() if p.requires_grad]
         follows = any(level.follows for level in self.model.quantizer.stages)
         self.total = self.warmup + config.steps if learnt or follows else 0
-        self.optimizer = _optimizer(self.model, config) if learnt else None
+        self.optimizer: torch.optim.Optimizer | None = None
+        if learnt:
+            self.optimizer = adamw(
+                [*self.model.encoder.parameters(), *self.model.decoder.parameters()],
+                self.model.quantizer,
+                config.learning_rate,
+                config.codebook_learning_rate,
+                config.weight_decay,
+            )
         self.history: list[CodingQuality] = []
         self.best_state: dict[str, Tensor] = {}
         size = config.quantizer.codebook_size
@@ -264,34 +272,3 @@ def training_loss(
             output.latent, model.encoder(neighbours), output.quantized, config.separation_margin
         )
     return loss
-
-
-def _optimizer(model: Autoencoder, config: FitConfig) -> torch.optim.Optimizer:
-    """Return AdamW with weight decay on the network's matrices and another rate for the levels."""
-    decayed: list[torch.nn.Parameter] = []
-    plain: list[torch.nn.Parameter] = []
-    of_levels: list[torch.nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if name.startswith("quantizer."):
-            of_levels.append(parameter)
-        else:
-            (decayed if parameter.dim() > 1 else plain).append(parameter)
-    peak = config.learning_rate
-    groups = (
-        (decayed, config.weight_decay, peak),
-        (plain, 0.0, peak),
-        (of_levels, 0.0, config.codebook_learning_rate or peak),
-    )
-    return torch.optim.AdamW(
-        [
-            {"params": part, "weight_decay": decay, "peak": rate, "lr": rate}
-            for part, decay, rate in groups
-            if part
-        ],
-        fused=True,
-    )
-
-
-def half_cosine(progress: float) -> float:
-    """Return the learning rate's factor at a `progress` of 0…1; it falls from 1 to 0."""
-    return (1 + math.cos(math.pi * min(progress, 1))) / 2

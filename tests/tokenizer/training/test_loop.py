@@ -12,7 +12,8 @@ from tests.conftest import SMALL
 from tokenizer.quantizer_config import as_variant
 from tokenizer.quantizers import GritQuantizer
 from tokenizer.training.health import relative_error
-from tokenizer.training.loop import half_cosine, train, training_loss
+from tokenizer.training.loop import train, training_loss
+from tokenizer.training.optimizer import half_cosine
 from tokenizer.training.separation import separation_loss
 from tokenizer.training.split import split_rows
 

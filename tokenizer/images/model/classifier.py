@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from tokenizer.images.data.device_images import DeviceImages, to_unit
-from tokenizer.training.loop import half_cosine
 from tokenizer.training.memory import freed_memory_kept
+from tokenizer.training.optimizer import half_cosine
 from tokenizer.training.randomness import deterministic
 
 __all__ = ["Classifier", "accuracy", "train_classifier", "trained_task"]

@@ -16,9 +16,9 @@ from tokenizer.images.model.autoencoder import ImageAutoencoder, ImageOutput
 from tokenizer.images.model.classifier import Classifier
 from tokenizer.images.training.average import Average
 from tokenizer.training.health import level_health
-from tokenizer.training.loop import half_cosine
 from tokenizer.training.memory import freed_memory_kept
 from tokenizer.training.monitor import not_finite
+from tokenizer.training.optimizer import adamw, half_cosine
 from tokenizer.training.randomness import deterministic
 
 __all__ = [
@@ -125,7 +125,13 @@ class TrainingRun:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.variance = images.variance
         self.model = ImageAutoencoder(images.side, config).to(self.device)
-        self.optimizer = _optimizer(self.model, config)
+        self.optimizer = adamw(
+            [*self.model.encoder.parameters(), *self.model.decoder.parameters()],
+            self.model.quantizer,
+            config.learning_rate,
+            config.codebook_learning_rate,
+            config.weight_decay,
+        )
         self.average: Average | None = None
 
     def step(self, step: int) -> Tensor:
@@ -245,22 +251,3 @@ def image_losses(
     with torch.no_grad():
         wanted = critic.maps(x)
     return losses + config.perceptual * perceptual_distance(wanted, critic.maps(decoded))
-
-
-def _optimizer(model: ImageAutoencoder, config: ImageConfig) -> torch.optim.Optimizer:
-    """Return AdamW with weight decay on the network's matrices and another rate for the levels."""
-    levels = [p for p in model.quantizer.parameters() if p.requires_grad]
-    network = [*model.encoder.parameters(), *model.decoder.parameters()]
-    groups = (
-        ([p for p in network if p.dim() > 1], config.weight_decay, config.learning_rate),
-        ([p for p in network if p.dim() <= 1], 0.0, config.learning_rate),
-        (levels, 0.0, config.codebook_learning_rate or config.learning_rate),
-    )
-    return torch.optim.AdamW(
-        [
-            {"params": part, "weight_decay": decay, "peak": rate, "lr": rate}
-            for part, decay, rate in groups
-            if part
-        ],
-        fused=True,
-    )

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tokenizer.images.config import PriorConfig
 from tokenizer.images.model.prior import Prior
-from tokenizer.training.loop import half_cosine
 from tokenizer.training.memory import freed_memory_kept
+from tokenizer.training.optimizer import half_cosine
 from tokenizer.training.randomness import deterministic
 
 __all__ = ["TrainedPrior", "train_prior"]

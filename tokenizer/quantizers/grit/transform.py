@@ -18,6 +18,7 @@ NEAR = 0.9  # above this share of its bound, σ_max(W) is computed exactly
 MOST_MIXED = 0.95  # upper bound of ‖U Vᵀ‖₂
 ROUNDING = 1e-5
 LEAST_KEPT = 0.1  # of σ_max(W); W's smaller singular values are not inverted
+FULL_PACE = 4096  # K r up to which U and V learn at the full rate: 256 × 16, the defaults
 MIXED_AT_START = 0.05  # λ, the share of attention in A, at the start
 
 
@@ -105,15 +106,21 @@ class LinearTransform(WeightedTransform):
     It starts at the identity: U = 0, V small and random, W = I. The bound ‖U Vᵀ‖₂ ≤ `MOST_MIXED`
     keeps σ_min(I + U Vᵀ) at 1 − `MOST_MIXED` or more.
 
+    AdamW moves each of the 2 K r factors by about its rate, whatever their number. The product that
+    moves a codeword is a sum over K and r, so that its first steps would grow with both, up to the
+    bound. The pace is **ours**.
+
     Attributes:
         u, v: (K, r).
         w: (d, d).
+        pace: the share of the codebook's learning rate that U and V have, √(4,096 / K r) or 1.
     """
 
     def __init__(self, config: GritConfig, dimension: int) -> None:
         super().__init__(config, dimension)
         self.u = nn.Parameter(torch.zeros(config.codebook_size, config.rank))
         self.v = nn.Parameter(torch.randn_like(self.u) / config.codebook_size)
+        self.pace = min(1.0, math.sqrt(FULL_PACE / (config.codebook_size * config.rank)))
 
     def rows(self, codebook: Tensor, codes: Tensor | None) -> Tensor:
         shared = self.v.T @ codebook
