@@ -76,12 +76,17 @@ class _TerminalBar:
 
 
 class LogBar:
-    """Progress lines at growing intervals, if standard error is not a terminal."""
+    """Progress lines at growing intervals, if standard error is not a terminal.
+
+    A task that goes on is quick at first, through what is kept. So the time left is judged by what
+    came after the first line.
+    """
 
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total, self._done, self._note = title, total, 0, ""
         self._began = time.monotonic()
         self._next = self._began + FIRST_WAIT
+        self._judged_from: tuple[float, int] | None = None
 
     def __call__(self, done: int) -> None:
         self.goes_to(self._done + done, self._total)
@@ -109,8 +114,11 @@ class LogBar:
         elapsed = now - self._began
         self._next = now + min(max(FIRST_WAIT, elapsed / 10), LONGEST_WAIT)
         told = self._told()
-        if self._done:
-            rate = self._done / elapsed
+        began, before = self._judged_from or (self._began, 0)
+        if self._judged_from is None:
+            self._judged_from = (now, self._done) if self._done else (began, before)
+        if self._done > before:
+            rate = (self._done - before) / (now - began)
             told += f", {rate:,.1f}/s" if rate >= 1 else f", {1 / rate:,.1f} s each"
             if self._total:
                 told += f", {_clock((self._total - self._done) / rate)} left"

@@ -129,11 +129,13 @@ def train(settings: TrainSettings) -> None:
 
     Example: semid images train photos/ --quantizer grit --codebook-size 1024 --out images/grit
     """
+    from tokenizer.images.study.cells import Cell
     from tokenizer.images.study.comparison import run_rows
     from tokenizer.images.study.rows import compared_rows
 
     rows = compared_rows([settings.quantizer], _given(settings))
-    with _prepared(settings, rows) as (place, mapped), bar("training", 1) as progress:
+    total = sum(Cell(row).work for row in rows.values())
+    with _prepared(settings, rows) as (place, mapped), bar("training, steps", total) as progress:
         run_rows(place, {"train": rows}, 1, mapped, progress, weights=True)
     _tell(settings.out, ["train"])
 
@@ -148,13 +150,12 @@ def compare(settings: CompareSettings) -> None:
 
     Example: semid images compare cifar10.parquet --codebook-size 4096 --tune 6 --out images/cifar10
     """
-    from tokenizer.images.study.comparison import compare_images
-    from tokenizer.images.study.comparison import trainings as count
+    from tokenizer.images.study.comparison import compare_images, work_of
     from tokenizer.images.study.rows import compared_rows
 
     rows = compared_rows(settings.quantizers, _given(settings))
-    total = count(len(rows), settings.tune, settings.seeds, settings.best)
-    with _prepared(settings, rows) as (place, mapped), bar("comparing", total) as progress:
+    total = work_of(rows, settings.tune, settings.seeds, settings.best)
+    with _prepared(settings, rows) as (place, mapped), bar("comparing, steps", total) as progress:
         compare_images(place, rows, settings.tune, settings.seeds, settings.best, mapped, progress)
     _tell(settings.out, ["compare"])
 
@@ -170,6 +171,7 @@ def ablate(settings: AblateSettings) -> None:
     """
     from tokenizer.images.config import ImageConfig
     from tokenizer.images.options import with_image_options
+    from tokenizer.images.study.cells import Cell
     from tokenizer.images.study.comparison import run_rows
     from tokenizer.images.study.cost import measure_cost
     from tokenizer.images.study.rows import study_rows
@@ -179,10 +181,11 @@ def ablate(settings: AblateSettings) -> None:
     given, tuned = _given(settings), settings.tuned or settings.out
     studies = {name: study_rows(name, given, tuned) for name in names if name != COST}
     rows = {f"{study}: {name}": row for study in studies for name, row in studies[study].items()}
-    total = settings.seeds * len({repr(row) for row in rows.values()})
+    distinct = {repr(row): Cell(row).work for row in rows.values()}
+    total = settings.seeds * sum(distinct.values())
     with _prepared(settings, rows) as (place, mapped):
         if studies:
-            with bar("studying", total) as progress:
+            with bar("studying, steps", total) as progress:
                 run_rows(place, studies, settings.seeds, mapped, progress)
         if COST in names:
             sizes = (1024, 4096)

@@ -47,6 +47,21 @@ def test_a_task_of_few_long_steps_tells_what_it_does(
     ]
 
 
+def test_what_was_kept_does_not_count_for_the_time_left(
+    clock: list[float], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with bar("comparing", 100) as progress:
+        progress(60)  # of an earlier run
+        for _ in range(2):
+            clock[0] += 10
+            progress(1)
+    assert capfd.readouterr().err.splitlines() == [
+        "comparing: 61/100, 6.1/s, 0:06 left",
+        "comparing: 62/100, 10.0 s each, 6:20 left",
+        "comparing: 62/100 in 0:20",
+    ]
+
+
 def test_an_unknown_total_is_not_shown(
     clock: list[float], capfd: pytest.CaptureFixture[str]
 ) -> None:

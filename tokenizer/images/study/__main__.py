@@ -79,7 +79,7 @@ def _progress(what: str) -> Progress:
     def report(count: int, /) -> None:
         nonlocal done
         done += count
-        _say(f"{what}: {done} cells")
+        _say(f"{what}: {done:,} steps")
 
     return report
 

@@ -71,6 +71,15 @@ class Cell:
     config: ImageConfig
     trial: bool = False
 
+    @property
+    def work(self) -> int:
+        """How long the cell takes, in training steps of the autoencoder."""
+        config = self.config
+        prior = 0 if self.trial else config.prior.prior_steps
+        # A prior's step takes 2.4 times as long at K = 1,024, and 3.9 times at K = 4,096.
+        ratio = 2 + config.quantizer.codebook_size / 2048
+        return round(config.warmup_steps + config.steps + ratio * prior)
+
     def plain(self) -> dict[str, Any]:
         """Return the cell as JSON values."""
         found: dict[str, Any] = json.loads(json.dumps(asdict(self)))

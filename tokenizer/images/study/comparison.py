@@ -32,7 +32,6 @@ from tokenizer.study.tuning import (
     Range,
     points,
     rounds,
-    trial_count,
 )
 
 __all__ = [
@@ -42,8 +41,8 @@ __all__ = [
     "compare_images",
     "prepared",
     "run_rows",
-    "trainings",
     "tune_rows",
+    "work_of",
 ]
 
 Rows = Mapping[str, ImageConfig]
@@ -184,7 +183,7 @@ def _made(
         for result in mapped(make, cells):
             found.append(result)
             if progress is not None:
-                progress(1)
+                progress(cells[len(found) - 1].work)
     except BrokenProcessPool as error:
         raise InputError(
             "a process ended, most likely for want of memory; start the same command with fewer "
@@ -207,9 +206,18 @@ def check_all_done(records: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def trainings(rows: int, trials: int, seeds: int, best: int) -> int:
-    """Return the number of trainings in a comparison of so many rows."""
-    return rows * trial_count(trials) + rows + min(best, rows) * (seeds - 1)
+def work_of(rows: Rows, trials: int, seeds: int, best: int) -> int:
+    """Return how long a comparison takes, in training steps of the autoencoder.
+
+    Which rows get further seeds is not known yet; they count as the longest ones.
+    """
+    short = [
+        _trial(config, {}, share).work * count
+        for config in rows.values()
+        for count, share in rounds(trials)
+    ]
+    full = sorted((Cell(config).work for config in rows.values()), reverse=True)
+    return sum(short) + sum(full) + (seeds - 1) * sum(full[:best])
 
 
 def tune_rows(
