@@ -40,7 +40,7 @@ class QuantizerConfig:
             the greedy search, and the fastest. 1 for variants that do not choose codes by distance.
         crowded_choices: if several items of the fitted catalogue had the same codes, an item with
             these codes takes one of so many nearest codewords of the last level, chosen by a hash
-            of its vector; 1 always takes the nearest one. The default is 16, or K / 16 if that is
+            of its vector; 1 always takes the nearest one. The default is 16, or K / 4 if that is
             less. For variants that choose by distance.
         start: how codebooks start: from `kmeans` centres of the latents after the warm-up, or from
             `random` Gaussian codewords of the latents' length.
@@ -271,11 +271,11 @@ def as_variant(config: QuantizerConfig, name: str, values: Mapping[str, Any]) ->
 def sized(config: QuantizerConfig) -> QuantizerConfig:
     """Return the configuration with defaults that fit the codebook's size.
 
-    A `rank` and a `top_k` are no larger than K, and `crowded_choices` than K / 16: among 16 of few
+    A `rank` and a `top_k` are no larger than K, and `crowded_choices` than K / 4: among 16 of few
     codewords, items would take far ones.
     """
     usual = GritConfig()
-    bounds = {"crowded_choices": max(config.codebook_size // 16, 1)}
+    bounds = {"crowded_choices": max(config.codebook_size // 4, 1)}
     if isinstance(config, GritConfig):
         bounds |= dict.fromkeys(("rank", "top_k"), config.codebook_size)
     smaller = {
