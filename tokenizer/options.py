@@ -117,7 +117,7 @@ def changed_options(config: FitConfig) -> dict[str, Any]:
 
 
 def fitted_to_size(config: FitConfig) -> FitConfig:
-    """Return the configuration with defaults that fit the codebook's size."""
+    """Return the configuration with default `rank` and `top_k` no larger than the codebook."""
     return replace(config, quantizer=sized(config.quantizer))
 
 

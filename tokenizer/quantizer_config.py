@@ -40,8 +40,7 @@ class QuantizerConfig:
             the greedy search, and the fastest. 1 for variants that do not choose codes by distance.
         crowded_choices: if several items of the fitted catalogue had the same codes, an item with
             these codes takes one of so many nearest codewords of the last level, chosen by a hash
-            of its vector; 1 always takes the nearest one. The default is 16, or K / 4 if that is
-            less. For variants that choose by distance.
+            of its vector; 1 always takes the nearest one. For variants that choose by distance.
         start: how codebooks start: from `kmeans` centres of the latents after the warm-up, or from
             `random` Gaussian codewords of the latents' length.
     """
@@ -269,18 +268,13 @@ def as_variant(config: QuantizerConfig, name: str, values: Mapping[str, Any]) ->
 
 
 def sized(config: QuantizerConfig) -> QuantizerConfig:
-    """Return the configuration with defaults that fit the codebook's size.
-
-    A `rank` and a `top_k` are no larger than K, and `crowded_choices` than K / 4: among 16 of few
-    codewords, items would take far ones.
-    """
+    """Return the configuration with default `rank` and `top_k` no larger than the codebook."""
     usual = GritConfig()
-    bounds = {"crowded_choices": max(config.codebook_size // 4, 1)}
-    if isinstance(config, GritConfig):
-        bounds |= dict.fromkeys(("rank", "top_k"), config.codebook_size)
+    if not isinstance(config, GritConfig):
+        return config
     smaller = {
-        name: min(getattr(usual, name), bound)
-        for name, bound in bounds.items()
+        name: min(getattr(usual, name), config.codebook_size)
+        for name in ("rank", "top_k")
         if getattr(config, name) == getattr(usual, name)
     }
     return replace(config, **smaller)
