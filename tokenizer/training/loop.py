@@ -111,15 +111,7 @@ class _Run:
         learnt = [p for p in self.model.parameters() if p.requires_grad]
         follows = any(level.follows for level in self.model.quantizer.stages)
         self.total = self.warmup + config.steps if learnt or follows else 0
-        self.optimizer: torch.optim.Optimizer | None = None
-        if learnt:
-            self.optimizer = adamw(
-                [*self.model.encoder.parameters(), *self.model.decoder.parameters()],
-                self.model.quantizer,
-                config.learning_rate,
-                config.codebook_learning_rate,
-                config.weight_decay,
-            )
+        self.optimizer = adamw(self.model, config) if learnt else None
         self.history: list[CodingQuality] = []
         self.best_state: dict[str, Tensor] = {}
         size = config.quantizer.codebook_size

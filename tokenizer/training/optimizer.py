@@ -1,7 +1,7 @@
 """AdamW for a network and a quantizer, and how its learning rates fall."""
 
 import math
-from collections.abc import Iterable
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -11,35 +11,49 @@ from tokenizer.quantizers.grit.transform import LinearTransform
 __all__ = ["adamw", "half_cosine"]
 
 
-def adamw(
-    network: Iterable[nn.Parameter],
-    quantizer: nn.Module,
-    learning_rate: float,
-    codebook_learning_rate: float,
-    weight_decay: float,
-) -> torch.optim.AdamW:
+class Rates(Protocol):
+    """What a configuration says of the optimizer."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def codebook_learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+class Coder(Protocol):
+    """A model: a network around a quantizer."""
+
+    @property
+    def encoder(self) -> nn.Module: ...
+    @property
+    def decoder(self) -> nn.Module: ...
+    @property
+    def quantizer(self) -> nn.Module: ...
+
+
+def adamw(model: Coder, config: Rates) -> torch.optim.AdamW:
     """Return AdamW with weight decay on the network's matrices; each group has its peak rate.
 
-    Args:
-        quantizer: all its parameters have the codebook's rate, but for U and V of linear
-            transforms, which have the transform's share of it.
-        codebook_learning_rate: 0 for `learning_rate`.
+    The quantizer's parameters have the codebook's rate; U and V of linear transforms have the
+    transform's share of it.
     """
-    network = list(network)
-    rate = codebook_learning_rate or learning_rate
+    network = [*model.encoder.parameters(), *model.decoder.parameters()]
+    quantizer = list(model.quantizer.parameters())
+    rate = config.codebook_learning_rate or config.learning_rate
     paces = {
         id(parameter): module.pace
-        for module in quantizer.modules()
+        for module in model.quantizer.modules()
         if isinstance(module, LinearTransform)
         for parameter in (module.u, module.v)
     }
-    parameters = list(quantizer.parameters())
     groups = [
-        ([p for p in network if p.dim() > 1], weight_decay, learning_rate),
-        ([p for p in network if p.dim() <= 1], 0.0, learning_rate),
+        ([p for p in network if p.dim() > 1], config.weight_decay, config.learning_rate),
+        ([p for p in network if p.dim() <= 1], 0.0, config.learning_rate),
     ]
     groups += [
-        ([p for p in parameters if paces.get(id(p), 1.0) == pace], 0.0, pace * rate)
+        ([p for p in quantizer if paces.get(id(p), 1.0) == pace], 0.0, pace * rate)
         for pace in sorted({1.0, *paces.values()}, reverse=True)
     ]
     return torch.optim.AdamW(

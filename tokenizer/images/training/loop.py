@@ -125,13 +125,7 @@ class TrainingRun:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.variance = images.variance
         self.model = ImageAutoencoder(images.side, config).to(self.device)
-        self.optimizer = adamw(
-            [*self.model.encoder.parameters(), *self.model.decoder.parameters()],
-            self.model.quantizer,
-            config.learning_rate,
-            config.codebook_learning_rate,
-            config.weight_decay,
-        )
+        self.optimizer = adamw(self.model, config)
         self.average: Average | None = None
 
     def step(self, step: int) -> Tensor:
