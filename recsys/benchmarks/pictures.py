@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.typing import FillStyleType
 
 from recsys.benchmarks.published import PUBLISHED, SHOWN, PublishedRow
+from recsys.benchmarks.rows import by_validation
 from recsys.evaluation.full_ranking import Candidates
 
 __all__ = ["draw_rows"]
@@ -27,7 +28,7 @@ def draw_rows(rows: Sequence[Mapping[str, Any]], path: Path, metric: str = "reca
     Full marks rank all items; hollow marks leave the user's history out. Diamonds are published
     figures; a cross is a published figure whose source does not say which items were ranked.
     """
-    shown = [row for row in rows if not row["cold"]]
+    shown = [row for row in by_validation(rows, "all") if not row["cold"]]
     categories = list(dict.fromkeys(c for row in shown for c in row["figures"]))
     published = [name for name, row in PUBLISHED.items() if set(row.figures) & set(categories)]
     names = [" ".join(filter(None, (row["model"], row["tokenizer"]))) for row in shown]

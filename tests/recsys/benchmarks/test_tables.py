@@ -1,18 +1,29 @@
-"""A benchmark's tables: published rows by candidate set, and which systems are compared."""
+"""A benchmark's tables: the order of rows, and published rows by candidate set."""
 
 from typing import Any
 
 import pytest
 
 from recsys.benchmarks.published import PUBLISHED
-from recsys.benchmarks.tables import HEADINGS, _pairs, markdown, rows_of
+from recsys.benchmarks.rows import rows_of
+from recsys.benchmarks.tables import HEADINGS, markdown
 from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 
 
-def _record(model: str, tokenizer: str = "", cold: float = 0.0) -> dict[str, Any]:
-    cell = {"category": "Beauty", "model": model, "tokenizer": tokenizer, "seed": 0, "cold": cold}
+def _record(
+    model: str,
+    tokenizer: str = "",
+    cold: float = 0.0,
+    category: str = "Beauty",
+    validation: float | None = None,
+) -> dict[str, Any]:
+    cell = {"category": category, "model": model, "tokenizer": tokenizer, "seed": 0, "cold": cold}
     metrics = {name: {"recall@10": 0.1, "ndcg@10": 0.05} for name in CANDIDATES}
-    return {"cell": cell, "metrics": metrics, "unseen": metrics, "unseen_users": 3}
+    record = {"cell": cell, "metrics": metrics, "unseen": metrics, "unseen_users": 3}
+    if validation is None:
+        return record
+    found = {"recall@10": 1 - validation, "ndcg@10": validation}
+    return record | {"validation": dict.fromkeys(CANDIDATES, found)}
 
 
 def _sections(text: str) -> dict[str, str]:
@@ -62,51 +73,32 @@ def test_a_row_names_its_published_counterpart_and_the_candidates_of_that() -> N
     assert popularity is None
 
 
-def test_a_tokenizer_is_tested_against_its_shape_and_shapes_by_their_first() -> None:
-    names = ["grit-4x256", "kmeans-4x256", "grit-8x256", "kmeans-8x256", "rqvae-8x256"]
-    names.append("kmeans-8x256-identity-beam5")
-    systems = dict.fromkeys([*(f"d · {name}" for name in names), "sasrec", "sasrec-repeats"])
-    first = {("d", "4x256"): "d · grit-4x256", ("d", "8x256"): "d · grit-8x256"}
-    assert _pairs(systems, first) == [
-        ("d · grit-4x256", "d · kmeans-4x256"),
-        ("d · grit-8x256", "d · kmeans-8x256"),
-        ("d · grit-8x256", "d · rqvae-8x256"),
-        ("d · grit-8x256", "d · kmeans-8x256-identity-beam5"),
-        ("d · grit-8x256", "d · grit-4x256"),
-        ("sasrec-repeats", "sasrec"),
-        ("d · grit-4x256", "sasrec"),
-        ("d · grit-8x256", "sasrec"),
+def test_rows_stand_by_validation_as_a_share_of_the_best_of_a_category() -> None:
+    records = [
+        _record("popularity"),
+        _record("sasrec", validation=0.04),
+        _record("sasrec", category="Toys_and_Games", validation=0.10),
+        _record("generator", "grit-4x256", validation=0.05),
+        _record("generator", "grit-4x256", category="Toys_and_Games", validation=0.09),
+        _record("esasrec", category="Toys_and_Games", validation=0.08),
+        _record("sasrec", cold=0.1, validation=0.02),
+        _record("generator", "grit-4x256", cold=0.1, validation=0.03),
     ]
+    sections = _sections(markdown(rows_of(records), [], {}))
+    for heading in ("Test, all items ranked", "Test, the user's history left out"):
+        lines = [line.split(" | ") for line in sections[heading].splitlines() if "| 1 |" in line]
+        assert [(line[0].removeprefix("| "), line[3]) for line in lines] == [
+            ("popularity", "–"),
+            ("generator", "0.950"),
+            ("sasrec", "0.900"),
+            ("esasrec", "0.800"),
+        ]
+    body = sections["Items held out of training altogether"]
+    lines = [line.split(" | ") for line in body.splitlines() if "| 10% |" in line]
+    assert [line[3] for line in lines] == ["1.000", "0.667"]
 
 
-def test_a_model_is_tested_against_itself_without_its_last_end_and_against_content() -> None:
-    names = ["d", "d-nearness", "d-nearness-new"]
-    systems = dict.fromkeys([*(f"{name} · grit-4x256" for name in names), "nearest-content"])
-    first = {(name, "4x256"): f"{name} · grit-4x256" for name in names}
-    assert _pairs(systems, first) == [
-        ("d · grit-4x256", "nearest-content"),
-        ("d-nearness · grit-4x256", "d · grit-4x256"),
-        ("d-nearness · grit-4x256", "nearest-content"),
-        ("d-nearness-new · grit-4x256", "d-nearness · grit-4x256"),
-        ("d-nearness-new · grit-4x256", "nearest-content"),
-    ]
-
-
-def test_a_model_that_learns_repeats_is_tested_against_itself_without_and_sasrec_with_them() -> (
-    None
-):
-    names = ["d", "d-repeats"]
-    systems = dict.fromkeys(
-        [*(f"{name} · grit-4x256" for name in names), "sasrec", "sasrec-repeats", "co-occurrence"]
-    )
-    first = {(name, "4x256"): f"{name} · grit-4x256" for name in names}
-    assert _pairs(systems, first) == [
-        ("sasrec", "co-occurrence"),
-        ("sasrec-repeats", "sasrec"),
-        ("sasrec-repeats", "co-occurrence"),
-        ("d · grit-4x256", "sasrec"),
-        ("d · grit-4x256", "co-occurrence"),
-        ("d-repeats · grit-4x256", "d · grit-4x256"),
-        ("d-repeats · grit-4x256", "sasrec-repeats"),
-        ("d-repeats · grit-4x256", "co-occurrence"),
-    ]
+def test_a_table_without_trained_models_says_nothing_of_validation() -> None:
+    text = markdown(rows_of([_record("popularity")]), [], {})
+    assert "Models stand by validation" not in text
+    assert "| popularity | – | 1 | – |" in text
