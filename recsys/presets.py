@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from data_prep.names import check_name
-from recsys.generation.generator import GeneratorConfig
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
@@ -87,6 +87,9 @@ def _models(usual: Model, coded: Model, tiger: Model, generator: Model) -> dict[
         "generator": generator,
         "generator-nearness": _changed(generator, nearness="codes"),
         "generator-nearness-transitions": _changed(generator, nearness="codes", transitions=True),
+        "generator-nearness-transitions-cold": _changed(
+            generator, nearness="codes", transitions=True, new_items=True
+        ),
         "generator-nearness-new": _changed(generator, nearness="codes", drop_rows=NEW_ITEMS),
         "tiger": tiger,
     }

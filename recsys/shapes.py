@@ -6,7 +6,8 @@ from typing import Any
 
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
-from recsys.generation.generator import Generator, GeneratorConfig
+from recsys.generation.generator import Generator
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.models.base import NextItemModel
 from recsys.models.causal_transformer import TowerConfig

@@ -21,7 +21,7 @@ __all__ = ["significance_of"]
 
 TOKENIZED, REPEATS = " · ", "-repeats"
 # Ends of a model's name; each adds something to a model.
-ENDS = (REPEATS, "-new", "-transitions", "-nearness")
+ENDS = (REPEATS, "-cold", "-new", "-transitions", "-nearness")
 RESAMPLES = 2000
 
 

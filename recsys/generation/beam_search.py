@@ -50,7 +50,7 @@ class FoundItems(NamedTuple):
     Attributes:
         items: (users, top) int64 item numbers; -1 after the last item.
         scores: (users, top) float32, float64 if the model is float64: log-probabilities, plus what
-            a reranking adds; -inf where the item is -1.
+            a reranking adds, and new items' own scores; -inf where the item is -1.
     """
 
     items: Tensor

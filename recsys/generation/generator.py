@@ -8,7 +8,7 @@ sum to 1, and a position with a single sibling costs nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,56 +18,21 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
-from recsys.evaluation.metrics import CUTOFFS
 from recsys.generation.beam_search import FoundItems
 from recsys.generation.code_tables import CodeTables, NodeTables
 from recsys.generation.generative_model import GenerativeModel
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.item_tree import ItemTree, id_rows
 from recsys.generation.reranking import Reranker
 from recsys.generation.siblings import sibling_log_probabilities, sibling_logits
 from recsys.generation.tree_search import tree_search
 from recsys.models.base import Codes, Suffixes, check_histories, last_of_each
 from recsys.models.calibration import users_to_fit
-from recsys.models.causal_transformer import CausalTransformer, TowerConfig
+from recsys.models.causal_transformer import CausalTransformer
 from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
 
-__all__ = ["Generator", "GeneratorConfig"]
-
-
-@dataclass(frozen=True)
-class GeneratorConfig:
-    """The shape of both Transformers, and of the search.
-
-    Attributes:
-        tower: the item Transformer; the code Transformer has its width, heads and feed-forward
-            width.
-        code_layers: layers of the code Transformer.
-        code_dropout: dropout of the code Transformer.
-        rows_to: prefixes of 2 to this many codes have a learnt row each, in both Transformers.
-        nearness: `codes`, `content` or empty: how near a node's items are to the history's last
-            items counts, as in `recsys.models.nearness`.
-        transitions: whether found items are reranked by what users took after the history's last
-            items, as in `recsys.generation.reranking`.
-        drop_rows: share of the items that a training step takes as if they had no training event,
-            so that new items get their due (as DropoutNet, NeurIPS 2017, does).
-        smoothing: share of each target's probability that is spread over its siblings.
-        headroom: further suffixes, for items that come later.
-        beams: of the search, which lists as many items; metrics have cutoffs up to it.
-        validation_beams: of the search that measures the model in training.
-    """
-
-    tower: TowerConfig = field(default_factory=lambda: TowerConfig(dropout=0.3))
-    code_layers: int = 2
-    code_dropout: float = 0.1
-    rows_to: int = 3
-    nearness: str = ""
-    transitions: bool = False
-    drop_rows: float = 0.0
-    smoothing: float = 0.0
-    headroom: int = 16
-    beams: int = 50
-    validation_beams: int = 20
+__all__ = ["Generator"]
 
 
 class Generator(GenerativeModel):
@@ -77,8 +42,8 @@ class Generator(GenerativeModel):
     their codes away.
 
     Raises:
-        InputError: the data has no codes; two items share an ID; there are fewer beams than the
-            smallest cutoff; as `ItemVectors` and `Nearness`.
+        InputError: the data has no codes; two items share an ID; as `GeneratorConfig.check`,
+            `ItemVectors` and `Nearness`.
     """
 
     users_on_gpu = 1024
@@ -88,11 +53,7 @@ class Generator(GenerativeModel):
         super().__init__()
         if dataset.codes is None:
             raise InputError("the data has no codes; prepare it with --ids")
-        for name in ("beams", "validation_beams"):
-            if getattr(config, name) < min(CUTOFFS):
-                raise InputError(
-                    f"{name} is {getattr(config, name)}; at least {min(CUTOFFS)} are needed"
-                )
+        config.check()
         self.config, self.history = config, config.tower.history
         width, levels = config.tower.width, dataset.codes.shape[1]
         rows = id_rows(dataset.codes, dataset.suffixes, config.headroom)
@@ -119,7 +80,9 @@ class Generator(GenerativeModel):
         if config.nearness:
             self.nearness = Nearness(dataset, config.nearness, self.history, width, rows.shape[1])
             self._keep_means()
-        self.reranker = Reranker(dataset, self.history, width) if config.transitions else None
+        self.reranker: Reranker | None = None
+        if config.transitions:
+            self.reranker = Reranker(dataset, self.history, width, self._near())
         self._static: list[Tensor] | None = None  # the nodes' vectors, while the weights stay
 
     def extra_repr(self) -> str:
@@ -192,7 +155,7 @@ class Generator(GenerativeModel):
         if self.nearness is not None:
             self.nearness.extend(given)
         if self.reranker is not None:
-            self.reranker.extend(len(codes))
+            self.reranker.extend(len(codes), self._near())
         self.nodes.rebuild(self.tree, self.get_buffer("seen"))
         self._keep_means()
         self._static = None
@@ -210,7 +173,7 @@ class Generator(GenerativeModel):
         if self.reranker is None:
             return self._search(histories, top, beams, excluded, candidates)
         found = self._search(histories, beams, beams, excluded, candidates)
-        items, scores = self.reranker(histories, found)
+        items, scores = self.reranker(histories, found, excluded, candidates)
         return FoundItems(items[:, :top], scores[:, :top])
 
     @property
@@ -275,6 +238,12 @@ class Generator(GenerativeModel):
         states = self.tower(self.items(items=histories[present]), present)
         near = None if self.nearness is None else self.nearness.of_histories(histories)
         return last_of_each(states, present), near
+
+    def _near(self) -> Tensor | None:
+        """Return the vectors (n_items, D) by which new items are found, if they are."""
+        if self.nearness is None or not self.config.new_items:
+            return None
+        return self.nearness.get_buffer("vectors")
 
     def _keep_means(self) -> None:
         """Keep the mean content vector of the items under each node."""

@@ -24,11 +24,21 @@ from torch.nn import functional
 from recsys.data.dataset import NO_ITEM, SequenceDataset, Users
 from recsys.models.most_probable import most_probable
 
-__all__ = ["CUTOFF", "LEAST_SCALE", "Calibration", "HeldOut", "calibrated", "users_to_fit"]
+__all__ = [
+    "CUTOFF",
+    "LEAST_SCALE",
+    "Calibration",
+    "HeldOut",
+    "calibrated",
+    "stand_ins",
+    "users_to_fit",
+]
 
 AT_ONCE = 3 * 2**20  # scores
 # Users of the fit: as many as have this many scores in all, but no fewer and no more than these.
 IN_ALL, FEWEST, MOST = 10**8, 1000, 8000
+# With fewer users of new items than this, this share of the other items stands for new ones.
+FEW_NEW, STAND_IN = 50, 0.1
 LEAST_SCALE = 0.1  # what the model's own scores count at least
 ITERATIONS = 12  # of L-BFGS
 FACTORS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
@@ -105,6 +115,19 @@ def users_to_fit(dataset: SequenceDataset) -> Users:
     """Return the numbers of the users that the fit reads, the same for every model, ascending."""
     most = min(max(IN_ALL // dataset.n_items, FEWEST), MOST)
     return np.sort(np.random.default_rng(0).permutation(dataset.n_users)[:most])
+
+
+def stand_ins(new: Tensor, targets: Tensor) -> Tensor:
+    """Return which items stand for new ones in a fit, (n_items,) bool; none if there are enough.
+
+    Args:
+        new: (n_items,) bool, items without a training event.
+        targets: (B,) int64, what the users of the fit took.
+    """
+    if int(new[targets].sum()) >= FEW_NEW:
+        return torch.zeros_like(new)
+    drawn = torch.from_numpy(np.random.default_rng(0).random(len(new)) < STAND_IN)
+    return drawn.to(new.device) & ~new
 
 
 def calibrated(held_out: HeldOut) -> Calibration:

@@ -19,7 +19,7 @@ from data_prep.errors import InputError
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.histories import items_until, newest_first
 from recsys.models.base import Codes, ScoringModel, Suffixes, check_histories, last_of_each
-from recsys.models.calibration import HeldOut, calibrated, users_to_fit
+from recsys.models.calibration import HeldOut, calibrated, stand_ins, users_to_fit
 from recsys.models.causal_transformer import CausalTransformer, TowerConfig
 from recsys.models.item_vectors import ItemVectors
 from recsys.models.nearness import Nearness
@@ -32,8 +32,6 @@ __all__ = ["LOSSES", "OUTPUTS", "DualEncoder", "DualEncoderConfig"]
 LOSSES = ("full", "in_batch")
 OUTPUTS = ("tied", "projected", "untied")
 USERS_AT_ONCE = 512
-# With fewer users of new items than this, this share of the other items stands for new ones.
-FEW_NEW, STAND_IN = 50, 0.1
 
 
 @dataclass(frozen=True)
@@ -180,10 +178,8 @@ class DualEncoder(ScoringModel):
         targets = torch.from_numpy(dataset.targets("validation")[users]).to(self.device)
         rows = rows.to(self.device)
         new, dropped = ~self.get_buffer("trained"), None
-        if self.nearness is not None and int(new[targets].sum()) < FEW_NEW:
-            drawn = torch.from_numpy(np.random.default_rng(0).random(dataset.n_items) < STAND_IN)
-            dropped = drawn.to(self.device) & ~new
-            new = new | dropped
+        if self.nearness is not None and (instead := stand_ins(new, targets)).any():
+            dropped, new = instead, new | instead
         table = self.items(dropped)
         states = [
             self._read(part, lambda items: functional.embedding(items, table))

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from data_prep.demo import demo_interactions, demo_items
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset
-from recsys.generation.generator import Generator, GeneratorConfig
+from recsys.generation.generator import Generator
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
 from recsys.models.base import NextItemModel
 from tests.bench.measure import best_seconds, interleaved_seconds

@@ -12,7 +12,8 @@ import json, resource, sys, time
 from contextlib import nullcontext
 import torch
 torch.set_num_threads(1)
-from recsys.generation.generator import Generator, GeneratorConfig
+from recsys.generation.generator import Generator
+from recsys.generation.generator_config import GeneratorConfig
 from tests.bench.generator import training_data
 from tokenizer.training.memory import freed_memory_kept
 

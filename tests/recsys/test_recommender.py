@@ -9,7 +9,7 @@ import torch
 from data_prep.errors import InputError
 from recsys import item_index
 from recsys.data.dataset import SequenceDataset
-from recsys.generation.generator import GeneratorConfig
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.inner_product_index import InnerProductIndex
 from recsys.item_index import ItemIndex

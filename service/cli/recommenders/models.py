@@ -26,6 +26,7 @@ DESCRIPTIONS = {
 # What the ends of a model's name add to it, the last end first.
 ENDS = {
     "-repeats": "; learns whether people come back to an item",
+    "-cold": "; puts items that nobody took yet among those it found",
     "-new": "; learns to rank new items",
     "-transitions": "; and what others took after the last ones",
     "-nearness": "; and how near an item is to the last ones",

@@ -7,7 +7,8 @@ import torch
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
 from recsys.evaluation.full_ranking import CANDIDATES, evaluate, target_ranks
-from recsys.generation.generator import Generator, GeneratorConfig
+from recsys.generation.generator import Generator
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.models.baselines import Popularity
 from recsys.models.causal_transformer import TowerConfig
 from recsys.training.config import TrainingConfig

@@ -8,7 +8,8 @@ import torch
 
 from recsys.data.dataset import SequenceDataset
 from recsys.generation.beam_search import FoundItems
-from recsys.generation.generator import Generator, GeneratorConfig
+from recsys.generation.generator import Generator
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.reranking import Reranker
 from recsys.models.causal_transformer import TowerConfig
 from recsys.training.config import TrainingConfig

@@ -10,7 +10,7 @@ from torch.nn import functional
 from recsys.data.dataset import SequenceDataset
 from recsys.data.histories import newest_first
 from recsys.fit import fit
-from recsys.models.calibration import Calibration, HeldOut, calibrated
+from recsys.models.calibration import Calibration, HeldOut, calibrated, stand_ins
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoder, DualEncoderConfig
 from recsys.presets import Model
@@ -193,3 +193,13 @@ def test_what_follows_the_training_is_told() -> None:
         fit("dual-encoder", chosen, data, stage=told.setdefault(near, []).append)
     assert told[""] == ["ranking all items for every user"]
     assert told["codes"] == ["fitting the best state to validation users", *told[""]]
+
+
+def test_a_tenth_of_the_items_stands_for_new_ones_where_few_users_took_one() -> None:
+    new = torch.arange(1000) >= 980
+    few, enough = torch.full((49,), 990), torch.full((50,), 990)
+    assert not stand_ins(new, enough).any()
+    instead = stand_ins(new, few)
+    assert not (instead & new).any()
+    assert 60 < instead.sum() < 140
+    assert instead.equal(stand_ins(new, torch.tensor([3])))

@@ -14,7 +14,7 @@ from data_prep.demo import demo_interactions
 from data_prep.errors import InputError
 from recsys.data.dataset import SequenceDataset
 from recsys.data.preparation import prepare_dataset
-from recsys.generation.generator import GeneratorConfig
+from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.models.causal_transformer import TowerConfig
 from recsys.models.dual_encoder import DualEncoderConfig
