@@ -9,6 +9,7 @@ import torch
 from data_prep.errors import InputError
 from recsys import item_index
 from recsys.data.dataset import SequenceDataset
+from recsys.generation.generator import Generator
 from recsys.generation.generator_config import GeneratorConfig
 from recsys.generation.tiger import TigerRecommenderConfig
 from recsys.inner_product_index import InnerProductIndex
@@ -32,6 +33,7 @@ SHAPES: dict[str, Shape] = {
     "dual-encoder-nearness": replace(DUAL, nearness="codes"),
     "dual-encoder-transitions": replace(DUAL, transitions=True),
     "generator": GENERATOR,
+    "generator-cold": replace(GENERATOR, transitions=True, new_items=True),
     "tiger": TIGER,
 }
 
@@ -61,6 +63,8 @@ def _model(shape: Shape, dataset: SequenceDataset, repeats: float = 0.02) -> Nex
         part = getattr(model, name, None)
         if part is not None:
             torch.nn.init.normal_(part.weights)
+    if isinstance(model, Generator) and model.reranker and model.reranker.new_items:
+        model.reranker.new_items.start.fill_(-5.0)
     return model
 
 

@@ -32,7 +32,7 @@ class TrainSettings(DeviceOption, ConfigurationOption, QuietOption):
     data: Path = argument(DATA)
     out: Path = option("Folder for the recommender.")
     model: str = option(
-        "sasrec, tiger, or a dual encoder; semid models lists them.",
+        "sasrec, a dual encoder, generator or tiger; semid models lists all.",
         "dual-encoder-prefixes-transitions",
     )
     preset: str = option("Size of model and training: smoke, quick or paper.", "quick")
@@ -57,9 +57,10 @@ def train(settings: TrainSettings) -> None:
     dual-encoder-prefixes adds rows of its code prefixes; dual-encoder-residual adds a row for each
     item. Models with -transitions also count what others took after the last items, those with
     -nearness what is near them, and those with -repeats learn whether users come back to an item.
-    tiger generates the next item's ID. --set changes the training: epochs, batch_size,
-    learning_rate, patience, precision… A stopped training resumes from --out.training. Under
-    torchrun or accelerate launch several processes train together.
+    generator and tiger write the next item's ID; generator is far quicker, and with -cold puts
+    items that nobody took yet among those it finds. --set changes the training: epochs,
+    batch_size, learning_rate, patience, precision… A stopped training resumes from --out.training.
+    Under torchrun or accelerate launch several processes train together.
 
     Example: semid train data/beauty/training.safetensors --model tiger --out recommenders/beauty
     """
