@@ -10,7 +10,7 @@ import polars as pl
 
 from data_prep.errors import InputError
 from data_prep.storage.files import written_aside
-from recsys.generation.vocabulary import Vocabulary
+from recsys.generation.valid_ids.vocabulary import Vocabulary
 
 __all__ = ["FILES", "LanguageTokens"]
 

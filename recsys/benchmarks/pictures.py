@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.typing import FillStyleType
 
 from recsys.benchmarks.published import PUBLISHED, SHOWN, PublishedRow
-from recsys.benchmarks.rows import by_validation
+from recsys.benchmarks.tables import by_validation
 from recsys.evaluation.full_ranking import Candidates
 
 __all__ = ["draw_rows"]

@@ -8,9 +8,8 @@ from recsys.benchmarks.folder import Record, write_tables
 from recsys.benchmarks.folder import kept_records as folder_records
 from recsys.benchmarks.pictures import draw_rows
 from recsys.benchmarks.published import SHOWN
-from recsys.benchmarks.rows import rows_of
 from recsys.benchmarks.significance import significance_of
-from recsys.benchmarks.tables import markdown
+from recsys.benchmarks.tables import markdown, rows_of
 from recsys.models.baselines import BASELINES
 from recsys.presets import MODELS
 

@@ -1,1 +1,1 @@
-"""Generation of items: tokens of IDs, the trie of valid IDs, beam search."""
+"""Generation of items: models that write IDs, and the search for the items that they write."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from data_prep.errors import InputError
-from recsys.generation.trie import Trie
+from recsys.generation.valid_ids.trie import Trie
 
 __all__ = ["FoundItems", "StepModel", "beam_search"]
 

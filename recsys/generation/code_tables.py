@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recsys.data.dataset import SequenceDataset
-from recsys.generation.item_tree import ItemTree
+from recsys.generation.valid_ids.item_tree import ItemTree
 from recsys.models.causal_transformer import INITIAL_STD
 
 __all__ = ["CodeTables", "NodeTables"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recsys.generation.vocabulary import PADDING
+from recsys.generation.valid_ids.vocabulary import PADDING
 
 __all__ = ["Tiger", "TigerConfig", "TigerState"]
 

@@ -22,10 +22,10 @@ from recsys.generation.beam_search import FoundItems
 from recsys.generation.code_tables import CodeTables, NodeTables
 from recsys.generation.generative_model import GenerativeModel
 from recsys.generation.generator_config import GeneratorConfig
-from recsys.generation.item_tree import ItemTree, id_rows
 from recsys.generation.reranking import Reranker
 from recsys.generation.siblings import sibling_log_probabilities, sibling_logits
 from recsys.generation.tree_search import tree_search
+from recsys.generation.valid_ids.item_tree import ItemTree, id_rows
 from recsys.models.base import Codes, Suffixes, check_histories, last_of_each
 from recsys.models.calibration import users_to_fit
 from recsys.models.causal_transformer import CausalTransformer

@@ -14,8 +14,8 @@ from recsys.evaluation.metrics import CUTOFFS
 from recsys.generation.beam_search import FoundItems, beam_search
 from recsys.generation.encoder_decoder import Tiger, TigerConfig
 from recsys.generation.generative_model import GenerativeModel
-from recsys.generation.trie import Trie
-from recsys.generation.vocabulary import PADDING, Vocabulary
+from recsys.generation.valid_ids.trie import Trie
+from recsys.generation.valid_ids.vocabulary import PADDING, Vocabulary
 from recsys.models.base import Codes, Suffixes, check_histories
 
 __all__ = ["TigerRecommender", "TigerRecommenderConfig"]

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from data_prep.errors import InputError
 from recsys.generation.beam_search import FoundItems
-from recsys.generation.item_tree import ItemTree
+from recsys.generation.valid_ids.item_tree import ItemTree
 
 __all__ = ["SiblingModel", "tree_search"]
 

@@ -14,7 +14,7 @@ from data_prep.demo import demo_interactions, demo_items
 from recsys.data.dataset import NO_ITEM, SequenceDataset
 from recsys.data.preparation import prepare_dataset
 from recsys.generation.tiger import TigerRecommender, TigerRecommenderConfig
-from recsys.generation.vocabulary import PADDING
+from recsys.generation.valid_ids.vocabulary import PADDING
 from tests.bench.measure import interleaved_seconds
 from tests.recsys.generation.t5 import t5_of
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from recsys.generation.beam_search import beam_search
-from recsys.generation.trie import Trie
-from recsys.generation.vocabulary import Tokens, Vocabulary
+from recsys.generation.valid_ids.trie import Trie
+from recsys.generation.valid_ids.vocabulary import Tokens, Vocabulary
 from tests.bench.measure import best_seconds
 
 __all__ = ["trie"]

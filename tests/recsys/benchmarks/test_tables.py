@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from recsys.benchmarks.published import PUBLISHED
-from recsys.benchmarks.rows import rows_of
-from recsys.benchmarks.tables import HEADINGS, markdown
+from recsys.benchmarks.tables import HEADINGS, markdown, rows_of
 from recsys.evaluation.full_ranking import CANDIDATES, Candidates
 
 

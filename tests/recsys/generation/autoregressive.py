@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recsys.generation.trie import Trie
-from recsys.generation.vocabulary import Vocabulary
+from recsys.generation.valid_ids.trie import Trie
+from recsys.generation.valid_ids.vocabulary import Vocabulary
 
 
 @dataclass

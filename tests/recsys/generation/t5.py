@@ -5,7 +5,7 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from recsys.generation.encoder_decoder import Tiger, TigerConfig
-from recsys.generation.vocabulary import PADDING
+from recsys.generation.valid_ids.vocabulary import PADDING
 
 __all__ = ["t5_of", "tiger_of"]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from data_prep.errors import InputError
 from recsys.generation.beam_search import beam_search
-from recsys.generation.trie import Trie
-from recsys.generation.vocabulary import Tokens, Vocabulary
+from recsys.generation.valid_ids.trie import Trie
+from recsys.generation.valid_ids.vocabulary import Tokens, Vocabulary
 from tests.recsys.generation.autoregressive import RandomModel
 
 

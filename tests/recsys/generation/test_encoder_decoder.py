@@ -6,8 +6,8 @@ from torch import Tensor
 
 from recsys.generation.beam_search import beam_search
 from recsys.generation.encoder_decoder import Tiger, TigerConfig
-from recsys.generation.trie import Trie
-from recsys.generation.vocabulary import Vocabulary
+from recsys.generation.valid_ids.trie import Trie
+from recsys.generation.valid_ids.vocabulary import Vocabulary
 from tests.recsys.generation.t5 import t5_of, tiger_of
 
 VOCABULARY = 60

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import recsys.generation.trie
+import recsys.generation.valid_ids.trie
 from data_prep.errors import InputError
-from recsys.generation.trie import Trie
-from recsys.generation.vocabulary import PADDING, Tokens, Vocabulary
+from recsys.generation.valid_ids.trie import Trie
+from recsys.generation.valid_ids.vocabulary import PADDING, Tokens, Vocabulary
 
 VOCABULARY = Vocabulary(levels=3, codebook_size=4, suffixes=2, user_buckets=3)
 ID = st.tuples(*[st.integers(0, 3)] * 3, st.integers(0, 1))
@@ -114,7 +114,7 @@ def test_an_id_given_twice_is_refused(rows: list[Row], data: st.DataObject) -> N
 
 
 def test_late_items_join_the_others_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recsys.generation.trie, "_LATE_ITEMS", 5)
+    monkeypatch.setattr(recsys.generation.valid_ids.trie, "_LATE_ITEMS", 5)
     rng = np.random.default_rng(0)
     rows = [tuple(row) for row in np.argwhere(np.ones((4, 4, 4, 2)))[rng.permutation(128)].tolist()]
     trie = Trie(VOCABULARY, _tokens(rows[:10]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.errors import InputError
-from recsys.generation.vocabulary import END, PADDING, Vocabulary
+from recsys.generation.valid_ids.vocabulary import END, PADDING, Vocabulary
 
 VOCABULARIES = st.builds(
     Vocabulary,
@@ -65,7 +65,7 @@ def test_users_have_the_same_token_in_every_process() -> None:
     tokens = vocabulary.user_tokens(users)
     assert set(tokens.tolist()) == set(range(2, 52))
     program = (
-        "from recsys.generation.vocabulary import Vocabulary\n"
+        "from recsys.generation.valid_ids.vocabulary import Vocabulary\n"
         "print(Vocabulary(2, 8, user_buckets=50).user_tokens(['user 7', 'Jürgen']).tolist())"
     )
     other = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

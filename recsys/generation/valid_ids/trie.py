@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
-from recsys.generation.trie_arrays import NOWHERE, SameRowsError, TrieArrays
-from recsys.generation.vocabulary import PADDING, Vocabulary
+from recsys.generation.valid_ids.trie_arrays import NOWHERE, SameRowsError, TrieArrays
+from recsys.generation.valid_ids.vocabulary import PADDING, Vocabulary
 
 __all__ = ["Exclusions", "Trie"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_prep.errors import InputError
-from recsys.generation.trie_arrays import NOWHERE, SameRowsError, TrieArrays
+from recsys.generation.valid_ids.trie_arrays import NOWHERE, SameRowsError, TrieArrays
 
 __all__ = ["ItemTree", "id_rows"]
 
