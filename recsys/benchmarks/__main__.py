@@ -64,11 +64,12 @@ def main() -> None:
     preset = preset_named(given.preset)
     jobs = list(_jobs(given, preset, resolve_device(given.device)))
     until = time.monotonic() + given.stop_after if given.stop_after else math.inf
-    at_once = [job for job in jobs if not (job.cell.seed and given.finalists)]
-    records = _told(given, at_once, until)
-    if further := [job for job in jobs if job not in at_once]:
+    first = [job for job in jobs if not (given.finalists and job.cell.seed)]
+    records = _told(given, first, until)
+    if given.finalists:
         best = ("", *finalists(records, given.finalists))
-        _told(given, [job for job in further if job.cell.tokenizer in best], until)
+        further = [job for job in jobs if job.cell.seed and job.cell.tokenizer in best]
+        _told(given, further, until)
     if given.search:
         chosen = Choices.of(records)
         chosen.write(given.out / "choices.json")

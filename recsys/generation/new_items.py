@@ -93,7 +93,7 @@ class NewItems(nn.Module):
         scores = self.start + self._nearness(histories, self.get_buffer("of_new"))
         columns = self.get_buffer("columns")
         left_out = histories if excluded is None else torch.cat([histories, excluded], 1)
-        scores = _without(scores, columns[left_out].masked_fill(left_out < 0, NO_ITEM))
+        scores = _without(scores, columns, left_out)
         if candidates is not None:
             scores = scores.masked_fill(~torch.isin(items, candidates), -torch.inf)
         best, places = scores.topk(min(found.items.shape[1], len(items)), dim=1)
@@ -131,9 +131,7 @@ class NewItems(nn.Module):
         tops, own, ahead = [], [], []
         for part in _parts(torch.arange(len(targets), device=new.device), len(items)):
             near = self._nearness(histories[part], of_new)
-            near = _without(
-                near, columns[histories[part]].masked_fill(histories[part] < 0, NO_ITEM)
-            )
+            near = _without(near, columns, histories[part])
             tops.append(near.topk(min(CUTOFF, len(items)), dim=1).values)
             own.append(near.gather(1, took[part].clamp(min=0)[:, None]))
             ahead.append((near > own[-1]).sum(1))
@@ -168,10 +166,12 @@ def _columns(items: Tensor, count: int) -> Tensor:
     return columns
 
 
-def _without(scores: Tensor, columns: Tensor) -> Tensor:
-    """Return scores (B, n) with -inf at some columns (B, m) of each row; -1 is none."""
-    closed = torch.zeros(len(scores), scores.shape[1] + 1, dtype=torch.bool, device=scores.device)
-    closed.scatter_(1, columns.where(columns >= 0, scores.shape[1]), True)
+def _without(scores: Tensor, columns: Tensor, items: Tensor) -> Tensor:
+    """Return scores (B, n) with -inf at the columns of some items (B, m), of which -1 is none."""
+    last = scores.shape[1]  # for items without a column
+    places = columns[items].masked_fill(items < 0, NO_ITEM)
+    closed = torch.zeros(len(scores), last + 1, dtype=torch.bool, device=scores.device)
+    closed.scatter_(1, places.where(places >= 0, last), True)
     return scores.masked_fill(closed[:, :-1], -torch.inf)
 
 
